@@ -1,0 +1,138 @@
+package stores
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// stopTimeout is how long a server gets to end after a signal before it is killed.
+const stopTimeout = 15 * time.Second
+
+// process is one child with an owner: the goroutine that started it waits for it.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed once the child has been waited for
+}
+
+// startProcess runs the command with its output appended to the file at log.
+// On Linux the child is killed when this process dies, however it dies.
+func startProcess(path string, args []string, log string, user *syscall.Credential) (*process, error) {
+	output, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open the log of %s: %w", filepath.Base(path), err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Stdout, cmd.Stderr = output, output
+	cmd.SysProcAttr = childAttributes(user)
+	cmd.Dir = filepath.Dir(log)
+
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		// The parent-death signal follows the thread that forked, so that
+		// thread is kept until the child has ended.
+		runtime.LockOSThread()
+		defer close(p.done)
+		defer output.Close()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // a signalled server's exit status says nothing new
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", path, err)
+	}
+	return p, nil
+}
+
+// signal sends s and waits for the end of the process, killing it after stopTimeout.
+func (p *process) signal(s syscall.Signal) {
+	_ = p.cmd.Process.Signal(s) // fails only if it has ended already
+	select {
+	case <-p.done:
+	case <-time.After(stopTimeout):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+// ready polls check until it succeeds, the process ends or ctx does. log is
+// quoted in the error.
+func (p *process) ready(ctx context.Context, name, log string, check func(context.Context) error) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		attempt, cancel := context.WithTimeout(ctx, time.Second)
+		err := check(attempt)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-p.done:
+			return fmt.Errorf("%s ended while starting: %w\n%s", name, err, tail(log))
+		case <-ctx.Done():
+			p.signal(syscall.SIGKILL)
+			return fmt.Errorf("%s did not become ready: %w\n%s", name, errors.Join(ctx.Err(), err), tail(log))
+		}
+	}
+}
+
+// tail returns the last 2 KiB of a log file.
+func tail(path string) string {
+	file, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	const size = 2 << 10
+	if info, err := file.Stat(); err == nil && info.Size() > size {
+		_, _ = file.Seek(-size, io.SeekEnd)
+	}
+	content, _ := io.ReadAll(file)
+	return string(content)
+}
+
+// freePort asks the kernel for a TCP port that nobody listens on now.
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// findBinary looks for name in the folder that the environment names, in PATH
+// and in the further folders given as glob patterns (the last match wins: the
+// highest version).
+func findBinary(envDir, name string, patterns ...string) (string, error) {
+	if dir := os.Getenv(envDir); envDir != "" && dir != "" {
+		return filepath.Join(dir, name), nil
+	}
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	for _, pattern := range patterns {
+		if matches, _ := filepath.Glob(filepath.Join(pattern, name)); len(matches) > 0 {
+			return matches[len(matches)-1], nil
+		}
+	}
+	return "", fmt.Errorf("%s was not found: install it (Debian: apt-get install postgresql redis-server)", name)
+}
+
+func address(port int) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+}

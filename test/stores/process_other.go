@@ -1,0 +1,9 @@
+//go:build !linux
+
+package stores
+
+import "syscall"
+
+func childAttributes(user *syscall.Credential) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Credential: user, Setpgid: true}
+}
