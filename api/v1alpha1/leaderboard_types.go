@@ -1,0 +1,330 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// LeaderboardFinalizer is on every Leaderboard before anything outside the
+// cluster is made for it.
+const LeaderboardFinalizer = "games.leaderboard.dev/tenant"
+
+// Annotations of a Leaderboard.
+const (
+	// AdoptAnnotation, set to "true", lets a Leaderboard take over a schema
+	// that was made for another object of the same namespace and name, for
+	// example after a cluster was restored.
+	AdoptAnnotation = "games.leaderboard.dev/adopt"
+	// AbandonAnnotation, set to "true" on a Leaderboard that is being deleted,
+	// gives up on its schema and Redis user: the object goes, they stay. For
+	// when the stores or the class no longer exist.
+	AbandonAnnotation = "games.leaderboard.dev/abandon"
+)
+
+// Order says which of two scores is better.
+// +kubebuilder:validation:Enum=Descending;Ascending
+type Order string
+
+const (
+	// OrderDescending ranks the highest score first.
+	OrderDescending Order = "Descending"
+	// OrderAscending ranks the lowest score first.
+	OrderAscending Order = "Ascending"
+)
+
+// Scoring says how a player's submissions make the player's score.
+// +kubebuilder:validation:Enum=Best;Latest;Sum
+type Scoring string
+
+const (
+	// ScoringBest keeps the best submission by the board's order.
+	ScoringBest Scoring = "Best"
+	// ScoringLatest keeps the latest submission.
+	ScoringLatest Scoring = "Latest"
+	// ScoringSum adds the submissions up.
+	ScoringSum Scoring = "Sum"
+)
+
+// DeletionPolicy says what becomes of a tenant's data when its Leaderboard is
+// deleted.
+// +kubebuilder:validation:Enum=Retain;Delete
+type DeletionPolicy string
+
+const (
+	// DeletionPolicyRetain keeps the Postgres schema; a Leaderboard of the same
+	// namespace and name finds it again. The Redis keys go: they are rebuilt.
+	DeletionPolicyRetain DeletionPolicy = "Retain"
+	// DeletionPolicyDelete drops the schema, the roles, the Redis user and keys.
+	DeletionPolicyDelete DeletionPolicy = "Delete"
+)
+
+// ExposureType says how game clients reach an endpoint.
+// +kubebuilder:validation:Enum=Ingress;Service
+type ExposureType string
+
+const (
+	// ExposureIngress makes an Ingress beneath the class's domain.
+	ExposureIngress ExposureType = "Ingress"
+	// ExposureService makes a ClusterIP Service only.
+	ExposureService ExposureType = "Service"
+)
+
+// Board is one ranking of a game.
+//
+// +kubebuilder:validation:XValidation:rule="self.name != 'global'",fieldPath=".name",message="the board global always exists and cannot be configured: remove it from the list, or choose another name"
+// +kubebuilder:validation:XValidation:rule="!has(self.minScore) || !has(self.maxScore) || self.minScore <= self.maxScore",fieldPath=".minScore",message="minScore must not be greater than maxScore"
+// +kubebuilder:validation:XValidation:rule="!has(self.countsTowardGlobal) || !self.countsTowardGlobal || self.order == 'Descending'",fieldPath=".countsTowardGlobal",message="an Ascending board cannot count toward global, where the highest score is best: set it to false or leave it out"
+type Board struct {
+	// name is what clients send as game_id: lower-case letters, digits, - and _,
+	// beginning and ending with a letter or digit.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$')",message="must be lower-case letters, digits, - or _, and begin and end with a letter or digit, for example time-trial"
+	Name string `json:"name"`
+
+	// order says which score is best: Descending (the highest) or Ascending
+	// (the lowest). It cannot be changed later.
+	// +optional
+	// +default="Descending"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="order cannot be changed, as past scores were ranked by it: add a board with another name instead"
+	Order Order `json:"order,omitempty"`
+
+	// scoring says how submissions make a player's score: Best, Latest or Sum.
+	// It cannot be changed later.
+	// +optional
+	// +default="Best"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="scoring cannot be changed, as past scores were folded by it: add a board with another name instead"
+	Scoring Scoring `json:"scoring,omitempty"`
+
+	// minScore is the lowest score that a submission may carry.
+	// +optional
+	// +kubebuilder:validation:Minimum=-9007199254740991
+	// +kubebuilder:validation:Maximum=9007199254740991
+	MinScore *int64 `json:"minScore,omitempty"`
+
+	// maxScore is the highest score that a submission may carry.
+	// +optional
+	// +kubebuilder:validation:Minimum=-9007199254740991
+	// +kubebuilder:validation:Maximum=9007199254740991
+	MaxScore *int64 `json:"maxScore,omitempty"`
+
+	// countsTowardGlobal says whether a submission to this board also counts on
+	// the board global. Left out, a Descending board counts and an Ascending
+	// one does not.
+	// +optional
+	CountsTowardGlobal *bool `json:"countsTowardGlobal,omitempty"`
+}
+
+// AutoscalingSpec scales the server on CPU.
+//
+// +kubebuilder:validation:XValidation:rule="self.minReplicas <= self.maxReplicas",fieldPath=".minReplicas",message="minReplicas must not be greater than maxReplicas"
+type AutoscalingSpec struct {
+	// minReplicas is how many Pods there are at the least.
+	// +optional
+	// +default=2
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MinReplicas int32 `json:"minReplicas,omitempty"`
+
+	// maxReplicas is how many Pods there are at the most.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MaxReplicas int32 `json:"maxReplicas,omitempty"`
+
+	// targetCPUUtilizationPercentage is the average CPU use, in percent of the
+	// requested CPU, that scaling aims at.
+	// +optional
+	// +default=70
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=100
+	TargetCPUUtilizationPercentage int32 `json:"targetCPUUtilizationPercentage,omitempty"`
+}
+
+// AuthSpec configures the accounts of a game.
+type AuthSpec struct {
+	// tokenTTL is how long an access token is good for, from 1m to 24h.
+	// +optional
+	// +default="1h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="must be from 1m to 24h, for example 1h"
+	TokenTTL metav1.Duration `json:"tokenTTL,omitempty"`
+
+	// passwordCost is the cost of bcrypt, a power of two: each step doubles the
+	// work of a login.
+	// +optional
+	// +default=10
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=14
+	PasswordCost int32 `json:"passwordCost,omitempty"`
+}
+
+// ExposureSpec says how game clients reach the endpoint.
+type ExposureSpec struct {
+	// type is Ingress (beneath the class's domain) or Service (inside the
+	// cluster only). Left out, the class decides.
+	// +required
+	Type ExposureType `json:"type,omitempty"`
+}
+
+// LeaderboardSpec is what a game team asks for.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.replicas) && has(self.autoscaling))",fieldPath=".replicas",message="set either replicas or autoscaling, not both: with autoscaling, the autoscaler owns the number of replicas"
+// +kubebuilder:validation:XValidation:rule="has(self.className) == has(oldSelf.className)",fieldPath=".className",message="className cannot be added or removed later, as the data lives in the class's stores: create another Leaderboard instead"
+type LeaderboardSpec struct {
+	// className is the LeaderboardClass whose stores hold this game's data. Left
+	// out, the default class is used. It cannot be changed later.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="className cannot be changed, as the data lives in the class's stores: create another Leaderboard instead"
+	ClassName *string `json:"className,omitempty"`
+
+	// boards are the game's rankings, beside the board global that every game has.
+	// A board that is removed keeps its scores and comes back with them.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Boards []Board `json:"boards,omitempty"`
+
+	// replicas is the number of server Pods. Left out, and without autoscaling,
+	// the class decides.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// autoscaling scales the number of server Pods on CPU. It excludes replicas.
+	// +optional
+	Autoscaling *AutoscalingSpec `json:"autoscaling,omitempty"`
+
+	// resources of each server Pod. Left out, the class decides.
+	// +optional
+	Resources *Resources `json:"resources,omitempty"`
+
+	// auth configures the accounts of the game.
+	// +optional
+	// +default={}
+	Auth AuthSpec `json:"auth,omitzero"`
+
+	// exposure says how game clients reach the endpoint. Left out, the class
+	// decides.
+	// +optional
+	Exposure *ExposureSpec `json:"exposure,omitempty"`
+
+	// deletionPolicy says what becomes of the scores when this object is
+	// deleted: Retain keeps them in Postgres, Delete drops them.
+	// +optional
+	// +default="Retain"
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+
+	// suspend stops the operator from changing anything of this game; what runs
+	// goes on running. Deleting the object still works.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+}
+
+// Resources are the compute resources of one server Pod.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.requests) || self.requests.all(k, k in ['cpu', 'memory'])",fieldPath=".requests",message="only cpu and memory can be requested"
+// +kubebuilder:validation:XValidation:rule="!has(self.limits) || self.limits.all(k, k in ['cpu', 'memory'])",fieldPath=".limits",message="only cpu and memory can be limited"
+// +kubebuilder:validation:XValidation:rule="!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || !isQuantity(string(self.requests[k])) || !isQuantity(string(self.limits[k])) || quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)",fieldPath=".requests",message="a request must not be greater than its limit"
+type Resources struct {
+	// requests are what a Pod is scheduled by: cpu and memory.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=2
+	Requests corev1.ResourceList `json:"requests,omitempty"`
+
+	// limits are what a Pod may use at the most: cpu and memory.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=2
+	Limits corev1.ResourceList `json:"limits,omitempty"`
+}
+
+// LeaderboardStatus is what the operator has seen and done.
+type LeaderboardStatus struct {
+	// conditions tell how far the operator has come: Ready, SchemaReady,
+	// KeyspaceReady, WorkloadAvailable, and Reconciling or Stalled while true.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +default=[{"type": "Ready", "status": "Unknown", "reason": "Pending", "message": "Waiting for the operator", "lastTransitionTime": "1970-01-01T00:00:00Z"}]
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation of the spec that the operator has
+	// worked on last.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// className is the class that holds this game's data.
+	// +optional
+	ClassName string `json:"className,omitempty"`
+
+	// tenant is the name of this game's schema, roles and keys in the stores.
+	// +optional
+	Tenant string `json:"tenant,omitempty"`
+
+	// endpoint is the base URL of the REST API.
+	// +optional
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// boards is the number of boards, global included.
+	// +optional
+	Boards int32 `json:"boards,omitempty"`
+
+	// replicas is the number of server Pods.
+	// +optional
+	Replicas int32 `json:"replicas"`
+
+	// readyReplicas is the number of server Pods that serve.
+	// +optional
+	ReadyReplicas int32 `json:"readyReplicas"`
+
+	// selector selects the server Pods, for autoscalers.
+	// +optional
+	Selector string `json:"selector,omitempty"`
+}
+
+// Leaderboard is one game's leaderboard service: its REST endpoint, its scores
+// and its accounts.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.replicas,statuspath=.status.replicas,selectorpath=.status.selector
+// +kubebuilder:resource:shortName=lb,categories=games
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Endpoint",type=string,JSONPath=`.status.endpoint`
+// +kubebuilder:printcolumn:name="Boards",type=integer,JSONPath=`.status.boards`
+// +kubebuilder:printcolumn:name="Replicas",type=integer,JSONPath=`.status.readyReplicas`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Class",type=string,JSONPath=`.status.className`,priority=1
+// +kubebuilder:printcolumn:name="Tenant",type=string,JSONPath=`.status.tenant`,priority=1
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 40",fieldPath=".metadata.name",message="the name must be at most 40 characters, as names of Services and Pods are made from it"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')",fieldPath=".metadata.name",message="the name must be lower-case letters, digits and -, and begin with a letter, as it becomes part of a host name"
+type Leaderboard struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec is what the game team asks for.
+	// +optional
+	// +default={}
+	Spec LeaderboardSpec `json:"spec,omitzero"`
+
+	// status is what the operator has seen and done.
+	// +optional
+	// +default={}
+	Status LeaderboardStatus `json:"status,omitzero"`
+}
+
+// LeaderboardList is a list of Leaderboards.
+//
+// +kubebuilder:object:root=true
+type LeaderboardList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []Leaderboard `json:"items"`
+}

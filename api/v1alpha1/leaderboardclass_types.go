@@ -1,0 +1,352 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// DefaultClassAnnotation, set to "true" on a LeaderboardClass, makes it the
+// class of Leaderboards that name none.
+const DefaultClassAnnotation = "games.leaderboard.dev/is-default-class"
+
+// ClassFinalizer is on a LeaderboardClass while Leaderboards use it.
+const ClassFinalizer = "games.leaderboard.dev/class-in-use"
+
+// DefaultControllerName is the controllerName that the operator answers to
+// unless it is told otherwise.
+const DefaultControllerName = "leaderboard.dev/operator"
+
+// SecretReference names a Secret in the operator's namespace.
+type SecretReference struct {
+	// name of the Secret. Its namespace is always the operator's.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="must be the name of a Secret in the operator's namespace, without a namespace: lower-case letters, digits, - and ."
+	Name string `json:"name,omitempty"`
+}
+
+// NamespacesFrom says which namespaces may use a class.
+// +kubebuilder:validation:Enum=All;Selector
+type NamespacesFrom string
+
+const (
+	// NamespacesFromAll admits every namespace.
+	NamespacesFromAll NamespacesFrom = "All"
+	// NamespacesFromSelector admits the namespaces that a selector matches.
+	NamespacesFromSelector NamespacesFrom = "Selector"
+)
+
+// AllowedNamespaces says in which namespaces Leaderboards may use a class.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.selector) == (self.from == 'Selector')",fieldPath=".selector",message="set selector exactly when from is Selector"
+type AllowedNamespaces struct {
+	// from is All or Selector.
+	// +optional
+	// +default="All"
+	From NamespacesFrom `json:"from,omitempty"`
+
+	// selector matches labels of namespaces, where from is Selector.
+	// +optional
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+}
+
+// SSLMode says how Postgres connections are secured, in libpq's terms:
+// https://www.postgresql.org/docs/current/libpq-ssl.html
+// +kubebuilder:validation:Enum=disable;require;verify-full
+type SSLMode string
+
+const (
+	// SSLModeDisable does not encrypt.
+	SSLModeDisable SSLMode = "disable"
+	// SSLModeRequire encrypts without checking who answers.
+	SSLModeRequire SSLMode = "require"
+	// SSLModeVerifyFull encrypts and checks certificate and host name.
+	SSLModeVerifyFull SSLMode = "verify-full"
+)
+
+// PostgresSpec says where the ledgers live.
+type PostgresSpec struct {
+	// host name or address, as both the operator and the servers reach it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$')",message="must be a host name or an address without a port or scheme, for example postgres.databases.svc"
+	Host string `json:"host,omitempty"`
+
+	// port of the server.
+	// +optional
+	// +default=5432
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+
+	// database in which every tenant gets a schema.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Database string `json:"database,omitempty"`
+
+	// sslMode is disable, require or verify-full. verify-full checks against
+	// the key ca.crt of the admin Secret.
+	// +optional
+	// +default="verify-full"
+	SSLMode SSLMode `json:"sslMode,omitempty"`
+
+	// adminSecretRef names the Secret with the admin's username, password and,
+	// for verify-full, ca.crt.
+	// +required
+	AdminSecretRef SecretReference `json:"adminSecretRef,omitzero"`
+}
+
+// RedisMode is the kind of Redis deployment.
+// +kubebuilder:validation:Enum=Standalone;Sentinel;Cluster
+type RedisMode string
+
+const (
+	// RedisStandalone is one primary at a fixed address.
+	RedisStandalone RedisMode = "Standalone"
+	// RedisSentinel is a primary found through Sentinels.
+	RedisSentinel RedisMode = "Sentinel"
+	// RedisCluster is a Redis Cluster.
+	RedisCluster RedisMode = "Cluster"
+)
+
+// RedisSpec says where the rankings live.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.masterName) == (self.mode == 'Sentinel')",fieldPath=".masterName",message="set masterName exactly when mode is Sentinel"
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Standalone' || self.endpoints.size() == 1",fieldPath=".endpoints",message="a Standalone Redis has exactly one endpoint: list one, or set mode to Sentinel or Cluster"
+type RedisSpec struct {
+	// mode is Standalone, Sentinel or Cluster.
+	// +optional
+	// +default="Standalone"
+	Mode RedisMode `json:"mode,omitempty"`
+
+	// endpoints are host:port of the server, the Sentinels, or some nodes of
+	// the cluster.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=3
+	// +kubebuilder:validation:items:MaxLength=259
+	// +kubebuilder:validation:XValidation:rule="self.all(e, e.matches('^[^/@ ]+:[0-9]{1,5}$'))",message="each endpoint must be host:port without a scheme, for example redis.databases.svc:6379"
+	Endpoints []string `json:"endpoints,omitempty"`
+
+	// masterName is the name under which the Sentinels know the primary.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	MasterName string `json:"masterName,omitempty"`
+
+	// tls encrypts connections; certificates are checked against the key ca.crt
+	// of the admin Secret or, without one, the system's authorities.
+	// +optional
+	TLS bool `json:"tls,omitempty"`
+
+	// adminSecretRef names the Secret with the admin's username and password,
+	// and ca.crt where TLS needs one.
+	// +required
+	AdminSecretRef SecretReference `json:"adminSecretRef,omitzero"`
+}
+
+// ClassDefaults are used where a Leaderboard says nothing.
+type ClassDefaults struct {
+	// replicas of a game's server.
+	// +optional
+	// +default=2
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	Replicas int32 `json:"replicas,omitempty"`
+
+	// resources of each server Pod.
+	// +optional
+	// +default={"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
+	Resources *Resources `json:"resources,omitempty"`
+}
+
+// ClassLimits bound what a Leaderboard may ask for.
+type ClassLimits struct {
+	// maxReplicas of one Leaderboard.
+	// +optional
+	// +default=20
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MaxReplicas int32 `json:"maxReplicas,omitempty"`
+
+	// maxBoards of one Leaderboard, without the board global.
+	// +optional
+	// +default=64
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=64
+	MaxBoards *int32 `json:"maxBoards,omitempty"`
+
+	// postgresConnections bounds the connections of one tenant to Postgres, all
+	// its Pods together.
+	// +optional
+	// +default=40
+	// +kubebuilder:validation:Minimum=4
+	// +kubebuilder:validation:Maximum=1000
+	PostgresConnections int32 `json:"postgresConnections,omitempty"`
+}
+
+// ClassExposure says how game clients reach the endpoints of a class.
+//
+// +kubebuilder:validation:XValidation:rule="self.type != 'Ingress' || has(self.domain)",fieldPath=".domain",message="an Ingress needs a domain: set domain, for example games.example.com, or set type to Service"
+type ClassExposure struct {
+	// type is Ingress or Service.
+	// +optional
+	// +default="Service"
+	Type ExposureType `json:"type,omitempty"`
+
+	// domain beneath which every Leaderboard gets the host
+	// <name>.<namespace>.<domain>.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=150
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",message="must be a lower-case domain name without a port or a leading dot, for example games.example.com"
+	Domain string `json:"domain,omitempty"`
+
+	// port that clients use where it is not the scheme's own; it appears in the
+	// endpoint only.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+
+	// ingressClassName of the Ingresses. Left out, the cluster's default.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	IngressClassName *string `json:"ingressClassName,omitempty"`
+
+	// tlsSecretName names, in every game's namespace, the Secret with the
+	// certificate of the Ingress (cert-manager can make it); set, the endpoint
+	// is https.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	TLSSecretName *string `json:"tlsSecretName,omitempty"`
+
+	// annotations of the Ingresses, for the ingress controller.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// LeaderboardClassSpec says where and how tenants run.
+type LeaderboardClassSpec struct {
+	// controllerName is the operator that serves this class.
+	// +optional
+	// +default="leaderboard.dev/operator"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="controllerName cannot be changed: create another class instead"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9.-]+/[A-Za-z0-9._/-]+$')",message="must be a domain and a path, for example leaderboard.dev/operator"
+	ControllerName string `json:"controllerName,omitempty"`
+
+	// allowedNamespaces says in which namespaces Leaderboards may use this class.
+	// +optional
+	// +default={}
+	AllowedNamespaces AllowedNamespaces `json:"allowedNamespaces,omitzero"`
+
+	// postgres says where the ledgers live.
+	// +required
+	Postgres PostgresSpec `json:"postgres,omitzero"`
+
+	// redis says where the rankings live.
+	// +required
+	Redis RedisSpec `json:"redis,omitzero"`
+
+	// image of leaderboard-server.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[^ ]+$')",message="must be an image reference without spaces, for example leaderboard-server:v1"
+	Image string `json:"image,omitempty"`
+
+	// imagePullPolicy of the image. Left out, Kubernetes decides by the tag.
+	// +optional
+	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
+	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
+
+	// defaults are used where a Leaderboard says nothing.
+	// +optional
+	// +default={}
+	Defaults ClassDefaults `json:"defaults,omitzero"`
+
+	// limits bound what a Leaderboard may ask for.
+	// +optional
+	// +default={}
+	Limits ClassLimits `json:"limits,omitzero"`
+
+	// exposure says how game clients reach the endpoints.
+	// +optional
+	// +default={}
+	Exposure ClassExposure `json:"exposure,omitzero"`
+}
+
+// LeaderboardClassStatus is what the operator has seen.
+type LeaderboardClassStatus struct {
+	// conditions are Accepted and Reachable.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +default=[{"type": "Accepted", "status": "Unknown", "reason": "Pending", "message": "Waiting for the operator", "lastTransitionTime": "1970-01-01T00:00:00Z"}, {"type": "Reachable", "status": "Unknown", "reason": "Pending", "message": "Waiting for the operator", "lastTransitionTime": "1970-01-01T00:00:00Z"}]
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation of the spec that the operator has
+	// looked at last.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// leaderboards is how many Leaderboards use this class.
+	// +optional
+	Leaderboards int32 `json:"leaderboards"`
+
+	// postgresVersion that answered last.
+	// +optional
+	PostgresVersion string `json:"postgresVersion,omitempty"`
+
+	// redisVersion that answered last.
+	// +optional
+	RedisVersion string `json:"redisVersion,omitempty"`
+}
+
+// LeaderboardClass says where and how the Leaderboards that name it run.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=lbc,categories=games
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Reachable",type=string,JSONPath=`.status.conditions[?(@.type=="Reachable")].status`
+// +kubebuilder:printcolumn:name="Leaderboards",type=integer,JSONPath=`.status.leaderboards`
+// +kubebuilder:printcolumn:name="Default",type=string,JSONPath=`.metadata.annotations.games\.leaderboard\.dev/is-default-class`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Postgres",type=string,JSONPath=`.status.postgresVersion`,priority=1
+// +kubebuilder:printcolumn:name="Redis",type=string,JSONPath=`.status.redisVersion`,priority=1
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Reachable")].message`,priority=1
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",fieldPath=".metadata.name",message="the name must be at most 63 characters"
+type LeaderboardClass struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec says where and how tenants run.
+	// +required
+	Spec LeaderboardClassSpec `json:"spec,omitzero"`
+
+	// status is what the operator has seen.
+	// +optional
+	// +default={}
+	Status LeaderboardClassStatus `json:"status,omitzero"`
+}
+
+// LeaderboardClassList is a list of LeaderboardClasses.
+//
+// +kubebuilder:object:root=true
+type LeaderboardClassList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []LeaderboardClass `json:"items"`
+}
