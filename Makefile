@@ -1,0 +1,113 @@
+# The targets that people use have a line of help behind ##.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+ARGS ?=
+
+# Where a devcluster keeps its data; the demo and the tests have clusters of
+# their own, on other ports.
+export DEVCLUSTER_STATE ?= $(CURDIR)/.devcluster/dev
+
+# Kubernetes of the embedded cluster: hack/devcluster/go.mod pins the modules,
+# this names them.
+KUBE_VERSION := 1.37.2
+kube_minor := $(word 2,$(subst ., ,$(KUBE_VERSION)))
+kube_ldflags := $(foreach pkg,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
+	-X $(pkg).gitVersion=v$(KUBE_VERSION) -X $(pkg).gitMajor=1 -X $(pkg).gitMinor=$(kube_minor))
+
+tools := bin/tools
+STATIC := CGO_ENABLED=0 go build -trimpath
+sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' -o -name '*.sql' -o -name '*.lua' -o -name '*.yaml' -o -name '*.html') go.mod go.sum
+
+.PHONY: help
+help: ## Show the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+##@ Use
+
+.PHONY: demo
+demo: install-stores bin/devcluster bin/leaderboard-operator bin/leaderboard-server bin/demo $(tools)/helm ## Start a cluster, install the platform, play a match in two games. ARGS=--once ends after it.
+	hack/demo.sh $(ARGS)
+
+.PHONY: build
+build: bin/leaderboard-operator bin/leaderboard-server ## Build the operator and the server into bin/.
+
+bin/leaderboard-operator: $(call sources,main.go api controllers leaderboard-server)
+	$(STATIC) -ldflags "-s -w -X main.version=$(VERSION)" -o $@ .
+
+bin/leaderboard-server: $(call sources,leaderboard-server)
+	$(STATIC) -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./leaderboard-server
+
+bin/demo: $(call sources,hack/demo test/match test/gameclient api)
+	$(STATIC) -o $@ ./hack/demo
+
+##@ Develop
+
+.PHONY: test
+test: install-stores bin/envtest bin/leaderboard-server $(tools)/gotestsum $(tools)/helm ## Run every test, with the race detector, against real stores and a real API server.
+	hack/test.sh $(ARGS)
+
+.PHONY: e2e
+e2e: install-stores bin/devcluster bin/leaderboard-operator bin/leaderboard-server $(tools)/helm $(tools)/gotestsum ## Run the end-to-end tests in an embedded cluster of their own.
+	hack/e2e.sh $(ARGS)
+
+.PHONY: lint
+lint: $(tools)/golangci-lint ## Lint, the import rules of the layout included.
+	$(tools)/golangci-lint run ./...
+	cd hack/devcluster && $(CURDIR)/$(tools)/golangci-lint run --config $(CURDIR)/.golangci.yaml ./...
+
+.PHONY: generate
+generate: $(tools)/controller-gen $(tools)/oapi-codegen ## Regenerate what is generated and committed.
+	$(tools)/controller-gen object paths=./api/...
+	$(tools)/controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+	$(tools)/controller-gen rbac:roleName=leaderboard-operator paths=./controllers/... output:rbac:dir=config/rbac
+	go generate ./...
+	go run ./hack/chartgen
+
+.PHONY: verify
+verify: generate $(tools)/helm ## Check that generated files, formatting, modules and chart are as they should be.
+	hack/verify.sh
+
+.PHONY: bench
+bench: ## Measure the server; prints ratios taken in one run. (Nothing to measure yet.)
+	@echo "There are no benchmarks yet."
+
+.PHONY: clean
+clean: ## Remove what was built. Clusters have to be down.
+	rm -rf bin
+
+##@ Cluster
+
+.PHONY: up down
+up: install-stores bin/devcluster ## Start an embedded cluster that stays (bin/devcluster kubectl talks to it).
+	bin/devcluster up $(ARGS)
+down: bin/devcluster ## Stop the embedded cluster.
+	bin/devcluster down
+
+bin/devcluster: $(shell find hack/devcluster -name '*.go' -not -name '*_test.go' 2>/dev/null) hack/devcluster/go.mod hack/devcluster/go.sum
+	@echo "building the embedded cluster: some 6 minutes the first time on two cores, seconds later"
+	cd hack/devcluster && $(STATIC) -ldflags "-s -w $(kube_ldflags)" -o ../../$@ .
+
+# envtest wants a folder with the two programs; both are in one binary.
+bin/envtest: bin/devcluster
+	mkdir -p $@
+	ln -sf ../devcluster $@/kube-apiserver
+	ln -sf ../devcluster $@/etcd
+	touch $@
+
+.PHONY: install-stores
+install-stores:
+	@hack/install-stores.sh
+
+$(tools)/controller-gen: TOOL = sigs.k8s.io/controller-tools/cmd/controller-gen
+$(tools)/golangci-lint: TOOL = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(tools)/oapi-codegen: TOOL = github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen
+$(tools)/gotestsum: TOOL = gotest.tools/gotestsum
+$(tools)/helm: TOOL = helm.sh/helm/v4/cmd/helm
+$(tools)/kind: TOOL = sigs.k8s.io/kind
+$(tools)/%: hack/tools/go.mod hack/tools/go.sum
+	@echo "building $(@F)"
+	cd hack/tools && CGO_ENABLED=0 go build -o ../../$@ $(TOOL)

@@ -1,0 +1,126 @@
+package e2e
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	games "github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/test/gameclient"
+	"github.com/leaderboard-dev/leaderboard-operator/test/match"
+)
+
+var allBoards = []games.Board{
+	{Name: "arena", Order: games.OrderDescending, Scoring: games.ScoringBest},
+	{Name: "time-trial", Order: games.OrderAscending, Scoring: games.ScoringBest},
+	{Name: "coins", Order: games.OrderDescending, Scoring: games.ScoringSum, CountsTowardGlobal: new(bool)},
+	{Name: "mood", Order: games.OrderDescending, Scoring: games.ScoringLatest},
+}
+
+func matchBoards() []match.Board {
+	boards := make([]match.Board, 0, len(allBoards))
+	for _, board := range allBoards {
+		boards = append(boards, match.Board{Name: board.Name, Order: string(board.Order), Scoring: string(board.Scoring),
+			CountsTowardGlobal: board.Order == games.OrderDescending && board.CountsTowardGlobal == nil})
+	}
+	return boards
+}
+
+func game(namespace, name string, replicas int32) *games.Leaderboard {
+	return &games.Leaderboard{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       games.LeaderboardSpec{Boards: allBoards, Replicas: &replicas},
+	}
+}
+
+// Apply, play, scale, play again: every board equals what was played.
+func TestPlayAndScale(t *testing.T) {
+	lb := create(t, game(namespace(t), "race", 1))
+	c := connect(t, lb)
+	players := match.Match{Client: c, Boards: matchBoards(), Names: []string{"ada", "bo", "carl", "dina"}, Rounds: 2, Seed: 1}
+	first, err := players.Play(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, first.Verify(t.Context()))
+
+	three := int32(3)
+	_, err = patch(t.Context(), lb, func() { lb.Spec.Replicas = &three })
+	require.NoError(t, err)
+	ready(t, lb)
+	require.Equal(t, three, lb.Status.Replicas)
+	require.Equal(t, three, lb.Status.ReadyReplicas)
+
+	second, err := players.Play(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, second.Verify(t.Context()))
+	require.NoError(t, first.Verify(t.Context()), "the first match is still there")
+}
+
+// The scale subresource is what autoscalers and kubectl scale use.
+func TestScaleSubresource(t *testing.T) {
+	lb := create(t, game(namespace(t), "race", 1))
+	selector, err := labels.Parse(lb.Status.Selector)
+	require.NoError(t, err)
+	pods := &corev1.PodList{}
+	require.NoError(t, cluster.List(t.Context(), pods, client.InNamespace(lb.Namespace), client.MatchingLabelsSelector{Selector: selector}))
+	require.Len(t, pods.Items, 1)
+
+	err = cluster.SubResource("scale").Patch(t.Context(), lb, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"replicas":2}}`)))
+	require.NoError(t, err)
+	eventually(t, readyTimeout, lb, func() bool { return lb.Status.ReadyReplicas == 2 })
+}
+
+// A Leaderboard with the policy Retain leaves its scores to the next one of its
+// name; one with Delete leaves nothing.
+func TestDeletionPolicies(t *testing.T) {
+	ns := namespace(t)
+	lb := create(t, game(ns, "race", 1))
+	tenant := lb.Status.Tenant
+	result, err := match.Match{Client: connect(t, lb), Boards: matchBoards(), Names: []string{"ada", "bo"}, Rounds: 1, Seed: 2}.Play(t.Context())
+	require.NoError(t, err)
+
+	remove(t, lb)
+	requireNothingOwned(t, ns)
+	again := game(ns, "race", 1)
+	again.Spec.DeletionPolicy = games.DeletionPolicyDelete
+	create(t, again)
+	require.Equal(t, tenant, again.Status.Tenant)
+	require.Error(t, result.Verify(t.Context()), "tokens of the deleted Leaderboard's keys must be refused")
+	require.NoError(t, result.LogInAgain(t.Context()))
+	require.NoError(t, result.Verify(t.Context()), "the retained scores are back")
+
+	remove(t, again)
+	requireNothingOwned(t, ns)
+	fresh := create(t, game(ns, "race", 1))
+	page, err := connect(t, fresh).Page(t.Context(), "", 1, 10)
+	require.NoError(t, err)
+	require.Zero(t, page.TotalEntries, "Delete leaves no score")
+	_, err = connect(t, fresh).Login(t.Context(), result.Players[0].Username, result.Players[0].Password)
+	requireStatus(t, err, http.StatusUnauthorized)
+}
+
+// requireNothingOwned: what the operator makes for a game goes with it.
+func requireNothingOwned(t *testing.T, ns string) {
+	t.Helper()
+	secrets := &corev1.SecretList{}
+	require.Eventually(t, func() bool {
+		require.NoError(t, cluster.List(t.Context(), secrets, client.InNamespace(ns)))
+		pods := &corev1.PodList{}
+		require.NoError(t, cluster.List(t.Context(), pods, client.InNamespace(ns)))
+		services := &corev1.ServiceList{}
+		require.NoError(t, cluster.List(t.Context(), services, client.InNamespace(ns)))
+		return len(secrets.Items)+len(pods.Items)+len(services.Items) == 0
+	}, goneTimeout, poll)
+}
+
+func requireStatus(t *testing.T, err error, status int) {
+	t.Helper()
+	var problem *gameclient.Problem
+	require.True(t, errors.As(err, &problem), "expected a problem document, got %v", err)
+	require.Equal(t, status, problem.Status)
+}

@@ -1,0 +1,223 @@
+// Package gameclient speaks the public REST API as a game client does. The demo
+// and the end-to-end tests play through it.
+package gameclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// requestTimeout bounds one call, hashing of a password included.
+const requestTimeout = 15 * time.Second
+
+// Client calls one game's endpoint. Its methods may be used concurrently.
+type Client struct {
+	endpoint *url.URL
+	http     *http.Client
+}
+
+// New returns a client of the endpoint, for example
+// "http://space-race.arcade.localhost:8088". Where via is not empty, every
+// connection goes to that host:port instead of the one the endpoint's host
+// name resolves to, as when an ingress controller is reached at an address
+// that DNS does not know.
+func New(endpoint, via string) (*Client, error) {
+	parsed, err := url.Parse(endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("parse the endpoint: %w", err)
+	}
+	dialer := &net.Dialer{Timeout: 5 * time.Second}
+	transport := &http.Transport{
+		MaxIdleConnsPerHost: 256,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if via != "" {
+				address = via
+			}
+			return dialer.DialContext(ctx, network, address)
+		},
+	}
+	return &Client{endpoint: parsed, http: &http.Client{Transport: transport, Timeout: requestTimeout}}, nil
+}
+
+// Close ends idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Problem is an answer with a status of 400 or above (RFC 9457).
+type Problem struct {
+	Status int    `json:"status"`
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+	Body   string `json:"-"`
+}
+
+// Error tells status and detail.
+func (p *Problem) Error() string {
+	if p.Detail == "" {
+		return fmt.Sprintf("status %d: %s %s", p.Status, p.Title, p.Body)
+	}
+	return fmt.Sprintf("status %d: %s: %s", p.Status, p.Title, p.Detail)
+}
+
+// Account is an answer of /v1/auth/register.
+type Account struct {
+	UserID   string `json:"user_id"`
+	Username string `json:"username"`
+}
+
+// Receipt is an answer of /v1/scores/submit.
+type Receipt struct {
+	UserID     string `json:"user_id"`
+	Username   string `json:"username"`
+	GameID     string `json:"game_id"`
+	ScoreSaved int64  `json:"score_saved"`
+	Score      *int64 `json:"score"`
+	Improved   bool   `json:"improved"`
+	Rank       *int64 `json:"rank"`
+	Ranking    string `json:"ranking"`
+}
+
+// Entry is a line of a board or an answer of /v1/leaderboard/my_rank.
+type Entry struct {
+	Rank     int64  `json:"rank"`
+	UserID   string `json:"user_id"`
+	Username string `json:"username"`
+	Score    int64  `json:"score"`
+	GameID   string `json:"game_id"`
+}
+
+// Page is an answer of /v1/leaderboard/global.
+type Page struct {
+	TotalEntries int64   `json:"total_entries"`
+	Leaderboard  []Entry `json:"leaderboard"`
+}
+
+// ReportRow is a line of /v1/reports/top_players.
+type ReportRow struct {
+	Entry
+	TotalScoresSubmitted int64  `json:"total_scores_submitted"`
+	DateRangeStart       string `json:"date_range_start"`
+	DateRangeEnd         string `json:"date_range_end"`
+}
+
+// Register makes an account.
+func (c *Client) Register(ctx context.Context, username, password string) (Account, error) {
+	var account Account
+	err := c.call(ctx, http.MethodPost, "/v1/auth/register", nil, "",
+		map[string]any{"username": username, "password": password}, &account)
+	return account, err
+}
+
+// Login returns an access token.
+func (c *Client) Login(ctx context.Context, username, password string) (string, error) {
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	err := c.call(ctx, http.MethodPost, "/v1/auth/token", nil, "",
+		map[string]any{"username": username, "password": password}, &answer)
+	return answer.AccessToken, err
+}
+
+// Submit submits a score to a board; the empty board is "global". A key, where
+// not empty, makes the submission safe to repeat.
+func (c *Client) Submit(ctx context.Context, token, board string, score int64, key string) (Receipt, error) {
+	body := map[string]any{"score": score}
+	if board != "" {
+		body["game_id"] = board
+	}
+	var receipt Receipt
+	header := http.Header{}
+	if key != "" {
+		header.Set("Idempotency-Key", strconv.Quote(key))
+	}
+	err := c.callWithHeader(ctx, header, http.MethodPost, "/v1/scores/submit", nil, token, body, &receipt)
+	return receipt, err
+}
+
+// Page reads a page of a board; the empty board is "global".
+func (c *Client) Page(ctx context.Context, board string, page, size int) (Page, error) {
+	query := url.Values{"page": {strconv.Itoa(page)}, "page_size": {strconv.Itoa(size)}}
+	if board != "" {
+		query.Set("game_id", board)
+	}
+	var answer Page
+	err := c.call(ctx, http.MethodGet, "/v1/leaderboard/global", query, "", nil, &answer)
+	return answer, err
+}
+
+// Rank reads the token's owner's entry on a board; the empty board is "global".
+func (c *Client) Rank(ctx context.Context, token, board string) (Entry, error) {
+	query := url.Values{}
+	if board != "" {
+		query.Set("game_id", board)
+	}
+	var entry Entry
+	err := c.call(ctx, http.MethodGet, "/v1/leaderboard/my_rank", query, token, nil, &entry)
+	return entry, err
+}
+
+// TopPlayers reads the report of the inclusive days from start to end (UTC).
+func (c *Client) TopPlayers(ctx context.Context, token, board string, start, end time.Time, limit int) ([]ReportRow, error) {
+	query := url.Values{"start_date": {start.Format(time.DateOnly)}, "end_date": {end.Format(time.DateOnly)},
+		"limit": {strconv.Itoa(limit)}}
+	if board != "" {
+		query.Set("game_id", board)
+	}
+	var rows []ReportRow
+	err := c.call(ctx, http.MethodGet, "/v1/reports/top_players", query, token, nil, &rows)
+	return rows, err
+}
+
+func (c *Client) call(ctx context.Context, method, path string, query url.Values, token string, body, answer any) error {
+	return c.callWithHeader(ctx, http.Header{}, method, path, query, token, body, answer)
+}
+
+func (c *Client) callWithHeader(ctx context.Context, header http.Header, method, path string, query url.Values, token string, body, answer any) error {
+	var reader io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("encode the request: %w", err)
+		}
+		reader = bytes.NewReader(encoded)
+		header.Set("Content-Type", "application/json")
+	}
+	target := c.endpoint.JoinPath(path)
+	target.RawQuery = query.Encode()
+	request, err := http.NewRequestWithContext(ctx, method, target.String(), reader)
+	if err != nil {
+		return fmt.Errorf("make the request: %w", err)
+	}
+	request.Header = header
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	defer response.Body.Close()
+	const maxAnswer = 1 << 20 // a page of 100 entries is some 20 KiB
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
+	}
+	if response.StatusCode >= http.StatusBadRequest {
+		problem := &Problem{Status: response.StatusCode, Body: string(content)}
+		_ = json.Unmarshal(content, problem) // a proxy's error is no problem document
+		problem.Status = response.StatusCode
+		return fmt.Errorf("%s %s: %w", method, path, problem)
+	}
+	if err := json.Unmarshal(content, answer); err != nil {
+		return fmt.Errorf("%s %s: decode the answer: %w", method, path, err)
+	}
+	return nil
+}
