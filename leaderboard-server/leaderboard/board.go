@@ -1,0 +1,226 @@
+package leaderboard
+
+import "fmt"
+
+// GlobalBoard is the board that every tenant has: the top players across all
+// boards by their best single score. Its name is reserved.
+const GlobalBoard = "global"
+
+// MaxScore bounds scores, and sums of scores, to the integers that a Redis
+// score (a double) and a JSON number hold exactly: -MaxScore..MaxScore.
+const MaxScore = 1<<53 - 1
+
+// Limits of a boards file.
+const (
+	// MaxBoards is how many boards a tenant may configure beside global.
+	MaxBoards = 64
+	// MaxBoardName is the longest name of a board, in bytes (all ASCII).
+	MaxBoardName = 40
+	// MaxShards is the most shards that a board's ranking may be spread over.
+	MaxShards = 64
+)
+
+// Order says which of two scores is better.
+type Order string
+
+// The orders.
+const (
+	// Descending ranks the highest score first.
+	Descending Order = "Descending"
+	// Ascending ranks the lowest score first.
+	Ascending Order = "Ascending"
+)
+
+// Better says whether score a ranks before score b.
+func (o Order) Better(a, b int64) bool {
+	if o == Ascending {
+		return a < b
+	}
+	return a > b
+}
+
+// Scoring says how a player's submissions make the player's score.
+type Scoring string
+
+// The scorings.
+const (
+	// Best keeps the best submission by the board's order; of equal ones the
+	// earliest.
+	Best Scoring = "Best"
+	// Latest keeps the latest submission.
+	Latest Scoring = "Latest"
+	// Sum adds the submissions up; the last one that was added breaks ties.
+	Sum Scoring = "Sum"
+)
+
+// Board is one configured ranking of a game.
+type Board struct {
+	// Name is what clients send as game_id.
+	Name    string
+	Order   Order
+	Scoring Scoring
+	// MinScore and MaxScore bound what one submission may carry, inclusively.
+	MinScore, MaxScore int64
+	// CountsTowardGlobal says that a submission here also counts on GlobalBoard.
+	// Only a Descending board may.
+	CountsTowardGlobal bool
+	// Shards is over how many parts the ranking is spread, at least 1. Changing it
+	// rebuilds the ranking.
+	Shards int
+}
+
+// Global is the configuration of [GlobalBoard].
+func Global() Board {
+	return Board{Name: GlobalBoard, Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore,
+		CountsTowardGlobal: true, Shards: 1}
+}
+
+// Validate checks one configured board. Field names in errors are those of the
+// boards file.
+func (b Board) Validate() error {
+	switch {
+	case !validBoardName(b.Name):
+		return invalid("name", "board name %q must have 1 to %d characters, lower-case letters, digits, - or _, and begin and end with a letter or digit, for example time-trial", b.Name, MaxBoardName)
+	case b.Order != Descending && b.Order != Ascending:
+		return invalid("order", "order of board %s must be Descending or Ascending, not %q", b.Name, b.Order)
+	case b.Scoring != Best && b.Scoring != Latest && b.Scoring != Sum:
+		return invalid("scoring", "scoring of board %s must be Best, Latest or Sum, not %q", b.Name, b.Scoring)
+	case b.MinScore < -MaxScore || b.MinScore > MaxScore:
+		return invalid("minScore", "minScore of board %s must be within +-%d", b.Name, int64(MaxScore))
+	case b.MaxScore < -MaxScore || b.MaxScore > MaxScore:
+		return invalid("maxScore", "maxScore of board %s must be within +-%d", b.Name, int64(MaxScore))
+	case b.MinScore > b.MaxScore:
+		return invalid("minScore", "minScore of board %s must not be greater than its maxScore", b.Name)
+	case b.CountsTowardGlobal && b.Order != Descending:
+		return invalid("countsTowardGlobal", "board %s is Ascending and cannot count toward %s, where the highest score is best: set countsTowardGlobal to false or leave it out", b.Name, GlobalBoard)
+	case b.Shards < 1 || b.Shards > MaxShards:
+		return invalid("shards", "shards of board %s must be from 1 to %d", b.Name, MaxShards)
+	}
+	return nil
+}
+
+// CheckScore refuses a submitted score outside the board's bounds.
+func (b Board) CheckScore(score int64) error {
+	if score < b.MinScore || score > b.MaxScore {
+		return Errorf(CodeOutOfRange, "score", "score on board %s must be from %d to %d", b.Name, b.MinScore, b.MaxScore)
+	}
+	return nil
+}
+
+func validBoardName(name string) bool {
+	if len(name) == 0 || len(name) > MaxBoardName {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		alphanumeric := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		inner := (c == '-' || c == '_') && i > 0 && i < len(name)-1
+		if !alphanumeric && !inner {
+			return false
+		}
+	}
+	return true
+}
+
+// Boards is the validated, immutable set of a tenant's boards, GlobalBoard
+// included. The zero value has no boards: use [NewBoards] or [ParseBoards].
+type Boards struct {
+	list   []Board // GlobalBoard first, then as configured
+	byName map[string]int
+}
+
+// NewBoards validates the configured boards and adds GlobalBoard, which must
+// not be among them.
+func NewBoards(configured ...Board) (Boards, error) {
+	if len(configured) > MaxBoards {
+		return Boards{}, invalid("boards", "there are %d boards: at most %d can be configured", len(configured), MaxBoards)
+	}
+	boards := Boards{list: []Board{Global()}, byName: map[string]int{GlobalBoard: 0}}
+	for _, b := range configured {
+		if b.Name == GlobalBoard {
+			return Boards{}, invalid("name", "the board %s always exists and cannot be configured: remove it, or choose another name", GlobalBoard)
+		}
+		if err := b.Validate(); err != nil {
+			return Boards{}, err
+		}
+		if _, twice := boards.byName[b.Name]; twice {
+			return Boards{}, invalid("name", "board %s is configured twice", b.Name)
+		}
+		boards.byName[b.Name] = len(boards.list)
+		boards.list = append(boards.list, b)
+	}
+	return boards, nil
+}
+
+// WithGlobalShards returns the boards with GlobalBoard spread over n shards.
+func (b Boards) WithGlobalShards(n int) (Boards, error) {
+	list := append([]Board(nil), b.list...)
+	list[0].Shards = n
+	if err := list[0].Validate(); err != nil {
+		return Boards{}, err
+	}
+	return Boards{list: list, byName: b.byName}, nil
+}
+
+// All returns every board, GlobalBoard first. The caller must not change it.
+func (b Boards) All() []Board { return b.list }
+
+// LiveBoard is a board as the ledger knows it: with the numbers that never
+// change, and the season that is open.
+type LiveBoard struct {
+	Board
+	// Number identifies the board in the ledger and in ranking entries. Unlike
+	// the name it is short; it is never given to another board.
+	Number int32
+	// Season is the number of the open season.
+	Season int32
+	// Active is false for a board that is no longer configured: its scores are
+	// kept, and entries on GlobalBoard may still come from it.
+	Active bool
+}
+
+// Catalog is an immutable view of a tenant's boards in the ledger.
+type Catalog struct {
+	list     []LiveBoard
+	byName   map[string]int
+	byNumber map[int32]int
+}
+
+// NewCatalog makes a catalog; GlobalBoard must be among the boards.
+func NewCatalog(boards []LiveBoard) (*Catalog, error) {
+	c := &Catalog{list: boards, byName: make(map[string]int, len(boards)), byNumber: make(map[int32]int, len(boards))}
+	for i, b := range boards {
+		c.byName[b.Name], c.byNumber[b.Number] = i, i
+	}
+	if len(c.byName) != len(boards) || len(c.byNumber) != len(boards) {
+		return nil, fmt.Errorf("the ledger has a board name or number twice")
+	}
+	if _, ok := c.byName[GlobalBoard]; !ok {
+		return nil, fmt.Errorf("the ledger has no board %s", GlobalBoard)
+	}
+	return c, nil
+}
+
+// All returns every board, including those no longer active. The caller must
+// not change it.
+func (c *Catalog) All() []LiveBoard { return c.list }
+
+// Lookup finds an active board by name.
+func (c *Catalog) Lookup(name string) (LiveBoard, error) {
+	if i, ok := c.byName[name]; ok && c.list[i].Active {
+		return c.list[i], nil
+	}
+	return LiveBoard{}, Errorf(CodeNotFound, "game_id", "there is no board %q", name)
+}
+
+// Numbered finds a board by number, active or not.
+func (c *Catalog) Numbered(number int32) (LiveBoard, bool) {
+	i, ok := c.byNumber[number]
+	if !ok {
+		return LiveBoard{}, false
+	}
+	return c.list[i], true
+}
+
+// Global returns GlobalBoard.
+func (c *Catalog) Global() LiveBoard { return c.list[c.byName[GlobalBoard]] }

@@ -1,0 +1,81 @@
+package leaderboard
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// boardSpec is one board of the boards file. The names are those of the
+// Leaderboard resource; what is left out gets the same default as there.
+type boardSpec struct {
+	Name               string  `json:"name"`
+	Order              Order   `json:"order"`
+	Scoring            Scoring `json:"scoring"`
+	MinScore           *int64  `json:"minScore"`
+	MaxScore           *int64  `json:"maxScore"`
+	CountsTowardGlobal *bool   `json:"countsTowardGlobal"`
+	Shards             *int    `json:"shards"`
+}
+
+// ParseBoards reads a boards file: a JSON object {"boards": [...]} whose
+// elements have the fields name, order (default Descending), scoring (default
+// Best), minScore, maxScore (default +-MaxScore), countsTowardGlobal (default:
+// whether the board is Descending) and shards (default 1). Beside boards,
+// globalShards (default 1) spreads GlobalBoard. Unknown fields, duplicates and
+// values out of bounds are refused. An empty file has no boards but GlobalBoard.
+func ParseBoards(file []byte) (Boards, error) {
+	if len(bytes.TrimSpace(file)) == 0 {
+		return NewBoards()
+	}
+	var content struct {
+		Boards       []boardSpec `json:"boards"`
+		GlobalShards *int        `json:"globalShards"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(file))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&content); err != nil {
+		return Boards{}, invalid("boards", "the boards file is not {\"boards\": [...]} as documented: %v", err)
+	}
+	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return Boards{}, invalid("boards", "the boards file goes on after its JSON object")
+	}
+	configured := make([]Board, len(content.Boards))
+	for i, spec := range content.Boards {
+		configured[i] = spec.board()
+	}
+	boards, err := NewBoards(configured...)
+	if err == nil && content.GlobalShards != nil {
+		boards, err = boards.WithGlobalShards(*content.GlobalShards)
+	}
+	if err != nil {
+		return Boards{}, fmt.Errorf("read the boards file: %w", err)
+	}
+	return boards, nil
+}
+
+func (s boardSpec) board() Board {
+	b := Board{Name: s.Name, Order: s.Order, Scoring: s.Scoring, MinScore: -MaxScore, MaxScore: MaxScore, Shards: 1}
+	if b.Order == "" {
+		b.Order = Descending
+	}
+	if b.Scoring == "" {
+		b.Scoring = Best
+	}
+	if s.MinScore != nil {
+		b.MinScore = *s.MinScore
+	}
+	if s.MaxScore != nil {
+		b.MaxScore = *s.MaxScore
+	}
+	b.CountsTowardGlobal = b.Order == Descending
+	if s.CountsTowardGlobal != nil {
+		b.CountsTowardGlobal = *s.CountsTowardGlobal
+	}
+	if s.Shards != nil {
+		b.Shards = *s.Shards
+	}
+	return b
+}

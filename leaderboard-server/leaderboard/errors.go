@@ -1,0 +1,116 @@
+package leaderboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Code classifies an [Error] for callers; every code maps to one kind of answer
+// of the HTTP API.
+type Code string
+
+// The codes of the domain.
+const (
+	// CodeInvalid is a value that breaks a rule; Field names it.
+	CodeInvalid Code = "invalid"
+	// CodeUnauthenticated is a wrong username or password, or a token that is no
+	// longer good.
+	CodeUnauthenticated Code = "unauthenticated"
+	// CodeForbidden is a caller who is known and may not do this.
+	CodeForbidden Code = "forbidden"
+	// CodeNotFound is a board, a player or an entry that does not exist.
+	CodeNotFound Code = "not-found"
+	// CodeConflict is a username that is taken.
+	CodeConflict Code = "conflict"
+	// CodeKeyReused is an idempotency key that came before with another body.
+	CodeKeyReused Code = "key-reused"
+	// CodeOutOfRange is a score (or a sum of scores) outside the board's bounds.
+	CodeOutOfRange Code = "out-of-range"
+	// CodeRateLimited is a caller who asks too often; RetryAfter says when to
+	// come back.
+	CodeRateLimited Code = "rate-limited"
+	// CodeBusy is a server whose queue is full: nothing was stored.
+	CodeBusy Code = "busy"
+	// CodeRankingUnavailable is a ranking that cannot be read now: Redis is away,
+	// or the ranking is being rebuilt. Submissions are still accepted.
+	CodeRankingUnavailable Code = "ranking-unavailable"
+	// CodeUnavailable is a ledger that did not answer in time. A submission may
+	// or may not have been stored: repeat it with the same idempotency key.
+	CodeUnavailable Code = "unavailable"
+	// CodeInternal is a defect; details are in the log only.
+	CodeInternal Code = "internal"
+)
+
+// Error is what the domain and its stores answer with when they refuse or fail.
+// Message is written for the API's user; the wrapped cause is for the log and
+// never for the user.
+type Error struct {
+	Code Code
+	// Field names the input that is wrong, as the API spells it; empty if none.
+	Field string
+	// Message says what is wrong and what to do about it.
+	Message string
+	// RetryAfter is how long to wait before the next attempt; 0: not known.
+	RetryAfter time.Duration
+
+	cause error
+}
+
+// Errorf makes an error for the user. The format's operands may include values
+// that the user sent, never secrets.
+func Errorf(code Code, field, format string, args ...any) *Error {
+	return &Error{Code: code, Field: field, Message: fmt.Sprintf(format, args...)}
+}
+
+// WithCause returns a copy of e that wraps cause, for the log.
+func (e *Error) WithCause(cause error) *Error {
+	c := *e
+	c.cause = cause
+	return &c
+}
+
+// After returns a copy of e that asks the caller to wait for d.
+func (e *Error) After(d time.Duration) *Error {
+	c := *e
+	c.RetryAfter = d
+	return &c
+}
+
+// Error includes the cause: it is for logs. Users get Message.
+func (e *Error) Error() string {
+	s := string(e.Code) + ": "
+	if e.Field != "" {
+		s += e.Field + ": "
+	}
+	s += e.Message
+	if e.cause != nil {
+		s += ": " + e.cause.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.cause }
+
+// CodeOf returns the code of the first [Error] in err's chain, CodeUnavailable
+// for a bare deadline or cancellation, CodeInternal for anything else, and ""
+// for nil.
+func CodeOf(err error) Code {
+	var e *Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &e):
+		return e.Code
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return CodeUnavailable
+	}
+	return CodeInternal
+}
+
+// invalid is an [Error] with CodeInvalid.
+func invalid(field, format string, args ...any) *Error {
+	return Errorf(CodeInvalid, field, format, args...)
+}

@@ -1,0 +1,49 @@
+package leaderboard
+
+import "math"
+
+// Limits of pages.
+const (
+	// DefaultPageSize is the size of a page when the caller names none.
+	DefaultPageSize = 10
+	// MaxPageSize bounds the entries of one page.
+	MaxPageSize = 1000
+)
+
+// RankedEntry is a player's entry on a board with its rank.
+type RankedEntry struct {
+	// Rank counts from 1; no two entries share one.
+	Rank     int64
+	Player   PlayerID
+	Username string
+	Score    int64
+	// Board is the name of the board where the score was made: on GlobalBoard
+	// that of the board that counted toward it.
+	Board string
+}
+
+// Page is a part of a board in rank order.
+type Page struct {
+	Board        string
+	Page         int64
+	PageSize     int64
+	TotalEntries int64
+	// Entries is empty for a page past the end.
+	Entries []RankedEntry
+}
+
+// PageOffset checks a page request and returns the number of entries before
+// that page. Pages count from 1. A page so far out that its offset does not fit
+// an int64 is past every end: the offset is then the greatest possible.
+func PageOffset(page, pageSize int64) (int64, error) {
+	if page < 1 {
+		return 0, invalid("page", "page must be at least 1")
+	}
+	if pageSize < 1 || pageSize > MaxPageSize {
+		return 0, invalid("page_size", "page_size must be from 1 to %d", MaxPageSize)
+	}
+	if page-1 > (math.MaxInt64-MaxPageSize)/pageSize {
+		return math.MaxInt64 - MaxPageSize, nil
+	}
+	return (page - 1) * pageSize, nil
+}

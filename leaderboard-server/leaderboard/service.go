@@ -1,0 +1,282 @@
+package leaderboard
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// Passwords hashes and verifies passwords. Both are slow on purpose; an
+// implementation bounds how many run at once.
+type Passwords interface {
+	// Hash returns a salted hash of the password.
+	Hash(ctx context.Context, password string) (string, error)
+	// Verify says whether the password is the one that was hashed. An error means
+	// that this could not be found out.
+	Verify(ctx context.Context, hash, password string) (bool, error)
+}
+
+// Players keeps accounts. A player that does not exist is CodeNotFound.
+type Players interface {
+	// CreatePlayer stores a new player and returns it with its Number, ID, State
+	// and CreatedAt. A UsernameKey that is taken is CodeConflict.
+	CreatePlayer(ctx context.Context, player Player) (Player, error)
+	// PlayerByUsername finds a player by UsernameKey.
+	PlayerByUsername(ctx context.Context, key string) (Player, error)
+	// PlayerByID finds a player by public id.
+	PlayerByID(ctx context.Context, id PlayerID) (Player, error)
+}
+
+// Directory knows the names of players, from memory where it can.
+type Directory interface {
+	// Name finds a player by public id; CodeNotFound if there is none.
+	Name(ctx context.Context, id PlayerID) (PlayerName, error)
+	// Names finds players by number. A number without a player is left out.
+	Names(ctx context.Context, numbers []int64) (map[int64]PlayerName, error)
+}
+
+// Committer makes submissions durable.
+type Committer interface {
+	// Commit returns once the submission is durable and, if Redis allowed it,
+	// ranked. The submission's Board is a valid name and its Score is within the
+	// board's bounds. A cancelled ctx ends the wait, not the commit.
+	Commit(ctx context.Context, submission Submission) (Receipt, error)
+}
+
+// Ranking answers for ranks, live. It fails with CodeRankingUnavailable rather
+// than with a rank that is known to be out of date.
+type Ranking interface {
+	// Page returns up to limit entries after the first offset ones, and how many
+	// entries there are.
+	Page(ctx context.Context, board LiveBoard, offset, limit int64) (entries []RankingEntry, total int64, err error)
+	// Rank returns one player's entry; CodeNotFound if the player has none.
+	Rank(ctx context.Context, board LiveBoard, player int64) (RankingEntry, error)
+}
+
+// RankingEntry is an entry as the ranking holds it.
+type RankingEntry struct {
+	// Rank counts from 1.
+	Rank int64
+	// Player is the player's number.
+	Player int64
+	Score  int64
+	// Origin is the number of the board where the score was made.
+	Origin int32
+}
+
+// Reports answers for past days from the ledger's events.
+type Reports interface {
+	// TopPlayers returns the best limit players by their best event with
+	// from <= at < to on the board; for GlobalBoard over all events that counted
+	// toward it.
+	TopPlayers(ctx context.Context, board LiveBoard, from, to time.Time, limit int) ([]ReportRow, error)
+}
+
+// BoardStore keeps the boards.
+type BoardStore interface {
+	// SyncBoards brings the ledger's boards in line with the configured ones and
+	// returns all that the ledger knows. It refuses to change a board's order or
+	// scoring.
+	SyncBoards(ctx context.Context, boards Boards) (*Catalog, error)
+}
+
+// Dependencies are what a [Service] is made of. All are required.
+type Dependencies struct {
+	Passwords         Passwords
+	NormalizeUsername NormalizeUsername
+	Players           Players
+	Directory         Directory
+	Committer         Committer
+	Ranking           Ranking
+	Reports           Reports
+	Boards            BoardStore
+}
+
+// Service is the product's use cases. It is safe for concurrent use.
+type Service struct {
+	Dependencies
+	catalog atomic.Pointer[Catalog]
+	// dummyHash is verified for unknown users, so that they cost the same time
+	// as a wrong password.
+	dummyHash string
+}
+
+// NewService makes a service and brings the ledger's boards in line with boards.
+func NewService(ctx context.Context, dependencies Dependencies, boards Boards) (*Service, error) {
+	s := &Service{Dependencies: dependencies}
+	if err := s.Reload(ctx, boards); err != nil {
+		return nil, err
+	}
+	hash, err := s.Passwords.Hash(ctx, "no account has this password")
+	if err != nil {
+		return nil, err
+	}
+	s.dummyHash = hash
+	return s, nil
+}
+
+// Reload brings the ledger's boards in line with boards and serves those from
+// now on. After an error the service goes on with the boards it has.
+func (s *Service) Reload(ctx context.Context, boards Boards) error {
+	catalog, err := s.Boards.SyncBoards(ctx, boards)
+	if err != nil {
+		return err
+	}
+	s.catalog.Store(catalog)
+	return nil
+}
+
+// Catalog returns the boards that are being served.
+func (s *Service) Catalog() *Catalog { return s.catalog.Load() }
+
+// Register makes an account.
+func (s *Service) Register(ctx context.Context, username, password string) (Player, error) {
+	normalized, key, ok := s.NormalizeUsername(username)
+	if !ok {
+		return Player{}, invalid("username", "username must be valid text without control characters")
+	}
+	if err := checkUsername(normalized); err != nil {
+		return Player{}, err
+	}
+	if err := CheckPassword(password); err != nil {
+		return Player{}, err
+	}
+	hash, err := s.Passwords.Hash(ctx, password)
+	if err != nil {
+		return Player{}, err
+	}
+	return s.Players.CreatePlayer(ctx, Player{Username: normalized, UsernameKey: key, PasswordHash: hash})
+}
+
+// Authenticate finds the player with this username and password. An unknown
+// username and a wrong password are told apart neither by the answer nor by the
+// time it takes.
+func (s *Service) Authenticate(ctx context.Context, username, password string) (Player, error) {
+	refused := Errorf(CodeUnauthenticated, "", "the username or the password is wrong")
+	player, found := Player{PasswordHash: s.dummyHash}, false
+	if _, key, ok := s.NormalizeUsername(username); ok {
+		p, err := s.Players.PlayerByUsername(ctx, key)
+		switch {
+		case err == nil:
+			player, found = p, true
+		case CodeOf(err) != CodeNotFound:
+			return Player{}, err
+		}
+	}
+	if len(password) > MaxPassword {
+		// No account has such a password, and a hash may refuse to look at it.
+		password, found = password[:MaxPassword], false
+	}
+	match, err := s.Passwords.Verify(ctx, player.PasswordHash, password)
+	if err != nil {
+		return Player{}, err
+	}
+	if !found || !match {
+		return Player{}, refused
+	}
+	if player.State != PlayerActive {
+		return Player{}, Errorf(CodeForbidden, "", "this account is disabled")
+	}
+	return player, nil
+}
+
+// Player returns an account as the ledger has it now.
+func (s *Service) Player(ctx context.Context, id PlayerID) (Player, error) {
+	return s.Players.PlayerByID(ctx, id)
+}
+
+// Submit makes a score durable and returns its receipt.
+func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, error) {
+	if submission.Board == "" {
+		submission.Board = GlobalBoard
+	}
+	board, err := s.Catalog().Lookup(submission.Board)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if err := board.CheckScore(submission.Score); err != nil {
+		return Receipt{}, err
+	}
+	if err := checkIdempotencyKey(submission.IdempotencyKey); err != nil {
+		return Receipt{}, err
+	}
+	return s.Committer.Commit(ctx, submission)
+}
+
+// Page returns a page of a board; an empty name is GlobalBoard. A page past the
+// end is empty.
+func (s *Service) Page(ctx context.Context, boardName string, page, pageSize int64) (Page, error) {
+	catalog := s.Catalog()
+	board, err := lookup(catalog, boardName)
+	if err != nil {
+		return Page{}, err
+	}
+	offset, err := PageOffset(page, pageSize)
+	if err != nil {
+		return Page{}, err
+	}
+	entries, total, err := s.Ranking.Page(ctx, board, offset, pageSize)
+	if err != nil {
+		return Page{}, err
+	}
+	numbers := make([]int64, len(entries))
+	for i, e := range entries {
+		numbers[i] = e.Player
+	}
+	names, err := s.Directory.Names(ctx, numbers)
+	if err != nil {
+		return Page{}, err
+	}
+	result := Page{Board: board.Name, Page: page, PageSize: pageSize, TotalEntries: total, Entries: make([]RankedEntry, len(entries))}
+	for i, e := range entries {
+		result.Entries[i] = ranked(catalog, board, e, names[e.Player])
+	}
+	return result, nil
+}
+
+// Rank returns a player's own entry on a board; an empty name is GlobalBoard.
+// CodeNotFound says that the player has no entry there yet.
+func (s *Service) Rank(ctx context.Context, id PlayerID, boardName string) (RankedEntry, error) {
+	catalog := s.Catalog()
+	board, err := lookup(catalog, boardName)
+	if err != nil {
+		return RankedEntry{}, err
+	}
+	name, err := s.Directory.Name(ctx, id)
+	if err != nil {
+		return RankedEntry{}, err
+	}
+	entry, err := s.Ranking.Rank(ctx, board, name.Number)
+	if err != nil {
+		return RankedEntry{}, err
+	}
+	return ranked(catalog, board, entry, name), nil
+}
+
+// TopPlayers returns the top players between two days.
+func (s *Service) TopPlayers(ctx context.Context, query ReportQuery) ([]ReportRow, error) {
+	board, err := lookup(s.Catalog(), query.Board)
+	if err != nil {
+		return nil, err
+	}
+	from, to, err := query.Range()
+	if err != nil {
+		return nil, err
+	}
+	return s.Reports.TopPlayers(ctx, board, from, to, query.Limit)
+}
+
+func lookup(catalog *Catalog, name string) (LiveBoard, error) {
+	if name == "" {
+		name = GlobalBoard
+	}
+	return catalog.Lookup(name)
+}
+
+// ranked puts the names to an entry.
+func ranked(catalog *Catalog, board LiveBoard, e RankingEntry, name PlayerName) RankedEntry {
+	if origin, ok := catalog.Numbered(e.Origin); ok {
+		board = origin // a board that another replica added a moment ago is not in this catalog yet
+	}
+	return RankedEntry{Rank: e.Rank, Player: name.ID, Username: name.Username, Score: e.Score, Board: board.Name}
+}
