@@ -1,0 +1,146 @@
+// Package config is the server's configuration: the settings with their units,
+// defaults and meanings, and the names of the environment variables under which
+// they are given. The operator renders exactly these names.
+package config
+
+import (
+	"time"
+)
+
+// Config is all that the server is told. Every field is one environment
+// variable; a variable that is set to nothing counts as not set.
+type Config struct {
+	// Tenant names the game that this server serves: the audience of its tokens.
+	// 1 to 63 lower-case letters, digits and dashes.
+	Tenant string `env:"LEADERBOARD_TENANT" envDefault:"local"`
+
+	HTTP     HTTP
+	Database Database
+	Redis    Redis
+	Auth     Auth
+	Commit   Commit
+	Log      Log
+
+	// BoardsFile is the file with the game's boards, read again when it changes.
+	// Empty: the game has the board global alone.
+	BoardsFile string `env:"LEADERBOARD_BOARDS_FILE"`
+	// CatchUpInterval is how often the ranking is compared with the ledger.
+	CatchUpInterval time.Duration `env:"LEADERBOARD_CATCH_UP_INTERVAL" envDefault:"250ms"`
+	// IdempotencyTTL is how long the outcome of a submission is kept under its
+	// Idempotency-Key.
+	IdempotencyTTL time.Duration `env:"LEADERBOARD_IDEMPOTENCY_TTL" envDefault:"24h"`
+	// ShutdownTimeout is how long requests and submissions that were accepted may
+	// take to finish once the server has been told to stop.
+	ShutdownTimeout time.Duration `env:"LEADERBOARD_SHUTDOWN_TIMEOUT" envDefault:"20s"`
+	// DrainDelay is how long the server goes on accepting connections after it
+	// was told to stop, while readiness already says no: whoever sends it
+	// requests needs that long to learn of it. 0: not at all.
+	DrainDelay time.Duration `env:"LEADERBOARD_DRAIN_DELAY" envDefault:"0s"`
+}
+
+// HTTP is how the server listens.
+type HTTP struct {
+	// ListenAddress is where the API listens, host:port.
+	ListenAddress string `env:"LEADERBOARD_LISTEN_ADDRESS" envDefault:":8080"`
+	// OpsListenAddress is where /livez, /readyz, /metrics and /debug/pprof
+	// listen, host:port. It must not be reachable for the game's clients.
+	OpsListenAddress string `env:"LEADERBOARD_OPS_LISTEN_ADDRESS" envDefault:":9090"`
+	// MaxConnections bounds the open connections of the API; further ones wait.
+	MaxConnections int `env:"LEADERBOARD_MAX_CONNECTIONS" envDefault:"10000"`
+	// RequestTimeout bounds the work on one request.
+	RequestTimeout time.Duration `env:"LEADERBOARD_REQUEST_TIMEOUT" envDefault:"15s"`
+	// MaxPageSize is the largest page_size, from 1 to 1000 entries.
+	MaxPageSize int `env:"LEADERBOARD_MAX_PAGE_SIZE" envDefault:"100"`
+	// PageSnapshotTTL is how old a page that was read without a token may be:
+	// the first pages are shared by everybody who asks for them within that
+	// time. 0: every request reads the ranking.
+	PageSnapshotTTL time.Duration `env:"LEADERBOARD_PAGE_SNAPSHOT_TTL" envDefault:"10ms"`
+	// TrustedProxies are the networks (CIDRs, comma-separated) of the proxies
+	// whose X-Forwarded-For names the client. Empty: the peer is the client.
+	TrustedProxies Prefixes `env:"LEADERBOARD_TRUSTED_PROXIES"`
+	// CORSAllowedOrigins are the origins (comma-separated, such as
+	// https://play.example.com) whose pages may call the API; * means any.
+	// Empty: none.
+	CORSAllowedOrigins []string `env:"LEADERBOARD_CORS_ALLOWED_ORIGINS"`
+}
+
+// Database is where the ledger is.
+type Database struct {
+	// URL is a libpq URL, such as postgres://user:password@host:5432/db. Its
+	// role's search_path, or its parameter of that name, is the schema.
+	URL Secret `env:"LEADERBOARD_DATABASE_URL"`
+	// MaxConnections bounds the connections of this server.
+	MaxConnections int `env:"LEADERBOARD_DATABASE_MAX_CONNECTIONS" envDefault:"8"`
+	// MigrateOnStart applies pending migrations before serving. The role then
+	// has to own the schema. For use without an operator.
+	MigrateOnStart bool `env:"LEADERBOARD_MIGRATE_ON_START" envDefault:"false"`
+}
+
+// Redis is where the ranking is.
+type Redis struct {
+	// Mode is standalone, sentinel or cluster.
+	Mode RedisMode `env:"LEADERBOARD_REDIS_MODE" envDefault:"standalone"`
+	// Addresses are host:port, comma-separated: the server, the Sentinels, or
+	// some nodes of the cluster.
+	Addresses []string `env:"LEADERBOARD_REDIS_ADDRESSES"`
+	// SentinelMaster is the name of the master that the Sentinels watch.
+	SentinelMaster string `env:"LEADERBOARD_REDIS_SENTINEL_MASTER"`
+	// SentinelUsername and SentinelPassword log in to the Sentinels. Empty: the
+	// Sentinels ask for no password.
+	SentinelUsername string `env:"LEADERBOARD_REDIS_SENTINEL_USERNAME"`
+	SentinelPassword Secret `env:"LEADERBOARD_REDIS_SENTINEL_PASSWORD"`
+	// Username and Password log in. Empty: Redis asks for no password.
+	Username string `env:"LEADERBOARD_REDIS_USERNAME"`
+	Password Secret `env:"LEADERBOARD_REDIS_PASSWORD"`
+	// TLS encrypts the connections and verifies the server's certificate.
+	TLS bool `env:"LEADERBOARD_REDIS_TLS" envDefault:"false"`
+	// CAFile is a PEM file with the authorities that may have signed that
+	// certificate. Empty: those of the system.
+	CAFile string `env:"LEADERBOARD_REDIS_CA_FILE"`
+	// KeyPrefix is what every key begins with. Empty: lb:<tenant>:.
+	KeyPrefix string `env:"LEADERBOARD_REDIS_KEY_PREFIX"`
+}
+
+// Auth is how accounts and tokens work.
+type Auth struct {
+	// KeySetFile is the file with the keys that sign tokens, read again when it
+	// changes.
+	KeySetFile string `env:"LEADERBOARD_KEY_SET_FILE"`
+	// TokenTTL is how long an access token is good for, from 1 minute to 24 hours.
+	TokenTTL time.Duration `env:"LEADERBOARD_TOKEN_TTL" envDefault:"1h"`
+	// PasswordCost is the cost of bcrypt, from 10 to 14: each step doubles the
+	// work of a login.
+	PasswordCost int `env:"LEADERBOARD_PASSWORD_COST" envDefault:"10"`
+	// HashingConcurrency is how many passwords are hashed at once. 0: as many as
+	// half of the CPUs, at least one.
+	HashingConcurrency int `env:"LEADERBOARD_HASHING_CONCURRENCY" envDefault:"0"`
+	// HashingTimeout is how long a registration or a login waits for its turn to
+	// hash before it is told to come back later.
+	HashingTimeout time.Duration `env:"LEADERBOARD_HASHING_TIMEOUT" envDefault:"5s"`
+	// LoginRatePerClient and its kin bound attempts by one address and for one
+	// username, across all replicas: "10/s burst 100", or "off".
+	LoginRatePerClient      Rate `env:"LEADERBOARD_LOGIN_RATE_PER_CLIENT" envDefault:"10/s burst 100"`
+	LoginRatePerUsername    Rate `env:"LEADERBOARD_LOGIN_RATE_PER_USERNAME" envDefault:"30/m burst 10"`
+	RegisterRatePerClient   Rate `env:"LEADERBOARD_REGISTER_RATE_PER_CLIENT" envDefault:"10/s burst 100"`
+	RegisterRatePerUsername Rate `env:"LEADERBOARD_REGISTER_RATE_PER_USERNAME" envDefault:"30/m burst 10"`
+}
+
+// Commit is how submissions are grouped into transactions.
+type Commit struct {
+	// Queue bounds the submissions that wait for a transaction; further ones are
+	// answered 503.
+	Queue int `env:"LEADERBOARD_COMMIT_QUEUE" envDefault:"4096"`
+	// MaxBatch bounds the submissions of one transaction.
+	MaxBatch int `env:"LEADERBOARD_COMMIT_MAX_BATCH" envDefault:"256"`
+	// InFlight is how many transactions may run at once; fewer than
+	// Database.MaxConnections.
+	InFlight int `env:"LEADERBOARD_COMMIT_IN_FLIGHT" envDefault:"2"`
+}
+
+// Log is what is logged, to standard error.
+type Log struct {
+	// Level is debug, info, warn or error.
+	Level string `env:"LEADERBOARD_LOG_LEVEL" envDefault:"info"`
+	// Format is json or text.
+	Format string `env:"LEADERBOARD_LOG_FORMAT" envDefault:"json"`
+}

@@ -1,0 +1,169 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+var tenantPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// FromEnvironment reads the configuration from variables given as "name=value"
+// (see [os.Environ]). The error names every variable that is wrong.
+func FromEnvironment(environ []string) (Config, error) {
+	variables := make(map[string]string, len(environ))
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		delete(variables, name) // the last of several is the one that counts
+		if value != "" {
+			variables[name] = value
+		}
+	}
+	c, err := env.ParseAsWithOptions[Config](env.Options{Environment: variables})
+	if err != nil {
+		return Config{}, describe(err, variables)
+	}
+	trim(c.Redis.Addresses)
+	trim(c.HTTP.CORSAllowedOrigins)
+	if c.Redis.KeyPrefix == "" {
+		c.Redis.KeyPrefix = "lb:" + c.Tenant + ":"
+	}
+	return c, nil
+}
+
+func trim(list []string) {
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+	}
+}
+
+// describe finds the variables that an error is about. The parser's own errors
+// name fields of Go structs, so it is asked about each variable alone.
+func describe(all error, variables map[string]string) error {
+	var described []error
+	for name, value := range variables {
+		if !strings.HasPrefix(name, "LEADERBOARD_") {
+			continue
+		}
+		_, err := env.ParseAsWithOptions[Config](env.Options{Environment: map[string]string{name: value}})
+		var parse env.ParseError
+		if errors.As(err, &parse) {
+			described = append(described, fmt.Errorf("%s: %w", name, parse.Err))
+		}
+	}
+	if described == nil {
+		return fmt.Errorf("read the configuration: %w", all)
+	}
+	slices.SortFunc(described, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(described...)
+}
+
+// Validate checks what `serve` needs. The error names every variable that is
+// wrong.
+func (c Config) Validate() error {
+	v := &validation{}
+	v.check(tenantPattern.MatchString(c.Tenant), EnvTenant, "must be 1 to 63 lower-case letters, digits and dashes")
+	c.HTTP.validate(v)
+	c.Database.validate(v)
+	c.Redis.validate(v)
+	c.Auth.validate(v)
+	v.between(c.Commit.Queue, 1, 1_000_000, EnvCommitQueue)
+	v.between(c.Commit.MaxBatch, 1, 10_000, EnvCommitMaxBatch)
+	v.between(c.Commit.InFlight, 1, 64, EnvCommitInFlight)
+	v.check(c.Commit.InFlight < c.Database.MaxConnections, EnvCommitInFlight, "must be less than "+EnvDatabaseMaxConnections+", so that a connection is left for everything else")
+	v.oneOf(c.Log.Level, EnvLogLevel, "debug", "info", "warn", "error")
+	v.oneOf(c.Log.Format, EnvLogFormat, "json", "text")
+	v.duration(c.CatchUpInterval, 10*time.Millisecond, time.Minute, EnvCatchUpInterval)
+	v.duration(c.IdempotencyTTL, time.Minute, 30*24*time.Hour, EnvIdempotencyTTL)
+	v.duration(c.ShutdownTimeout, time.Second, time.Hour, EnvShutdownTimeout)
+	v.duration(c.DrainDelay, 0, time.Hour, EnvDrainDelay)
+	return errors.Join(v.errs...)
+}
+
+// ValidateDatabase checks what `migrate` needs.
+func (c Config) ValidateDatabase() error {
+	v := &validation{}
+	c.Database.validate(v)
+	return errors.Join(v.errs...)
+}
+
+func (h HTTP) validate(v *validation) {
+	v.listenAddress(h.ListenAddress, EnvListenAddress)
+	v.listenAddress(h.OpsListenAddress, EnvOpsListenAddress)
+	v.between(h.MaxConnections, 1, 1_000_000, EnvMaxConnections)
+	v.between(h.MaxPageSize, 1, 1000, EnvMaxPageSize)
+	v.duration(h.RequestTimeout, time.Second, 10*time.Minute, EnvRequestTimeout)
+	v.duration(h.PageSnapshotTTL, 0, time.Minute, EnvPageSnapshotTTL)
+	for _, origin := range h.CORSAllowedOrigins {
+		u, err := url.Parse(origin)
+		ok := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Path == "" && u.RawQuery == ""
+		v.check(origin == "*" || ok, EnvCORSAllowedOrigins, fmt.Sprintf("%q is not an origin such as https://play.example.com", origin))
+	}
+}
+
+func (d Database) validate(v *validation) {
+	u, err := url.Parse(d.URL.Reveal())
+	// The parser's error would repeat the URL, and with it the password.
+	v.check(err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql"), EnvDatabaseURL, "must be set to a URL such as postgres://user:password@host:5432/database")
+	v.between(d.MaxConnections, 2, 1000, EnvDatabaseMaxConnections)
+}
+
+func (r Redis) validate(v *validation) {
+	v.oneOf(string(r.Mode), EnvRedisMode, string(RedisStandalone), string(RedisSentinel), string(RedisCluster))
+	v.check(len(r.Addresses) > 0, EnvRedisAddresses, "must be set to host:port, several separated by commas")
+	v.check(r.Mode != RedisStandalone || len(r.Addresses) <= 1, EnvRedisAddresses, "must be one address unless "+EnvRedisMode+" is sentinel or cluster")
+	for _, address := range r.Addresses {
+		host, port, err := net.SplitHostPort(address)
+		v.check(err == nil && host != "" && port != "", EnvRedisAddresses, fmt.Sprintf("%q is not host:port", address))
+	}
+	v.check((r.Mode == RedisSentinel) == (r.SentinelMaster != ""), EnvRedisSentinelMaster, "must be set if, and only if, "+EnvRedisMode+" is sentinel")
+	v.check(r.CAFile == "" || r.TLS, EnvRedisCAFile, "is set, but "+EnvRedisTLS+" is not true")
+	// Braces would make a hash tag, and glob characters another tenant's keys.
+	v.check(!strings.ContainsAny(r.KeyPrefix, "{}*?[]\\ \t\r\n"), EnvRedisKeyPrefix, "must not contain white space or any of {}*?[]\\")
+}
+
+func (a Auth) validate(v *validation) {
+	v.check(a.KeySetFile != "", EnvKeySetFile, "must be set to the file with the signing keys; `leaderboard-server keys` makes one")
+	v.duration(a.TokenTTL, time.Minute, 24*time.Hour, EnvTokenTTL)
+	v.between(a.PasswordCost, 10, 14, EnvPasswordCost)
+	v.between(a.HashingConcurrency, 0, 1024, EnvHashingConcurrency)
+	v.duration(a.HashingTimeout, 10*time.Millisecond, time.Minute, EnvHashingTimeout)
+}
+
+// validation collects errors.
+type validation struct{ errs []error }
+
+func (v *validation) check(ok bool, variable, problem string) {
+	if !ok {
+		v.errs = append(v.errs, fmt.Errorf("%s %s", variable, problem))
+	}
+}
+
+func (v *validation) between(value, least, most int, variable string) {
+	v.check(value >= least && value <= most, variable, fmt.Sprintf("must be from %d to %d, not %d", least, most, value))
+}
+
+func (v *validation) duration(value, least, most time.Duration, variable string) {
+	v.check(value >= least && value <= most, variable, fmt.Sprintf("must be from %s to %s, not %s", least, most, value))
+}
+
+func (v *validation) oneOf(value, variable string, allowed ...string) {
+	for _, a := range allowed {
+		if value == a {
+			return
+		}
+	}
+	v.check(false, variable, fmt.Sprintf("must be one of %s, not %q", strings.Join(allowed, ", "), value))
+}
+
+func (v *validation) listenAddress(address, variable string) {
+	_, port, err := net.SplitHostPort(address)
+	v.check(err == nil && port != "", variable, fmt.Sprintf("must be host:port or :port, not %q", address))
+}
