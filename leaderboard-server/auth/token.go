@@ -1,0 +1,170 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+const (
+	// Issuer is who signs tokens ("iss").
+	Issuer = "leaderboard-server"
+
+	// ClockTolerance is by how much the clocks of two servers may differ.
+	ClockTolerance = 5 * time.Second
+
+	// maxToken bounds a token, in bytes; ours have some 400.
+	maxToken = 2048
+
+	// verifiedTokens bounds the tokens that are remembered as verified, some 200
+	// bytes each.
+	verifiedTokens = 16384
+)
+
+// Identity is what a token says about its owner.
+type Identity struct {
+	Player   leaderboard.PlayerID
+	Username string
+	// TokenVersion is the player's when the token was issued; the ledger refuses
+	// submissions with another than the current one.
+	TokenVersion int32
+}
+
+type claims struct {
+	jwt.RegisteredClaims
+	Username string `json:"username"`
+	Version  int32  `json:"ver"`
+}
+
+// Tokens issues and verifies the access tokens of one game: JWTs, signed with
+// Ed25519. It is safe for concurrent use.
+type Tokens struct {
+	tenant   string
+	ttl      time.Duration
+	now      func() time.Time
+	keys     atomic.Pointer[keyset.Set]
+	parser   *jwt.Parser
+	verified *lru.Cache[[sha256.Size]byte, verifiedToken]
+}
+
+type verifiedToken struct {
+	identity  Identity
+	expiresAt time.Time
+	keyID     string
+}
+
+// NewTokens makes tokens for the tenant that are good for ttl. Without keys
+// (see [Tokens.SetKeys]) none can be issued or verified.
+func NewTokens(tenant string, ttl time.Duration, now func() time.Time) (*Tokens, error) {
+	cache, err := lru.New[[sha256.Size]byte, verifiedToken](verifiedTokens)
+	if err != nil {
+		return nil, fmt.Errorf("make the cache of tokens: %w", err)
+	}
+	parser := jwt.NewParser(
+		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
+		jwt.WithAudience(tenant), jwt.WithIssuer(Issuer), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
+		jwt.WithLeeway(ClockTolerance), jwt.WithTimeFunc(now), jwt.WithStrictDecoding())
+	return &Tokens{tenant: tenant, ttl: ttl, now: now, parser: parser, verified: cache}, nil
+}
+
+// SetKeys replaces the keys; a token whose key is no longer among them is
+// refused from now on.
+func (t *Tokens) SetKeys(keys keyset.Set) { t.keys.Store(&keys) }
+
+// TTL is how long a token is good for.
+func (t *Tokens) TTL() time.Duration { return t.ttl }
+
+// Issue signs a token for the player.
+func (t *Tokens) Issue(player leaderboard.Player) (string, error) {
+	keys := t.keys.Load()
+	if keys == nil {
+		return "", errNoKeys()
+	}
+	now := t.now()
+	key := keys.Signer(now)
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: Issuer, Audience: jwt.ClaimStrings{t.tenant}, Subject: string(player.ID),
+			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(t.ttl)),
+		},
+		Username: player.Username,
+		Version:  player.TokenVersion,
+	})
+	token.Header["kid"] = key.ID()
+	signed, err := token.SignedString(key.Private())
+	if err != nil {
+		return "", fmt.Errorf("sign a token: %w", err)
+	}
+	return signed, nil
+}
+
+// Verify returns the identity in a token, or CodeUnauthenticated.
+func (t *Tokens) Verify(token string) (Identity, error) {
+	keys := t.keys.Load()
+	if keys == nil {
+		return Identity{}, errNoKeys()
+	}
+	if len(token) > maxToken {
+		return Identity{}, refused("is not one of this server")
+	}
+	sum := sha256.Sum256([]byte(token))
+	if v, ok := t.verified.Get(sum); ok {
+		if _, listed := keys.Lookup(v.keyID); listed && t.now().Before(v.expiresAt.Add(ClockTolerance)) {
+			return v.identity, nil
+		}
+		t.verified.Remove(sum)
+	}
+	var c claims
+	parsed, err := t.parser.ParseWithClaims(token, &c, func(token *jwt.Token) (any, error) {
+		id, _ := token.Header["kid"].(string)
+		key, ok := keys.Lookup(id)
+		if !ok {
+			return nil, errUnknownKey
+		}
+		return key.Public(), nil
+	})
+	if err != nil {
+		return Identity{}, explain(err)
+	}
+	if id, err := uuid.Parse(c.Subject); err != nil || id.String() != c.Subject {
+		return Identity{}, refused("is not one of this server")
+	}
+	identity := Identity{Player: leaderboard.PlayerID(c.Subject), Username: c.Username, TokenVersion: c.Version}
+	keyID, _ := parsed.Header["kid"].(string)
+	t.verified.Add(sum, verifiedToken{identity: identity, expiresAt: c.ExpiresAt.Time, keyID: keyID})
+	return identity, nil
+}
+
+var errUnknownKey = errors.New("the key is not known")
+
+func errNoKeys() error {
+	return leaderboard.Errorf(leaderboard.CodeUnavailable, "", "the server has no signing keys yet: try again in a moment").After(time.Second)
+}
+
+func refused(why string) *leaderboard.Error {
+	return leaderboard.Errorf(leaderboard.CodeUnauthenticated, "", "the access token %s: log in again at /v1/auth/token", why)
+}
+
+// explain says in the user's words why a token is refused.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenMalformed):
+		return refused("is damaged or not one of this server").WithCause(err)
+	case errors.Is(err, errUnknownKey):
+		return refused("is signed with a key that is unknown or withdrawn").WithCause(err)
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return refused("has expired").WithCause(err)
+	case errors.Is(err, jwt.ErrTokenInvalidAudience):
+		return refused("is for another game").WithCause(err)
+	}
+	return refused("is not valid").WithCause(err)
+}
