@@ -1,0 +1,139 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// Options configure a [Ledger].
+type Options struct {
+	// URL is where the schema's database is, as the server's role. Required.
+	URL string
+	// DirectURL is URL past any connection pooler in transaction mode, for the
+	// advisory lock of Lead. Default: URL.
+	DirectURL string
+	// MaxConnections of the pool. Default: 10.
+	MaxConnections int32
+	// Timeout bounds one query that the caller's context bounds no tighter,
+	// reports excepted. Default: 5 s.
+	Timeout time.Duration
+	// ReportTimeout bounds one report. Default: 30 s.
+	ReportTimeout time.Duration
+	// LockTimeout is how long a batch waits for one standing or idempotency key
+	// that another transaction holds. Default: 1 s.
+	LockTimeout time.Duration
+	// IdempotencyTTL is how long idempotency keys are kept. Default: 24 h.
+	IdempotencyTTL time.Duration
+	// EventRetention is how long score events are kept at least; they are dropped
+	// by the month. 0: for ever.
+	EventRetention time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.DirectURL == "" {
+		o.DirectURL = o.URL
+	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = 10
+	}
+	for _, d := range []struct {
+		value        *time.Duration
+		defaultValue time.Duration
+	}{
+		{&o.Timeout, 5 * time.Second}, {&o.ReportTimeout, 30 * time.Second},
+		{&o.LockTimeout, time.Second}, {&o.IdempotencyTTL, 24 * time.Hour},
+	} {
+		if *d.value == 0 {
+			*d.value = d.defaultValue
+		}
+	}
+	return o
+}
+
+// Ledger is a tenant's ledger. It is safe for concurrent use.
+type Ledger struct {
+	pool    *pgxpool.Pool
+	direct  *pgx.ConnConfig
+	options Options
+	catalog atomic.Pointer[leaderboard.Catalog]
+}
+
+// Open makes a pool of connections. It does not connect yet: see [Ledger.Ping].
+func Open(ctx context.Context, options Options) (*Ledger, error) {
+	options = options.withDefaults()
+	config, err := pgxpool.ParseConfig(options.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read the database URL: %w", redact(err))
+	}
+	direct, err := pgx.ParseConfig(options.DirectURL)
+	if err != nil {
+		return nil, fmt.Errorf("read the direct database URL: %w", redact(err))
+	}
+	config.MaxConns = options.MaxConnections
+	config.MaxConnIdleTime = 5 * time.Minute
+	config.MaxConnLifetime = time.Hour
+	config.MaxConnLifetimeJitter = 10 * time.Minute
+	config.HealthCheckPeriod = 15 * time.Second
+	for _, c := range []*pgx.ConnConfig{config.ConnConfig, direct} {
+		if c.ConnectTimeout == 0 {
+			c.ConnectTimeout = options.Timeout
+		}
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("make the pool of database connections: %w", err)
+	}
+	return &Ledger{pool: pool, direct: direct, options: options}, nil
+}
+
+// redact drops what pgx quotes of a URL, which may hold a password.
+func redact(err error) error {
+	var parse *pgconn.ParseConfigError
+	if errors.As(err, &parse) {
+		if cause := parse.Unwrap(); cause != nil {
+			return errors.New("it is not a valid PostgreSQL URL")
+		}
+	}
+	return err
+}
+
+// Close ends all connections and waits for them.
+func (l *Ledger) Close() { l.pool.Close() }
+
+// Ping says whether the database answers.
+func (l *Ledger) Ping(ctx context.Context) error {
+	ctx, cancel := l.deadline(ctx)
+	defer cancel()
+	return l.pool.Ping(ctx)
+}
+
+// Stat returns the pool's counters, for metrics.
+func (l *Ledger) Stat() *pgxpool.Stat { return l.pool.Stat() }
+
+func (l *Ledger) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, l.options.Timeout)
+}
+
+// unavailable wraps a failure of the database for the caller.
+func unavailable(doing string, err error) error {
+	return leaderboard.Errorf(leaderboard.CodeUnavailable, "", "the scores cannot be reached now, try again").
+		After(time.Second).WithCause(fmt.Errorf("%s: %w", doing, err))
+}
+
+// sqlState returns the SQLSTATE of an error that the database reported, or "".
+func sqlState(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}

@@ -1,0 +1,197 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// migrationTimeout bounds one migration, its wait for the lock included.
+const migrationTimeout = 10 * time.Minute
+
+type migration struct {
+	version int
+	name    string
+	sql     string
+}
+
+// migrations returns the embedded migrations in order. Their files are named
+// NNNN_name.sql and numbered from 0001 without gaps.
+func migrations() ([]migration, error) {
+	entries, err := fs.ReadDir(migrationFiles, "migrations")
+	if err != nil {
+		return nil, fmt.Errorf("read the embedded migrations: %w", err)
+	}
+	list := make([]migration, 0, len(entries))
+	for _, entry := range entries {
+		number, name, _ := strings.Cut(strings.TrimSuffix(entry.Name(), ".sql"), "_")
+		version, err := strconv.Atoi(number)
+		if err != nil {
+			return nil, fmt.Errorf("the migration %s has no number: %w", entry.Name(), err)
+		}
+		sql, err := migrationFiles.ReadFile("migrations/" + entry.Name())
+		if err != nil {
+			return nil, fmt.Errorf("read the embedded migrations: %w", err)
+		}
+		list = append(list, migration{version, name, string(sql)})
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].version < list[j].version })
+	for i, m := range list {
+		if m.version != i+1 {
+			return nil, fmt.Errorf("migration %d is missing", i+1)
+		}
+	}
+	return list, nil
+}
+
+// RequiredVersion is the schema version that this program works with: the
+// number of its last migration.
+func RequiredVersion() int {
+	list, err := migrations()
+	if err != nil {
+		panic(err) // embedded files are wrong: no test has passed
+	}
+	return len(list)
+}
+
+// querier is what a connection, a pool and a transaction have in common.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// CurrentVersion returns the version of the schema, 0 for a fresh one. Only a
+// missing table schema_migrations means fresh: whatever else goes wrong is an
+// error.
+func CurrentVersion(ctx context.Context, conn *pgx.Conn, schema string) (int, error) {
+	return currentVersion(ctx, conn, pgx.Identifier{schema, "schema_migrations"}.Sanitize())
+}
+
+func currentVersion(ctx context.Context, conn querier, table string) (int, error) {
+	var exists bool
+	if err := conn.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", table).Scan(&exists); err != nil {
+		return 0, fmt.Errorf("look for the schema's version: %w", err)
+	}
+	if !exists {
+		return 0, nil
+	}
+	var version int
+	if err := conn.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM "+table).Scan(&version); err != nil {
+		return 0, fmt.Errorf("read the schema's version: %w", err)
+	}
+	return version, nil
+}
+
+// ErrNewerSchema says that the schema was migrated by a newer program than this.
+var ErrNewerSchema = errors.New("the schema is newer than this program: use the program's newer version")
+
+// Migrate brings the schema to RequiredVersion, one transaction a migration, and
+// refuses a schema that is newer. The connection's current role becomes the
+// owner of what is made. The schema is created if it does not exist and the role
+// may. Several callers at once are safe: each step is taken under an advisory
+// lock by whoever comes first.
+func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
+	list, err := migrations()
+	if err != nil {
+		return err
+	}
+	for {
+		done, err := migrateOne(ctx, conn, schema, list)
+		if err != nil {
+			return fmt.Errorf("migrate schema %s: %w", schema, err)
+		}
+		if done {
+			return nil
+		}
+	}
+}
+
+func migrateOne(ctx context.Context, conn *pgx.Conn, schema string, list []migration) (done bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, migrationTimeout)
+	defer cancel()
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return false, fmt.Errorf("begin: %w", err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // after Commit it does nothing
+	quoted := pgx.Identifier{schema}.Sanitize()
+	// A role's statement_timeout is meant for requests. pg_temp is named last, as
+	// it would otherwise be searched first by the functions that are made here.
+	if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', '0', true), set_config('search_path', $1, true)", quoted+", pg_temp"); err != nil {
+		return false, fmt.Errorf("set the search path: %w", err)
+	}
+	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('migrate ' || $1, 0))", schema); err != nil {
+		return false, fmt.Errorf("wait for other migrations: %w", err)
+	}
+	if err := ensureSchema(ctx, tx, schema); err != nil {
+		return false, err
+	}
+	table := pgx.Identifier{schema, "schema_migrations"}.Sanitize()
+	version, err := currentVersion(ctx, tx, table)
+	if err != nil {
+		return false, err
+	}
+	if version > len(list) {
+		return false, fmt.Errorf("version %d is known, %d is there: %w", len(list), version, ErrNewerSchema)
+	}
+	if version == len(list) {
+		return true, nil
+	}
+	next := list[version]
+	if version == 0 {
+		if _, err := tx.Exec(ctx, "CREATE TABLE IF NOT EXISTS "+table+" (version int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"); err != nil {
+			return false, fmt.Errorf("make the table of versions: %w", err)
+		}
+	}
+	if _, err := tx.Exec(ctx, next.sql); err != nil {
+		return false, fmt.Errorf("migration %d (%s): %w", next.version, next.name, err)
+	}
+	if _, err := tx.Exec(ctx, "INSERT INTO "+table+" (version, name) VALUES ($1, $2)", next.version, next.name); err != nil {
+		return false, fmt.Errorf("record migration %d: %w", next.version, err)
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return false, fmt.Errorf("commit migration %d: %w", next.version, err)
+	}
+	return false, nil
+}
+
+func ensureSchema(ctx context.Context, tx pgx.Tx, schema string) error {
+	var exists bool
+	if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", schema).Scan(&exists); err != nil {
+		return fmt.Errorf("look for the schema: %w", err)
+	}
+	if exists {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, "CREATE SCHEMA "+pgx.Identifier{schema}.Sanitize()); err != nil {
+		return fmt.Errorf("the schema does not exist and could not be made: %w", err)
+	}
+	return nil
+}
+
+// CheckVersion fails unless the schema in the connection's search path has
+// exactly RequiredVersion.
+func (l *Ledger) CheckVersion(ctx context.Context) error {
+	ctx, cancel := l.deadline(ctx)
+	defer cancel()
+	version, err := currentVersion(ctx, l.pool, "schema_migrations")
+	switch required := RequiredVersion(); {
+	case err != nil:
+		return err
+	case version > required:
+		return fmt.Errorf("version %d is known, %d is there: %w", required, version, ErrNewerSchema)
+	case version < required:
+		return fmt.Errorf("the schema has version %d, and this program needs %d: run its command migrate first", version, required)
+	}
+	return nil
+}
