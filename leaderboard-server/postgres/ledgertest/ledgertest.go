@@ -1,0 +1,137 @@
+// Package ledgertest makes ledgers for tests on a throwaway PostgreSQL server,
+// with the roles and rights that the operator gives a tenant: what passes here
+// needs no more than those.
+package ledgertest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
+	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
+)
+
+// Fixture is a migrated tenant in a database of its own.
+type Fixture struct {
+	Server   *stores.Postgres
+	Database string
+	// Schema is the tenant's schema, Owner the role that owns it, URL how its
+	// server connects.
+	Schema, Owner, URL string
+	Ledger             *postgres.Ledger
+	Catalog            *leaderboard.Catalog
+}
+
+// Boards covers every fold: speed (Best, Descending), race (Best, Ascending),
+// mood (Latest), coins (Sum, counts toward global), golf (Sum, Ascending).
+func Boards(tb testing.TB, shards int) leaderboard.Boards {
+	tb.Helper()
+	board := func(name string, order leaderboard.Order, scoring leaderboard.Scoring) leaderboard.Board {
+		return leaderboard.Board{Name: name, Order: order, Scoring: scoring, MinScore: -leaderboard.MaxScore, MaxScore: leaderboard.MaxScore,
+			CountsTowardGlobal: order == leaderboard.Descending, Shards: shards}
+	}
+	boards, err := leaderboard.NewBoards(
+		board("speed", leaderboard.Descending, leaderboard.Best), board("race", leaderboard.Ascending, leaderboard.Best),
+		board("mood", leaderboard.Descending, leaderboard.Latest), board("coins", leaderboard.Descending, leaderboard.Sum),
+		board("golf", leaderboard.Ascending, leaderboard.Sum))
+	require.NoError(tb, err)
+	boards, err = boards.WithGlobalShards(shards)
+	require.NoError(tb, err)
+	return boards
+}
+
+// New makes a database with a tenant's roles, migrates it and opens its ledger.
+func New(tb testing.TB, server *stores.Postgres, boards leaderboard.Boards, options postgres.Options) *Fixture {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	database, err := server.CreateDatabase(ctx)
+	require.NoError(tb, err)
+	f := &Fixture{Server: server, Database: database, Schema: "lb_" + database}
+	f.Owner = f.Schema + "_owner"
+	group, login := f.Schema+"_rw", f.Schema+"_a"
+	id := func(name string) string { return pgx.Identifier{name}.Sanitize() }
+	for _, sql := range []string{
+		"REVOKE ALL ON DATABASE " + id(database) + " FROM PUBLIC",
+		"CREATE ROLE " + id(f.Owner) + " NOLOGIN", "CREATE ROLE " + id(group) + " NOLOGIN",
+		"CREATE ROLE " + id(login) + " LOGIN PASSWORD 'login' IN ROLE " + id(group),
+		"GRANT CONNECT ON DATABASE " + id(database) + " TO " + id(group),
+		"CREATE SCHEMA " + id(f.Schema) + " AUTHORIZATION " + id(f.Owner),
+		"GRANT USAGE ON SCHEMA " + id(f.Schema) + " TO " + id(group),
+		fmt.Sprintf("ALTER DEFAULT PRIVILEGES FOR ROLE %s IN SCHEMA %s GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %s", id(f.Owner), id(f.Schema), id(group)),
+		fmt.Sprintf("ALTER DEFAULT PRIVILEGES FOR ROLE %s IN SCHEMA %s GRANT USAGE, SELECT ON SEQUENCES TO %s", id(f.Owner), id(f.Schema), id(group)),
+		fmt.Sprintf("ALTER ROLE %s SET search_path = %s", id(login), id(f.Schema)),
+	} {
+		require.NoError(tb, server.Exec(ctx, database, sql))
+	}
+	f.Migrate(tb)
+	f.URL = server.UserURL(login, "login", database)
+	f.Ledger = f.Open(tb, options)
+	f.Catalog, err = f.Ledger.SyncBoards(ctx, boards)
+	require.NoError(tb, err)
+	return f
+}
+
+// Migrate migrates the schema as its owner.
+func (f *Fixture) Migrate(tb testing.TB) {
+	tb.Helper()
+	conn := f.Connect(tb)
+	_, err := conn.Exec(tb.Context(), "SET ROLE "+pgx.Identifier{f.Owner}.Sanitize())
+	require.NoError(tb, err)
+	require.NoError(tb, postgres.Migrate(tb.Context(), conn, f.Schema))
+}
+
+// Open opens the ledger once more, as another replica would.
+func (f *Fixture) Open(tb testing.TB, options postgres.Options) *postgres.Ledger {
+	tb.Helper()
+	options.URL = f.URL
+	ledger, err := postgres.Open(context.Background(), options)
+	require.NoError(tb, err)
+	tb.Cleanup(ledger.Close)
+	return ledger
+}
+
+// Connect opens a connection as the superuser, with the tenant's search path.
+func (f *Fixture) Connect(tb testing.TB) *pgx.Conn {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), f.Server.URL(f.Database))
+	require.NoError(tb, err)
+	tb.Cleanup(func() { _ = conn.Close(context.Background()) })
+	_, err = conn.Exec(tb.Context(), "SET search_path = "+pgx.Identifier{f.Schema}.Sanitize())
+	require.NoError(tb, err)
+	return conn
+}
+
+// Board finds a board by name.
+func (f *Fixture) Board(tb testing.TB, name string) leaderboard.LiveBoard {
+	tb.Helper()
+	board, err := f.Catalog.Lookup(name)
+	require.NoError(tb, err)
+	return board
+}
+
+// Players makes n players and returns them in the order of their numbers.
+func (f *Fixture) Players(tb testing.TB, n int) []leaderboard.PlayerName {
+	tb.Helper()
+	rows, err := f.Connect(tb).Query(tb.Context(), `
+		WITH made AS (
+			INSERT INTO players (id, username, username_key, password_hash)
+			SELECT gen_random_uuid(), u, u, 'none' FROM (SELECT 'player-' || gen_random_uuid() AS u FROM generate_series(1, $1)) t
+			RETURNING number, id::text, username)
+		SELECT * FROM made ORDER BY number`, n)
+	require.NoError(tb, err)
+	players, err := pgx.CollectRows(rows, pgx.RowToStructByPos[leaderboard.PlayerName])
+	require.NoError(tb, err)
+	return players
+}
+
+// Submission is a submission of a player as the service would hand it in.
+func Submission(player leaderboard.PlayerName, board string, score int64) leaderboard.Submission {
+	return leaderboard.Submission{Player: player.ID, TokenVersion: 1, Board: board, Score: score}
+}

@@ -1,0 +1,307 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres/ledgertest"
+	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
+)
+
+var server *stores.Postgres
+
+func TestMain(m *testing.M) { os.Exit(stores.Main(m, &server, nil)) }
+
+func newFixture(tb testing.TB, options postgres.Options) *ledgertest.Fixture {
+	tb.Helper()
+	return ledgertest.New(tb, server, ledgertest.Boards(tb, 1), options)
+}
+
+func store(tb testing.TB, ledger *postgres.Ledger, batch ...leaderboard.Submission) leaderboard.Stored {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	stored, err := ledger.Store(ctx, batch)
+	require.NoError(tb, err)
+	require.Len(tb, stored.Outcomes, len(batch))
+	return stored
+}
+
+func requireSound(tb testing.TB, ledger *postgres.Ledger) {
+	tb.Helper()
+	mismatches, err := ledger.Verify(tb.Context(), 10)
+	require.NoError(tb, err)
+	require.Empty(tb, mismatches)
+}
+
+// standing finds one changed standing.
+func standing(stored leaderboard.Stored, board leaderboard.LiveBoard, player int64) *leaderboard.Standing {
+	for _, s := range stored.Changed {
+		if s.Board == board.Number && s.Player == player {
+			return &s
+		}
+	}
+	return nil
+}
+
+func TestStoreFoldsEveryScoring(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	p := f.Players(t, 1)[0]
+	cases := []struct {
+		board    string
+		scores   []int64
+		improved []bool
+		want     []int64 // the standing after each
+	}{
+		{"speed", []int64{5, 3, 5, 9, -1}, []bool{true, false, false, true, false}, []int64{5, 5, 5, 9, 9}},
+		{"race", []int64{5, 3, 5, 9, -1}, []bool{true, true, false, false, true}, []int64{5, 3, 3, 3, -1}},
+		{"mood", []int64{5, 3, 3, 9, -1}, []bool{true, false, false, true, false}, []int64{5, 3, 3, 9, -1}},
+		{"coins", []int64{5, 3, 0, -9}, []bool{true, true, false, false}, []int64{5, 8, 8, -1}},
+		{"golf", []int64{5, 3, 0, -9}, []bool{true, false, false, true}, []int64{5, 8, 8, -1}},
+	}
+	for _, c := range cases {
+		for _, together := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s together=%v", c.board, together), func(t *testing.T) {
+				player := f.Players(t, 1)[0]
+				board := f.Board(t, c.board)
+				var batch []leaderboard.Submission
+				var last *leaderboard.Standing
+				var outcomes []leaderboard.Outcome
+				for i, score := range c.scores {
+					submission := ledgertest.Submission(player, c.board, score)
+					if together {
+						batch = append(batch, submission)
+						continue
+					}
+					stored := store(t, f.Ledger, submission)
+					outcomes = append(outcomes, stored.Outcomes...)
+					if s := standing(stored, board, player.Number); s != nil {
+						last = s
+					}
+					require.Equal(t, c.want[i], last.Score)
+				}
+				if together {
+					stored := store(t, f.Ledger, batch...)
+					outcomes, last = stored.Outcomes, standing(stored, board, player.Number)
+				}
+				require.Equal(t, c.want[len(c.want)-1], last.Score)
+				for i, o := range outcomes {
+					require.NoError(t, o.Err)
+					require.Equal(t, c.improved[i], o.Improved, "submission %d", i)
+					require.Equal(t, leaderboard.EntryKey{Board: board.Number, Season: 1, Player: player.Number}, o.Entry)
+				}
+			})
+		}
+	}
+	// The best single score of the boards that count, with where it was made.
+	global := f.Board(t, leaderboard.GlobalBoard)
+	stored := store(t, f.Ledger, ledgertest.Submission(p, "speed", 7), ledgertest.Submission(p, "race", 1000), ledgertest.Submission(p, "coins", 8),
+		ledgertest.Submission(p, leaderboard.GlobalBoard, 8))
+	s := standing(stored, global, p.Number)
+	require.NotNil(t, s)
+	require.Equal(t, int64(8), s.Score)
+	require.Equal(t, f.Board(t, "coins").Number, s.Origin, "of equal scores the earlier one")
+	require.Equal(t, stored.Outcomes[2].Event, s.Event)
+	require.False(t, stored.Outcomes[3].Improved, "a submission to global is compared with those that count toward it")
+	require.True(t, stored.Outcomes[0].Event < stored.Outcomes[1].Event && stored.Outcomes[1].Event < stored.Outcomes[2].Event, "events are in the batch's order")
+	requireSound(t, f.Ledger)
+}
+
+func TestStoreRefusesOneAndKeepsTheOthers(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	players := f.Players(t, 3)
+	conn := f.Connect(t)
+	_, err := conn.Exec(t.Context(), "UPDATE players SET state = 'disabled' WHERE number = $1", players[1].Number)
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), "UPDATE players SET token_version = 2 WHERE number = $1", players[2].Number)
+	require.NoError(t, err)
+	stranger := leaderboard.PlayerName{ID: "01890000-0000-7000-8000-000000000000"}
+	nobody := leaderboard.PlayerName{ID: "not a uuid"}
+	batch := []leaderboard.Submission{
+		ledgertest.Submission(players[0], "speed", 1), ledgertest.Submission(players[1], "speed", 1), ledgertest.Submission(players[2], "speed", 1),
+		ledgertest.Submission(stranger, "speed", 1), ledgertest.Submission(nobody, "speed", 1), ledgertest.Submission(players[0], "nowhere", 1),
+	}
+	stored := store(t, f.Ledger, batch...)
+	for i, code := range []leaderboard.Code{"", leaderboard.CodeForbidden, leaderboard.CodeUnauthenticated, leaderboard.CodeUnauthenticated,
+		leaderboard.CodeUnauthenticated, leaderboard.CodeNotFound} {
+		require.Equal(t, code, leaderboard.CodeOf(stored.Outcomes[i].Err), "submission %d", i)
+	}
+	require.Len(t, stored.Changed, 2)
+	requireSound(t, f.Ledger)
+}
+
+func TestSumsStayWithinBounds(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	players := f.Players(t, 2)
+	rich, other := players[0], players[1]
+	store(t, f.Ledger, ledgertest.Submission(rich, "coins", leaderboard.MaxScore-5))
+	stored := store(t, f.Ledger, ledgertest.Submission(rich, "coins", 6), ledgertest.Submission(other, "coins", 6))
+	require.Equal(t, leaderboard.CodeOutOfRange, leaderboard.CodeOf(stored.Outcomes[0].Err))
+	require.NoError(t, stored.Outcomes[1].Err)
+	stored = store(t, f.Ledger, ledgertest.Submission(rich, "coins", -6), ledgertest.Submission(rich, "coins", 11), ledgertest.Submission(other, "coins", 6))
+	require.ErrorIs(t, stored.Outcomes[0].Err, leaderboard.ErrAlone)
+	require.ErrorIs(t, stored.Outcomes[1].Err, leaderboard.ErrAlone)
+	require.NoError(t, stored.Outcomes[2].Err)
+	require.NoError(t, store(t, f.Ledger, ledgertest.Submission(rich, "coins", -6)).Outcomes[0].Err)
+	stored = store(t, f.Ledger, ledgertest.Submission(rich, "coins", 11))
+	require.Equal(t, int64(leaderboard.MaxScore), standing(stored, f.Board(t, "coins"), rich.Number).Score)
+	requireSound(t, f.Ledger)
+}
+
+func TestIdempotencyKeys(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	players := f.Players(t, 2)
+	keyed := func(player leaderboard.PlayerName, key string, score int64) leaderboard.Submission {
+		s := ledgertest.Submission(player, "coins", score)
+		s.IdempotencyKey = key
+		return s
+	}
+	first := store(t, f.Ledger, keyed(players[0], "k", 5)).Outcomes[0]
+	require.False(t, first.Replayed)
+	again := store(t, f.Ledger, keyed(players[0], "k", 5), keyed(players[0], "k", 6), keyed(players[1], "k", 6), keyed(players[0], "k2", 5), keyed(players[0], "k2", 5))
+	require.Equal(t, leaderboard.Outcome{Event: first.Event, Entry: first.Entry, Improved: true, Replayed: true}, again.Outcomes[0])
+	require.Equal(t, leaderboard.CodeKeyReused, leaderboard.CodeOf(again.Outcomes[1].Err))
+	require.NoError(t, again.Outcomes[2].Err, "a key is the player's own")
+	require.False(t, again.Outcomes[2].Replayed)
+	require.False(t, again.Outcomes[3].Replayed)
+	require.True(t, again.Outcomes[4].Replayed, "the same key twice in one batch")
+	require.Equal(t, again.Outcomes[3].Event, again.Outcomes[4].Event)
+	require.Equal(t, int64(10), standing(again, f.Board(t, "coins"), players[0].Number).Score)
+	requireSound(t, f.Ledger)
+}
+
+// Two replicas get the same requests at the same time.
+func TestConcurrentRepetitionsHaveOneOutcome(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	replicas := []*postgres.Ledger{f.Ledger, f.Open(t, postgres.Options{})}
+	players := f.Players(t, 8)
+	const rounds, copies = 20, 6
+	for round := range rounds {
+		outcomes := make([][]leaderboard.Outcome, copies)
+		var group sync.WaitGroup
+		for c := range copies {
+			group.Go(func() {
+				var batch []leaderboard.Submission
+				for i := range players { // each copy in another order
+					s := ledgertest.Submission(players[(i+c)%len(players)], "coins", 1)
+					s.IdempotencyKey = fmt.Sprint("round ", round)
+					batch = append(batch, s)
+				}
+				outcomes[c] = make([]leaderboard.Outcome, len(players))
+				for i, o := range storeRepeating(t, replicas[c%2], batch) {
+					outcomes[c][(i+c)%len(players)] = o
+				}
+			})
+		}
+		group.Wait()
+		for i := range players {
+			fresh := 0
+			for c := range copies {
+				require.NoError(t, outcomes[c][i].Err)
+				require.Equal(t, outcomes[0][i].Event, outcomes[c][i].Event)
+				if !outcomes[c][i].Replayed {
+					fresh++
+				}
+			}
+			require.Equal(t, 1, fresh)
+		}
+	}
+	requireSound(t, f.Ledger)
+	stored := store(t, f.Ledger, ledgertest.Submission(players[0], "coins", 0))
+	require.Equal(t, int64(rounds), standing(stored, f.Board(t, "coins"), players[0].Number).Score)
+}
+
+// storeRepeating stores as the committer does: again after ErrRepeat.
+func storeRepeating(tb testing.TB, ledger *postgres.Ledger, batch []leaderboard.Submission) []leaderboard.Outcome {
+	for range 20 {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		stored, err := ledger.Store(ctx, batch)
+		cancel()
+		if err == nil {
+			return stored.Outcomes
+		}
+		if !errors.Is(err, leaderboard.ErrRepeat) {
+			tb.Error(err)
+			break
+		}
+	}
+	tb.Error("the batch was never stored")
+	return make([]leaderboard.Outcome, len(batch))
+}
+
+// Whatever the interleaving, the standings are the fold of the events.
+func TestStandingsAreTheFoldOfTheEvents(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	replicas := []*postgres.Ledger{f.Ledger, f.Open(t, postgres.Options{})}
+	players := f.Players(t, 12)
+	boards := []string{"speed", "race", "mood", "coins", "golf", leaderboard.GlobalBoard}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	var group sync.WaitGroup
+	for worker := range 6 {
+		random := rand.New(rand.NewPCG(seed, uint64(worker)))
+		group.Go(func() {
+			for range 60 {
+				if worker == 0 {
+					board := f.Board(t, boards[random.IntN(len(boards))])
+					_, err := f.Ledger.RemoveEntry(context.Background(), board, players[random.IntN(len(players))].Number)
+					if err != nil && leaderboard.CodeOf(err) != leaderboard.CodeNotFound {
+						t.Error(err)
+					}
+				}
+				batch := make([]leaderboard.Submission, 1+random.IntN(40))
+				for i := range batch {
+					batch[i] = ledgertest.Submission(players[random.IntN(len(players))], boards[random.IntN(len(boards))], random.Int64N(7)-3)
+				}
+				for _, o := range storeRepeating(t, replicas[worker%2], batch) {
+					if o.Err != nil {
+						t.Error(o.Err)
+					}
+				}
+			}
+		})
+	}
+	group.Wait()
+	requireSound(t, f.Ledger)
+}
+
+func TestVerifyFindsADifference(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	players := f.Players(t, 2)
+	store(t, f.Ledger, ledgertest.Submission(players[0], "race", 5), ledgertest.Submission(players[1], "race", 5))
+	_, err := f.Connect(t).Exec(t.Context(), "UPDATE standings SET score = 4 WHERE player = $1", players[0].Number)
+	require.NoError(t, err)
+	mismatches, err := f.Ledger.Verify(t.Context(), 10)
+	require.NoError(t, err)
+	require.Len(t, mismatches, 1)
+	require.Equal(t, players[0].Number, mismatches[0].Player)
+}
+
+// A player whose standing somebody holds locked fails alone and soon.
+func TestALockedStandingIsRejectedSoon(t *testing.T) {
+	f := newFixture(t, postgres.Options{LockTimeout: 50 * time.Millisecond})
+	players := f.Players(t, 2)
+	store(t, f.Ledger, ledgertest.Submission(players[0], "race", 5))
+	conn := f.Connect(t)
+	tx, err := conn.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "SELECT FROM standings WHERE player = $1 FOR UPDATE", players[0].Number)
+	require.NoError(t, err)
+	_, err = f.Ledger.Store(t.Context(), []leaderboard.Submission{ledgertest.Submission(players[1], "race", 1), ledgertest.Submission(players[0], "race", 1)})
+	require.ErrorIs(t, err, leaderboard.ErrRejected)
+	require.Equal(t, leaderboard.CodeUnavailable, leaderboard.CodeOf(err))
+	store(t, f.Ledger, ledgertest.Submission(players[1], "race", 1))
+	require.NoError(t, tx.Rollback(t.Context()))
+	store(t, f.Ledger, ledgertest.Submission(players[0], "race", 1))
+	requireSound(t, f.Ledger)
+}
