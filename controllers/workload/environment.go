@@ -1,0 +1,89 @@
+package workload
+
+import (
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
+)
+
+// privateNetworks are where an ingress controller reaches Pods from: its
+// X-Forwarded-For is believed, so that each client has a rate limit of its own.
+// Behind an Ingress nobody else outside the cluster reaches the Pods.
+const privateNetworks = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,127.0.0.0/8,fc00::/7,::1/128"
+
+var redisModes = map[v1alpha1.RedisMode]config.RedisMode{
+	v1alpha1.RedisStandalone: config.RedisStandalone,
+	v1alpha1.RedisSentinel:   config.RedisSentinel,
+	v1alpha1.RedisCluster:    config.RedisCluster,
+}
+
+// environment is the configuration of leaderboard-server.
+func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarApplyConfiguration, error) {
+	lb, class := in.Leaderboard, in.Class
+	mode, known := redisModes[class.Spec.Redis.Mode]
+	if !known {
+		return nil, fmt.Errorf("unknown Redis mode %q", class.Spec.Redis.Mode)
+	}
+	pool := PoolSize(class.Spec.Limits.PostgresConnections, MaxReplicas(lb, class))
+	if pool == 0 {
+		return nil, fmt.Errorf("%d Postgres connections do not suffice for %d Pods", class.Spec.Limits.PostgresConnections, MaxReplicas(lb, class))
+	}
+	e := &variables{}
+	e.set(config.EnvTenant, in.Tenant)
+	e.set(config.EnvListenAddress, ":"+strconv.Itoa(httpPort))
+	e.set(config.EnvOpsListenAddress, ":"+strconv.Itoa(opsPort))
+	e.set(config.EnvShutdownTimeout, shutdownTimeout.String())
+	e.set(config.EnvBoardsFile, path.Join(boardsDir, boardsKey))
+	e.set(config.EnvKeySetFile, path.Join(signingKeysDir, SigningKeysKey))
+	if ExposureOf(lb, class) == v1alpha1.ExposureIngress {
+		e.set(config.EnvTrustedProxies, privateNetworks)
+	}
+	if ttl := lb.Spec.Auth.TokenTTL.Duration; ttl != 0 {
+		e.set(config.EnvTokenTTL, ttl.String())
+	}
+	if cost := lb.Spec.Auth.PasswordCost; cost != 0 {
+		e.set(config.EnvPasswordCost, strconv.Itoa(int(cost)))
+	}
+	e.secret(config.EnvDatabaseURL, CredentialsName(lb), DatabaseURLKey)
+	e.set(config.EnvDatabaseMaxConnections, strconv.Itoa(int(pool)))
+	if pool < 4 { // the server's own default, 2, would leave none for reads
+		e.set(config.EnvCommitInFlight, "1")
+	}
+	e.set(config.EnvRedisMode, string(mode))
+	e.set(config.EnvRedisAddresses, strings.Join(class.Spec.Redis.Endpoints, ","))
+	if mode == config.RedisSentinel {
+		e.set(config.EnvRedisSentinelMaster, class.Spec.Redis.MasterName)
+	}
+	e.set(config.EnvRedisKeyPrefix, in.KeyPrefix)
+	e.secret(config.EnvRedisUsername, CredentialsName(lb), RedisUsernameKey)
+	e.secret(config.EnvRedisPassword, CredentialsName(lb), RedisPasswordKey)
+	if class.Spec.Redis.TLS {
+		e.set(config.EnvRedisTLS, "true")
+		if in.RedisCA {
+			e.set(config.EnvRedisCAFile, path.Join(authoritiesDir, RedisCAKey))
+		}
+	}
+	if limit := memoryLimit(resources); limit != "" {
+		e.set("GOMEMLIMIT", limit)
+	}
+	return e.list, nil
+}
+
+type variables struct {
+	list []*corev1ac.EnvVarApplyConfiguration
+}
+
+func (v *variables) set(name, value string) {
+	v.list = append(v.list, corev1ac.EnvVar().WithName(name).WithValue(value))
+}
+
+func (v *variables) secret(name, secret, key string) {
+	v.list = append(v.list, corev1ac.EnvVar().WithName(name).WithValueFrom(corev1ac.EnvVarSource().
+		WithSecretKeyRef(corev1ac.SecretKeySelector().WithName(secret).WithKey(key))))
+}

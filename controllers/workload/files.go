@@ -1,0 +1,147 @@
+package workload
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+)
+
+// Keys of the Secret with the credentials.
+const (
+	// SlotKey says which of the two alternating login roles is served: a or b.
+	SlotKey = "slot"
+	// PostgresUsernameKey and the next ones are one store's login.
+	PostgresUsernameKey = "postgres-username"
+	PostgresPasswordKey = "postgres-password"
+	// DatabaseURLKey is the login to Postgres as the server takes it.
+	DatabaseURLKey   = "database-url"
+	RedisUsernameKey = "redis-username"
+	RedisPasswordKey = "redis-password"
+	// PostgresCAKey and RedisCAKey are PEM authorities, where the class has any.
+	PostgresCAKey = "postgres-ca.crt"
+	RedisCAKey    = "redis-ca.crt"
+)
+
+// SigningKeysKey is the key of the Secret with the signing keys.
+const SigningKeysKey = "keys.json"
+
+// boardsKey is the key of the ConfigMap with the boards.
+const boardsKey = "boards.json"
+
+// Where things are in the container.
+const (
+	boardsDir      = "/etc/leaderboard/boards"
+	signingKeysDir = "/etc/leaderboard/keys"
+	authoritiesDir = "/etc/leaderboard/authorities"
+)
+
+// PostgresCAPath is where the server finds the authority of Postgres.
+const PostgresCAPath = authoritiesDir + "/" + PostgresCAKey
+
+// boardsFile is the file that tells the server the game's boards, in the format
+// that the package leaderboard of the server documents: the fields of the
+// resource. The board global is not in it: it always exists.
+func boardsFile(lb *v1alpha1.Leaderboard) ([]byte, error) {
+	boards := lb.Spec.Boards
+	if boards == nil {
+		boards = []v1alpha1.Board{}
+	}
+	file, err := json.MarshalIndent(map[string]any{"boards": boards}, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode the boards: %w", err)
+	}
+	return append(file, '\n'), nil
+}
+
+func boardsConfigMap(in Input) (*corev1ac.ConfigMapApplyConfiguration, error) {
+	lb := in.Leaderboard
+	file, err := boardsFile(lb)
+	if err != nil {
+		return nil, err
+	}
+	return corev1ac.ConfigMap(BoardsName(lb), lb.Namespace).
+		WithLabels(Labels(lb)).
+		WithOwnerReferences(ownerReference(lb)).
+		WithData(map[string]string{boardsKey: string(file)}), nil
+}
+
+// CredentialsSecret holds the tenant's logins and nothing of anybody else's.
+func CredentialsSecret(lb *v1alpha1.Leaderboard, data map[string][]byte) *corev1ac.SecretApplyConfiguration {
+	return secret(lb, CredentialsName(lb), data)
+}
+
+// SigningKeysSecret holds the keys that sign the game's tokens.
+func SigningKeysSecret(lb *v1alpha1.Leaderboard, keySet []byte) *corev1ac.SecretApplyConfiguration {
+	return secret(lb, SigningKeysName(lb), map[string][]byte{SigningKeysKey: keySet})
+}
+
+func secret(lb *v1alpha1.Leaderboard, name string, data map[string][]byte) *corev1ac.SecretApplyConfiguration {
+	return corev1ac.Secret(name, lb.Namespace).
+		WithLabels(Labels(lb)).
+		WithOwnerReferences(ownerReference(lb)).
+		WithType(corev1.SecretTypeOpaque).
+		WithData(data)
+}
+
+// Checksum is the SHA-256 over keys and values, each with its length, so that
+// nothing can move from one to the other unnoticed.
+func Checksum(data map[string][]byte) string {
+	sum := sha256.New()
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		sum.Write([]byte(strconv.Itoa(len(key)) + ":" + key + strconv.Itoa(len(data[key])) + ":"))
+		sum.Write(data[key])
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// volumes are mounted as folders, not files: only so does the node update them
+// in place, which is how new signing keys reach a running server.
+func volumes(in Input) []*corev1ac.VolumeApplyConfiguration {
+	const mode = 0o444 // the container has one user, and cannot write anyhow
+	lb := in.Leaderboard
+	list := []*corev1ac.VolumeApplyConfiguration{
+		corev1ac.Volume().WithName("boards").WithConfigMap(corev1ac.ConfigMapVolumeSource().
+			WithName(BoardsName(lb)).WithDefaultMode(mode)),
+		corev1ac.Volume().WithName("keys").WithSecret(corev1ac.SecretVolumeSource().
+			WithSecretName(SigningKeysName(lb)).WithDefaultMode(mode)),
+	}
+	if keys := authorityKeys(in); len(keys) > 0 {
+		source := corev1ac.SecretVolumeSource().WithSecretName(CredentialsName(lb)).WithDefaultMode(mode)
+		for _, key := range keys {
+			source.WithItems(corev1ac.KeyToPath().WithKey(key).WithPath(key))
+		}
+		list = append(list, corev1ac.Volume().WithName("authorities").WithSecret(source))
+	}
+	return list
+}
+
+func volumeMounts(in Input) []*corev1ac.VolumeMountApplyConfiguration {
+	list := []*corev1ac.VolumeMountApplyConfiguration{
+		corev1ac.VolumeMount().WithName("boards").WithMountPath(boardsDir).WithReadOnly(true),
+		corev1ac.VolumeMount().WithName("keys").WithMountPath(signingKeysDir).WithReadOnly(true),
+	}
+	if len(authorityKeys(in)) > 0 {
+		list = append(list, corev1ac.VolumeMount().WithName("authorities").WithMountPath(authoritiesDir).WithReadOnly(true))
+	}
+	return list
+}
+
+func authorityKeys(in Input) []string {
+	var keys []string
+	if in.PostgresCA {
+		keys = append(keys, PostgresCAKey)
+	}
+	if in.RedisCA {
+		keys = append(keys, RedisCAKey)
+	}
+	return keys
+}

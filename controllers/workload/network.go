@@ -1,0 +1,163 @@
+package workload
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+)
+
+const (
+	// servicePort is where the Service answers, so that its URL needs no port.
+	servicePort = 80
+
+	// Names of the container's ports.
+	httpPortName = "http"
+	opsPortName  = "ops"
+)
+
+// ExposureOf is how the Leaderboard is reached: what it says or, if it says
+// nothing, what the class says.
+func ExposureOf(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) v1alpha1.ExposureType {
+	if lb.Spec.Exposure != nil {
+		return lb.Spec.Exposure.Type
+	}
+	return class.Spec.Exposure.Type
+}
+
+// Host is the Ingress's host name.
+func Host(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) string {
+	return lb.Name + "." + lb.Namespace + "." + class.Spec.Exposure.Domain
+}
+
+// Endpoint is the base URL at which clients reach the Leaderboard.
+func Endpoint(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) string {
+	if ExposureOf(lb, class) != v1alpha1.ExposureIngress {
+		return "http://" + Name(lb) + "." + lb.Namespace + ".svc"
+	}
+	exposure := class.Spec.Exposure
+	scheme, own := "http", int32(80)
+	if exposure.TLSSecretName != nil {
+		scheme, own = "https", 443
+	}
+	host := Host(lb, class)
+	if exposure.Port != 0 && exposure.Port != own {
+		host = net.JoinHostPort(host, strconv.Itoa(int(exposure.Port)))
+	}
+	return scheme + "://" + host
+}
+
+func service(in Input) *corev1ac.ServiceApplyConfiguration {
+	lb := in.Leaderboard
+	return corev1ac.Service(Name(lb), lb.Namespace).
+		WithLabels(Labels(lb)).
+		WithOwnerReferences(ownerReference(lb)).
+		WithSpec(corev1ac.ServiceSpec().
+			WithType(corev1.ServiceTypeClusterIP).
+			WithSelector(Selector(lb)).
+			WithPorts(
+				corev1ac.ServicePort().WithName(httpPortName).WithProtocol(corev1.ProtocolTCP).
+					WithPort(servicePort).WithTargetPort(intstr.FromString(httpPortName)),
+				corev1ac.ServicePort().WithName(opsPortName).WithProtocol(corev1.ProtocolTCP).
+					WithPort(opsPort).WithTargetPort(intstr.FromString(opsPortName)),
+			))
+}
+
+func ingress(in Input) *networkingv1ac.IngressApplyConfiguration {
+	lb, exposure := in.Leaderboard, in.Class.Spec.Exposure
+	host := Host(lb, in.Class)
+	spec := networkingv1ac.IngressSpec().WithRules(networkingv1ac.IngressRule().
+		WithHost(host).
+		WithHTTP(networkingv1ac.HTTPIngressRuleValue().WithPaths(networkingv1ac.HTTPIngressPath().
+			WithPath("/").
+			WithPathType(networkingv1.PathTypePrefix).
+			WithBackend(networkingv1ac.IngressBackend().WithService(networkingv1ac.IngressServiceBackend().
+				WithName(Name(lb)).
+				WithPort(networkingv1ac.ServiceBackendPort().WithName(httpPortName)))))))
+	if exposure.IngressClassName != nil {
+		spec.WithIngressClassName(*exposure.IngressClassName)
+	}
+	if exposure.TLSSecretName != nil {
+		spec.WithTLS(networkingv1ac.IngressTLS().WithHosts(host).WithSecretName(*exposure.TLSSecretName))
+	}
+	return networkingv1ac.Ingress(Name(lb), lb.Namespace).
+		WithLabels(Labels(lb)).
+		WithAnnotations(exposure.Annotations).
+		WithOwnerReferences(ownerReference(lb)).
+		WithSpec(spec)
+}
+
+// networkPolicy lets clients reach the API and monitoring the metrics, and lets
+// the Pods reach DNS and the stores, nothing else. Stores given as addresses
+// are matched by address and port. A NetworkPolicy cannot match host names, so
+// stores given by name are matched by port alone.
+func networkPolicy(in Input) *networkingv1ac.NetworkPolicyApplyConfiguration {
+	lb := in.Leaderboard
+	ingressRules := []*networkingv1ac.NetworkPolicyIngressRuleApplyConfiguration{
+		networkingv1ac.NetworkPolicyIngressRule().
+			WithPorts(policyPort(corev1.ProtocolTCP, intstr.FromString(httpPortName))),
+		networkingv1ac.NetworkPolicyIngressRule().
+			WithPorts(policyPort(corev1.ProtocolTCP, intstr.FromString(opsPortName))).
+			WithFrom(networkingv1ac.NetworkPolicyPeer().WithNamespaceSelector(
+				metav1ac.LabelSelector().WithMatchLabels(map[string]string{ScrapeNamespaceLabel: "true"}))),
+	}
+	return networkingv1ac.NetworkPolicy(Name(lb), lb.Namespace).
+		WithLabels(Labels(lb)).
+		WithOwnerReferences(ownerReference(lb)).
+		WithSpec(networkingv1ac.NetworkPolicySpec().
+			WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(lb))).
+			WithPolicyTypes(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress).
+			WithIngress(ingressRules...).
+			WithEgress(egressRules(in)...))
+}
+
+func egressRules(in Input) []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration {
+	const dnsPort = 53
+	rules := []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration{
+		networkingv1ac.NetworkPolicyEgressRule().WithPorts(
+			policyPort(corev1.ProtocolUDP, intstr.FromInt32(dnsPort)),
+			policyPort(corev1.ProtocolTCP, intstr.FromInt32(dnsPort))),
+		storeRule(in.Class.Spec.Postgres.Host, in.Class.Spec.Postgres.Port),
+	}
+	byName := map[int32]bool{}
+	for _, endpoint := range slices.Sorted(slices.Values(slices.Concat(in.Class.Spec.Redis.Endpoints, in.RedisNodes))) {
+		host, text, err := net.SplitHostPort(endpoint)
+		if err != nil {
+			continue // validation of the class refuses it
+		}
+		port, err := strconv.ParseUint(text, 10, 16)
+		if err != nil {
+			continue
+		}
+		if _, err := netip.ParseAddr(host); err != nil {
+			if byName[int32(port)] {
+				continue
+			}
+			byName[int32(port)] = true
+		}
+		rules = append(rules, storeRule(host, int32(port)))
+	}
+	return rules
+}
+
+func storeRule(host string, port int32) *networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration {
+	rule := networkingv1ac.NetworkPolicyEgressRule().WithPorts(policyPort(corev1.ProtocolTCP, intstr.FromInt32(port)))
+	if address, err := netip.ParseAddr(host); err == nil {
+		rule.WithTo(networkingv1ac.NetworkPolicyPeer().WithIPBlock(
+			networkingv1ac.IPBlock().WithCIDR(netip.PrefixFrom(address, address.BitLen()).String())))
+	}
+	return rule
+}
+
+func policyPort(protocol corev1.Protocol, port intstr.IntOrString) *networkingv1ac.NetworkPolicyPortApplyConfiguration {
+	return networkingv1ac.NetworkPolicyPort().WithProtocol(protocol).WithPort(port)
+}

@@ -1,0 +1,78 @@
+package workload
+
+import (
+	"k8s.io/apimachinery/pkg/runtime"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+)
+
+// Input is everything that the objects of one Leaderboard depend on. Nothing in
+// it is modified or kept.
+type Input struct {
+	Leaderboard *v1alpha1.Leaderboard
+	Class       *v1alpha1.LeaderboardClass
+	// Tenant is the tenant's id, and KeyPrefix what its Redis keys begin with.
+	Tenant, KeyPrefix string
+	// CredentialsChecksum changes exactly when the served credentials do: the
+	// Pods are then replaced.
+	CredentialsChecksum string
+	// PostgresCA and RedisCA say whether the credentials Secret holds an
+	// authority for that store.
+	PostgresCA, RedisCA bool
+	// RedisNodes are the addresses (host:port) of the nodes behind Sentinels or
+	// of a cluster, which clients reach beside the class's endpoints.
+	RedisNodes []string
+	// SetReplicas says whether the Deployment's spec.replicas is ours to set.
+	// It is not while an autoscaler owns it.
+	SetReplicas bool
+}
+
+// Objects returns the objects that the Leaderboard's server consists of, in the
+// order in which they are to be applied. The Secrets that the Deployment refers
+// to are not among them: they are made before, see [CredentialsSecret] and
+// [SigningKeysSecret].
+func Objects(in Input) ([]runtime.ApplyConfiguration, error) {
+	boards, err := boardsConfigMap(in)
+	if err != nil {
+		return nil, err
+	}
+	deployment, err := deployment(in)
+	if err != nil {
+		return nil, err
+	}
+	objects := []runtime.ApplyConfiguration{
+		serviceAccount(in), boards, networkPolicy(in), service(in), deployment, podDisruptionBudget(in),
+	}
+	if in.Leaderboard.Spec.Autoscaling != nil {
+		objects = append(objects, horizontalPodAutoscaler(in))
+	}
+	if ExposureOf(in.Leaderboard, in.Class) == v1alpha1.ExposureIngress {
+		objects = append(objects, ingress(in))
+	}
+	return objects, nil
+}
+
+// serviceAccount has no rights and no token in the Pods: the server does not
+// know Kubernetes. It exists so that the Pods do not run as "default", which
+// others in the namespace may have given rights to.
+func serviceAccount(in Input) *corev1ac.ServiceAccountApplyConfiguration {
+	lb := in.Leaderboard
+	return corev1ac.ServiceAccount(Name(lb), lb.Namespace).
+		WithLabels(Labels(lb)).
+		WithOwnerReferences(ownerReference(lb)).
+		WithAutomountServiceAccountToken(false)
+}
+
+// ownerReference makes the garbage collector remove the object with its
+// Leaderboard.
+func ownerReference(lb *v1alpha1.Leaderboard) *metav1ac.OwnerReferenceApplyConfiguration {
+	return metav1ac.OwnerReference().
+		WithAPIVersion(v1alpha1.GroupVersion.String()).
+		WithKind("Leaderboard").
+		WithName(lb.Name).
+		WithUID(lb.UID).
+		WithController(true).
+		WithBlockOwnerDeletion(true)
+}

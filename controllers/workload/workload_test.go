@@ -1,0 +1,257 @@
+package workload_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func input(change ...func(*workload.Input)) workload.Input {
+	in := workload.Input{
+		Leaderboard: &v1alpha1.Leaderboard{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "games", Name: "race", UID: "c0ffee"},
+			Spec: v1alpha1.LeaderboardSpec{
+				Boards: []v1alpha1.Board{
+					{Name: "arena", Order: v1alpha1.OrderDescending, Scoring: v1alpha1.ScoringBest, MinScore: new(int64), MaxScore: new(int64(1000))},
+					{Name: "time-trial", Order: v1alpha1.OrderAscending, Scoring: v1alpha1.ScoringBest, CountsTowardGlobal: new(bool)},
+				},
+				Auth: v1alpha1.AuthSpec{TokenTTL: metav1.Duration{Duration: time.Hour}, PasswordCost: 10},
+			},
+		},
+		Class: &v1alpha1.LeaderboardClass{
+			ObjectMeta: metav1.ObjectMeta{Name: "standard"},
+			Spec: v1alpha1.LeaderboardClassSpec{
+				Postgres: v1alpha1.PostgresSpec{Host: "postgres.databases.svc", Port: 5432, Database: "games", SSLMode: v1alpha1.SSLModeDisable},
+				Redis:    v1alpha1.RedisSpec{Mode: v1alpha1.RedisStandalone, Endpoints: []string{"redis.databases.svc:6379"}},
+				Image:    "leaderboard-server:v1",
+				Defaults: v1alpha1.ClassDefaults{Replicas: 2, Resources: &v1alpha1.Resources{
+					Requests: corev1.ResourceList{"cpu": resource.MustParse("100m"), "memory": resource.MustParse("64Mi")},
+					Limits:   corev1.ResourceList{"memory": resource.MustParse("256Mi")},
+				}},
+				Limits:   v1alpha1.ClassLimits{MaxReplicas: 20, PostgresConnections: 40},
+				Exposure: v1alpha1.ClassExposure{Type: v1alpha1.ExposureService},
+			},
+		},
+		Tenant: "race-0a1b2c3d4e", KeyPrefix: "lb:race-0a1b2c3d4e:", CredentialsChecksum: "0123abcd", SetReplicas: true,
+	}
+	for _, c := range change {
+		c(&in)
+	}
+	return in
+}
+
+// everything turns every option on.
+func everything(in *workload.Input) {
+	in.Leaderboard.Spec.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 3, MaxReplicas: 8, TargetCPUUtilizationPercentage: 70}
+	in.Leaderboard.Spec.Resources = &v1alpha1.Resources{
+		Requests: corev1.ResourceList{"cpu": resource.MustParse("1")},
+		Limits:   corev1.ResourceList{"cpu": resource.MustParse("2"), "memory": resource.MustParse("1Gi")},
+	}
+	in.SetReplicas = false
+	in.Class.Spec.ImagePullPolicy = corev1.PullIfNotPresent
+	in.Class.Spec.Postgres.Host, in.Class.Spec.Postgres.SSLMode = "10.1.2.3", v1alpha1.SSLModeVerifyFull
+	in.Class.Spec.Redis = v1alpha1.RedisSpec{Mode: v1alpha1.RedisSentinel, MasterName: "main", TLS: true,
+		Endpoints: []string{"sentinel-0.databases.svc:26379", "sentinel-1.databases.svc:26379", "[fd00::7]:26379"}}
+	in.RedisNodes = []string{"10.1.2.4:6379", "10.1.2.5:6379"}
+	in.PostgresCA, in.RedisCA = true, true
+	in.Class.Spec.Exposure = v1alpha1.ClassExposure{Type: v1alpha1.ExposureIngress, Domain: "games.example.com", Port: 8443,
+		IngressClassName: new("nginx"), TLSSecretName: new("wildcard"), Annotations: map[string]string{"example.com/timeout": "30s"}}
+}
+
+func TestGolden(t *testing.T) {
+	for name, in := range map[string]workload.Input{
+		"plain":      input(),
+		"everything": input(everything),
+		"cluster": input(func(in *workload.Input) {
+			in.Class.Spec.Redis = v1alpha1.RedisSpec{Mode: v1alpha1.RedisCluster, Endpoints: []string{"redis-0.databases.svc:6379", "redis-1.databases.svc:6380"}}
+			in.Leaderboard.Spec.Boards = nil
+			in.Leaderboard.Spec.Replicas = new(int32(9))
+			in.Leaderboard.Spec.Exposure = &v1alpha1.ExposureSpec{Type: v1alpha1.ExposureIngress}
+			in.Class.Spec.Exposure.Domain = "localhost"
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects, err := workload.Objects(in)
+			require.NoError(t, err)
+			objects = append(objects,
+				workload.CredentialsSecret(in.Leaderboard, map[string][]byte{workload.SlotKey: []byte("a")}),
+				workload.SigningKeysSecret(in.Leaderboard, []byte("{}")))
+			var rendered bytes.Buffer
+			for _, object := range objects {
+				document, err := yaml.Marshal(object)
+				require.NoError(t, err)
+				rendered.WriteString("---\n")
+				rendered.Write(document)
+			}
+			golden := filepath.Join("testdata", name+".yaml")
+			if *update {
+				require.NoError(t, os.WriteFile(golden, rendered.Bytes(), 0o600))
+			}
+			expected, err := os.ReadFile(golden)
+			require.NoError(t, err)
+			require.Equal(t, string(expected), rendered.String(), "run the test with -update if this change is meant")
+		})
+	}
+}
+
+// The input is the cache's and must stay as it is, also when what was returned
+// is written to, as applying it does.
+func TestObjectsShareNothingWithTheInput(t *testing.T) {
+	in, same := input(everything), input(everything)
+	objects, err := workload.Objects(in)
+	require.NoError(t, err)
+	for _, object := range objects {
+		require.NoError(t, json.Unmarshal([]byte(`{"metadata":{"labels":{"x":"y"},"annotations":{"x":"y"}},
+			"spec":{"selector":{"x":"y"},"template":{"spec":{"containers":[{"resources":{"limits":{"cpu":"9"}}}]}}}}`), object))
+	}
+	require.Equal(t, same, in)
+}
+
+// The environment is a configuration that the server accepts and that means
+// what the resource says.
+func TestEnvironmentIsTheServersConfiguration(t *testing.T) {
+	for name, change := range map[string]func(*workload.Input){"plain": func(*workload.Input) {}, "everything": everything,
+		"many replicas": func(in *workload.Input) { in.Leaderboard.Spec.Replicas = new(int32(9)) }} {
+		t.Run(name, func(t *testing.T) {
+			in := input(change)
+			deployment := find[appsv1.Deployment](t, in)
+			var environ []string
+			for _, variable := range deployment.Spec.Template.Spec.Containers[0].Env {
+				value := variable.Value
+				if variable.ValueFrom != nil {
+					value = map[string]string{
+						workload.DatabaseURLKey:   "postgres://race_a:secret@postgres.databases.svc:5432/games?sslmode=disable",
+						workload.RedisUsernameKey: "race", workload.RedisPasswordKey: "secret",
+					}[variable.ValueFrom.SecretKeyRef.Key]
+				}
+				environ = append(environ, variable.Name+"="+value)
+			}
+			c, err := config.FromEnvironment(environ)
+			require.NoError(t, err)
+			require.NoError(t, c.Validate())
+			require.Equal(t, in.Tenant, c.Tenant)
+			require.Equal(t, in.KeyPrefix, c.Redis.KeyPrefix)
+			require.Equal(t, in.Class.Spec.Redis.Endpoints, c.Redis.Addresses)
+			require.Equal(t, time.Hour, c.Auth.TokenTTL)
+			grace := time.Duration(*deployment.Spec.Template.Spec.TerminationGracePeriodSeconds) * time.Second
+			preStop := time.Duration(deployment.Spec.Template.Spec.Containers[0].Lifecycle.PreStop.Sleep.Seconds) * time.Second
+			require.Greater(t, grace, preStop+c.ShutdownTimeout+c.DrainDelay)
+			pods := 2 * int(workload.MaxReplicas(in.Leaderboard, in.Class))
+			require.LessOrEqual(t, pods*c.Database.MaxConnections, int(in.Class.Spec.Limits.PostgresConnections)-2)
+		})
+	}
+}
+
+func TestBoardsFileIsTheServersFormat(t *testing.T) {
+	in := input()
+	boards := find[corev1.ConfigMap](t, in)
+	parsed, err := leaderboard.ParseBoards([]byte(boards.Data["boards.json"]))
+	require.NoError(t, err)
+	byName := map[string]leaderboard.Board{}
+	for _, board := range parsed.All() {
+		byName[board.Name] = board
+	}
+	require.Len(t, byName, 3, "with global")
+	require.Equal(t, int64(1000), byName["arena"].MaxScore)
+	require.True(t, byName["arena"].CountsTowardGlobal)
+	require.Equal(t, leaderboard.Ascending, byName["time-trial"].Order)
+	require.False(t, byName["time-trial"].CountsTowardGlobal)
+}
+
+func TestReplicasAreLeftOutWhereTheAutoscalerOwnsThem(t *testing.T) {
+	in := input(everything)
+	require.Nil(t, find[appsv1.Deployment](t, in).Spec.Replicas)
+	in.SetReplicas = true
+	require.Equal(t, int32(3), *find[appsv1.Deployment](t, in).Spec.Replicas)
+}
+
+func TestPoolSize(t *testing.T) {
+	for _, test := range []struct{ limit, replicas, size int32 }{
+		{40, 0, 4}, {40, 1, 4}, {40, 4, 4}, {40, 5, 2}, {40, 8, 2}, {40, 9, 2}, {40, 10, 0}, {40, 20, 0},
+		{6, 1, 2}, {6, 2, 0}, {4, 1, 0}, {1000, 1, 16}, {1000, 100, 3}, {10, 2, 2},
+	} {
+		require.Equal(t, test.size, workload.PoolSize(test.limit, test.replicas), "%+v", test)
+		if test.size > 0 {
+			require.LessOrEqual(t, 2*test.replicas*test.size, test.limit-2, "%+v", test)
+		}
+		require.Equal(t, test.size > 0, max(test.replicas, 1) <= workload.MaxPods(test.limit), "%+v", test)
+	}
+}
+
+func TestEndpoint(t *testing.T) {
+	for _, test := range []struct {
+		exposure v1alpha1.ClassExposure
+		own      *v1alpha1.ExposureSpec
+		endpoint string
+	}{
+		{v1alpha1.ClassExposure{Type: v1alpha1.ExposureService}, nil, "http://race-leaderboard.games.svc"},
+		{v1alpha1.ClassExposure{Type: v1alpha1.ExposureIngress, Domain: "localhost", Port: 8088}, nil, "http://race.games.localhost:8088"},
+		{v1alpha1.ClassExposure{Type: v1alpha1.ExposureIngress, Domain: "localhost", Port: 80}, nil, "http://race.games.localhost"},
+		{v1alpha1.ClassExposure{Type: v1alpha1.ExposureIngress, Domain: "example.com", TLSSecretName: new("t")}, nil, "https://race.games.example.com"},
+		{v1alpha1.ClassExposure{Type: v1alpha1.ExposureIngress, Domain: "example.com", TLSSecretName: new("t"), Port: 80}, nil, "https://race.games.example.com:80"},
+		{v1alpha1.ClassExposure{Type: v1alpha1.ExposureIngress, Domain: "example.com"}, &v1alpha1.ExposureSpec{Type: v1alpha1.ExposureService}, "http://race-leaderboard.games.svc"},
+	} {
+		in := input(func(in *workload.Input) {
+			in.Class.Spec.Exposure, in.Leaderboard.Spec.Exposure = test.exposure, test.own
+		})
+		require.Equal(t, test.endpoint, workload.Endpoint(in.Leaderboard, in.Class))
+	}
+}
+
+func TestChecksumTellsKeysFromValues(t *testing.T) {
+	require.NotEqual(t, workload.Checksum(map[string][]byte{"ab": []byte("c")}), workload.Checksum(map[string][]byte{"a": []byte("bc")}))
+	require.NotEqual(t, workload.Checksum(map[string][]byte{"a": []byte("b"), "c": nil}), workload.Checksum(map[string][]byte{"a": nil, "c": []byte("b")}))
+}
+
+// find returns the one object of a kind, as the API server would read it.
+func find[T any](t *testing.T, in workload.Input) *T {
+	t.Helper()
+	objects, err := workload.Objects(in)
+	require.NoError(t, err)
+	var found *T
+	for _, object := range objects {
+		encoded, err := json.Marshal(object)
+		require.NoError(t, err)
+		var meta metav1.TypeMeta
+		require.NoError(t, json.Unmarshal(encoded, &meta))
+		candidate := new(T)
+		if kindOf(candidate) != meta.Kind {
+			continue
+		}
+		require.Nil(t, found, "more than one %s", meta.Kind)
+		decoder := json.NewDecoder(bytes.NewReader(encoded))
+		decoder.DisallowUnknownFields()
+		require.NoError(t, decoder.Decode(candidate))
+		found = candidate
+	}
+	require.NotNil(t, found)
+	return found
+}
+
+func kindOf(object any) string {
+	switch object.(type) {
+	case *appsv1.Deployment:
+		return "Deployment"
+	case *corev1.ConfigMap:
+		return "ConfigMap"
+	}
+	return ""
+}
