@@ -1,0 +1,203 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// maxBody bounds a request's body, in bytes.
+const maxBody = 64 << 10
+
+// body is a JSON object whose fields are taken out one by one. It remembers
+// what was wrong, so that one answer names everything.
+type body struct {
+	fields map[string]json.RawMessage
+	errs   []FieldError
+}
+
+// readBody reads a JSON object strictly: the Content-Type, the size, the
+// encoding, and no duplicates. What it refuses is no object at all.
+func readBody(r *http.Request) (*body, error) {
+	if err := contentType(r, "application/json"); err != nil {
+		return nil, err
+	}
+	content, err := readAll(r)
+	if err != nil {
+		return nil, err
+	}
+	fields, err := parseObject(content)
+	if err != nil {
+		return nil, err
+	}
+	return &body{fields: fields}, nil
+}
+
+// contentType refuses a request that does not say that it has one of the media
+// types in UTF-8.
+func contentType(r *http.Request, wanted ...string) error {
+	sorry := newProblem(kindMediaType, "send the body with the header Content-Type: "+strings.Join(wanted, " or "))
+	sorry.errors = []FieldError{{Field: "Content-Type", Message: sorry.detail}}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return newProblem(kindMediaType, "send the body without a Content-Encoding")
+	}
+	if len(r.Header.Values("Content-Type")) != 1 {
+		return sorry
+	}
+	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		return sorry
+	}
+	if charset, ok := parameters["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return newProblem(kindMediaType, "send the body in UTF-8")
+	}
+	for _, w := range wanted {
+		if media == w {
+			return nil
+		}
+	}
+	return sorry
+}
+
+func readAll(r *http.Request) ([]byte, error) {
+	content, err := io.ReadAll(r.Body) // the middleware bounds it
+	var maxBytes *http.MaxBytesError
+	switch {
+	case err == nil:
+		return content, nil
+	case errors.As(err, &maxBytes):
+		return nil, err
+	}
+	return nil, &problem{kind: kindMalformed, detail: "the body ended early", cause: err}
+}
+
+func malformed(format string, args ...any) *problem {
+	return newProblem(kindMalformed, fmt.Sprintf(format, args...))
+}
+
+// parseObject splits a JSON object into its fields.
+func parseObject(content []byte) (map[string]json.RawMessage, error) {
+	if !utf8.Valid(content) {
+		return nil, malformed("the body is not valid UTF-8")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	token, err := decoder.Token()
+	if err != nil {
+		return nil, malformed("the body is not valid JSON")
+	}
+	if token != json.Delim('{') {
+		return nil, malformed("the body must be a JSON object")
+	}
+	fields := map[string]json.RawMessage{}
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return nil, malformed("the body is not valid JSON near byte %d", decoder.InputOffset())
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, malformed("the body is not valid JSON near byte %d", decoder.InputOffset())
+		}
+		key, _ := name.(string) // a name cannot be anything else
+		if _, twice := fields[key]; twice {
+			p := malformed("the field %s is there twice", quote(key))
+			p.errors = []FieldError{{Field: shorten(key), Message: p.detail}}
+			return nil, p
+		}
+		fields[key] = value
+	}
+	if _, err := decoder.Token(); err != nil {
+		return nil, malformed("the body is not valid JSON: it ends too early")
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, malformed("the body goes on after its JSON object")
+	}
+	return fields, nil
+}
+
+// shorten bounds a piece of input that an answer repeats.
+func shorten(s string) string {
+	const most = 60
+	if utf8.RuneCountInString(s) > most {
+		return string([]rune(s)[:most]) + "..."
+	}
+	return s
+}
+
+func quote(s string) string { return strconv.Quote(shorten(s)) }
+
+func (b *body) wrong(field, format string, args ...any) {
+	b.errs = append(b.errs, FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+// take removes a field; false if it is not there. null is not a value.
+func (b *body) take(name string, required bool) (json.RawMessage, bool) {
+	value, ok := b.fields[name]
+	delete(b.fields, name)
+	if !ok && required {
+		b.wrong(name, "%s is required", name)
+	}
+	return value, ok
+}
+
+// text takes a string. The value of a field is not repeated in messages: it may
+// be a password.
+func (b *body) text(name string, required bool) string {
+	raw, ok := b.take(name, required)
+	if !ok {
+		return ""
+	}
+	var s string
+	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		b.wrong(name, "%s must be a string", name)
+		return ""
+	}
+	if strings.ContainsRune(s, utf8.RuneError) {
+		// Also what a lone half of a surrogate pair (\ud800) decodes to.
+		b.wrong(name, "%s has a character that is not valid Unicode", name)
+		return ""
+	}
+	return s
+}
+
+// integer takes a number that is an exact integer in the range of scores.
+func (b *body) integer(name string) int64 {
+	raw, ok := b.take(name, true)
+	if !ok {
+		return 0
+	}
+	if raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
+		b.wrong(name, "%s must be a number", name)
+		return 0
+	}
+	if bytes.ContainsAny(raw, ".eE") {
+		b.wrong(name, "%s must be an integer, without a fraction or an exponent", name)
+		return 0
+	}
+	value, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil || value < -leaderboard.MaxScore || value > leaderboard.MaxScore {
+		b.wrong(name, "%s must be from %d to %d", name, int64(-leaderboard.MaxScore), int64(leaderboard.MaxScore))
+		return 0
+	}
+	return value
+}
+
+// finish refuses fields that are left, and reports everything that was wrong.
+func (b *body) finish() error {
+	for name := range b.fields {
+		b.wrong(name, "there is no field %s", quote(name))
+	}
+	if len(b.errs) == 0 {
+		return nil
+	}
+	return invalidFields(b.errs)
+}

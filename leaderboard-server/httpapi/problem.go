@@ -1,0 +1,164 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// problemBase is what every problem type begins with; docs/problems.md has one
+// section per slug.
+const problemBase = "https://leaderboard.dev/problems/"
+
+// kind is a kind of problem: what clients can rely on.
+type kind struct {
+	slug   string
+	status int
+	title  string
+}
+
+// The kinds of problems.
+var (
+	kindMalformed          = kind{"malformed-request", http.StatusBadRequest, "The request cannot be read"}
+	kindInvalid            = kind{"invalid-request", http.StatusUnprocessableEntity, "The request has invalid values"}
+	kindUnauthenticated    = kind{"unauthenticated", http.StatusUnauthorized, "Not logged in"}
+	kindForbidden          = kind{"forbidden", http.StatusForbidden, "Not allowed"}
+	kindNotFound           = kind{"not-found", http.StatusNotFound, "Not found"}
+	kindMethodNotAllowed   = kind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
+	kindUsernameTaken      = kind{"username-taken", http.StatusConflict, "The username is taken"}
+	kindKeyReused          = kind{"idempotency-key-reused", http.StatusConflict, "The idempotency key was used for something else"}
+	kindTooLarge           = kind{"body-too-large", http.StatusRequestEntityTooLarge, "The body is too large"}
+	kindMediaType          = kind{"unsupported-media-type", http.StatusUnsupportedMediaType, "The Content-Type is not supported"}
+	kindOutOfRange         = kind{"score-out-of-range", http.StatusUnprocessableEntity, "The score is out of range"}
+	kindRateLimited        = kind{"rate-limited", http.StatusTooManyRequests, "Too many attempts"}
+	kindInternal           = kind{"internal-error", http.StatusInternalServerError, "Internal error"}
+	kindBusy               = kind{"busy", http.StatusServiceUnavailable, "The server is busy"}
+	kindRankingUnavailable = kind{"ranking-unavailable", http.StatusServiceUnavailable, "The ranking is not available"}
+	kindUnavailable        = kind{"unavailable", http.StatusServiceUnavailable, "The server is not available"}
+)
+
+var kindOfCode = map[leaderboard.Code]kind{
+	leaderboard.CodeInvalid:            kindInvalid,
+	leaderboard.CodeUnauthenticated:    kindUnauthenticated,
+	leaderboard.CodeForbidden:          kindForbidden,
+	leaderboard.CodeNotFound:           kindNotFound,
+	leaderboard.CodeConflict:           kindUsernameTaken,
+	leaderboard.CodeKeyReused:          kindKeyReused,
+	leaderboard.CodeOutOfRange:         kindOutOfRange,
+	leaderboard.CodeRateLimited:        kindRateLimited,
+	leaderboard.CodeBusy:               kindBusy,
+	leaderboard.CodeRankingUnavailable: kindRankingUnavailable,
+	leaderboard.CodeUnavailable:        kindUnavailable,
+}
+
+// problem is an error of the HTTP layer, or what became of one of the domain.
+type problem struct {
+	kind       kind
+	detail     string
+	errors     []FieldError
+	retryAfter time.Duration
+	// allow is the Allow header of a 405.
+	allow string
+	// cause is for the log.
+	cause error
+}
+
+func (p *problem) Error() string {
+	if p.cause != nil {
+		return p.cause.Error()
+	}
+	return p.kind.slug + ": " + p.detail
+}
+
+func (p *problem) Unwrap() error { return p.cause }
+
+func newProblem(k kind, detail string) *problem { return &problem{kind: k, detail: detail} }
+
+// invalidFields is a problem with these fields; its detail repeats the first.
+func invalidFields(errs []FieldError) *problem {
+	errs = tidy(errs)
+	return &problem{kind: kindInvalid, detail: errs[0].Message, errors: errs}
+}
+
+// toProblem says to the user what the domain's error means. Anything that is
+// not the domain's is a defect, whose text stays in the log.
+func toProblem(err error) *problem {
+	var p *problem
+	if errors.As(err, &p) {
+		return p
+	}
+	var maxBytes *http.MaxBytesError
+	if errors.As(err, &maxBytes) {
+		return &problem{kind: kindTooLarge, detail: "the body has more than " + strconv.FormatInt(maxBytes.Limit, 10) + " bytes", cause: err}
+	}
+	var e *leaderboard.Error
+	if errors.As(err, &e) {
+		k, ok := kindOfCode[e.Code]
+		if !ok {
+			return &problem{kind: kindInternal, detail: internalDetail, cause: err}
+		}
+		p := &problem{kind: k, detail: e.Message, retryAfter: e.RetryAfter, cause: err}
+		if e.Field != "" {
+			p.errors = []FieldError{{Field: e.Field, Message: e.Message}}
+		}
+		return p
+	}
+	if leaderboard.CodeOf(err) == leaderboard.CodeUnavailable {
+		return &problem{kind: kindUnavailable, detail: "the server did not finish in time: try again, submissions with the same Idempotency-Key", retryAfter: time.Second, cause: err}
+	}
+	return &problem{kind: kindInternal, detail: internalDetail, cause: err}
+}
+
+const internalDetail = "the server failed; its log says why under this request id"
+
+// fail answers with the error as a problem document.
+func fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := toProblem(err)
+	info := requestInfo(r)
+	info.failed(err)
+	p.headers(w)
+	body := Problem{Type: problemBase + p.kind.slug, Title: p.kind.title, Status: p.kind.status, Detail: p.detail, RequestID: info.id}
+	if p.errors != nil {
+		body.Errors = &p.errors
+	}
+	write(w, "application/problem+json", p.kind.status, body)
+}
+
+// headers sets those that belong to the status.
+func (p *problem) headers(w http.ResponseWriter) {
+	switch p.kind.status {
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="leaderboard"`)
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", p.allow)
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		seconds := max(1, int64(math.Ceil(p.retryAfter.Seconds())))
+		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+	w.Header().Set("Cache-Control", "no-store")
+}
+
+// answer writes a value as JSON.
+func answer(w http.ResponseWriter, status int, value any) {
+	write(w, "application/json", status, value)
+}
+
+func write(w http.ResponseWriter, contentType string, status int, value any) {
+	body, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // the types are ours and always encode
+	}
+	writeBytes(w, contentType, status, append(body, '\n'))
+}
+
+func writeBytes(w http.ResponseWriter, contentType string, status int, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	w.Write(body) // who has gone needs no answer
+}

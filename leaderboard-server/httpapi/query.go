@@ -1,0 +1,111 @@
+package httpapi
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// query is a URL's query whose parameters are taken out one by one. It
+// remembers what was wrong, so that one answer names everything.
+type query struct {
+	values url.Values
+	errs   []FieldError
+}
+
+func readQuery(r *http.Request) *query {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	q := &query{values: values}
+	if err != nil {
+		q.wrong("query", "the query is not well-formed: %% must be followed by two hexadecimal digits, and ; must be written %%3B")
+	}
+	return q
+}
+
+func (q *query) wrong(field, format string, args ...any) {
+	q.errs = append(q.errs, FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+// text takes a parameter; absent: fallback.
+func (q *query) text(name, fallback string) string {
+	values, ok := q.values[name]
+	delete(q.values, name)
+	switch {
+	case !ok:
+		return fallback
+	case len(values) > 1:
+		q.wrong(name, "%s is there %d times", name, len(values))
+		return fallback
+	case values[0] == "":
+		q.wrong(name, "%s is empty: give it a value, or leave it out", name)
+		return fallback
+	case !utf8.ValidString(values[0]):
+		q.wrong(name, "%s is not valid UTF-8", name)
+		return fallback
+	}
+	return values[0]
+}
+
+// required takes a parameter that has to be there.
+func (q *query) required(name string) string {
+	if _, ok := q.values[name]; !ok {
+		q.wrong(name, "%s is required", name)
+		return ""
+	}
+	return q.text(name, "")
+}
+
+// integer takes a number from least to most.
+func (q *query) integer(name string, fallback, least, most int64) int64 {
+	text := q.text(name, "")
+	if text == "" {
+		return fallback
+	}
+	value, err := strconv.ParseInt(text, 10, 64)
+	if err != nil && !strings.ContainsFunc(text, func(r rune) bool { return r < '0' || r > '9' }) {
+		value, err = most, nil // only too large
+		if most < 1<<63-1 {
+			value++
+		}
+	}
+	switch {
+	case err != nil || text[0] == '+':
+		q.wrong(name, "%s must be an integer", name)
+	case value < least || value > most:
+		if most == 1<<63-1 {
+			q.wrong(name, "%s must be at least %d", name, least)
+		} else {
+			q.wrong(name, "%s must be from %d to %d", name, least, most)
+		}
+	}
+	return value
+}
+
+// finish refuses parameters that are left, and reports everything that was wrong.
+func (q *query) finish() error {
+	for name := range q.values {
+		q.wrong(name, "there is no parameter %s", quote(name))
+	}
+	if len(q.errs) == 0 {
+		return nil
+	}
+	return invalidFields(q.errs)
+}
+
+// maxErrors bounds the errors of one answer.
+const maxErrors = 20
+
+// tidy orders the errors by field and bounds how many and how long they are.
+func tidy(errs []FieldError) []FieldError {
+	slices.SortStableFunc(errs, func(a, b FieldError) int { return cmp.Compare(a.Field, b.Field) })
+	errs = errs[:min(len(errs), maxErrors)]
+	for i := range errs {
+		errs[i].Field = shorten(errs[i].Field)
+	}
+	return errs
+}

@@ -1,0 +1,181 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+	identity, err := a.authenticate(r)
+	if err != nil {
+		return err
+	}
+	if err := readQuery(r).finish(); err != nil {
+		return err
+	}
+	key, err := idempotencyKey(r)
+	if err != nil {
+		return err
+	}
+	b, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	submission := leaderboard.Submission{Player: identity.Player, TokenVersion: identity.TokenVersion,
+		Board: b.board(), Score: b.integer("score"), IdempotencyKey: key}
+	if err := b.finish(); err != nil {
+		return err
+	}
+	receipt, err := service.Submit(r.Context(), submission)
+	if err != nil {
+		return err
+	}
+	if receipt.Replayed {
+		w.Header().Set("Idempotency-Replayed", "true")
+	}
+	body := Receipt{UserID: string(receipt.Player), Username: identity.Username, GameID: receipt.Board,
+		ScoreSaved: receipt.Score, Improved: receipt.Improved, Ranking: Delayed}
+	if receipt.Ranking == leaderboard.RankingLive {
+		body.Ranking, body.Rank, body.Score = Live, &receipt.Rank, &receipt.StandingScore
+	}
+	answer(w, http.StatusOK, body)
+	return nil
+}
+
+// board takes game_id; absent: the empty name, which is global.
+func (b *body) board() string {
+	_, present := b.fields["game_id"]
+	name := b.text("game_id", false)
+	if present && name == "" && len(b.errs) == 0 {
+		b.wrong("game_id", "game_id is empty: give it a value, or leave it out")
+	}
+	return name
+}
+
+func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+	q := readQuery(r)
+	key := pageKey{
+		page:  q.integer("page", 1, 1, math.MaxInt64),
+		size:  q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), 1, int64(a.HTTP.MaxPageSize)),
+		board: q.text("game_id", leaderboard.GlobalBoard),
+	}
+	if err := q.finish(); err != nil {
+		return err
+	}
+	read := func(ctx context.Context) ([]byte, error) { return readPage(ctx, service, key) }
+	// A player sees its own last submission: with a token, pages are live.
+	if _, err := a.authenticate(r); err != nil && a.pages.covers(key) {
+		content, err := a.pages.get(r.Context(), key, read)
+		if err == nil {
+			writeBytes(w, mediaJSON, http.StatusOK, content)
+		}
+		return err
+	}
+	content, err := read(r.Context())
+	if err == nil {
+		writeBytes(w, mediaJSON, http.StatusOK, content)
+	}
+	return err
+}
+
+func readPage(ctx context.Context, service *leaderboard.Service, key pageKey) ([]byte, error) {
+	page, err := service.Page(ctx, key.board, key.page, key.size)
+	if err != nil {
+		return nil, err
+	}
+	body := Leaderboard{GameID: page.Board, Page: page.Page, PageSize: page.PageSize, TotalEntries: page.TotalEntries,
+		Leaderboard: make([]Entry, len(page.Entries))}
+	for i, e := range page.Entries {
+		body.Leaderboard[i] = entry(e)
+	}
+	content, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("encode a page: %w", err)
+	}
+	return append(content, '\n'), nil
+}
+
+func entry(e leaderboard.RankedEntry) Entry {
+	return Entry{Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, GameID: e.Board}
+}
+
+func (a *API) myRank(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+	identity, err := a.authenticate(r)
+	if err != nil {
+		return err
+	}
+	q := readQuery(r)
+	board := q.text("game_id", leaderboard.GlobalBoard)
+	if err := q.finish(); err != nil {
+		return err
+	}
+	e, err := service.Rank(r.Context(), identity.Player, board)
+	if err != nil {
+		return err
+	}
+	answer(w, http.StatusOK, entry(e))
+	return nil
+}
+
+func (a *API) topPlayers(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+	if _, err := a.authenticate(r); err != nil {
+		return err
+	}
+	q := readQuery(r)
+	query := leaderboard.ReportQuery{
+		From:     q.date("start_date"),
+		To:       q.date("end_date"),
+		TimeZone: q.text("time_zone", ""),
+		Board:    q.text("game_id", leaderboard.GlobalBoard),
+		Limit:    int(q.integer("limit", leaderboard.DefaultReportLimit, 1, leaderboard.MaxReportLimit)),
+	}
+	if err := q.finish(); err != nil {
+		return err
+	}
+	rows, err := service.TopPlayers(r.Context(), query)
+	if err != nil {
+		return err
+	}
+	body := make([]ReportRow, len(rows))
+	for i, row := range rows {
+		body[i] = ReportRow{Rank: row.Rank, UserID: string(row.Player), Username: row.Username, GameID: row.Board, Score: row.Score,
+			TotalScoresSubmitted: row.Submissions, DateRangeStart: query.From.String(), DateRangeEnd: query.To.String()}
+	}
+	answer(w, http.StatusOK, body)
+	return nil
+}
+
+// date takes a day that has to be there.
+func (q *query) date(name string) leaderboard.Date {
+	text := q.required(name)
+	if text == "" {
+		return leaderboard.Date{}
+	}
+	day, err := leaderboard.ParseDate(name, text)
+	var e *leaderboard.Error
+	if errors.As(err, &e) {
+		q.wrong(name, "%s", e.Message)
+	}
+	return day
+}
+
+func (a *API) boards(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+	if err := readQuery(r).finish(); err != nil {
+		return err
+	}
+	body := BoardList{Boards: []Board{}}
+	for _, b := range service.Catalog().All() {
+		if b.Active {
+			body.Boards = append(body.Boards, Board{GameID: b.Name, Order: string(b.Order), Scoring: string(b.Scoring),
+				MinScore: b.MinScore, MaxScore: b.MaxScore, CountsTowardGlobal: b.CountsTowardGlobal})
+		}
+	}
+	answer(w, http.StatusOK, body)
+	return nil
+}
