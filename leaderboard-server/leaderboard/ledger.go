@@ -70,3 +70,14 @@ type ChangedStanding struct {
 	Standing
 	Xid uint64
 }
+
+// Projection is what a committed transaction means for the ranking.
+type Projection struct {
+	// Identity and Xid are those of [Stored].
+	Identity string
+	Xid      uint64
+	// Standings are those that the transaction changed, each once.
+	Standings []Standing
+	// Ask are entries whose rank is wanted after the standings are applied.
+	Ask []EntryKey
+}

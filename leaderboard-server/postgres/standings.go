@@ -36,7 +36,8 @@ func (l *Ledger) Read(ctx context.Context, board int32, from, until uint64, size
 			return err
 		}
 		sql := `SELECT board, season, player, score, event, origin, version, removed, xid::text::bigint FROM standings WHERE xid >= $1::text::xid8 AND xid < $2::text::xid8`
-		args := []any{strconv.FormatUint(from, 10), strconv.FormatUint(until, 10)}
+		// Planned each time: a whole board and the last moment want different plans.
+		args := []any{pgx.QueryExecModeCacheDescribe, strconv.FormatUint(from, 10), strconv.FormatUint(until, 10)}
 		if board != 0 {
 			sql, args = sql+" AND board = $3", append(args, board)
 		}

@@ -1,0 +1,190 @@
+package commit
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// Ledger stores batches; see [leaderboard.ErrRepeat] and [leaderboard.ErrRejected]
+// for its errors.
+type Ledger interface {
+	Store(ctx context.Context, batch []leaderboard.Submission) (leaderboard.Stored, error)
+}
+
+// Ranking takes the standings of stored batches and tells ranks. Applying again,
+// or in another order, does no harm.
+type Ranking interface {
+	Apply(ctx context.Context, projections []leaderboard.Projection) ([][]leaderboard.RankingEntry, error)
+}
+
+// Observer is told what happens, for metrics. Its methods must not block.
+type Observer interface {
+	// Stored: a batch of size submissions, the oldest of which waited for queued,
+	// took took to be stored or to fail.
+	Stored(size int, queued, took time.Duration, err error)
+	// Applied: batches batches took took to be applied to the ranking or to fail.
+	Applied(batches int, took time.Duration, err error)
+	// Split: a rejected batch is stored in two halves.
+	Split()
+	// Repeated: a batch met another transaction and is stored again.
+	Repeated()
+	// Refused: a submission found the queue full.
+	Refused()
+}
+
+// Options configure a [Committer].
+type Options struct {
+	Ledger  Ledger
+	Ranking Ranking
+	// Observer may be nil.
+	Observer Observer
+	// Delayed is called after standings could not be applied, to hasten catch-up;
+	// may be nil. It must not block.
+	Delayed func()
+	// QueueSize is how many submissions may wait. Default: 8192.
+	QueueSize int
+	// MaxBatch is how many submissions share a transaction. Default: 512.
+	MaxBatch int
+	// InFlight is how many batches may be stored at the same time. The second is
+	// started only for a full batch. Default: 2.
+	InFlight int
+	// CommitTimeout bounds the storing of one batch, and of each part of a split
+	// one. Default: 5 s.
+	CommitTimeout time.Duration
+	// ApplyTimeout bounds how long receipts wait for the ranking. Default: 500 ms.
+	ApplyTimeout time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.Observer == nil {
+		o.Observer = silent{}
+	}
+	if o.Delayed == nil {
+		o.Delayed = func() {}
+	}
+	for _, n := range []struct {
+		value        *int
+		defaultValue int
+	}{{&o.QueueSize, 8192}, {&o.MaxBatch, 512}, {&o.InFlight, 2}} {
+		if *n.value <= 0 {
+			*n.value = n.defaultValue
+		}
+	}
+	if o.CommitTimeout == 0 {
+		o.CommitTimeout = 5 * time.Second
+	}
+	if o.ApplyTimeout == 0 {
+		o.ApplyTimeout = 500 * time.Millisecond
+	}
+	return o
+}
+
+// Committer implements [leaderboard.Committer]. Make one with [New] and end it
+// with [Committer.Close].
+type Committer struct {
+	options Options
+	queue   chan *request
+	full    chan struct{} // told when a full batch is waiting
+	// stored are batches that wait to be applied. A full one holds up the storing
+	// of further batches, which fills the queue: the pressure reaches the callers.
+	stored chan *batch
+
+	// closing guards the queue: senders hold it for reading.
+	closing   sync.RWMutex
+	closed    bool
+	storing   sync.WaitGroup
+	completed chan struct{} // closed once the applier has ended
+}
+
+// request is one submission on its way.
+type request struct {
+	submission leaderboard.Submission
+	queued     time.Time
+	done       chan result // of capacity 1: answering never blocks
+}
+
+type result struct {
+	receipt leaderboard.Receipt
+	err     error
+}
+
+// New starts a committer.
+func New(options Options) (*Committer, error) {
+	if options.Ledger == nil || options.Ranking == nil {
+		return nil, errors.New("a committer needs a ledger and a ranking")
+	}
+	options = options.withDefaults()
+	c := &Committer{options: options, queue: make(chan *request, options.QueueSize), full: make(chan struct{}, 1),
+		stored: make(chan *batch, 2*options.InFlight), completed: make(chan struct{})}
+	c.storing.Go(c.dispatch)
+	go func() {
+		defer close(c.completed)
+		c.applyAll()
+	}()
+	return c, nil
+}
+
+// QueueDepth is how many submissions wait now.
+func (c *Committer) QueueDepth() int { return len(c.queue) }
+
+// Commit implements [leaderboard.Committer].
+func (c *Committer) Commit(ctx context.Context, submission leaderboard.Submission) (leaderboard.Receipt, error) {
+	r := &request{submission: submission, queued: time.Now(), done: make(chan result, 1)}
+	if err := c.enqueue(r); err != nil {
+		return leaderboard.Receipt{}, err
+	}
+	select {
+	case result := <-r.done:
+		return result.receipt, result.err
+	case <-ctx.Done():
+		// The batch goes on: whoever asks again with the key gets its outcome.
+		return leaderboard.Receipt{}, leaderboard.Errorf(leaderboard.CodeUnavailable, "",
+			"the submission took too long and may or may not be stored: send it again with the same Idempotency-Key").
+			After(time.Second).WithCause(context.Cause(ctx))
+	}
+}
+
+func (c *Committer) enqueue(r *request) error {
+	c.closing.RLock()
+	defer c.closing.RUnlock()
+	if c.closed {
+		return leaderboard.Errorf(leaderboard.CodeBusy, "", "this server is shutting down, try again").After(time.Second)
+	}
+	select {
+	case c.queue <- r:
+		if len(c.queue) >= c.options.MaxBatch {
+			select {
+			case c.full <- struct{}{}:
+			default:
+			}
+		}
+		return nil
+	default:
+		c.options.Observer.Refused()
+		return leaderboard.Errorf(leaderboard.CodeBusy, "", "too many submissions are waiting, try again in a moment").After(time.Second)
+	}
+}
+
+// Close refuses further submissions, stores and answers those that were accepted,
+// and returns once all is done. It may be called once.
+func (c *Committer) Close() {
+	c.closing.Lock()
+	c.closed = true
+	close(c.queue)
+	c.closing.Unlock()
+	c.storing.Wait()
+	close(c.stored)
+	<-c.completed
+}
+
+type silent struct{}
+
+func (silent) Stored(int, time.Duration, time.Duration, error) {}
+func (silent) Applied(int, time.Duration, error)               {}
+func (silent) Split()                                          {}
+func (silent) Repeated()                                       {}
+func (silent) Refused()                                        {}

@@ -1,0 +1,314 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strconv"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// Rank implements [leaderboard.Ranking].
+func (r *Ranking) Rank(ctx context.Context, board leaderboard.LiveBoard, player int64) (leaderboard.RankingEntry, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	own := shardOf(board, board.Season, shardIndex(player, board.Shards))
+	bucket, field := own.place(player)
+	c := &call{script: rankScript, source: rankSource, readOnly: true, shard: own,
+		keys: []string{own.entriesKey(r.prefix), own.stateKey(r.prefix), own.bucketKey(r.prefix, bucket)}, args: []any{field, encodePlayer(player)}}
+	if err := r.pipeline(ctx, []*call{c}); err != nil {
+		return leaderboard.RankingEntry{}, unavailable("cannot be reached", fmt.Errorf("read a rank: %w", err))
+	}
+	values, err := c.values(5)
+	if err != nil {
+		return leaderboard.RankingEntry{}, err
+	}
+	if err := r.trust(own, values[0], values[1]); err != nil {
+		return leaderboard.RankingEntry{}, err
+	}
+	p, ok, err := own.ranked(values[2:])
+	if err != nil {
+		return leaderboard.RankingEntry{}, err
+	}
+	if !ok {
+		return leaderboard.RankingEntry{}, leaderboard.Errorf(leaderboard.CodeNotFound, "", "the player has no score on board %s yet", board.Name)
+	}
+	positions := []*position{&p}
+	if err := r.addOtherShards(ctx, board.Season, board, positions); err != nil {
+		return leaderboard.RankingEntry{}, err
+	}
+	return p.RankingEntry, nil
+}
+
+// ranked reads rank, score and member as the scripts answer them. The rank is
+// within the shard, from 1.
+func (s shard) ranked(values []any) (p position, ok bool, err error) {
+	rank, isRank := values[0].(int64)
+	score, isScore := values[1].(string)
+	member, isMember := values[2].(string)
+	if !isRank || rank < 0 || !isScore || !isMember {
+		return p, false, nil // no entry, or a shard that is being thrown away
+	}
+	if p, err = s.decode(member, score); err != nil {
+		return p, false, err
+	}
+	p.Rank = rank + 1
+	return p, true, nil
+}
+
+// addOtherShards turns ranks within shards into ranks of the whole board.
+func (r *Ranking) addOtherShards(ctx context.Context, season int32, board leaderboard.LiveBoard, positions []*position) error {
+	if board.Shards == 1 || len(positions) == 0 {
+		return nil
+	}
+	counts, err := r.countBefore(ctx, season, board, positions, func(shard int, p *position) bool {
+		return shard != shardIndex(p.Player, board.Shards)
+	})
+	if err != nil {
+		return err
+	}
+	for i, p := range positions {
+		for _, c := range counts[i] {
+			p.Rank += c
+		}
+	}
+	return nil
+}
+
+// countBefore counts, for each position and each shard that wanted picks, the
+// shard's entries that rank before the position.
+func (r *Ranking) countBefore(ctx context.Context, season int32, board leaderboard.LiveBoard, positions []*position, wanted func(shard int, p *position) bool) ([][]int64, error) {
+	calls := make([]*call, 0, board.Shards)
+	asked := make([][]int, 0, board.Shards) // per call, the positions
+	for index := range board.Shards {
+		s := shardOf(board, season, index)
+		c := &call{script: countScript, source: countSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)}}
+		var of []int
+		for i, p := range positions {
+			if wanted(index, p) {
+				c.args = append(c.args, p.order, p.tie)
+				of = append(of, i)
+			}
+		}
+		if len(of) > 0 {
+			calls, asked = append(calls, c), append(asked, of)
+		}
+	}
+	if err := r.pipeline(ctx, calls); err != nil {
+		return nil, unavailable("cannot be reached", fmt.Errorf("count entries: %w", err))
+	}
+	counts := make([][]int64, len(positions))
+	for i := range counts {
+		counts[i] = make([]int64, board.Shards)
+	}
+	for j, c := range calls {
+		values, err := c.values(2 + len(asked[j]))
+		if err != nil {
+			return nil, err
+		}
+		if err := r.trust(c.shard, values[0], values[1]); err != nil {
+			return nil, err
+		}
+		for k, i := range asked[j] {
+			counts[i][c.shard.index], _ = values[2+k].(int64)
+		}
+	}
+	return counts, nil
+}
+
+// Page implements [leaderboard.Ranking].
+func (r *Ranking) Page(ctx context.Context, board leaderboard.LiveBoard, offset, limit int64) ([]leaderboard.RankingEntry, int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	starts := make([]int64, board.Shards)
+	if board.Shards == 1 {
+		starts[0] = offset
+	} else if offset > 0 {
+		var err error
+		if starts, err = r.locate(ctx, board, offset); err != nil {
+			return nil, 0, err
+		}
+	}
+	merged, total, err := r.ranges(ctx, board, starts, limit)
+	if err != nil {
+		return nil, 0, err
+	}
+	if board.Shards > 1 {
+		sort.Slice(merged, func(i, j int) bool { return merged[i].before(merged[j]) })
+	}
+	if int64(len(merged)) > limit {
+		merged = merged[:limit]
+	}
+	entries := make([]leaderboard.RankingEntry, len(merged))
+	for i, p := range merged {
+		entries[i] = p.RankingEntry
+		entries[i].Rank = offset + int64(i) + 1
+	}
+	return entries, total, nil
+}
+
+// ranges reads limit entries of each shard from its start, and the number of
+// entries of all shards.
+func (r *Ranking) ranges(ctx context.Context, board leaderboard.LiveBoard, starts []int64, limit int64) (merged []position, total int64, err error) {
+	calls := make([]*call, board.Shards)
+	for i, s := range shardsOf(board) {
+		calls[i] = &call{script: pageScript, source: pageSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)},
+			args: []any{starts[i], starts[i] + limit - 1}}
+	}
+	if err := r.pipeline(ctx, calls); err != nil {
+		return nil, 0, unavailable("cannot be reached", fmt.Errorf("read a page: %w", err))
+	}
+	for _, c := range calls {
+		values, err := c.values(4)
+		if err != nil {
+			return nil, 0, err
+		}
+		if err := r.trust(c.shard, values[0], values[1]); err != nil {
+			return nil, 0, err
+		}
+		count, _ := values[2].(int64)
+		total += count
+		list, _ := values[3].([]any)
+		for i := 0; i+1 < len(list); i += 2 {
+			member, _ := list[i].(string)
+			score, _ := list[i+1].(string)
+			p, err := c.shard.decode(member, score)
+			if err != nil {
+				return nil, 0, err
+			}
+			merged = append(merged, p)
+		}
+	}
+	return merged, total, nil
+}
+
+// maxRounds bounds the search for a deep page: with interpolation it takes about
+// ten rounds, with halving alone as many as the logarithm of the entries.
+const maxRounds = 200
+
+// locate finds where in each shard the board's entry number offset (from 0)
+// would be: the starts of all shards add up to offset, and everything before them
+// ranks before everything after.
+func (r *Ranking) locate(ctx context.Context, board leaderboard.LiveBoard, offset int64) ([]int64, error) {
+	low, high := make([]int64, board.Shards), make([]int64, board.Shards)
+	calls := make([]*call, board.Shards)
+	for i, s := range shardsOf(board) {
+		calls[i] = &call{script: pageScript, source: pageSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)},
+			args: []any{1, 0}} // nothing but the count
+	}
+	if err := r.pipeline(ctx, calls); err != nil {
+		return nil, unavailable("cannot be reached", fmt.Errorf("count entries: %w", err))
+	}
+	var total int64
+	for i, c := range calls {
+		values, err := c.values(3)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.trust(c.shard, values[0], values[1]); err != nil {
+			return nil, err
+		}
+		count, _ := values[2].(int64)
+		high[i] = min(count, offset)
+		total += count
+	}
+	if offset >= total { // past the end: every shard's end, and none beyond it
+		for i := range high {
+			high[i] = offset
+		}
+		return high, nil
+	}
+	for round := range maxRounds {
+		pivotShard, pivotIndex := pickPivot(low, high, offset, round%2 == 1)
+		if pivotShard < 0 {
+			return low, nil
+		}
+		before, err := r.beforeEntry(ctx, board, pivotShard, pivotIndex)
+		if err != nil {
+			return nil, err
+		}
+		narrow(low, high, before, pivotShard, offset)
+	}
+	return nil, unavailable("is changing too fast", fmt.Errorf("a page of board %s at %d was not found in %d rounds", board.Name, offset, maxRounds))
+}
+
+// pickPivot chooses an entry of the shard with the widest range: where the offset
+// would be if all ranges were alike, or the middle. Shard -1: all are narrowed down.
+func pickPivot(low, high []int64, offset int64, middle bool) (shard int, index int64) {
+	shard = -1
+	var widest, width, below int64
+	for i := range low {
+		w := high[i] - low[i]
+		below += low[i]
+		width += w
+		if w > widest {
+			shard, widest = i, w
+		}
+	}
+	if shard < 0 {
+		return -1, 0
+	}
+	if middle {
+		return shard, low[shard] + widest/2
+	}
+	share := float64(offset-below) / float64(width)
+	index = low[shard] + int64(share*float64(widest))
+	return shard, min(max(index, low[shard]), high[shard]-1)
+}
+
+// narrow uses what is known about one pivot, given how many entries of each shard
+// rank before it. Entries may move while the search goes on: bounds never cross.
+func narrow(low, high, before []int64, pivotShard int, offset int64) {
+	var sum int64
+	for _, n := range before {
+		sum += n
+	}
+	for i, n := range before {
+		switch {
+		case sum == offset:
+			n = min(max(n, low[i]), high[i])
+			low[i], high[i] = n, n
+		case sum < offset: // the pivot itself is before the offset, too
+			if i == pivotShard {
+				n++
+			}
+			low[i] = min(max(low[i], n), high[i])
+		default:
+			high[i] = max(min(high[i], n), low[i])
+		}
+	}
+}
+
+// beforeEntry counts in every shard the entries before entry index of one shard.
+func (r *Ranking) beforeEntry(ctx context.Context, board leaderboard.LiveBoard, shardIndex int, index int64) ([]int64, error) {
+	s := shardOf(board, board.Season, shardIndex)
+	c := &call{script: pageScript, source: pageSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)},
+		args: []any{strconv.FormatInt(index, 10), index}}
+	if err := r.pipeline(ctx, []*call{c}); err != nil {
+		return nil, unavailable("cannot be reached", fmt.Errorf("read an entry: %w", err))
+	}
+	values, err := c.values(4)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.trust(s, values[0], values[1]); err != nil {
+		return nil, err
+	}
+	list, _ := values[3].([]any)
+	if len(list) < 2 {
+		return nil, unavailable("is changing too fast", fmt.Errorf("shard %d of board %s shrank during a search", shardIndex, board.Name))
+	}
+	member, _ := list[0].(string)
+	score, _ := list[1].(string)
+	p, err := s.decode(member, score)
+	if err != nil {
+		return nil, err
+	}
+	counts, err := r.countBefore(ctx, board.Season, board, []*position{&p}, func(i int, _ *position) bool { return i != shardIndex })
+	if err != nil {
+		return nil, err
+	}
+	counts[0][shardIndex] = index
+	return counts[0], nil
+}

@@ -1,0 +1,94 @@
+-- Applies standings to one shard, each only if its version is higher than what is
+-- there, and tells the ranks of some.
+--
+-- KEYS: entries, state, then the bucket of each standing.
+-- ARGV: identity; the transaction (20 digits), or '' in a session of catch-up;
+-- the session and how many chunks it has applied, or ''; the highest bucket; how
+-- many of the first standings to tell the rank of. Then for each standing five:
+-- field, member, score ('' if removed), value, version (0: tell its rank only).
+-- Returns: watermark (false: none; nothing else follows if the caller is stale),
+-- then rank, score and member of each that was asked for (rank -1: no entry).
+local entries, state = KEYS[1], KEYS[2]
+local is = redis.call('HMGET', state, 'id', 'w', 's', 'n', 'b')
+local skip = false
+if ARGV[3] == '' then
+  if not is[1] then
+    redis.call('HSET', state, 'id', ARGV[1])
+  elseif is[1] ~= ARGV[1] then
+    return {}
+  end
+  -- Catch-up has applied all transactions below the watermark, and may have
+  -- forgotten the tombstones that would stop this one.
+  skip = is[2] and ARGV[2] < is[2]
+else
+  -- Redis may have been restored since the last chunk: chunks must be gapless.
+  if is[1] ~= ARGV[1] or is[3] ~= ARGV[3] or is[4] ~= ARGV[4] then
+    return {}
+  end
+  redis.call('HINCRBY', state, 'n', 1)
+end
+if tonumber(ARGV[5]) > tonumber(is[5] or -1) then
+  redis.call('HSET', state, 'b', ARGV[5])
+end
+
+local byte, sub = string.byte, string.sub
+local removed = '\0\0\0\0\0\0'
+
+-- The value's version (a varint after the tie) and where the origin begins.
+local function version_of(value)
+  local version, weight, i = 0, 1, 7
+  while true do
+    local b = byte(value, i)
+    i = i + 1
+    if b < 128 then
+      return version + b * weight, i
+    end
+    version, weight = version + (b - 128) * weight, weight * 128
+  end
+end
+
+local a = 7
+if not skip then
+  for i = 3, #KEYS do
+    local version = tonumber(ARGV[a + 4])
+    if version > 0 then
+      local field, member = ARGV[a], ARGV[a + 1]
+      local old = redis.call('HGET', KEYS[i], field)
+      local old_version, origin = 0, 0
+      if old then
+        old_version, origin = version_of(old)
+      end
+      if version > old_version then
+        if old then
+          local tie = sub(old, 1, 6)
+          if tie ~= removed then
+            redis.call('ZREM', entries, tie .. sub(member, 7, 11) .. sub(old, origin))
+          end
+        end
+        if ARGV[a + 2] ~= '' then
+          redis.call('ZADD', entries, ARGV[a + 2], member)
+        end
+        redis.call('HSET', KEYS[i], field, ARGV[a + 3])
+      end
+    end
+    a = a + 5
+  end
+end
+
+local result = { is[2] }
+a = 7
+for i = 3, 2 + tonumber(ARGV[6]) do
+  local value = redis.call('HGET', KEYS[i], ARGV[a])
+  local rank, score, member = -1, '', ''
+  if value and sub(value, 1, 6) ~= removed then
+    local _, origin = version_of(value)
+    member = sub(value, 1, 6) .. sub(ARGV[a + 1], 7, 11) .. sub(value, origin)
+    rank = redis.call('ZRANK', entries, member)
+    score = redis.call('ZSCORE', entries, member)
+  end
+  result[#result + 1] = rank
+  result[#result + 1] = score
+  result[#result + 1] = member
+  a = a + 5
+end
+return result

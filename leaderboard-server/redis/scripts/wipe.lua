@@ -1,0 +1,18 @@
+-- Deletes keys of a shard for a session that was told to.
+--
+-- KEYS: state, then the keys to delete. ARGV: session, the identity to give the
+-- shard ('': not done yet; '-': the shard is no longer used).
+-- Returns 1, or 0 if the session has ended.
+if redis.call('HGET', KEYS[1], 's') ~= ARGV[1] then
+  return 0
+end
+for i = 2, #KEYS do
+  redis.call('UNLINK', KEYS[i])
+end
+if ARGV[2] == '-' then
+  redis.call('UNLINK', KEYS[1])
+elseif ARGV[2] ~= '' then
+  redis.call('HDEL', KEYS[1], 'b')
+  redis.call('HSET', KEYS[1], 'id', ARGV[2])
+end
+return 1
