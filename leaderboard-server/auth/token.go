@@ -168,3 +168,11 @@ func explain(err error) error {
 	}
 	return refused("is not valid").WithCause(err)
 }
+
+// Ready fails while there are no keys.
+func (t *Tokens) Ready() error {
+	if t.keys.Load() == nil {
+		return errors.New("the key set has not been read")
+	}
+	return nil
+}

@@ -17,19 +17,23 @@ type Dependency struct {
 	Name string
 	// Check says whether it answers.
 	Check func(ctx context.Context) error
+	// Essential: without it the server can do nothing at all.
+	Essential bool
 }
 
 // Probes answers /livez and /readyz.
 //
 // The server is ready from when it has started, with every dependency there,
-// until it is told to stop. In between it stays ready as long as any dependency
-// answers, as it can then do a part of its work: without Redis it accepts
-// scores, without Postgres it shows boards. The answer names what is missing.
+// until it is told to stop. In between it stays ready as long as the essential
+// dependencies and any other one are there, as it can then do a part of its work:
+// without Redis it accepts scores, without Postgres it shows boards. The answer
+// names what is missing.
 type Probes struct {
 	mu           sync.Mutex
 	dependencies []Dependency
 	started      atomic.Bool
 	stopping     atomic.Bool
+	waiting      atomic.Pointer[string]
 }
 
 // Watch adds a dependency.
@@ -37,6 +41,12 @@ func (p *Probes) Watch(dependency Dependency) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dependencies = append(p.dependencies, dependency)
+}
+
+// Waiting says why the server has not started yet.
+func (p *Probes) Waiting(reason error) {
+	text := reason.Error()
+	p.waiting.Store(&text)
 }
 
 // Started says that everything the server needs was there.
@@ -73,20 +83,27 @@ func (p *Probes) Readiness(ctx context.Context) Readiness {
 	}
 	group.Wait()
 	var missing []Missing
+	answering, essential := 0, true
 	for i, err := range errs {
 		if err != nil {
 			missing = append(missing, Missing{dependencies[i].Name, err.Error()})
+			essential = essential && !dependencies[i].Essential
+		} else if !dependencies[i].Essential {
+			answering++
 		}
 	}
 	switch {
 	case p.stopping.Load():
 		return Readiness{State: "stopping", Missing: missing}
 	case !p.started.Load():
+		if reason := p.waiting.Load(); reason != nil && missing == nil {
+			missing = []Missing{{"startup", *reason}}
+		}
 		return Readiness{State: "starting", Missing: missing}
-	case len(missing) == 0:
+	case missing == nil:
 		return Readiness{Ready: true, State: "serving"}
 	}
-	return Readiness{Ready: len(missing) < len(dependencies), State: "degraded", Missing: missing}
+	return Readiness{Ready: essential && answering > 0, State: "degraded", Missing: missing}
 }
 
 func (p *Probes) readyz(w http.ResponseWriter, r *http.Request) {

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
+	"github.com/leaderboard-dev/leaderboard-operator/test/gameclient"
+	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
+)
+
+var (
+	postgresServer *stores.Postgres
+	redisServer    *stores.Redis
+)
+
+func TestMain(m *testing.M) { os.Exit(stores.Main(m, &postgresServer, &redisServer)) }
+
+// patience is how long tests wait for what should take a moment.
+const patience = 30 * time.Second
+
+// lines is a log that tests can read while it is written.
+type lines struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
+}
+
+// environment is the least that serves, with a database and a tenant of its own.
+func environment(t *testing.T) map[string]string {
+	database, err := postgresServer.CreateDatabase(t.Context())
+	require.NoError(t, err)
+	var keys bytes.Buffer
+	require.NoError(t, run(t.Context(), []string{"keys"}, nil, &keys, io.Discard))
+	keyFile := filepath.Join(t.TempDir(), "keys.json")
+	require.NoError(t, os.WriteFile(keyFile, keys.Bytes(), 0o600))
+	return map[string]string{
+		config.EnvTenant:           strings.ReplaceAll(strings.ToLower(database), "_", "-"),
+		config.EnvDatabaseURL:      postgresServer.URL(database),
+		config.EnvRedisAddresses:   redisServer.Address(),
+		config.EnvKeySetFile:       keyFile,
+		config.EnvListenAddress:    "127.0.0.1:0",
+		config.EnvOpsListenAddress: "127.0.0.1:0",
+		config.EnvMigrateOnStart:   "true",
+		config.EnvCatchUpInterval:  "50ms",
+	}
+}
+
+func list(environment map[string]string) []string {
+	var environ []string
+	for name, value := range environment {
+		environ = append(environ, name+"="+value)
+	}
+	return environ
+}
+
+// running is a server that runs until the test ends or stop is called.
+type running struct {
+	*server
+	client *gameclient.Client
+	logs   *lines
+	stop   context.CancelFunc
+	done   chan error
+}
+
+func start(t *testing.T, environment map[string]string) *running {
+	settings, err := config.FromEnvironment(list(environment))
+	require.NoError(t, err)
+	require.NoError(t, settings.Validate())
+	logs := &lines{}
+	s, err := newServer(settings, logs)
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	r := &running{server: s, logs: logs, stop: stop, done: make(chan error, 1)}
+	go func() {
+		r.done <- s.Run(ctx)
+		close(r.done)
+	}()
+	r.client, err = gameclient.New("http://"+s.api.address(), "")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		stop()
+		r.client.Close()
+		<-r.done
+		if t.Failed() {
+			t.Log(logs.String())
+		}
+	})
+	return r
+}
+
+// get asks the ops port.
+func (r *running) get(t *testing.T, path string) (int, string) {
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.ops.address()+path, nil)
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, string(body)
+}
+
+type readiness struct {
+	Ready   bool
+	State   string
+	Missing []struct{ Dependency, Reason string }
+}
+
+func (r *running) readiness(t *testing.T) readiness {
+	var answer readiness
+	_, body := r.get(t, "/readyz")
+	require.NoError(t, json.Unmarshal([]byte(body), &answer), body)
+	return answer
+}
+
+func (r *running) waitFor(t *testing.T, state string) {
+	require.Eventually(t, func() bool { return r.readiness(t).State == state }, patience, 10*time.Millisecond, "state %s", state)
+}

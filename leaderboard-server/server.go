@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/commit"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi/ratelimit"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/telemetry"
+)
+
+// directorySize is how many players' names are kept in memory, some 300 bytes each.
+const directorySize = 100_000
+
+// server is everything that one process is made of.
+type server struct {
+	settings  config.Config
+	log       *slog.Logger
+	metrics   *telemetry.Metrics
+	probes    *telemetry.Probes
+	tokens    *auth.Tokens
+	passwords *auth.Passwords
+	redis     goredis.UniversalClient
+	ledger    *postgres.Ledger
+	ranking   *redis.Ranking
+	directory *postgres.Directory
+	catchUp   *redis.CatchUp
+	committer *commit.Committer
+	// keys and boards take effect without a restart.
+	keys, boards *watchedFile
+	configured   atomic.Pointer[leaderboard.Boards]
+	service      atomic.Pointer[leaderboard.Service]
+	api, ops     *listener
+	draining     atomic.Bool
+}
+
+// newServer makes a server whose ports are open; Run makes it answer. It does
+// not wait for the stores. After an error nothing is left open.
+func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
+	s = &server{settings: settings, probes: &telemetry.Probes{}, metrics: telemetry.NewMetrics(version)}
+	if s.log, err = telemetry.NewLogger(logs, settings.Log); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.closeStores()
+		}
+	}()
+	if err := s.openStores(); err != nil {
+		return nil, err
+	}
+	if s.tokens, err = auth.NewTokens(settings.Tenant, settings.Auth.TokenTTL, time.Now); err != nil {
+		return nil, err
+	}
+	s.passwords = auth.NewPasswords(settings.Auth.PasswordCost, settings.Auth.HashingConcurrency, settings.Auth.HashingTimeout)
+	s.keys = &watchedFile{path: settings.Auth.KeySetFile, apply: s.applyKeys, log: s.log}
+	s.boards = &watchedFile{path: settings.BoardsFile, apply: s.applyBoards, log: s.log}
+	limiter, err := ratelimit.New(s.redis, settings.Redis.KeyPrefix, s.log)
+	if err != nil {
+		return nil, err
+	}
+	handler, err := httpapi.New(httpapi.Options{Service: s.service.Load, Tokens: s.tokens, Limiter: limiter, Observer: s.metrics,
+		Log: s.log, HTTP: settings.HTTP, Auth: settings.Auth})
+	if err != nil {
+		return nil, err
+	}
+	s.observe()
+	ctx := context.Background()
+	if s.ops, err = listen(ctx, "operations", settings.HTTP.OpsListenAddress, opsConnections, telemetry.OpsHandler(s.probes, s.metrics), profileTimeout, s.log); err != nil {
+		return nil, err
+	}
+	if s.api, err = listen(ctx, "the API", settings.HTTP.ListenAddress, settings.HTTP.MaxConnections, s.drain(handler), settings.HTTP.RequestTimeout, s.log); err != nil {
+		return nil, errors.Join(err, s.ops.net.Close())
+	}
+	return s, nil
+}
+
+// drain lets answers close their connections once the server is stopping, so
+// that clients that keep theirs open go elsewhere with the next request. Idle
+// connections stay: closing one while a request is on its way would lose it.
+func (s *server) drain(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// openStores makes the pools and what works on them; nothing connects yet.
+func (s *server) openStores() (err error) {
+	if s.redis, err = newRedisClient(s.settings.Redis); err != nil {
+		return err
+	}
+	s.ledger, err = postgres.Open(context.Background(), postgres.Options{URL: s.settings.Database.URL.Reveal(),
+		MaxConnections: int32(s.settings.Database.MaxConnections), IdempotencyTTL: s.settings.IdempotencyTTL,
+		ReportTimeout: s.settings.HTTP.RequestTimeout})
+	if err != nil {
+		return err
+	}
+	if s.directory, err = postgres.NewDirectory(s.ledger, directorySize); err != nil {
+		return err
+	}
+	if s.ranking, err = redis.New(redis.Options{Client: s.redis, Prefix: s.settings.Redis.KeyPrefix, Boards: s.ledger}); err != nil {
+		return err
+	}
+	s.catchUp = redis.NewCatchUp(s.ranking, s.ledger, s.settings.CatchUpInterval, s.log)
+	s.committer, err = commit.New(commit.Options{Ledger: s.ledger, Ranking: s.ranking, Observer: s.metrics.Commit(), Delayed: s.catchUp.Wake,
+		QueueSize: s.settings.Commit.Queue, MaxBatch: s.settings.Commit.MaxBatch, InFlight: s.settings.Commit.InFlight})
+	return err
+}
+
+// closeStores ends the pools, after what was accepted has been stored.
+func (s *server) closeStores() {
+	if s.committer != nil {
+		s.committer.Close()
+	}
+	if s.ledger != nil {
+		s.ledger.Close()
+	}
+	if s.redis != nil {
+		if err := s.redis.Close(); err != nil {
+			s.log.Warn("closing the connections to Redis", "error", err)
+		}
+	}
+}
+
+// observe registers what is read when metrics or probes are.
+func (s *server) observe() {
+	s.probes.Watch(telemetry.Dependency{Name: "signing keys", Essential: true, Check: func(context.Context) error { return s.tokens.Ready() }})
+	s.probes.Watch(telemetry.Dependency{Name: "postgres", Check: s.ledger.Ping})
+	s.probes.Watch(telemetry.Dependency{Name: "redis", Check: s.ranking.Ping})
+	s.metrics.Gauge("commit", "queue", "Submissions that wait to be stored.", func() float64 { return float64(s.committer.QueueDepth()) })
+	s.metrics.Gauge("auth", "hashing_queue", "Logins and registrations that wait to hash.", func() float64 { return float64(s.passwords.Waiting()) })
+	s.metrics.Gauge("postgres", "connections", "Connections that are open.", func() float64 { return float64(s.ledger.Stat().TotalConns()) })
+	s.metrics.Gauge("postgres", "connections_in_use", "Connections that are in use.", func() float64 { return float64(s.ledger.Stat().AcquiredConns()) })
+	s.metrics.Counter("postgres", "connection_waits_total", "How often no connection was free.", func() float64 { return float64(s.ledger.Stat().EmptyAcquireCount()) })
+	s.metrics.Gauge("catch_up", "leading", "1 on the replica that compares the ranking with the ledger.", func() float64 {
+		if s.catchUp.Status().Leading {
+			return 1
+		}
+		return 0
+	})
+	s.metrics.Gauge("catch_up", "behind_seconds", "For how long the ranking's watermark has been behind the ledger; of the leading replica.", func() float64 { return s.catchUp.Status().Behind.Seconds() })
+	s.metrics.Gauge("catch_up", "behind_transactions", "By how many transactions the ranking's watermark is behind the ledger.", func() float64 { return float64(s.catchUp.Status().BehindTransactions) })
+	s.metrics.Gauge("catch_up", "rebuilding", "Shards of rankings that are being rebuilt.", func() float64 { return float64(s.catchUp.Status().Rebuilding) })
+	s.metrics.Counter("catch_up", "applied_total", "Standings that catch-up applied.", func() float64 { return float64(s.catchUp.Status().Applied) })
+	s.metrics.Counter("catch_up", "rebuilds_total", "Shards that were rebuilt from nothing.", func() float64 { return float64(s.catchUp.Status().Rebuilds) })
+	s.metrics.Counter("catch_up", "errors_total", "Attempts of catch-up that failed.", func() float64 { return float64(s.catchUp.Status().Errors) })
+}
+
+func (s *server) applyKeys(_ context.Context, content []byte) error {
+	keys, err := keyset.Parse(content)
+	if err != nil {
+		return err
+	}
+	s.tokens.SetKeys(keys)
+	return nil
+}
+
+// applyBoards brings the ledger in line with the file, once there is a service.
+func (s *server) applyBoards(ctx context.Context, content []byte) error {
+	boards, err := leaderboard.ParseBoards(content)
+	if err != nil {
+		return err
+	}
+	if service := s.service.Load(); service != nil {
+		if err := service.Reload(ctx, boards); err != nil {
+			return err
+		}
+	}
+	s.configured.Store(&boards)
+	return nil
+}
+
+// Run serves until ctx ends, and then finishes what was accepted. It returns nil
+// if nothing was left unanswered.
+func (s *server) Run(ctx context.Context) error {
+	s.log.Info("listening", "version", version, "tenant", s.settings.Tenant, "api", s.api.address(), "operations", s.ops.address())
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	var group sync.WaitGroup
+	failed := make(chan error, 2)
+	for _, l := range []*listener{s.api, s.ops} {
+		group.Go(func() {
+			if err := l.serve(); err != nil {
+				failed <- err
+			}
+		})
+	}
+	group.Go(func() { s.work(work) })
+
+	var err error
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	err = errors.Join(err, s.stop(stopWork, &group))
+	s.log.Info("stopped", "clean", err == nil)
+	return err
+}
+
+// stop ends the server in the order that loses nothing.
+func (s *server) stop(stopWork context.CancelFunc, group *sync.WaitGroup) error {
+	s.log.Info("stopping", "drain_delay", s.settings.DrainDelay)
+	s.probes.Stopping()
+	s.draining.Store(true)
+	time.Sleep(s.settings.DrainDelay)
+	ctx, cancel := context.WithTimeout(context.Background(), s.settings.ShutdownTimeout)
+	defer cancel()
+	err := s.api.shutdown(ctx)
+	stopWork()
+	const opsGrace = time.Second // somebody may be reading a profile
+	opsCtx, cancelOps := context.WithTimeout(context.Background(), opsGrace)
+	defer cancelOps()
+	if opsErr := s.ops.shutdown(opsCtx); opsErr != nil {
+		s.log.Debug("operations", "error", opsErr)
+	}
+	group.Wait()
+	s.closeStores()
+	return err
+}

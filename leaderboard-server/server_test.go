@@ -1,0 +1,42 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// One player through every call, with the client that the demo uses.
+func TestServeFromNothing(t *testing.T) {
+	r := start(t, environment(t))
+	r.waitFor(t, "serving")
+	ctx := t.Context()
+	account, err := r.client.Register(ctx, "Ada", "correct horse")
+	require.NoError(t, err)
+	token, err := r.client.Login(ctx, "ADA", "correct horse")
+	require.NoError(t, err)
+	receipt, err := r.client.Submit(ctx, token, "", 1234, "first")
+	require.NoError(t, err)
+	require.Equal(t, account.UserID, receipt.UserID)
+	require.Equal(t, "Ada", receipt.Username)
+	require.Equal(t, int64(1234), receipt.ScoreSaved)
+	require.True(t, receipt.Improved)
+	entry, err := r.client.Rank(ctx, token, "")
+	require.NoError(t, err)
+	require.Equal(t, int64(1), entry.Rank)
+	page, err := r.client.Page(ctx, "", 1, 10)
+	require.NoError(t, err)
+	require.Equal(t, int64(1), page.TotalEntries)
+	require.Equal(t, entry, page.Leaderboard[0])
+	today := time.Now().UTC()
+	rows, err := r.client.TopPlayers(ctx, token, "", today.AddDate(0, 0, -1), today, 5)
+	require.NoError(t, err)
+	require.Len(t, rows, 1)
+	require.Equal(t, int64(1), rows[0].TotalScoresSubmitted)
+	require.NotContains(t, r.logs.String(), token)
+	require.NotContains(t, r.logs.String(), "correct horse")
+	_, metrics := r.get(t, "/metrics")
+	require.Contains(t, metrics, `leaderboard_http_request_duration_seconds_count{method="POST",route="/v1/scores/submit",status="200"} 1`)
+	require.Contains(t, metrics, "leaderboard_commit_batch_size_count 1")
+}
