@@ -305,3 +305,22 @@ func TestALockedStandingIsRejectedSoon(t *testing.T) {
 	store(t, f.Ledger, ledgertest.Submission(players[0], "race", 1))
 	requireSound(t, f.Ledger)
 }
+
+// Planning the statement costs more than running it for a small batch.
+func TestTheBatchStatementIsPlannedAFewTimesOnly(t *testing.T) {
+	for _, size := range []int{1, 300} {
+		f := newFixture(t, postgres.Options{MaxConnections: 1})
+		players := f.Players(t, 2000)
+		for range 30 {
+			batch := make([]leaderboard.Submission, size)
+			for i := range batch {
+				batch[i] = ledgertest.Submission(players[rand.IntN(len(players))], "speed", rand.Int64N(100))
+			}
+			store(t, f.Ledger, batch...)
+		}
+		custom, generic, err := f.Ledger.Plans(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, int64(5), custom, "PostgreSQL's trial of custom plans")
+		require.Equal(t, int64(25), generic)
+	}
+}

@@ -132,7 +132,9 @@ WITH settings AS MATERIALIZED (
             FROM changed
             UNION ALL -- submissions to other boards that count before those to global itself
             SELECT -1, event, player, 0, 1, 0, 0, 0, 0, score, NULL
-            FROM accepted WHERE global_season IS NOT NULL AND board <> 1 AND player IN (SELECT player FROM accepted WHERE board = 1)
+            FROM accepted
+            WHERE global_season IS NOT NULL AND board <> 1
+                AND (player IN (SELECT player FROM accepted WHERE board = 1)) IS TRUE -- kept from becoming a join
         ) t
         WINDOW w AS (PARTITION BY board, player ORDER BY event)
     ) t

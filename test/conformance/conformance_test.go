@@ -1,0 +1,128 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sort"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres/ledgertest"
+	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
+)
+
+var (
+	pg  *stores.Postgres
+	rdb *stores.Redis
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var err error
+	if rdb, err = stores.StartRedis(ctx, stores.RedisOptions{ACLFile: true}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer rdb.Close()
+	return stores.Main(m, &pg, nil)
+}
+
+// stored is an acknowledged submission.
+type stored struct {
+	board         leaderboard.LiveBoard
+	player, score int64
+	receipt       leaderboard.Receipt
+}
+
+// round submits concurrently through both replicas and returns what was stored, in
+// the order of the events.
+func round(t *testing.T, tenant *Tenant, replicas []*Replica, players []leaderboard.PlayerName, seed, n uint64) []stored {
+	t.Helper()
+	boards := tenant.Catalog.All()
+	results := make([]stored, n)
+	var group sync.WaitGroup
+	for i := range results {
+		random := rand.New(rand.NewPCG(seed, uint64(i)))
+		player, board := players[random.IntN(len(players))], boards[random.IntN(len(boards))]
+		score := random.Int64N(21) - 10 // few values: many ties
+		group.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			defer cancel()
+			receipt, err := replicas[i%len(replicas)].Committer.Commit(ctx, ledgertest.Submission(player, board.Name, score))
+			if err != nil {
+				t.Error(err)
+			}
+			results[i] = stored{board, player.Number, score, receipt}
+		})
+	}
+	group.Wait()
+	sort.Slice(results, func(i, j int) bool { return results[i].receipt.Event < results[j].receipt.Event })
+	return results
+}
+
+// The same random submissions, removals and faults, on every layout and on the model.
+func TestEveryLayoutIsTheModel(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	for _, shards := range []int{1, 3, 16} {
+		t.Run(fmt.Sprintf("shards=%d", shards), func(t *testing.T) {
+			tenant := NewTenant(t, pg, rdb, shards)
+			replicas := []*Replica{tenant.Start(t), tenant.Start(t)}
+			players := tenant.Players(t, 150)
+			model := NewModel(tenant.Catalog)
+			tenant.RequireEqual(t, replicas[0].Ranking, model, players[:1])
+			random := rand.New(rand.NewPCG(seed, 0))
+			for step := range 8 {
+				fault := random.IntN(5)
+				switch fault {
+				case 0: // Redis loses everything
+					require.NoError(t, tenant.forgetAll(t))
+				case 1: // a server is killed between commit and application
+					replicas[0].Drop.Store(true)
+				case 2:
+					for range 5 {
+						board := tenant.Catalog.All()[random.IntN(len(tenant.Catalog.All()))]
+						player := players[random.IntN(len(players))].Number
+						removed, err := replicas[0].Ledger.RemoveEntry(t.Context(), board, player)
+						if err != nil {
+							require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
+							continue
+						}
+						model.Remove(board, player)
+						_, err = replicas[0].Ranking.Apply(t.Context(), []leaderboard.Projection{{Identity: removed.Identity, Xid: removed.Xid, Standings: removed.Changed}})
+						require.NoError(t, err)
+					}
+				}
+				for _, s := range round(t, tenant, replicas, players, seed+uint64(step), 300) {
+					model.Submit(s.board, s.player, s.score, s.receipt.Event)
+				}
+				replicas[0].Drop.Store(false)
+				tenant.RequireEqual(t, replicas[step%2].Ranking, model, players)
+				t.Logf("step %d, fault %d: equal", step, fault)
+			}
+			mismatches, err := tenant.Ledger.Verify(t.Context(), 10)
+			require.NoError(t, err)
+			require.Empty(t, mismatches)
+		})
+	}
+}
+
+// forgetAll deletes the tenant's keys, as a Redis does that restarts empty.
+func (t *Tenant) forgetAll(tb testing.TB) error {
+	admin := t.Redis.Client()
+	defer admin.Close()
+	keys, err := admin.Keys(tb.Context(), t.Prefix+"*").Result()
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	return admin.Del(tb.Context(), keys...).Err()
+}

@@ -1,0 +1,63 @@
+package conformance
+
+import (
+	"sort"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// Model is the ranking as its definition says it: standings folded from events in
+// the events' order, sorted. It is not safe for concurrent use.
+type Model struct {
+	catalog   *leaderboard.Catalog
+	standings map[leaderboard.EntryKey]leaderboard.Standing
+}
+
+// NewModel makes a model without entries.
+func NewModel(catalog *leaderboard.Catalog) *Model {
+	return &Model{catalog: catalog, standings: make(map[leaderboard.EntryKey]leaderboard.Standing)}
+}
+
+// Submit adds an event to the board's and to the global standings. Events must
+// come in their order. It reports whether the board's standing got better.
+func (m *Model) Submit(board leaderboard.LiveBoard, player, score, event int64) (improved bool) {
+	improved = m.fold(board, board.Number, player, score, event)
+	if global := m.catalog.Global(); board.CountsTowardGlobal && board.Number != global.Number {
+		m.fold(global, board.Number, player, score, event)
+	}
+	return improved
+}
+
+func (m *Model) fold(board leaderboard.LiveBoard, origin int32, player, score, event int64) bool {
+	key := leaderboard.EntryKey{Board: board.Number, Season: board.Season, Player: player}
+	var before *leaderboard.Standing
+	if s, ok := m.standings[key]; ok {
+		before = &s
+	}
+	newScore, newEvent, improved, ok := leaderboard.Fold(board.Order, board.Scoring, before, score, event)
+	if ok && (before == nil || newEvent != before.Event) {
+		m.standings[key] = leaderboard.Standing{Board: board.Number, Season: board.Season, Player: player, Score: newScore, Event: newEvent, Origin: origin}
+	}
+	return improved && ok
+}
+
+// Remove takes a player off a board.
+func (m *Model) Remove(board leaderboard.LiveBoard, player int64) {
+	delete(m.standings, leaderboard.EntryKey{Board: board.Number, Season: board.Season, Player: player})
+}
+
+// Entries returns all entries of a board in rank order.
+func (m *Model) Entries(board leaderboard.LiveBoard) []leaderboard.RankingEntry {
+	var standings []leaderboard.Standing
+	for key, s := range m.standings {
+		if key.Board == board.Number && key.Season == board.Season {
+			standings = append(standings, s)
+		}
+	}
+	sort.Slice(standings, func(i, j int) bool { return board.Order.Before(standings[i], standings[j]) })
+	entries := make([]leaderboard.RankingEntry, len(standings))
+	for i, s := range standings {
+		entries[i] = leaderboard.RankingEntry{Rank: int64(i + 1), Player: s.Player, Score: s.Score, Origin: s.Origin}
+	}
+	return entries
+}

@@ -1,0 +1,154 @@
+package conformance
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/commit"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres/ledgertest"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis"
+	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
+)
+
+// Interval is how often the tenants of this package catch up: short, as tests wait
+// for it.
+const Interval = 20 * time.Millisecond
+
+// Tenant is a tenant's ledger and ranking with the rights that the operator gives
+// it, and any number of replicas of a server's inner parts.
+type Tenant struct {
+	*ledgertest.Fixture
+	Redis  *stores.Redis
+	Prefix string
+	// Client reaches Redis as the tenant's user.
+	Client *goredis.Client
+	user   string
+}
+
+// Replica is one server without its API.
+type Replica struct {
+	Ledger    *postgres.Ledger
+	Ranking   *redis.Ranking
+	Committer *commit.Committer
+	CatchUp   *redis.CatchUp
+	// Drop makes this replica forget to apply what it stored, as one does that is
+	// killed in between.
+	Drop atomic.Bool
+}
+
+// NewTenant makes a tenant whose boards are spread over the given number of shards.
+func NewTenant(tb testing.TB, pg *stores.Postgres, rdb *stores.Redis, shards int) *Tenant {
+	tb.Helper()
+	f := ledgertest.New(tb, pg, ledgertest.Boards(tb, shards), postgres.Options{})
+	t := &Tenant{Fixture: f, Redis: rdb, Prefix: "lb:" + f.Database + ":", user: "lb_" + f.Database}
+	t.Allow(tb)
+	t.Client = goredis.NewClient(&goredis.Options{Addr: rdb.Address(), Username: t.user, Password: "tenant", Protocol: 3,
+		MaxRetries: -1, DialerRetries: 1})
+	tb.Cleanup(func() { _ = t.Client.Close() })
+	return t
+}
+
+// Allow gives the tenant its Redis user, with the operator's rules. A Redis that
+// lost its users needs it again.
+func (t *Tenant) Allow(tb testing.TB) {
+	tb.Helper()
+	admin := t.Redis.Client()
+	defer admin.Close()
+	rules := []any{"ACL", "SETUSER", t.user, "reset", "on", ">tenant", "~" + t.Prefix + "*", "resetchannels", "&" + t.Prefix + "*", "-@all"}
+	for _, rule := range []string{"+@sortedset", "+@hash", "+@string", "-@blocking",
+		"+del", "+unlink", "+exists", "+type", "+expire", "+pexpire", "+ttl", "+pttl", "+persist", "+rename", "+@transaction",
+		"+eval", "+evalsha", "+eval_ro", "+evalsha_ro", "+script|load", "+script|exists",
+		"+publish", "+subscribe", "+unsubscribe", "+psubscribe", "+punsubscribe", "+spublish", "+ssubscribe", "+sunsubscribe",
+		"+hello", "+ping", "+client|setname", "+client|getname", "+client|id", "+client|reply", "-@dangerous", "-@admin"} {
+		rules = append(rules, rule)
+	}
+	require.NoError(tb, admin.Do(tb.Context(), rules...).Err())
+}
+
+// Start starts a replica; it ends with the test.
+func (t *Tenant) Start(tb testing.TB) *Replica {
+	tb.Helper()
+	r := &Replica{Ledger: t.Open(tb, postgres.Options{})}
+	_, err := r.Ledger.LoadCatalog(tb.Context())
+	require.NoError(tb, err)
+	r.Ranking, err = redis.New(redis.Options{Client: t.Client, Prefix: t.Prefix, Boards: r.Ledger})
+	require.NoError(tb, err)
+	r.CatchUp = redis.NewCatchUp(r.Ranking, r.Ledger, Interval, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	r.Committer, err = commit.New(commit.Options{Ledger: r.Ledger, Ranking: dropping{r}, Delayed: r.CatchUp.Wake})
+	require.NoError(tb, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { r.CatchUp.Run(ctx) })
+	tb.Cleanup(func() {
+		r.Committer.Close()
+		cancel()
+		running.Wait()
+	})
+	return r
+}
+
+// dropping is a ranking whose applications get lost while Drop is set.
+type dropping struct{ *Replica }
+
+func (d dropping) Apply(ctx context.Context, projections []leaderboard.Projection) ([][]leaderboard.RankingEntry, error) {
+	if d.Drop.Load() {
+		return nil, context.DeadlineExceeded
+	}
+	return d.Ranking.Apply(ctx, projections)
+}
+
+// RequireEqual waits until every board of the ranking is equal to the model: its
+// pages, its count and each player's rank.
+func (t *Tenant) RequireEqual(tb testing.TB, ranking *redis.Ranking, model *Model, players []leaderboard.PlayerName) {
+	tb.Helper()
+	for _, board := range t.Catalog.All() {
+		want := model.Entries(board)
+		require.EventuallyWithT(tb, func(c *assert.CollectT) {
+			got, total, err := ranking.Page(context.Background(), board, 0, int64(len(want)+10))
+			require.NoError(c, err)
+			require.Equal(c, int64(len(want)), total, board.Name)
+			require.ElementsMatch(c, want, got, board.Name)
+		}, 20*time.Second, 10*time.Millisecond)
+		t.requirePages(tb, ranking, board, want)
+		ranks := make(map[int64]leaderboard.RankingEntry, len(want))
+		for _, e := range want {
+			ranks[e.Player] = e
+		}
+		for _, p := range players {
+			entry, err := ranking.Rank(tb.Context(), board, p.Number)
+			if e, ok := ranks[p.Number]; ok {
+				require.NoError(tb, err)
+				require.Equal(tb, e, entry)
+			} else {
+				require.Equal(tb, leaderboard.CodeNotFound, leaderboard.CodeOf(err), "%v", err)
+			}
+		}
+	}
+}
+
+// requirePages walks the board in small pages and past its end.
+func (t *Tenant) requirePages(tb testing.TB, ranking *redis.Ranking, board leaderboard.LiveBoard, want []leaderboard.RankingEntry) {
+	tb.Helper()
+	const size = 7
+	for offset := 0; offset <= len(want)+size; offset += size {
+		got, total, err := ranking.Page(tb.Context(), board, int64(offset), size)
+		require.NoError(tb, err)
+		require.Equal(tb, int64(len(want)), total)
+		part := want[min(offset, len(want)):min(offset+size, len(want))]
+		require.Len(tb, got, len(part), "board %s at %d", board.Name, offset)
+		for i := range part {
+			require.Equal(tb, part[i], got[i], "board %s at %d", board.Name, offset)
+		}
+	}
+}
