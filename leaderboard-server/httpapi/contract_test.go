@@ -1,0 +1,273 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
+)
+
+// calls has one good request for each call of the contract.
+func calls(token string) map[string]request {
+	today := time.Now().UTC().Format(time.DateOnly)
+	return map[string]request{
+		"register":    {method: "POST", path: "/v1/auth/register", body: credentials("newcomer", password)},
+		"token":       {method: "POST", path: "/v1/auth/token", body: credentials("ada", password)},
+		"submitScore": {method: "POST", path: "/v1/scores/submit", token: token, body: submission("", 5)},
+		"leaderboard": {method: "GET", path: "/v1/leaderboard/global"},
+		"myRank":      {method: "GET", path: "/v1/leaderboard/my_rank", token: token},
+		"topPlayers":  {method: "GET", path: "/v1/reports/top_players?start_date=" + today + "&end_date=" + today, token: token},
+		"boards":      {method: "GET", path: "/v1/boards"},
+	}
+}
+
+// withBroken serves the game once more with a changed option.
+func (g *game) withBroken(change func(*httpapi.Options)) func(request) request {
+	options := g.options
+	change(&options)
+	server := g.serve(options)
+	return func(r request) request {
+		r.server = server
+		return r
+	}
+}
+
+// Every status that the contract documents, of every call.
+func TestContract(t *testing.T) {
+	g := newGame(t, gameOptions{})
+	id, token := g.player("ada")
+	big := encode(map[string]string{"username": "ada", "password": strings.Repeat("x", 64<<10)})
+
+	t.Run("2xx", func(t *testing.T) {
+		g.t = t
+		require.Equal(t, id, g.submit(token, "", 5).UserID)
+		for name, r := range calls(token) {
+			require.Less(t, g.do(r).status, 300, name)
+		}
+		for _, path := range []string{"/openapi.yaml", "/openapi.json"} {
+			require.Equal(t, 200, g.do(request{method: "GET", path: path}).status)
+		}
+	})
+	t.Run("400", func(t *testing.T) {
+		g.t = t
+		for _, call := range []string{"register", "token", "submitScore"} {
+			r := calls(token)[call]
+			r.body, r.invalid = "{", true
+			g.do(r).problem(400, "malformed-request")
+		}
+	})
+	t.Run("401", func(t *testing.T) {
+		g.t = t
+		for _, call := range []string{"submitScore", "myRank", "topPlayers"} {
+			r := calls("")[call]
+			answer := g.do(r)
+			answer.problem(401, "unauthenticated")
+			require.Contains(t, answer.header.Get("WWW-Authenticate"), "Bearer")
+		}
+		for _, who := range []string{"ada", "nobody"} {
+			r := request{method: "POST", path: "/v1/auth/token", body: credentials(who, "wrong horse")}
+			require.Equal(t, "the username or the password is wrong", g.do(r).problem(401, "unauthenticated").Detail)
+		}
+	})
+	t.Run("403", func(t *testing.T) {
+		g.t = t
+		_, token := g.player("mallory")
+		g.sql("UPDATE players SET state = 'disabled' WHERE username = 'mallory'")
+		g.do(calls(token)["submitScore"]).problem(403, "forbidden")
+		g.do(request{method: "POST", path: "/v1/auth/token", body: credentials("mallory", password)}).problem(403, "forbidden")
+	})
+	t.Run("404", func(t *testing.T) {
+		g.t = t
+		g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: submission("chess", 5)}).problem(404, "not-found", "game_id")
+		for _, call := range []string{"leaderboard", "myRank", "topPlayers"} {
+			r := calls(token)[call]
+			separator := "?"
+			if strings.Contains(r.path, "?") {
+				separator = "&"
+			}
+			r.path += separator + "game_id=chess"
+			g.do(r).problem(404, "not-found", "game_id")
+		}
+		_, fresh := g.player("without-scores")
+		g.do(calls(fresh)["myRank"]).problem(404, "not-found")
+	})
+	t.Run("409", func(t *testing.T) {
+		g.t = t
+		r := calls(token)["register"]
+		r.body = credentials("ADA", password)
+		g.do(r).problem(409, "username-taken", "username")
+		key := map[string]string{"Idempotency-Key": `"once"`}
+		require.Equal(t, 200, g.do(request{method: "POST", path: "/v1/scores/submit", token: token, header: key, body: submission("", 6)}).status)
+		g.do(request{method: "POST", path: "/v1/scores/submit", token: token, header: key, body: submission("", 7)}).
+			problem(409, "idempotency-key-reused", "Idempotency-Key")
+	})
+	t.Run("413 and 415", func(t *testing.T) {
+		g.t = t
+		for _, call := range []string{"register", "token", "submitScore"} {
+			r := calls(token)[call]
+			r.invalid, r.body = true, big
+			g.do(r).problem(413, "body-too-large")
+			r = calls(token)[call]
+			r.invalid, r.header = true, map[string]string{"Content-Type": "text/plain"}
+			g.do(r).problem(415, "unsupported-media-type", "Content-Type")
+		}
+	})
+	t.Run("422", func(t *testing.T) {
+		g.t = t
+		for _, call := range []string{"register", "token", "submitScore"} {
+			r := calls(token)[call]
+			r.invalid, r.body = true, "{}"
+			require.Equal(t, 422, g.do(r).status)
+		}
+		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards"} {
+			r := calls(token)[call]
+			r.invalid = true
+			r.path, _, _ = strings.Cut(r.path, "?")
+			r.path += "?game_id="
+			require.Equal(t, 422, g.do(r).status, call)
+		}
+		g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: submission("race", 1001)}).problem(422, "score-out-of-range", "score")
+	})
+	t.Run("429", func(t *testing.T) {
+		g.t = t
+		strict := g.withBroken(func(o *httpapi.Options) {
+			rate := config.Rate{Events: 1, Per: time.Hour, Burst: 1}
+			o.Auth.LoginRatePerClient, o.Auth.RegisterRatePerUsername = rate, rate
+		})
+		for range 2 {
+			g.do(strict(calls("")["token"]))
+			g.do(strict(calls("")["register"]))
+		}
+		for _, call := range []string{"register", "token"} {
+			answer := g.do(strict(calls("")[call]))
+			answer.problem(429, "rate-limited")
+			require.NotEmpty(t, answer.header.Get("Retry-After"))
+		}
+	})
+	t.Run("500", func(t *testing.T) {
+		g.t = t
+		panics := g.withBroken(func(o *httpapi.Options) {
+			o.Service = func() *leaderboard.Service { panic("a defect with secrets in it") }
+		})
+		for _, r := range calls(token) {
+			answer := g.do(panics(r))
+			answer.problem(500, "internal-error")
+			require.NotContains(t, string(answer.body), "secrets")
+		}
+	})
+	t.Run("503", func(t *testing.T) {
+		g.t = t
+		starting := g.withBroken(func(o *httpapi.Options) { o.Service = func() *leaderboard.Service { return nil } })
+		for _, r := range calls(token) {
+			answer := g.do(starting(r))
+			answer.problem(503, "unavailable")
+			require.NotEmpty(t, answer.header.Get("Retry-After"))
+		}
+	})
+	g.t = t
+	require.Empty(t, g.contract.unseen(), "documented, and not shown here")
+}
+
+// A score is safe without Redis; reads say that they cannot answer.
+func TestWithoutRedis(t *testing.T) {
+	own, err := stores.StartRedis(t.Context(), stores.RedisOptions{})
+	require.NoError(t, err)
+	defer own.Close()
+	g := newGame(t, gameOptions{redis: own})
+	_, token := g.player("ada")
+	require.Equal(t, httpapi.Live, g.submit(token, "race", 5).Ranking)
+	own.Kill()
+
+	receipt := g.submit(token, "race", 9)
+	require.Equal(t, httpapi.Delayed, receipt.Ranking)
+	require.Nil(t, receipt.Rank)
+	require.Nil(t, receipt.Score)
+	require.Equal(t, int64(9), receipt.ScoreSaved)
+	for _, call := range []string{"leaderboard", "myRank"} {
+		answer := g.do(calls(token)[call])
+		answer.problem(503, "ranking-unavailable")
+		require.NotEmpty(t, answer.header.Get("Retry-After"))
+	}
+	require.Equal(t, 200, g.do(calls(token)["topPlayers"]).status, "reports come from the ledger")
+	require.Equal(t, 200, g.do(calls(token)["token"]).status, "logins go on, with a limit of this process")
+
+	require.NoError(t, own.Start(t.Context()))
+	var entry httpapi.Entry
+	require.Eventually(t, func() bool {
+		answer := g.do(request{method: "GET", path: "/v1/leaderboard/my_rank?game_id=race", token: token})
+		if answer.status != 200 {
+			return false
+		}
+		answer.into(200, &entry)
+		return true
+	}, patience, 20*time.Millisecond)
+	require.Equal(t, int64(9), entry.Score)
+}
+
+// Boards and ranks go on without Postgres; what writes says that it cannot.
+func TestWithoutPostgres(t *testing.T) {
+	server, err := stores.StartPostgres(t.Context(), stores.PostgresOptions{})
+	require.NoError(t, err)
+	defer server.Close()
+	shared := postgresServer
+	postgresServer = server
+	defer func() { postgresServer = shared }()
+	g := newGame(t, gameOptions{})
+	_, token := g.player("ada")
+	g.submit(token, "", 5)
+	require.Equal(t, 200, g.do(calls(token)["myRank"]).status)
+	require.Equal(t, 200, g.do(calls(token)["leaderboard"]).status)
+	server.Kill()
+	for _, call := range []string{"register", "token", "submitScore", "topPlayers"} {
+		g.do(calls(token)[call]).problem(503, "unavailable")
+	}
+	for _, call := range []string{"myRank", "leaderboard", "boards"} {
+		require.Equal(t, 200, g.do(calls(token)[call]).status, call)
+	}
+}
+
+func TestPathsAndMethods(t *testing.T) {
+	g := newGame(t, gameOptions{})
+	g.do(request{method: "GET", path: "/v1/nothing"}).problem(404, "not-found")
+	g.do(request{method: "GET", path: "/"}).problem(404, "not-found")
+	answer := g.do(request{method: "DELETE", path: "/v1/leaderboard/global"})
+	answer.problem(405, "method-not-allowed")
+	require.Equal(t, "GET, HEAD", answer.header.Get("Allow"))
+	answer = g.do(request{method: "GET", path: "/v1/auth/token"})
+	answer.problem(405, "method-not-allowed")
+	require.Equal(t, "POST", answer.header.Get("Allow"))
+	head, err := http.Head(g.server.URL + "/v1/boards")
+	require.NoError(t, err)
+	defer head.Body.Close()
+	require.Equal(t, 200, head.StatusCode)
+	for _, header := range []string{"X-Content-Type-Options", "Content-Security-Policy", "Cache-Control"} {
+		require.NotEmpty(t, answer.header.Get(header))
+	}
+	id := g.do(request{method: "GET", path: "/v1/boards", header: map[string]string{"X-Request-Id": "trace-1.2_3"}}).header.Get("X-Request-Id")
+	require.Equal(t, "trace-1.2_3", id)
+	id = g.do(request{method: "GET", path: "/v1/boards", header: map[string]string{"X-Request-Id": `"><script>`}}).header.Get("X-Request-Id")
+	require.NotContains(t, id, "script")
+}
+
+func TestCORS(t *testing.T) {
+	g := newGame(t, gameOptions{change: func(o *httpapi.Options) { o.HTTP.CORSAllowedOrigins = []string{"https://play.example.com"} }})
+	preflight := g.do(request{method: "OPTIONS", path: "/v1/scores/submit", header: map[string]string{
+		"Origin": "https://play.example.com", "Access-Control-Request-Method": "POST"}})
+	require.Equal(t, 204, preflight.status)
+	require.Equal(t, "https://play.example.com", preflight.header.Get("Access-Control-Allow-Origin"))
+	require.Contains(t, preflight.header.Get("Access-Control-Allow-Headers"), "Idempotency-Key")
+	for origin, allowed := range map[string]string{"https://play.example.com": "https://play.example.com", "https://evil.example.com": ""} {
+		answer := g.do(request{method: "GET", path: "/v1/boards", header: map[string]string{"Origin": origin}})
+		require.Equal(t, 200, answer.status)
+		require.Equal(t, allowed, answer.header.Get("Access-Control-Allow-Origin"))
+	}
+	g.do(request{method: "OPTIONS", path: "/v1/scores/submit", header: map[string]string{
+		"Origin": "https://evil.example.com", "Access-Control-Request-Method": "POST"}}).problem(405, "method-not-allowed")
+}

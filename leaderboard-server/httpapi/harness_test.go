@@ -1,0 +1,340 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
+	"github.com/jackc/pgx/v5"
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/commit"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi/ratelimit"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/telemetry"
+	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
+)
+
+var (
+	postgresServer *stores.Postgres
+	redisServer    *stores.Redis
+)
+
+func TestMain(m *testing.M) { os.Exit(stores.Main(m, &postgresServer, &redisServer)) }
+
+const patience = 30 * time.Second
+
+// boardsFile is what every game of the tests has beside global.
+const boardsFile = `{"boards": [
+	{"name": "race", "minScore": 0, "maxScore": 1000},
+	{"name": "golf", "order": "Ascending"},
+	{"name": "coins", "scoring": "Sum", "countsTowardGlobal": false}]}`
+
+// game is a whole server in this process, on real stores.
+type game struct {
+	t        *testing.T
+	tenant   string
+	database string
+	service  *leaderboard.Service
+	tokens   *auth.Tokens
+	keys     keyset.Set
+	options  httpapi.Options
+	server   *httptest.Server
+	contract *contract
+}
+
+// gameOptions change what newGame makes.
+type gameOptions struct {
+	redis *stores.Redis // nil: the one that all tests share
+	// change is called before the API is made.
+	change func(*httpapi.Options)
+}
+
+func newGame(t *testing.T, with gameOptions) *game {
+	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
+	g := &game{t: t, contract: newContract(t)}
+	var err error
+	g.database, err = postgresServer.CreateDatabase(ctx)
+	require.NoError(t, err)
+	g.tenant = strings.ReplaceAll(g.database, "_", "-")
+	conn, err := pgx.Connect(ctx, postgresServer.URL(g.database))
+	require.NoError(t, err)
+	require.NoError(t, postgres.Migrate(ctx, conn, "public"))
+	require.NoError(t, conn.Close(ctx))
+
+	ledger, err := postgres.Open(ctx, postgres.Options{URL: postgresServer.URL(g.database)})
+	require.NoError(t, err)
+	t.Cleanup(ledger.Close)
+	if with.redis == nil {
+		with.redis = redisServer
+	}
+	client := goredis.NewClient(&goredis.Options{Addr: with.redis.Address(), MaxRetries: -1, DialerRetries: 1})
+	t.Cleanup(func() { _ = client.Close() })
+	prefix := "lb:" + g.tenant + ":"
+	ranking, err := redis.New(redis.Options{Client: client, Prefix: prefix, Boards: ledger})
+	require.NoError(t, err)
+	committer, err := commit.New(commit.Options{Ledger: ledger, Ranking: ranking})
+	require.NoError(t, err)
+	t.Cleanup(committer.Close)
+	directory, err := postgres.NewDirectory(ledger, 1000)
+	require.NoError(t, err)
+	boards, err := leaderboard.ParseBoards([]byte(boardsFile))
+	require.NoError(t, err)
+	g.service, err = leaderboard.NewService(ctx, leaderboard.Dependencies{
+		Passwords: auth.NewPasswords(bcrypt.MinCost, 2, patience), NormalizeUsername: auth.NormalizeUsername,
+		Players: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Boards: ledger}, boards)
+	require.NoError(t, err)
+	g.tokens, err = auth.NewTokens(g.tenant, time.Hour, time.Now)
+	require.NoError(t, err)
+	g.keys, err = keyset.New(time.Now().Add(-time.Minute))
+	require.NoError(t, err)
+	g.tokens.SetKeys(g.keys)
+	limiter, err := ratelimit.New(client, prefix, log)
+	require.NoError(t, err)
+
+	catchUp := redis.NewCatchUp(ranking, ledger, 50*time.Millisecond, log)
+	working, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { catchUp.Run(working); close(done) }()
+	t.Cleanup(func() { stop(); <-done })
+	require.Eventually(t, func() bool { return ranking.Ready(ctx) == nil }, patience, 10*time.Millisecond)
+
+	settings, err := config.FromEnvironment(nil)
+	require.NoError(t, err)
+	g.options = httpapi.Options{Service: func() *leaderboard.Service { return g.service }, Tokens: g.tokens, Limiter: limiter,
+		Observer: telemetry.NewMetrics("test"), Log: log, HTTP: settings.HTTP, Auth: settings.Auth}
+	if with.change != nil {
+		with.change(&g.options)
+	}
+	g.server = g.serve(g.options)
+	return g
+}
+
+// serve starts one more instance of the game's API.
+func (g *game) serve(options httpapi.Options) *httptest.Server {
+	api, err := httpapi.New(options)
+	require.NoError(g.t, err)
+	server := httptest.NewServer(api)
+	g.t.Cleanup(server.Close)
+	return server
+}
+
+// request is one request of a test.
+type request struct {
+	method, path string // the path may have a query
+	header       map[string]string
+	token        string
+	body         string
+	form         bool
+	// invalid says that the request breaks the contract on purpose. All others,
+	// and every answer, are held to it.
+	invalid bool
+	server  *httptest.Server // nil: the game's first
+}
+
+// response is an answer that has been read.
+type response struct {
+	t      *testing.T
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (g *game) do(r request) response {
+	if r.server == nil {
+		r.server = g.server
+	}
+	req, err := http.NewRequestWithContext(g.t.Context(), r.method, r.server.URL+r.path, strings.NewReader(r.body))
+	require.NoError(g.t, err)
+	if r.body != "" {
+		req.Header.Set("Content-Type", "application/json")
+		if r.form {
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+	}
+	if r.token != "" {
+		req.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	for name, value := range r.header {
+		req.Header.Set(name, value)
+		if value == "" {
+			req.Header.Del(name)
+		}
+	}
+	answer, err := r.server.Client().Do(req)
+	require.NoError(g.t, err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	require.NoError(g.t, err)
+	req.Body = io.NopCloser(strings.NewReader(r.body))
+	g.contract.check(g.t, req, answer, body, !r.invalid)
+	return response{g.t, answer.StatusCode, answer.Header, body}
+}
+
+// into decodes the answer, which must have the status.
+func (r response) into(status int, value any) {
+	r.t.Helper()
+	require.Equal(r.t, status, r.status, "%s", r.body)
+	require.NoError(r.t, json.Unmarshal(r.body, value))
+}
+
+// problem checks that the answer is a problem of the kind, and that it names
+// exactly these fields.
+func (r response) problem(status int, slug string, fields ...string) httpapi.Problem {
+	r.t.Helper()
+	require.Equal(r.t, "application/problem+json", r.header.Get("Content-Type"), "%d %s", r.status, r.body)
+	var p httpapi.Problem
+	r.into(status, &p)
+	require.Equal(r.t, "https://leaderboard.dev/problems/"+slug, p.Type, "%s", r.body)
+	require.Equal(r.t, status, p.Status)
+	require.Equal(r.t, r.header.Get("X-Request-Id"), p.RequestID)
+	require.NotEmpty(r.t, p.Detail)
+	var named []string
+	if p.Errors != nil {
+		for _, e := range *p.Errors {
+			named = append(named, e.Field)
+			require.NotEmpty(r.t, e.Message)
+		}
+	}
+	require.Equal(r.t, fields, named, "%s", r.body)
+	return p
+}
+
+func encode(value any) string {
+	b, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func credentials(username, password string) string {
+	return encode(map[string]string{"username": username, "password": password})
+}
+
+const password = "correct horse"
+
+// player registers and logs in.
+func (g *game) player(username string) (id, token string) {
+	var account httpapi.Account
+	g.do(request{method: "POST", path: "/v1/auth/register", body: credentials(username, password)}).into(201, &account)
+	var answer httpapi.Token
+	g.do(request{method: "POST", path: "/v1/auth/token", body: credentials(username, password)}).into(200, &answer)
+	return account.UserID, answer.AccessToken
+}
+
+func (g *game) submit(token, board string, score int64) httpapi.Receipt {
+	var receipt httpapi.Receipt
+	g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: submission(board, score)}).into(200, &receipt)
+	return receipt
+}
+
+func submission(board string, score int64) string {
+	body := map[string]any{"score": score}
+	if board != "" {
+		body["game_id"] = board
+	}
+	return encode(body)
+}
+
+// sql changes the game's database.
+func (g *game) sql(statement string, args ...any) {
+	require.NoError(g.t, postgresServer.Exec(g.t.Context(), g.database, statement, args...))
+}
+
+// count is how many rows a table of the game's database has.
+func (g *game) count(table string) (rows int) {
+	conn, err := pgx.Connect(g.t.Context(), postgresServer.URL(g.database))
+	require.NoError(g.t, err)
+	defer conn.Close(g.t.Context())
+	require.NoError(g.t, conn.QueryRow(g.t.Context(), "SELECT count(*) FROM "+pgx.Identifier{table}.Sanitize()).Scan(&rows))
+	return rows
+}
+
+// contract holds requests and answers to the OpenAPI document.
+type contract struct {
+	document *openapi3.T
+	router   routers.Router
+	mu       sync.Mutex
+	seen     map[string]bool // operationId and status
+}
+
+func newContract(t *testing.T) *contract {
+	file, err := os.ReadFile("openapi.yaml")
+	require.NoError(t, err)
+	document, err := openapi3.NewLoader().LoadFromData(file)
+	require.NoError(t, err)
+	require.NoError(t, document.Validate(t.Context()))
+	// Clients must ignore further fields; the server must not send undocumented ones.
+	no := false
+	for _, schema := range document.Components.Schemas {
+		if schema.Value.Type.Is("object") && schema.Value.AdditionalProperties.Has == nil {
+			schema.Value.AdditionalProperties = openapi3.AdditionalProperties{Has: &no}
+		}
+	}
+	form := document.Components.Schemas["TokenForm"].Value
+	form.AdditionalProperties = openapi3.AdditionalProperties{} // OAuth 2.0 wants unknown ones ignored
+	router, err := legacy.NewRouter(document)
+	require.NoError(t, err)
+	return &contract{document: document, router: router, seen: map[string]bool{}}
+}
+
+func (c *contract) check(t *testing.T, r *http.Request, answer *http.Response, body []byte, validRequest bool) {
+	t.Helper()
+	at := *r.URL
+	r.URL.Scheme, r.URL.Host = "", "" // the document's server is "/"
+	defer func() { *r.URL = at }()
+	route, parameters, err := c.router.FindRoute(r)
+	if err != nil {
+		require.Contains(t, []int{204, 404, 405}, answer.StatusCode, "%s %s is not in the contract: %v", r.Method, r.URL, err)
+		return
+	}
+	options := &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true, MultiError: true}
+	input := &openapi3filter.RequestValidationInput{Request: r, PathParams: parameters, Route: route, Options: options}
+	if validRequest {
+		require.NoError(t, openapi3filter.ValidateRequest(t.Context(), input), "the request is not as the contract says")
+	}
+	require.NoError(t, openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{RequestValidationInput: input,
+		Status: answer.StatusCode, Header: answer.Header, Body: io.NopCloser(bytes.NewReader(body)), Options: options}),
+		"the answer is not as the contract says: %d %s", answer.StatusCode, body)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen[fmt.Sprint(route.Operation.OperationID, " ", answer.StatusCode)] = true
+}
+
+// unseen lists what is documented and has not been answered.
+func (c *contract) unseen() []string {
+	var missing []string
+	for _, item := range c.document.Paths.Map() {
+		for _, operation := range item.Operations() {
+			for status := range operation.Responses.Map() {
+				if key := operation.OperationID + " " + status; !c.seen[key] {
+					missing = append(missing, key)
+				}
+			}
+		}
+	}
+	return missing
+}
