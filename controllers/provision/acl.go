@@ -1,0 +1,79 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// user is what ACL GETUSER tells of a user.
+type user struct {
+	flags, passwords         []string
+	commands, keys, channels string
+}
+
+// aclUser looks a user up; nil: there is none.
+func aclUser(ctx context.Context, node *redis.Client, name string) (*user, error) {
+	answer, err := node.Do(ctx, "ACL", "GETUSER", name).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	fields := map[string]any{}
+	switch list := answer.(type) {
+	case map[any]any: // RESP3
+		for key, value := range list {
+			fields[fmt.Sprint(key)] = value
+		}
+	case []any:
+		for i := 0; i+1 < len(list); i += 2 {
+			fields[fmt.Sprint(list[i])] = list[i+1]
+		}
+	}
+	return &user{flags: texts(fields["flags"]), passwords: texts(fields["passwords"]), commands: text(fields["commands"]),
+		keys: text(fields["keys"]), channels: text(fields["channels"])}, nil
+}
+
+func texts(value any) []string {
+	list, _ := value.([]any)
+	var all []string
+	for _, one := range list {
+		all = append(all, fmt.Sprint(one))
+	}
+	return all
+}
+
+func text(value any) string {
+	if value == nil {
+		return ""
+	}
+	return fmt.Sprint(value)
+}
+
+// is says whether the user has exactly these rules. Redis keeps the commands as
+// they were given, but for what later ones make superfluous: where the wording
+// differs although the meaning is the same, the user is set again, which
+// disturbs nobody.
+func (u *user) is(hashes []string, keys, channels string, wanted []string) bool {
+	return u != nil && slices.Contains(u.flags, "on") && !slices.Contains(u.flags, "nopass") && sameSet(u.passwords, hashes) &&
+		u.keys == keys && u.channels == channels && normal(strings.Fields(u.commands)) == normal(wanted)
+}
+
+// normal drops what Redis drops: rules that a later one of the same subject
+// replaces.
+func normal(rules []string) string {
+	var kept []string
+	for i, rule := range rules {
+		subject := strings.TrimLeft(rule, "+-")
+		if !slices.ContainsFunc(rules[i+1:], func(later string) bool { return strings.TrimLeft(later, "+-") == subject }) {
+			kept = append(kept, rule)
+		}
+	}
+	return strings.Join(kept, " ")
+}

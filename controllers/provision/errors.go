@@ -1,0 +1,139 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/redis/go-redis/v9"
+)
+
+// Kind says what somebody has to do about an error.
+type Kind string
+
+const (
+	// Unreachable: the store did not answer in time. It is worth trying again.
+	Unreachable Kind = "Unreachable"
+	// Refused: the store did not accept the administrator's credentials.
+	Refused Kind = "Refused"
+	// InsufficientRights: the administrator lacks a right, which the message names.
+	InsufficientRights Kind = "InsufficientRights"
+	// OwnershipConflict: what has the tenant's name belongs to another object.
+	OwnershipConflict Kind = "OwnershipConflict"
+	// Misconfigured: the store must not be shared by tenants as it is set up.
+	Misconfigured Kind = "Misconfigured"
+	// Failed: the store refused something for another cause.
+	Failed Kind = "Failed"
+)
+
+// Error is a failure of a store, in words for whoever has to act on it. It
+// holds no secret.
+type Error struct {
+	Kind    Kind
+	Message string
+	Cause   error
+}
+
+// Error is the message with its cause.
+func (e *Error) Error() string {
+	if e.Cause == nil {
+		return e.Message
+	}
+	return e.Message + ": " + e.Cause.Error()
+}
+
+// Unwrap is the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// KindOf returns the kind of an error of this package; Failed for any other.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return Failed
+}
+
+// SQL states: https://www.postgresql.org/docs/current/errcodes-appendix.html
+const (
+	stateInsufficientPrivilege = "42501"
+	stateInvalidPassword       = "28P01"
+	stateInvalidAuthorization  = "28000"
+	stateTooManyConnections    = "53300"
+)
+
+func sqlState(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
+// postgresError sorts an error of PostgreSQL. It drops what pgx says about the
+// connection, which would be the same in every message.
+func postgresError(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	var known *Error
+	if errors.As(err, &known) {
+		return err
+	}
+	message := fmt.Sprintf(format, args...)
+	switch sqlState(err) {
+	case "":
+		return &Error{Kind: Unreachable, Message: message + ": PostgreSQL did not answer", Cause: short(err)}
+	case stateInvalidPassword, stateInvalidAuthorization:
+		return &Error{Kind: Refused, Message: message + ": PostgreSQL refused the login; check the username and the password in the admin Secret", Cause: short(err)}
+	case stateInsufficientPrivilege:
+		return &Error{Kind: InsufficientRights, Message: message + ": the administrator needs a LOGIN role with CREATEROLE that owns the database", Cause: short(err)}
+	default:
+		return &Error{Kind: Failed, Message: message, Cause: short(err)}
+	}
+}
+
+// short is the innermost cause that says something: pgx wraps it in the
+// connection's parameters.
+func short(err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg
+	}
+	var operation *net.OpError
+	if errors.As(err, &operation) {
+		return operation
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	return err
+}
+
+// redisError sorts an error of Redis.
+func redisError(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	var known *Error
+	if errors.As(err, &known) {
+		return err
+	}
+	message := fmt.Sprintf(format, args...)
+	var answer redis.Error
+	switch text := err.Error(); {
+	case !errors.As(err, &answer):
+		return &Error{Kind: Unreachable, Message: message + ": Redis did not answer", Cause: short(err)}
+	case strings.HasPrefix(text, "WRONGPASS"), strings.HasPrefix(text, "NOAUTH"):
+		return &Error{Kind: Refused, Message: message + ": Redis refused the login; check the username and the password in the admin Secret", Cause: err}
+	case strings.HasPrefix(text, "NOPERM"):
+		return &Error{Kind: InsufficientRights, Message: message + ": the administrator needs +acl, +info, +role, +scan, +unlink and the keys and channels of all tenants", Cause: err}
+	case strings.HasPrefix(text, "LOADING"), strings.HasPrefix(text, "MASTERDOWN"), strings.HasPrefix(text, "CLUSTERDOWN"):
+		return &Error{Kind: Unreachable, Message: message + ": Redis is starting", Cause: err}
+	default:
+		return &Error{Kind: Failed, Message: message, Cause: err}
+	}
+}

@@ -1,0 +1,148 @@
+package provision
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
+)
+
+// Logins says which slots of a tenant can log in.
+func (p *Postgres) Logins(ctx context.Context, t tenant.Tenant) (map[tenant.Slot]bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	logins := map[tenant.Slot]bool{}
+	for _, slot := range tenant.Slots {
+		var can bool
+		err := p.pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1 AND rolcanlogin)", t.LoginRole(slot)).Scan(&can)
+		if err != nil {
+			return nil, postgresError(err, "look at the logins of %s", t.ID)
+		}
+		logins[slot] = can
+	}
+	return logins, nil
+}
+
+// SetPassword gives a slot's role a password and lets it log in. PostgreSQL gets
+// a SCRAM verifier, from which the password cannot be told.
+func (p *Postgres) SetPassword(ctx context.Context, t tenant.Tenant, slot tenant.Slot, password string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	verifier, err := scramVerifier(password)
+	if err != nil {
+		return err
+	}
+	err = p.locked(ctx, t, func(tx pgx.Tx) error {
+		// Only a superuser may keep the statement out of the log; a verifier in it
+		// is no password.
+		if err := savepoint(ctx, tx, "SET LOCAL log_statement = 'none'"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "ALTER ROLE "+quote(t.LoginRole(slot))+" LOGIN PASSWORD "+literal(verifier))
+		return err
+	})
+	return postgresError(err, "set the password of %s", t.LoginRole(slot))
+}
+
+// savepoint tries a statement whose refusal for lack of rights does not matter.
+func savepoint(ctx context.Context, tx pgx.Tx, statement string) error {
+	err := pgx.BeginFunc(ctx, tx, func(nested pgx.Tx) error {
+		_, err := nested.Exec(ctx, statement)
+		return err
+	})
+	if sqlState(err) == stateInsufficientPrivilege {
+		return nil
+	}
+	return err
+}
+
+const (
+	scramIterations = 4096 // PostgreSQL's own default
+	scramSaltBytes  = 16
+)
+
+// scramVerifier makes what PostgreSQL stores for a password, as RFC 5802
+// defines it and PostgreSQL writes it:
+// https://www.postgresql.org/docs/current/catalog-pg-authid.html
+// Passwords of this package are ASCII, which SASLprep leaves as it is.
+func scramVerifier(password string) (string, error) {
+	salt := make([]byte, scramSaltBytes)
+	rand.Read(salt)
+	salted, err := pbkdf2.Key(sha256.New, password, salt, scramIterations, sha256.Size)
+	if err != nil {
+		return "", fmt.Errorf("derive the SCRAM key: %w", err)
+	}
+	mac := func(text string) []byte {
+		h := hmac.New(sha256.New, salted)
+		h.Write([]byte(text))
+		return h.Sum(nil)
+	}
+	stored := sha256.Sum256(mac("Client Key"))
+	encode := base64.StdEncoding.EncodeToString
+	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", scramIterations, encode(salt), encode(stored[:]), encode(mac("Server Key"))), nil
+}
+
+// VerifyLogin says whether a slot can log in with the password.
+func (p *Postgres) VerifyLogin(ctx context.Context, t tenant.Tenant, slot tenant.Slot, password string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	config := p.config.Copy()
+	config.User, config.Password = t.LoginRole(slot), password
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err == nil {
+		return true, conn.Close(ctx)
+	}
+	switch sqlState(err) {
+	case stateInvalidPassword, stateInvalidAuthorization:
+		return false, nil
+	case stateTooManyConnections: // it is refused only once the password was right
+		return true, nil
+	default:
+		return false, postgresError(err, "log in as %s", t.LoginRole(slot))
+	}
+}
+
+// DisableLogin takes a slot's right to log in and ends its sessions, which
+// would otherwise go on. It writes nothing if neither is left.
+func (p *Postgres) DisableLogin(ctx context.Context, t tenant.Tenant, slot tenant.Slot) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	role := t.LoginRole(slot)
+	var exists, login, sessions bool
+	err := p.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1),
+		EXISTS (SELECT FROM pg_roles WHERE rolname = $1 AND rolcanlogin), EXISTS (SELECT FROM pg_stat_activity WHERE usename = $1)`,
+		role).Scan(&exists, &login, &sessions)
+	if err != nil || !exists || !login && !sessions {
+		return postgresError(err, "look at the login %s", role)
+	}
+	err = p.locked(ctx, t, func(tx pgx.Tx) error {
+		for _, statement := range []string{"ALTER ROLE " + quote(role) + " NOLOGIN", "GRANT " + quote(role) + " TO CURRENT_USER"} {
+			if _, err := tx.Exec(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = p.endSessions(ctx, role)
+	}
+	if err == nil {
+		// Membership was needed to end sessions, and for nothing else.
+		_, err = p.pool.Exec(ctx, "REVOKE "+quote(role)+" FROM CURRENT_USER")
+	}
+	return postgresError(err, "end the login %s", role)
+}
+
+// endSessions ends the sessions of a role that can no longer log in. A session
+// that began just before is caught by the repetition of the reconciler.
+func (p *Postgres) endSessions(ctx context.Context, role string) error {
+	_, err := p.pool.Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role)
+	return err
+}

@@ -1,0 +1,199 @@
+package provision
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
+)
+
+const (
+	// callTimeout bounds one function of this package on one store.
+	callTimeout = 15 * time.Second
+	// connectTimeout bounds the making of one connection.
+	connectTimeout = 5 * time.Second
+	// maxConnections of the operator to one class's database; more passes wait.
+	maxConnections = 4
+	// minPostgres is the oldest supported server, as server_version_num has it.
+	minPostgres = 150000
+)
+
+// PostgresAdmin is how a class's administrator reaches PostgreSQL.
+type PostgresAdmin struct {
+	Host     string
+	Port     int
+	Database string
+	// SSLMode is disable, require or verify-full.
+	SSLMode  string
+	Username string
+	Password string
+	// CA holds the authorities' certificates in PEM, for verify-full.
+	CA []byte
+}
+
+// Postgres provisions tenants in one database.
+type Postgres struct {
+	admin  PostgresAdmin
+	config *pgx.ConnConfig
+	pool   *pgxpool.Pool
+}
+
+// OpenPostgres prepares connections; it does not connect yet. Close ends them.
+func OpenPostgres(ctx context.Context, admin PostgresAdmin) (*Postgres, error) {
+	config, err := connConfig(admin)
+	if err != nil {
+		return nil, err
+	}
+	poolConfig, err := pgxpool.ParseConfig("")
+	if err != nil {
+		return nil, fmt.Errorf("configure the pool: %w", err)
+	}
+	poolConfig.ConnConfig = config
+	poolConfig.MaxConns, poolConfig.MinConns = maxConnections, 0
+	poolConfig.MaxConnIdleTime = time.Minute
+	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
+	if err != nil {
+		return nil, postgresError(err, "prepare connections to PostgreSQL")
+	}
+	return &Postgres{admin: admin, config: config, pool: pool}, nil
+}
+
+func connConfig(admin PostgresAdmin) (*pgx.ConnConfig, error) {
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(admin.Username, admin.Password), Path: "/" + admin.Database,
+		Host: net.JoinHostPort(admin.Host, strconv.Itoa(admin.Port)), RawQuery: "sslmode=disable"}
+	config, err := pgx.ParseConfig(u.String())
+	if err != nil {
+		// The parser's error would show the password.
+		return nil, &Error{Kind: Misconfigured, Message: "the address of PostgreSQL in the LeaderboardClass cannot be understood"}
+	}
+	config.ConnectTimeout = connectTimeout
+	config.RuntimeParams["application_name"] = "leaderboard-operator"
+	config.RuntimeParams["statement_timeout"] = strconv.Itoa(int(callTimeout.Milliseconds()))
+	config.RuntimeParams["lock_timeout"] = strconv.Itoa(int((callTimeout / 2).Milliseconds()))
+	// Works through a pooler in transaction mode as well; provisioning is rare.
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	switch admin.SSLMode {
+	case "disable":
+	case "require":
+		config.TLSConfig = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} //nolint:gosec // what sslmode=require means
+	case "verify-full":
+		config.TLSConfig = &tls.Config{ServerName: admin.Host, MinVersion: tls.VersionTLS12}
+		if len(admin.CA) > 0 {
+			config.TLSConfig.RootCAs = x509.NewCertPool()
+			if !config.TLSConfig.RootCAs.AppendCertsFromPEM(admin.CA) {
+				return nil, &Error{Kind: Misconfigured, Message: "ca.crt in the admin Secret of PostgreSQL holds no PEM certificate"}
+			}
+		}
+	default:
+		return nil, &Error{Kind: Misconfigured, Message: fmt.Sprintf("sslMode %q is not disable, require or verify-full", admin.SSLMode)}
+	}
+	return config, nil
+}
+
+// Close ends the connections.
+func (p *Postgres) Close() { p.pool.Close() }
+
+// Check says whether the server can hold tenants, and its version.
+func (p *Postgres) Check(ctx context.Context) (version string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var number int
+	var canCreateRoles, canCreateSchemas bool
+	err = p.pool.QueryRow(ctx, `SELECT current_setting('server_version'), current_setting('server_version_num')::int,
+		rolcreaterole OR rolsuper, has_database_privilege(current_database(), 'CREATE')
+		FROM pg_roles WHERE rolname = current_user`).Scan(&version, &number, &canCreateRoles, &canCreateSchemas)
+	switch {
+	case err != nil:
+		return "", postgresError(err, "look at PostgreSQL")
+	case number < minPostgres:
+		return version, &Error{Kind: Misconfigured, Message: fmt.Sprintf("PostgreSQL %s is too old: 15 or later is needed", version)}
+	case !canCreateRoles:
+		return version, &Error{Kind: InsufficientRights, Message: "the administrator of PostgreSQL cannot make roles: ALTER ROLE ... CREATEROLE"}
+	case !canCreateSchemas:
+		return version, &Error{Kind: InsufficientRights, Message: "the administrator of PostgreSQL cannot make schemas: let it own the database, or GRANT CREATE ON DATABASE"}
+	}
+	return version, nil
+}
+
+// PrepareDatabase takes from PUBLIC what would let tenants reach each other: the
+// right to connect to any database and to create in the schema public. It
+// returns in words what it was not allowed to take away.
+func (p *Postgres) PrepareDatabase(ctx context.Context) (leftOpen []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	open, err := p.openToPublic(ctx)
+	if err != nil || len(open) == 0 {
+		return nil, err
+	}
+	for _, object := range open {
+		// Where another role owns the object, PostgreSQL warns and does nothing.
+		if _, err := p.pool.Exec(ctx, object.revoke); err != nil && sqlState(err) != stateInsufficientPrivilege {
+			return nil, postgresError(err, "take %s from PUBLIC", object.what)
+		}
+	}
+	if open, err = p.openToPublic(ctx); err != nil {
+		return nil, err
+	}
+	for _, object := range open {
+		leftOpen = append(leftOpen, object.what+" (as its owner: "+object.revoke+")")
+	}
+	return leftOpen, nil
+}
+
+type openObject struct{ what, revoke string }
+
+// openToPublic lists what PUBLIC must not have: privileges on databases that can
+// be connected to, and CREATE on the schema public.
+func (p *Postgres) openToPublic(ctx context.Context) ([]openObject, error) {
+	rows, err := p.pool.Query(ctx, `
+		SELECT 'database', datname FROM pg_database WHERE datallowconn AND datname IN (current_database(), 'postgres', 'template1')
+			AND EXISTS (SELECT FROM aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE grantee = 0)
+		UNION ALL
+		SELECT 'schema', nspname FROM pg_namespace WHERE nspname = 'public'
+			AND EXISTS (SELECT FROM aclexplode(coalesce(nspacl, acldefault('n', nspowner))) WHERE grantee = 0 AND privilege_type = 'CREATE')`)
+	if err != nil {
+		return nil, postgresError(err, "look at the rights of PUBLIC")
+	}
+	open, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (openObject, error) {
+		var kind, name string
+		if err := row.Scan(&kind, &name); err != nil {
+			return openObject{}, err
+		}
+		if kind == "schema" {
+			return openObject{"CREATE on the schema public", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"}, nil
+		}
+		return openObject{"the database " + name, "REVOKE ALL ON DATABASE " + quote(name) + " FROM PUBLIC"}, nil
+	})
+	return open, postgresError(err, "look at the rights of PUBLIC")
+}
+
+// MigrationConn connects as the owner of the tenant's schema, which is also the
+// search path. The caller closes it.
+func (p *Postgres) MigrationConn(ctx context.Context, t tenant.Tenant) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	config := p.config.Copy()
+	delete(config.RuntimeParams, "statement_timeout") // migrations have a deadline of their own
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, postgresError(err, "connect for migrations")
+	}
+	for _, statement := range []string{"SET ROLE " + quote(t.OwnerRole()), "SET search_path = " + quote(t.Schema())} {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			_ = conn.Close(ctx)
+			return nil, postgresError(err, "become the owner of %s", t.Schema())
+		}
+	}
+	return conn, nil
+}
+
+func quote(identifier string) string { return pgx.Identifier{identifier}.Sanitize() }

@@ -1,0 +1,372 @@
+package provision
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
+)
+
+// RedisMode is the kind of deployment.
+type RedisMode string
+
+// The modes.
+const (
+	Standalone RedisMode = "Standalone"
+	Sentinel   RedisMode = "Sentinel"
+	Cluster    RedisMode = "Cluster"
+)
+
+// RedisAdmin is how a class's administrator reaches Redis.
+type RedisAdmin struct {
+	Mode      RedisMode
+	Endpoints []string
+	// MasterName is the name that Sentinels know the primary by.
+	MasterName string
+	Username   string
+	Password   string
+	TLS        bool
+	// CA holds the authorities' certificates in PEM; empty: the system's.
+	CA []byte
+}
+
+// Redis provisions tenants' users on every node of one deployment: users are
+// kept by each node for itself.
+type Redis struct {
+	admin RedisAdmin
+	tls   *tls.Config
+
+	mutex   sync.Mutex
+	clients map[string]*redis.Client // by address
+}
+
+// OpenRedis prepares connections; it does not connect yet. Close ends them.
+func OpenRedis(admin RedisAdmin) (*Redis, error) {
+	r := &Redis{admin: admin, clients: map[string]*redis.Client{}}
+	if admin.TLS {
+		r.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+		if len(admin.CA) > 0 {
+			r.tls.RootCAs = x509.NewCertPool()
+			if !r.tls.RootCAs.AppendCertsFromPEM(admin.CA) {
+				return nil, &Error{Kind: Misconfigured, Message: "ca.crt in the admin Secret of Redis holds no PEM certificate"}
+			}
+		}
+	}
+	return r, nil
+}
+
+// Close ends the connections.
+func (r *Redis) Close() {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	for _, client := range r.clients {
+		_ = client.Close()
+	}
+	r.clients = map[string]*redis.Client{}
+}
+
+func (r *Redis) client(address string) *redis.Client {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	client := r.clients[address]
+	if client == nil {
+		options := &redis.Options{Addr: address, Username: r.admin.Username, Password: r.admin.Password, ClientName: "leaderboard-operator",
+			DialTimeout: connectTimeout, ReadTimeout: connectTimeout, WriteTimeout: connectTimeout, MaxRetries: -1, DialerRetries: 1, PoolSize: 2,
+			DisableIdentity: true} // CLIENT SETINFO is of 7.2
+		if r.tls != nil {
+			options.TLSConfig = r.tls.Clone()
+			options.TLSConfig.ServerName, _, _ = net.SplitHostPort(address)
+		}
+		client = redis.NewClient(options)
+		r.clients[address] = client
+	}
+	return client
+}
+
+// nodes returns the addresses of every node, primaries and replicas.
+func (r *Redis) nodes(ctx context.Context) ([]string, error) {
+	switch r.admin.Mode {
+	case Sentinel:
+		return r.sentinelNodes(ctx)
+	case Cluster:
+		return r.clusterNodes(ctx)
+	default:
+		return r.admin.Endpoints[:1], nil
+	}
+}
+
+func (r *Redis) sentinelNodes(ctx context.Context) ([]string, error) {
+	var last error
+	for _, endpoint := range r.admin.Endpoints {
+		sentinel := redis.NewSentinelClient(&redis.Options{Addr: endpoint, DialTimeout: connectTimeout, MaxRetries: -1, DialerRetries: 1, TLSConfig: r.tls, DisableIdentity: true})
+		master, err := sentinel.GetMasterAddrByName(ctx, r.admin.MasterName).Result()
+		var replicas []map[string]string
+		if err == nil {
+			replicas, err = sentinel.Replicas(ctx, r.admin.MasterName).Result()
+		}
+		_ = sentinel.Close()
+		if err != nil {
+			last = redisError(err, "ask the Sentinel %s", endpoint)
+			continue
+		}
+		nodes := []string{net.JoinHostPort(master[0], master[1])}
+		for _, replica := range replicas {
+			// A node that is down gets its users when it is back.
+			if flags := replica["flags"]; !strings.Contains(flags, "down") && !strings.Contains(flags, "disconnected") {
+				nodes = append(nodes, net.JoinHostPort(replica["ip"], replica["port"]))
+			}
+		}
+		return nodes, nil
+	}
+	return nil, last
+}
+
+func (r *Redis) clusterNodes(ctx context.Context) ([]string, error) {
+	var last error
+	for _, endpoint := range r.admin.Endpoints {
+		text, err := r.client(endpoint).ClusterNodes(ctx).Result()
+		if err != nil {
+			last = redisError(err, "ask the node %s", endpoint)
+			continue
+		}
+		var nodes []string
+		for line := range strings.Lines(text) {
+			// id ip:port@bus[,hostname] flags ...
+			fields := strings.Fields(line)
+			if len(fields) < 3 || strings.Contains(fields[2], "fail") || strings.Contains(fields[2], "handshake") || strings.Contains(fields[2], "noaddr") {
+				continue
+			}
+			address, _, _ := strings.Cut(fields[1], "@")
+			if host, port, err := net.SplitHostPort(address); err == nil && host == "" { // a cluster of one that knows no address of its own
+				own, _, _ := net.SplitHostPort(endpoint)
+				address = net.JoinHostPort(own, port)
+			}
+			nodes = append(nodes, address)
+		}
+		return nodes, nil
+	}
+	return nil, last
+}
+
+// each runs do on every node and stops at the first error.
+func (r *Redis) each(ctx context.Context, do func(ctx context.Context, address string, node *redis.Client) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	nodes, err := r.nodes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, address := range nodes {
+		if err := do(ctx, address, r.client(address)); err != nil {
+			return redisError(err, "provision on the node %s", address)
+		}
+	}
+	return nil
+}
+
+// minRedis is the oldest supported version.
+const minRedis = 7
+
+// Check says whether the deployment can be shared by tenants, and its version.
+func (r *Redis) Check(ctx context.Context) (version string, err error) {
+	err = r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
+		info, err := node.Info(ctx, "server").Result()
+		if err != nil {
+			return err
+		}
+		version = infoField(info, "redis_version")
+		name := "Redis"
+		if valkey := infoField(info, "valkey_version"); valkey != "" {
+			version, name = valkey, "Valkey"
+		}
+		major, _, _ := strings.Cut(version, ".")
+		if number, err := strconv.Atoi(major); err != nil || number < minRedis {
+			return &Error{Kind: Misconfigured, Message: fmt.Sprintf("%s %s on %s is too old: Redis 7.0 or Valkey 8 is needed", name, version, address)}
+		}
+		version = name + " " + version
+		user, err := aclUser(ctx, node, "default")
+		if err != nil {
+			return err
+		}
+		if user != nil && slices.Contains(user.flags, "on") && slices.Contains(user.flags, "nopass") {
+			return &Error{Kind: Misconfigured, Message: "the user default of Redis on " + address +
+				" needs no password, so that anybody who reaches it reads every game: turn it off (user default off in the ACL file)"}
+		}
+		return nil
+	})
+	return version, err
+}
+
+func infoField(info, name string) string {
+	for line := range strings.Lines(info) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// RunIDs returns the run id of every node by its address. A node that has been
+// restarted has another one, and may have lost its users.
+func (r *Redis) RunIDs(ctx context.Context) (map[string]string, error) {
+	ids := map[string]string{}
+	err := r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
+		info, err := node.Info(ctx, "server").Result()
+		ids[address] = infoField(info, "run_id")
+		return err
+	})
+	return ids, err
+}
+
+// commands are what a tenant's user may do: the data types of a ranking and
+// scripts, on its own keys and channels, and nothing that looks at the server
+// or at other keys.
+var commands = []string{
+	"-@all", "+@sortedset", "+@hash", "+@string", "-@blocking",
+	"+del", "+unlink", "+exists", "+type", "+expire", "+pexpire", "+ttl", "+pttl", "+persist", "+rename", "+@transaction",
+	"+eval", "+evalsha", "+eval_ro", "+evalsha_ro", "+script|load", "+script|exists",
+	"+publish", "+subscribe", "+unsubscribe", "+psubscribe", "+punsubscribe", "+spublish", "+ssubscribe", "+sunsubscribe",
+	"+hello", "+ping", "+client|setname", "+client|getname", "+client|id", "+client|reply",
+	"-@dangerous", "-@admin",
+}
+
+// clusterCommands are what a client of a Redis Cluster needs besides.
+var clusterCommands = []string{"+cluster|slots", "+cluster|shards", "+cluster|nodes", "+readonly", "+readwrite", "+asking", "+command"}
+
+// EnsureUser makes the tenant's user, with these passwords, what it should be
+// on every node. It writes nothing, and returns false, where it is that already.
+func (r *Redis) EnsureUser(ctx context.Context, t tenant.Tenant, passwords ...string) (changed bool, err error) {
+	rules := []string{"reset", "on"}
+	hashes := make([]string, 0, len(passwords))
+	for _, password := range passwords {
+		sum := sha256.Sum256([]byte(password))
+		hashes = append(hashes, hex.EncodeToString(sum[:]))
+		rules = append(rules, "#"+hashes[len(hashes)-1])
+	}
+	wanted := commands
+	if r.admin.Mode == Cluster {
+		wanted = append(slices.Clone(commands), clusterCommands...)
+	}
+	keys, channels := "~"+t.KeyPrefix()+"*", "&"+t.KeyPrefix()+"*"
+	rules = append(append(rules, keys, "resetchannels", channels), wanted...)
+	err = r.each(ctx, func(ctx context.Context, _ string, node *redis.Client) error {
+		user, err := aclUser(ctx, node, t.RedisUser())
+		if err != nil {
+			return err
+		}
+		if user.is(hashes, keys, channels, wanted) {
+			return nil
+		}
+		changed = true
+		if err := node.Do(ctx, arguments("ACL", "SETUSER", t.RedisUser(), rules)...).Err(); err != nil {
+			return err
+		}
+		return saveACL(ctx, node)
+	})
+	return changed, err
+}
+
+// DropUser removes the tenant's user from every node, which also ends its
+// connections.
+func (r *Redis) DropUser(ctx context.Context, t tenant.Tenant) error {
+	return r.each(ctx, func(ctx context.Context, _ string, node *redis.Client) error {
+		removed, err := node.Do(ctx, "ACL", "DELUSER", t.RedisUser()).Int()
+		if err != nil || removed == 0 {
+			return err
+		}
+		return saveACL(ctx, node)
+	})
+}
+
+// scanCount is how many keys one SCAN looks at: some 0.2 ms of the server.
+const scanCount = 1000
+
+// DropKeys removes every key of the tenant.
+func (r *Redis) DropKeys(ctx context.Context, t tenant.Tenant) error {
+	return r.each(ctx, func(ctx context.Context, _ string, node *redis.Client) error {
+		role, err := node.Do(ctx, "ROLE").Slice()
+		if err != nil || len(role) == 0 || role[0] != "master" {
+			return err // replicas follow
+		}
+		for cursor := uint64(0); ; {
+			var keys []string
+			if keys, cursor, err = node.Scan(ctx, cursor, t.KeyPrefix()+"*", scanCount).Result(); err != nil {
+				return err
+			}
+			for _, key := range keys { // one by one: in a cluster they are of different slots
+				if err := node.Unlink(ctx, key).Err(); err != nil {
+					return err
+				}
+			}
+			if cursor == 0 {
+				return nil
+			}
+		}
+	})
+}
+
+// saveACL keeps users over a restart, where the server has a file for them.
+func saveACL(ctx context.Context, node *redis.Client) error {
+	err := node.Do(ctx, "ACL", "SAVE").Err()
+	if err != nil && strings.Contains(err.Error(), "not configured to use an ACL file") {
+		return nil // then a restart loses them and Watch notices
+	}
+	return err
+}
+
+func arguments(command, verb, name string, rules []string) []any {
+	all := []any{command, verb, name}
+	for _, rule := range rules {
+		all = append(all, rule)
+	}
+	return all
+}
+
+// Watch calls lost whenever a node has been restarted or is back after it could
+// not be reached, until ctx ends. It asks every interval.
+func (r *Redis) Watch(ctx context.Context, interval time.Duration, lost func()) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	known, away := map[string]string(nil), false
+	for {
+		ids, err := r.RunIDs(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			away = true
+		default:
+			if known != nil && (away || restarted(known, ids)) {
+				lost()
+			}
+			known, away = ids, false
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// restarted says whether a node is new or has been started anew.
+func restarted(before, now map[string]string) bool {
+	for address, id := range now {
+		if before[address] != id {
+			return true
+		}
+	}
+	return false
+}
