@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -57,7 +58,7 @@ func environment(t *testing.T) map[string]string {
 	keyFile := filepath.Join(t.TempDir(), "keys.json")
 	require.NoError(t, os.WriteFile(keyFile, keys.Bytes(), 0o600))
 	return map[string]string{
-		config.EnvTenant:           strings.ReplaceAll(strings.ToLower(database), "_", "-"),
+		config.EnvTenant:           "test-" + strings.ToLower(rand.Text()),
 		config.EnvDatabaseURL:      postgresServer.URL(database),
 		config.EnvRedisAddresses:   redisServer.Address(),
 		config.EnvKeySetFile:       keyFile,

@@ -229,7 +229,8 @@ func TestWithoutPostgres(t *testing.T) {
 		g.do(calls(token)[call]).problem(503, "unavailable")
 	}
 	for _, call := range []string{"myRank", "leaderboard", "boards"} {
-		require.Equal(t, 200, g.do(calls(token)[call]).status, call)
+		answer := g.do(calls(token)[call])
+		require.Equal(t, 200, answer.status, "%s: %s", call, answer.body)
 	}
 }
 

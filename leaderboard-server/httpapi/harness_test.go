@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -78,7 +79,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 	var err error
 	g.database, err = postgresServer.CreateDatabase(ctx)
 	require.NoError(t, err)
-	g.tenant = strings.ReplaceAll(g.database, "_", "-")
+	g.tenant = "test-" + strings.ToLower(rand.Text())
 	conn, err := pgx.Connect(ctx, postgresServer.URL(g.database))
 	require.NoError(t, err)
 	require.NoError(t, postgres.Migrate(ctx, conn, "public"))

@@ -1,0 +1,201 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
+)
+
+func TestReceipts(t *testing.T) {
+	g := newGame(t, gameOptions{})
+	id, ada := g.player("ada")
+	_, grace := g.player("grace")
+	receipt := g.submit(ada, "race", 500)
+	one, five := int64(1), int64(500)
+	require.Equal(t, httpapi.Receipt{UserID: id, Username: "ada", GameID: "race", ScoreSaved: 500, Score: &five, Improved: true, Rank: &one, Ranking: httpapi.Live}, receipt)
+	require.Equal(t, int64(2), *g.submit(grace, "race", 500).Rank, "equal: who came first ranks first")
+	worse := g.submit(ada, "race", 400)
+	require.Equal(t, []int64{400, 500, 1}, []int64{worse.ScoreSaved, *worse.Score, *worse.Rank})
+	require.False(t, worse.Improved)
+	require.Equal(t, int64(7), *g.submit(ada, "coins", 7).Score)
+	require.Equal(t, int64(12), *g.submit(ada, "coins", 5).Score)
+	require.Equal(t, int64(-3), *g.submit(ada, "golf", -3).Score)
+
+	var entry httpapi.Entry
+	g.do(request{method: "GET", path: "/v1/leaderboard/my_rank", token: ada}).into(200, &entry)
+	require.Equal(t, httpapi.Entry{Rank: 1, UserID: id, Username: "ada", Score: 500, GameID: "race"}, entry, "global says where the score was made")
+	g.do(request{method: "GET", path: "/v1/leaderboard/my_rank?game_id=coins", token: ada}).into(200, &entry)
+	require.Equal(t, httpapi.Entry{Rank: 1, UserID: id, Username: "ada", Score: 12, GameID: "coins"}, entry)
+}
+
+func TestIdempotencyKeys(t *testing.T) {
+	g := newGame(t, gameOptions{})
+	_, ada := g.player("ada")
+	_, grace := g.player("grace")
+	send := func(token, key, body string) response {
+		return g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: body, header: map[string]string{"Idempotency-Key": key}})
+	}
+	var first, again httpapi.Receipt
+	answer := send(ada, `"a \"quoted\" key"`, submission("coins", 5))
+	answer.into(200, &first)
+	require.Empty(t, answer.header.Get("Idempotency-Replayed"))
+	answer = send(ada, `"a \"quoted\" key"`, submission("coins", 5))
+	answer.into(200, &again)
+	require.Equal(t, "true", answer.header.Get("Idempotency-Replayed"))
+	require.Equal(t, first, again)
+	require.Equal(t, int64(5), *again.Score, "added once")
+
+	require.Empty(t, send(ada, "bare", submission("coins", 1)).header.Get("Idempotency-Replayed"))
+	require.Equal(t, "true", send(ada, `"bare"`, submission("coins", 1)).header.Get("Idempotency-Replayed"), "both spellings are one key")
+	require.Empty(t, send(grace, "bare", submission("coins", 1)).header.Get("Idempotency-Replayed"), "keys belong to a player")
+	send(ada, "bare", submission("race", 1)).problem(409, "idempotency-key-reused", "Idempotency-Key")
+}
+
+// The same submission from many connections at once counts once.
+func TestConcurrentRepetitions(t *testing.T) {
+	g := newGame(t, gameOptions{})
+	_, token := g.player("ada")
+	var group sync.WaitGroup
+	answers := make([]response, 20)
+	for i := range answers {
+		group.Go(func() {
+			answers[i] = g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: submission("coins", 3),
+				header: map[string]string{"Idempotency-Key": "k"}})
+		})
+	}
+	group.Wait()
+	fresh := 0
+	for _, a := range answers {
+		require.Equal(t, 200, a.status, "%s", a.body)
+		if a.header.Get("Idempotency-Replayed") == "" {
+			fresh++
+		}
+	}
+	require.Equal(t, 1, fresh)
+	require.Equal(t, 1, g.count("score_events"))
+}
+
+// Without a token pages may be old by the configured time; with one they show
+// what the player has just submitted.
+func TestPageSnapshots(t *testing.T) {
+	g := newGame(t, gameOptions{change: func(o *httpapi.Options) { o.HTTP.PageSnapshotTTL = time.Hour }})
+	_, token := g.player("ada")
+	page := func(token string) (page httpapi.Leaderboard) {
+		g.do(request{method: "GET", path: "/v1/leaderboard/global", token: token}).into(200, &page)
+		return page
+	}
+	require.Empty(t, page("").Leaderboard)
+	g.submit(token, "", 5)
+	require.Empty(t, page("").Leaderboard, "shared for an hour")
+	require.Empty(t, page("not a good token").Leaderboard)
+	require.Len(t, page(token).Leaderboard, 1)
+	live := g.withBroken(func(o *httpapi.Options) { o.HTTP.PageSnapshotTTL = 0 })
+	var now httpapi.Leaderboard
+	g.do(live(request{method: "GET", path: "/v1/leaderboard/global"})).into(200, &now)
+	require.Len(t, now.Leaderboard, 1)
+}
+
+func TestPageSizeIsConfigurable(t *testing.T) {
+	g := newGame(t, gameOptions{change: func(o *httpapi.Options) { o.HTTP.MaxPageSize = 5 }})
+	var page httpapi.Leaderboard
+	g.do(request{method: "GET", path: "/v1/leaderboard/global"}).into(200, &page)
+	require.Equal(t, int64(5), page.PageSize)
+	g.do(request{method: "GET", path: "/v1/leaderboard/global?page_size=6"}).problem(422, "invalid-request", "page_size")
+}
+
+func TestBoards(t *testing.T) {
+	g := newGame(t, gameOptions{})
+	var list httpapi.BoardList
+	g.do(request{method: "GET", path: "/v1/boards"}).into(200, &list)
+	names := make([]string, len(list.Boards))
+	for i, b := range list.Boards {
+		names[i] = b.GameID
+	}
+	require.ElementsMatch(t, []string{"global", "race", "golf", "coins"}, names)
+	require.Equal(t, "global", names[0])
+}
+
+// A day counts from its first instant to its last, in the zone that was asked for.
+func TestReportsAtTheEdgesOfDays(t *testing.T) {
+	g := newGame(t, gameOptions{})
+	id, ada := g.player("ada")
+	_, grace := g.player("grace")
+	g.submit(ada, "race", 10)
+	g.submit(ada, "race", 30)
+	g.submit(grace, "race", 30)
+	g.submit(ada, "coins", 900) // does not count toward global
+	at := func(score int64, instant string) {
+		g.sql("UPDATE score_events SET at = $1::timestamptz WHERE score = $2 AND player = (SELECT number FROM players WHERE username = 'ada')", instant, score)
+	}
+	g.sql("UPDATE score_events SET at = '2026-03-10T12:00:00Z' WHERE player = (SELECT number FROM players WHERE username = 'grace')")
+	report := func(query string) (rows []httpapi.ReportRow) {
+		g.do(request{method: "GET", path: "/v1/reports/top_players?" + query, token: ada}).into(200, &rows)
+		return rows
+	}
+	at(10, "2026-03-10T00:00:00Z")
+	at(30, "2026-03-10T23:59:59.999999Z")
+	rows := report("start_date=2026-03-10&end_date=2026-03-10")
+	require.Len(t, rows, 2)
+	require.Equal(t, httpapi.ReportRow{Rank: 1, UserID: id, Username: "ada", GameID: "race", Score: 30, TotalScoresSubmitted: 2,
+		DateRangeStart: "2026-03-10", DateRangeEnd: "2026-03-10"}, rows[0], "equal scores: the event that came first")
+	require.Equal(t, "grace", rows[1].Username)
+	require.Len(t, report("start_date=2026-03-10&end_date=2026-03-10&limit=1"), 1)
+	require.Len(t, report("start_date=2026-03-10&end_date=2026-03-10&game_id=race"), 2)
+	empty := report("start_date=2026-03-09&end_date=2026-03-09")
+	require.NotNil(t, empty, "an empty list, not null")
+	require.Empty(t, empty)
+	require.Empty(t, report("start_date=2026-03-11&end_date=2026-03-11"))
+
+	// In Berlin (one hour ahead) the last instant belongs to the next day.
+	berlin := func(day string) []httpapi.ReportRow {
+		return report(url.Values{"start_date": {day}, "end_date": {day}, "time_zone": {"Europe/Berlin"}}.Encode())
+	}
+	require.Len(t, berlin("2026-03-11"), 1)
+	require.Equal(t, int64(30), berlin("2026-03-11")[0].Score)
+	require.Equal(t, "grace", berlin("2026-03-10")[0].Username)
+	// A leap day, and the longest range.
+	require.Empty(t, report("start_date=2024-02-29&end_date=2024-02-29"))
+	require.Len(t, report("start_date=2016-12-01&end_date=2026-11-30"), 2)
+}
+
+// What many players submit at once ranks the same on pages and in my_rank.
+func TestManyPlayersRankAsOne(t *testing.T) {
+	g := newGame(t, gameOptions{change: func(o *httpapi.Options) {
+		o.Auth.LoginRatePerClient, o.Auth.RegisterRatePerClient = config.Rate{}, config.Rate{}
+		o.HTTP.PageSnapshotTTL = 0
+	}})
+	const players = 20
+	tokens := make([]string, players)
+	for i := range players {
+		_, tokens[i] = g.player(fmt.Sprint("racer-", i))
+	}
+	var group sync.WaitGroup
+	for i, token := range tokens {
+		group.Go(func() {
+			for round := range 5 {
+				g.submit(token, "race", int64((i*7+round*13)%10))
+			}
+		})
+	}
+	group.Wait()
+	var page httpapi.Leaderboard
+	g.do(request{method: "GET", path: "/v1/leaderboard/global?game_id=race&page_size=100"}).into(200, &page)
+	require.Len(t, page.Leaderboard, players)
+	byName := map[string]httpapi.Entry{}
+	for i, e := range page.Leaderboard {
+		require.Equal(t, int64(i+1), e.Rank)
+		byName[e.Username] = e
+	}
+	for i, token := range tokens {
+		var entry httpapi.Entry
+		g.do(request{method: "GET", path: "/v1/leaderboard/my_rank?game_id=race", token: token}).into(200, &entry)
+		require.Equal(t, byName[fmt.Sprint("racer-", i)], entry, "a page's rank is my_rank")
+	}
+}
