@@ -1,0 +1,279 @@
+// Package supervisor starts a devcluster, keeps its parts running, and stops
+// it. One process, the supervisor, owns all the others: they die with it,
+// however it dies.
+package supervisor
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/leaderboard-dev/leaderboard-operator/hack/devcluster/config"
+	"github.com/leaderboard-dev/leaderboard-operator/hack/devcluster/network"
+	"github.com/leaderboard-dev/leaderboard-operator/hack/devcluster/stores"
+)
+
+// Command is the hidden command under which the supervisor itself runs.
+const Command = "supervise"
+
+// stopTimeout bounds the end of everything: Pods get their grace period.
+const stopTimeout = 60 * time.Second
+
+// arguments are those of up, which passes them on to the supervisor.
+type arguments struct {
+	fresh bool
+}
+
+func parse(c *config.Config, args []string) (*arguments, error) {
+	a := &arguments{}
+	flags := flag.NewFlagSet("up", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.BoolVar(&a.fresh, "fresh", false, "")
+	flags.BoolVar(&c.Stores, "stores", true, "")
+	flags.Func("image", "", c.AddImage)
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("up takes no %q", flags.Arg(0))
+	}
+	return a, nil
+}
+
+// Up starts a devcluster and returns once it is ready. If ctx ends before that,
+// or a part does not start, nothing stays behind.
+func Up(ctx context.Context, c *config.Config, args []string) error {
+	a, err := parse(c, args)
+	if err != nil {
+		return err
+	}
+	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+		return errors.New("Pods get network namespaces of their own, which takes root on Linux. Type: sudo make demo; or use kind: docs/kind.md")
+	}
+	if err := os.MkdirAll(c.StateDir, 0o755); err != nil {
+		return fmt.Errorf("make the state directory: %w", err)
+	}
+	if running(c) {
+		fmt.Println("it is up already")
+		return Status(c)
+	}
+	if a.fresh {
+		if err := clean(c); err != nil {
+			return err
+		}
+	}
+	if err := checkPorts(c); err != nil {
+		return err
+	}
+	return launch(ctx, c, args)
+}
+
+// launch starts the supervisor in the background and prints its progress.
+func launch(ctx context.Context, c *config.Config, args []string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	log, err := os.OpenFile(c.Path("supervisor.log"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("open the supervisor's log: %w", err)
+	}
+	defer log.Close()
+	progress, write, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("make a pipe: %w", err)
+	}
+	defer progress.Close()
+	cmd := exec.Command(self, append([]string{Command}, args...)...)
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{write}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start the supervisor: %w", err)
+	}
+	write.Close()
+	interrupted := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
+	defer interrupted()
+	lines := bufio.NewScanner(progress)
+	for lines.Scan() {
+		if lines.Text() == readyLine {
+			return nil // the supervisor goes on; init will wait for it
+		}
+		fmt.Println(lines.Text())
+	}
+	_ = cmd.Wait()
+	if ctx.Err() != nil {
+		return errors.New("interrupted; nothing was left running")
+	}
+	return fmt.Errorf("it did not start; nothing was left running. The logs are in %s", c.StateDir)
+}
+
+// checkPorts complains of a port that somebody else listens on.
+func checkPorts(c *config.Config) error {
+	listener, err := net.Listen("tcp", ingressAddress(c))
+	if err != nil {
+		return fmt.Errorf("port %d, the ingress's, is taken. Choose another: DEVCLUSTER_INGRESS_PORT=18088 (%w)", c.IngressPort, err)
+	}
+	return listener.Close()
+}
+
+func ingressAddress(c *config.Config) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(c.IngressPort))
+}
+
+// clean removes what an earlier devcluster of this state directory left.
+func clean(c *config.Config) error {
+	for _, path := range []string{c.Path("etcd"), c.Path("pki"), c.Path("pods"), c.Path("redis"), c.Path("logs"), stores.PostgresDir(c),
+		c.Path("stores.json"), c.Kubeconfig()} {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove earlier data: %w", err)
+		}
+	}
+	return nil
+}
+
+// Down stops a devcluster and returns once nothing of it runs any more.
+func Down(c *config.Config) error {
+	pid := supervisorPID(c)
+	if pid == 0 || !running(c) {
+		network.Down(c.ID()) // what a killed supervisor could not remove
+		return nil
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		return fmt.Errorf("signal the supervisor: %w", err)
+	}
+	for deadline := time.Now().Add(stopTimeout); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if !running(c) {
+			return nil
+		}
+	}
+	return fmt.Errorf("process %d did not end within %s; its log is %s", pid, stopTimeout, c.Path("supervisor.log"))
+}
+
+// running says whether a supervisor holds the lock of the state directory.
+func running(c *config.Config) bool {
+	file, err := os.OpenFile(c.Path("lock"), os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return true
+	}
+	return false
+}
+
+func supervisorPID(c *config.Config) int {
+	content, err := os.ReadFile(c.Path("lock"))
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+// Status prints what runs and how to reach it; it is an error if nothing does.
+func Status(c *config.Config) error {
+	if !running(c) {
+		return fmt.Errorf("nothing runs (state directory %s). Type: devcluster up", c.StateDir)
+	}
+	fmt.Printf("kubeconfig  %s\ningress     http://%s\n", c.Kubeconfig(), ingressAddress(c))
+	if _, err := os.Stat(c.Path("stores.json")); err == nil {
+		fmt.Printf("PostgreSQL  %s\nRedis       %s\npasswords   %s\n", c.On(c.PostgresPort), c.On(c.RedisPort), c.Path("stores.json"))
+	}
+	content, err := os.ReadFile(c.Path("processes"))
+	if err != nil {
+		return fmt.Errorf("read the list of processes: %w", err)
+	}
+	total := 0
+	for line := range strings.Lines(string(content)) {
+		name, pid, _ := strings.Cut(strings.TrimSpace(line), " ")
+		kib := residentKiB(pid)
+		total += kib
+		fmt.Printf("%-24s process %-8s %4d MiB\n", name, pid, kib>>10)
+	}
+	own := residentKiB(strconv.Itoa(supervisorPID(c)))
+	fmt.Printf("%-24s process %-8d %4d MiB\n%-41s %4d MiB\n", "node and ingress", supervisorPID(c), own>>10, "all of it, without Pods", (total+own)>>10)
+	return nil
+}
+
+// residentKiB is the memory of a process, by /proc.
+func residentKiB(pid string) int {
+	content, err := os.ReadFile(filepath.Join("/proc", pid, "status"))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(content)) {
+		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, _ := strconv.Atoi(strings.Fields(value)[0])
+			return kib
+		}
+	}
+	return 0
+}
+
+// Logs lists the logs or prints one, by its name or by a part of it.
+func Logs(c *config.Config, args []string) error {
+	return filepath.WalkDir(c.StateDir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".log" {
+			return nil //nolint:nilerr // a folder that has just gone has no logs
+		}
+		name, _ := filepath.Rel(c.StateDir, path)
+		if len(args) == 0 {
+			fmt.Println(name)
+			return nil
+		}
+		if !strings.Contains(name, args[0]) {
+			return nil
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			return fmt.Errorf("open the log: %w", err)
+		}
+		defer file.Close()
+		fmt.Printf("==> %s\n", name)
+		_, err = io.Copy(os.Stdout, file)
+		return err
+	})
+}
+
+// Store tells the supervisor to stop or start a store.
+func Store(c *config.Config, args []string) error {
+	if len(args) < 2 {
+		return errors.New("store takes stop, start or restart, and postgres or redis")
+	}
+	conn, err := net.Dial("unix", c.Path("control"))
+	if err != nil {
+		return fmt.Errorf("nothing runs: %w", err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(stopTimeout)); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(conn, strings.Join(args, " ")); err != nil {
+		return fmt.Errorf("ask the supervisor: %w", err)
+	}
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("ask the supervisor: %w", err)
+	}
+	if answer = strings.TrimSpace(answer); answer != "ok" {
+		return errors.New(answer)
+	}
+	return nil
+}
