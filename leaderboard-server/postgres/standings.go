@@ -41,6 +41,14 @@ func (l *Ledger) Read(ctx context.Context, board int32, from, until uint64, size
 		if board != 0 {
 			sql, args = sql+" AND board = $3", append(args, board)
 		}
+		if from == 0 {
+			// A whole ranking is written twice as fast in rank order: Redis then works
+			// at one end of its sorted set, in its processor's cache.
+			if _, err := tx.Exec(ctx, "SET LOCAL work_mem = '64MB'"); err != nil {
+				return err
+			}
+			sql += " ORDER BY score, event"
+		}
 		rows, err := tx.Query(ctx, sql, args...)
 		if err != nil {
 			return err

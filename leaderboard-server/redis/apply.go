@@ -50,14 +50,14 @@ func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, app
 		if err != nil {
 			return err
 		}
-		if len(values) != 1+3*len(a.asks) {
+		if len(values) != 2+3*len(a.asks) {
 			continue // stale: this process, or what is there, is of another time of the ledger
 		}
-		if r.trust(a.shard, a.args[0], values[0]) != nil {
+		if r.trust(a.shard, a.args[0], values[0], values[1]) != nil {
 			continue // the standings are in, but ranks are not to be told yet
 		}
 		for k, ask := range a.asks {
-			p, ok, err := a.shard.ranked(values[1+3*k:])
+			p, ok, err := a.shard.ranked(values[2+3*k:])
 			if err != nil {
 				return err
 			}

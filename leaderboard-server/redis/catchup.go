@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -315,7 +316,7 @@ func (l *leader) advance(ctx context.Context, healthy map[shardID]*work, snapsho
 		spread[w.board] = w.of
 	}
 	if from < snapshot.Xmin {
-		err := l.ledger.Read(ctx, 0, from, snapshot.Xmin, chunkSize, func(standings []leaderboard.ChangedStanding) error {
+		err := l.read(ctx, 0, from, snapshot.Xmin, func(standings []leaderboard.ChangedStanding) error {
 			for _, s := range standings {
 				if of := spread[s.Board]; of != 0 {
 					l.add(ctx, healthy[shardID{s.Board, s.Season, shardIndex(s.Player, of)}], s, snapshot)
@@ -337,6 +338,37 @@ func (l *leader) advance(ctx context.Context, healthy map[shardID]*work, snapsho
 		}
 	}
 	return failed
+}
+
+// read streams the ledger's standings to fn while the next chunks are on their way:
+// PostgreSQL and Redis work at the same time.
+func (l *leader) read(ctx context.Context, board int32, from, until uint64, fn func([]leaderboard.ChangedStanding) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	chunks, ended := make(chan []leaderboard.ChangedStanding, 2), make(chan error, 1)
+	go func() {
+		defer close(chunks)
+		ended <- l.ledger.Read(ctx, board, from, until, chunkSize, func(standings []leaderboard.ChangedStanding) error {
+			select {
+			case chunks <- slices.Clone(standings):
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		})
+	}()
+	var failed error
+	for chunk := range chunks { // to its end, which the reader waits for
+		if failed == nil {
+			if failed = fn(chunk); failed != nil {
+				cancel(failed)
+			}
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	return <-ended
 }
 
 // send applies the shard's chunk, in a session that it begins if there is none.
@@ -478,7 +510,7 @@ func (l *leader) stream(ctx context.Context, board int32, repairs []repair) erro
 		from = min(from, r.from)
 		working[r.shardID] = &work{shard: r.shard, progress: &progress{upTo: r.from}, session: n}
 	}
-	err = l.ledger.Read(ctx, board, from, snapshot.Xmin, chunkSize, func(standings []leaderboard.ChangedStanding) error {
+	err = l.read(ctx, board, from, snapshot.Xmin, func(standings []leaderboard.ChangedStanding) error {
 		for _, s := range standings {
 			w := working[shardID{board, s.Season, shardIndex(s.Player, repairs[0].of)}]
 			if l.add(ctx, w, s, snapshot); w != nil && w.err != nil {

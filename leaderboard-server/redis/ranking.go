@@ -66,7 +66,7 @@ type Ranking struct {
 }
 
 // mark is a shard's watermark as a process saw it.
-type mark struct{ identity, watermark string }
+type mark struct{ identity, generation, watermark string }
 
 // New makes a ranking. It does not connect yet.
 func New(options Options) (*Ranking, error) {
@@ -116,28 +116,25 @@ func unavailable(reason string, cause error) error {
 // trust decides whether what was read of a shard may be shown: its data are
 // complete, and Redis was not put back to an earlier state since this process
 // last looked.
-func (r *Ranking) trust(s shard, identity, watermark any) error {
-	id, _ := identity.(string)
-	now, _ := watermark.(string)
-	if now == "" || !strings.HasSuffix(id, "/"+strconv.Itoa(s.of)) {
+func (r *Ranking) trust(s shard, identity, watermark, generation any) error {
+	var now mark
+	now.identity, _ = identity.(string)
+	now.generation, _ = generation.(string)
+	now.watermark, _ = watermark.(string)
+	if now.watermark == "" || !strings.HasSuffix(now.identity, "/"+strconv.Itoa(s.of)) {
 		return unavailable("is being rebuilt", fmt.Errorf("shard %d of board %s has no watermark", s.index, s.name))
 	}
-	last, known := r.seen.Load(s.shardID)
-	if known {
-		m := last.(mark)
-		if m.identity == id {
-			if now == m.watermark {
-				return nil
-			}
-			if now < m.watermark {
-				return unavailable("is catching up", fmt.Errorf("shard %d of board %s went back from %s to %s", s.index, s.name, m.watermark, now))
-			}
-		}
-		// Two readers that race here leave the lower of two marks at the worst.
-		r.seen.CompareAndSwap(s.shardID, last, mark{id, now})
+	last, known := r.seen.LoadOrStore(s.shardID, now)
+	if !known || last == now {
 		return nil
 	}
-	r.seen.LoadOrStore(s.shardID, mark{id, now})
+	before := last.(mark)
+	// A rebuild under another identity or generation starts its own history.
+	if before.identity == now.identity && before.generation == now.generation && now.watermark < before.watermark {
+		return unavailable("is catching up", fmt.Errorf("shard %d of board %s went back from %s to %s", s.index, s.name, before.watermark, now.watermark))
+	}
+	// Of two readers that race here one loses: the next read sets it right.
+	r.seen.CompareAndSwap(s.shardID, last, now)
 	return nil
 }
 

@@ -20,14 +20,14 @@ func (r *Ranking) Rank(ctx context.Context, board leaderboard.LiveBoard, player 
 	if err := r.pipeline(ctx, []*call{c}); err != nil {
 		return leaderboard.RankingEntry{}, unavailable("cannot be reached", fmt.Errorf("read a rank: %w", err))
 	}
-	values, err := c.values(5)
+	values, err := c.values(6)
 	if err != nil {
 		return leaderboard.RankingEntry{}, err
 	}
-	if err := r.trust(own, values[0], values[1]); err != nil {
+	if err := r.trust(own, values[0], values[1], values[2]); err != nil {
 		return leaderboard.RankingEntry{}, err
 	}
-	p, ok, err := own.ranked(values[2:])
+	p, ok, err := own.ranked(values[3:])
 	if err != nil {
 		return leaderboard.RankingEntry{}, err
 	}
@@ -103,15 +103,15 @@ func (r *Ranking) countBefore(ctx context.Context, season int32, board leaderboa
 		counts[i] = make([]int64, board.Shards)
 	}
 	for j, c := range calls {
-		values, err := c.values(2 + len(asked[j]))
+		values, err := c.values(3 + len(asked[j]))
 		if err != nil {
 			return nil, err
 		}
-		if err := r.trust(c.shard, values[0], values[1]); err != nil {
+		if err := r.trust(c.shard, values[0], values[1], values[2]); err != nil {
 			return nil, err
 		}
 		for k, i := range asked[j] {
-			counts[i][c.shard.index], _ = values[2+k].(int64)
+			counts[i][c.shard.index], _ = values[3+k].(int64)
 		}
 	}
 	return counts, nil
@@ -160,16 +160,16 @@ func (r *Ranking) ranges(ctx context.Context, board leaderboard.LiveBoard, start
 		return nil, 0, unavailable("cannot be reached", fmt.Errorf("read a page: %w", err))
 	}
 	for _, c := range calls {
-		values, err := c.values(4)
+		values, err := c.values(5)
 		if err != nil {
 			return nil, 0, err
 		}
-		if err := r.trust(c.shard, values[0], values[1]); err != nil {
+		if err := r.trust(c.shard, values[0], values[1], values[2]); err != nil {
 			return nil, 0, err
 		}
-		count, _ := values[2].(int64)
+		count, _ := values[3].(int64)
 		total += count
-		list, _ := values[3].([]any)
+		list, _ := values[4].([]any)
 		for i := 0; i+1 < len(list); i += 2 {
 			member, _ := list[i].(string)
 			score, _ := list[i+1].(string)
@@ -202,14 +202,14 @@ func (r *Ranking) locate(ctx context.Context, board leaderboard.LiveBoard, offse
 	}
 	var total int64
 	for i, c := range calls {
-		values, err := c.values(3)
+		values, err := c.values(4)
 		if err != nil {
 			return nil, err
 		}
-		if err := r.trust(c.shard, values[0], values[1]); err != nil {
+		if err := r.trust(c.shard, values[0], values[1], values[2]); err != nil {
 			return nil, err
 		}
-		count, _ := values[2].(int64)
+		count, _ := values[3].(int64)
 		high[i] = min(count, offset)
 		total += count
 	}
@@ -288,14 +288,14 @@ func (r *Ranking) beforeEntry(ctx context.Context, board leaderboard.LiveBoard, 
 	if err := r.pipeline(ctx, []*call{c}); err != nil {
 		return nil, unavailable("cannot be reached", fmt.Errorf("read an entry: %w", err))
 	}
-	values, err := c.values(4)
+	values, err := c.values(5)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.trust(s, values[0], values[1]); err != nil {
+	if err := r.trust(s, values[0], values[1], values[2]); err != nil {
 		return nil, err
 	}
-	list, _ := values[3].([]any)
+	list, _ := values[4].([]any)
 	if len(list) < 2 {
 		return nil, unavailable("is changing too fast", fmt.Errorf("shard %d of board %s shrank during a search", shardIndex, board.Name))
 	}

@@ -6,10 +6,11 @@
 -- the session and how many chunks it has applied, or ''; the highest bucket; how
 -- many of the first standings to tell the rank of. Then for each standing five:
 -- field, member, score ('' if removed), value, version (0: tell its rank only).
--- Returns: watermark (false: none; nothing else follows if the caller is stale),
--- then rank, score and member of each that was asked for (rank -1: no entry).
+-- Returns: nothing if the caller is stale; else watermark (false: none),
+-- generation, then rank, score and member of each that was asked for (rank -1: no
+-- entry).
 local entries, state = KEYS[1], KEYS[2]
-local is = redis.call('HMGET', state, 'id', 'w', 's', 'n', 'b')
+local is = redis.call('HMGET', state, 'id', 'w', 's', 'n', 'b', 'g')
 local skip = false
 if ARGV[3] == '' then
   if not is[1] then
@@ -75,7 +76,7 @@ if not skip then
   end
 end
 
-local result = { is[2] }
+local result = { is[2], is[6] }
 a = 7
 for i = 3, 2 + tonumber(ARGV[6]) do
   local value = redis.call('HGET', KEYS[i], ARGV[a])

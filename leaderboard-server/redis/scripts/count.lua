@@ -2,10 +2,11 @@
 -- shards.
 --
 -- KEYS: entries, state. ARGV: for each position the stored score and the tie as a
--- number. Returns: identity, watermark (false: none), then the counts.
+-- number. Returns: identity, watermark (false: none),
+-- generation, then the counts.
 local entries = KEYS[1]
-local is = redis.call('HMGET', KEYS[2], 'id', 'w')
-local result = { is[1], is[2] }
+local is = redis.call('HMGET', KEYS[2], 'id', 'w', 'g')
+local result = { is[1], is[2], is[3] }
 for a = 1, #ARGV, 2 do
   local score, tie = ARGV[a], tonumber(ARGV[a + 1])
   local low = redis.call('ZCOUNT', entries, '-inf', '(' .. score)

@@ -2,11 +2,11 @@
 --
 -- KEYS: entries, state, then the bucket of each player. ARGV: for each player the
 -- field, and the player's number as in members.
--- Returns: identity, watermark (false: none), then for each player rank (-1: no
+-- Returns: identity, watermark (false: none), generation, then for each player rank (-1: no
 -- entry), score and member.
 local entries, state = KEYS[1], KEYS[2]
-local is = redis.call('HMGET', state, 'id', 'w')
-local result = { is[1], is[2] }
+local is = redis.call('HMGET', state, 'id', 'w', 'g')
+local result = { is[1], is[2], is[3] }
 for i = 3, #KEYS do
   local a = 2 * i - 5
   local value = redis.call('HGET', KEYS[i], ARGV[a])

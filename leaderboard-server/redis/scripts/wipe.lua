@@ -2,7 +2,8 @@
 --
 -- KEYS: state, then the keys to delete. ARGV: session, the identity to give the
 -- shard ('': not done yet; '-': the shard is no longer used).
--- Returns 1, or 0 if the session has ended.
+-- The session becomes the generation of the new data: its watermarks are not to
+-- be compared with those before. Returns 1, or 0 if the session has ended.
 if redis.call('HGET', KEYS[1], 's') ~= ARGV[1] then
   return 0
 end
@@ -13,6 +14,6 @@ if ARGV[2] == '-' then
   redis.call('UNLINK', KEYS[1])
 elseif ARGV[2] ~= '' then
   redis.call('HDEL', KEYS[1], 'b')
-  redis.call('HSET', KEYS[1], 'id', ARGV[2])
+  redis.call('HSET', KEYS[1], 'id', ARGV[2], 'g', ARGV[1])
 end
 return 1

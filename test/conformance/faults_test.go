@@ -1,0 +1,258 @@
+package conformance
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres/ledgertest"
+	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
+)
+
+// ownRedis starts a Redis that a test may break.
+func ownRedis(t *testing.T) *stores.Redis {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	server, err := stores.StartRedis(ctx, stores.RedisOptions{ACLFile: true})
+	require.NoError(t, err)
+	t.Cleanup(server.Close)
+	return server
+}
+
+func commitOne(t *testing.T, r *Replica, submission leaderboard.Submission) leaderboard.Receipt {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	receipt, err := r.Committer.Commit(ctx, submission)
+	require.NoError(t, err)
+	return receipt
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	require.Eventually(t, condition, 20*time.Second, 5*time.Millisecond, what)
+}
+
+// rankIs waits until the player's rank and score can be read and are these.
+func rankIs(t *testing.T, r *Replica, board leaderboard.LiveBoard, player, rank, score int64) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		entry, err := r.Ranking.Rank(context.Background(), board, player)
+		return err == nil && entry.Rank == rank && entry.Score == score
+	}, 20*time.Second, 5*time.Millisecond, "player %d: want rank %d with %d", player, rank, score)
+}
+
+func TestSubmissionsAreAcceptedWhileRedisIsAway(t *testing.T) {
+	server := ownRedis(t)
+	tenant := NewTenant(t, pg, server, 3)
+	r := tenant.Start(t)
+	players := tenant.Players(t, 20)
+	model := NewModel(tenant.Catalog)
+	tenant.RequireEqual(t, r.Ranking, model, players[:1])
+	speed := tenant.Board(t, "speed")
+
+	receipt := commitOne(t, r, ledgertest.Submission(players[0], "speed", 10))
+	require.Equal(t, leaderboard.RankingLive, receipt.Ranking)
+	require.Equal(t, int64(1), receipt.Rank)
+	model.Submit(speed, players[0].Number, 10, receipt.Event)
+
+	server.Kill()
+	for i, p := range players {
+		receipt := commitOne(t, r, ledgertest.Submission(p, "speed", int64(i)))
+		require.Equal(t, leaderboard.RankingDelayed, receipt.Ranking)
+		require.Zero(t, receipt.Rank)
+		require.True(t, receipt.Improved || i == 0)
+		model.Submit(speed, p.Number, int64(i), receipt.Event)
+	}
+	_, err := r.Ranking.Rank(t.Context(), speed, players[0].Number)
+	require.Equal(t, leaderboard.CodeRankingUnavailable, leaderboard.CodeOf(err))
+	_, _, err = r.Ranking.Page(t.Context(), speed, 0, 10)
+	require.Equal(t, leaderboard.CodeRankingUnavailable, leaderboard.CodeOf(err))
+	require.Error(t, r.Ranking.Ready(t.Context()))
+
+	require.NoError(t, server.Start(t.Context())) // empty
+	tenant.Allow(t)
+	tenant.RequireEqual(t, r.Ranking, model, players)
+	require.NoError(t, r.Ranking.Ready(t.Context()))
+}
+
+// A Redis that comes back with an older state is not believed.
+func TestRedisIsPutBackToAnOlderState(t *testing.T) {
+	server := ownRedis(t)
+	tenant := NewTenant(t, pg, server, 1)
+	r := tenant.Start(t)
+	players := tenant.Players(t, 3)
+	speed := tenant.Board(t, "speed")
+	tenant.RequireEqual(t, r.Ranking, NewModel(tenant.Catalog), players)
+	commitOne(t, r, ledgertest.Submission(players[0], "speed", 10))
+	commitOne(t, r, ledgertest.Submission(players[1], "speed", 20))
+	rankIs(t, r, speed, players[0].Number, 2, 10)
+	admin := server.Client()
+	require.NoError(t, admin.Save(t.Context()).Err())
+	require.NoError(t, admin.Close())
+
+	before, err := r.Ledger.Snapshot(t.Context())
+	require.NoError(t, err)
+	commitOne(t, r, ledgertest.Submission(players[0], "speed", 30))
+	_, err = r.Ledger.RemoveEntry(t.Context(), speed, players[1].Number)
+	require.NoError(t, err)
+	eventually(t, "the watermark passes the changes and a reader sees it", func() bool {
+		mark, err := tenant.Client.HGet(context.Background(), tenant.Prefix+"{speed:1:0}:m", "w").Uint64()
+		_, rankErr := r.Ranking.Rank(context.Background(), speed, players[1].Number)
+		return err == nil && mark > before.Xmin && leaderboard.CodeOf(rankErr) == leaderboard.CodeNotFound
+	})
+	server.Kill()
+	require.NoError(t, server.Start(t.Context()))
+	tenant.Allow(t)
+	answers := 0
+	eventually(t, "the ranking answers again", func() bool {
+		entry, err := r.Ranking.Rank(context.Background(), speed, players[0].Number)
+		if err != nil {
+			return false
+		}
+		require.Equal(t, leaderboard.RankingEntry{Rank: 1, Player: players[0].Number, Score: 30, Origin: speed.Number}, entry, "a state that had been superseded")
+		answers++
+		return answers > 20
+	})
+	_, err = r.Ranking.Rank(t.Context(), speed, players[1].Number)
+	require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
+}
+
+// A transaction that commits after later ones were caught up is not missed.
+func TestATransactionThatCommitsLate(t *testing.T) {
+	tenant := NewTenant(t, pg, rdb, 1)
+	r := tenant.Start(t)
+	players := tenant.Players(t, 2)
+	speed := tenant.Board(t, "speed")
+	commitOne(t, r, ledgertest.Submission(players[0], "speed", 10))
+	late, err := tenant.Connect(t).Begin(t.Context())
+	require.NoError(t, err)
+	_, err = late.Exec(t.Context(), `INSERT INTO standings (board, season, player, score, event, previous_score, origin, fold)
+		VALUES ($1, 1, $2, 50, nextval('event_ids'), 0, $1, 1)`, speed.Number, players[1].Number)
+	require.NoError(t, err)
+	// Others pass, and catch-up has had its chance.
+	r.Drop.Store(true)
+	commitOne(t, r, ledgertest.Submission(players[0], "speed", 20))
+	r.Drop.Store(false)
+	eventually(t, "catch-up notices that it is held back", func() bool { return r.CatchUp.Status().Behind > 5*Interval })
+	require.NoError(t, late.Commit(t.Context()))
+	rankIs(t, r, speed, players[1].Number, 1, 50)
+	rankIs(t, r, speed, players[0].Number, 2, 20)
+	eventually(t, "it is no longer behind", func() bool { s := r.CatchUp.Status(); return s.Behind < time.Second && s.BehindTransactions == 0 })
+}
+
+func TestRemovedEntriesStayRemoved(t *testing.T) {
+	tenant := NewTenant(t, pg, rdb, 1)
+	r := tenant.Start(t)
+	player := tenant.Players(t, 1)[0]
+	speed := tenant.Board(t, "speed")
+	stored, err := r.Ledger.Store(t.Context(), []leaderboard.Submission{ledgertest.Submission(player, "speed", 10)})
+	require.NoError(t, err)
+	rankIs(t, r, speed, player.Number, 1, 10)
+	_, err = r.Ledger.RemoveEntry(t.Context(), speed, player.Number)
+	require.NoError(t, err)
+	eventually(t, "the entry is gone, and its tombstone later", func() bool {
+		n, err := tenant.Client.Exists(context.Background(), tenant.Prefix+"{speed:1:0}:e", tenant.Prefix+"{speed:1:0}:p:0").Result()
+		return err == nil && n == 0
+	})
+	// A server that was held up applies what it stored before the removal.
+	_, err = r.Ranking.Apply(t.Context(), []leaderboard.Projection{{Identity: stored.Identity, Xid: stored.Xid, Standings: stored.Changed}})
+	require.NoError(t, err)
+	_, err = r.Ranking.Rank(t.Context(), speed, player.Number)
+	require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
+	// And the player may come back, with less.
+	receipt := commitOne(t, r, ledgertest.Submission(player, "speed", 3))
+	require.Equal(t, int64(3), receipt.StandingScore)
+	require.True(t, receipt.Improved)
+}
+
+// Another number of shards is another layout: everything moves, nothing is left.
+func TestTheNumberOfShardsChanges(t *testing.T) {
+	tenant := NewTenant(t, pg, rdb, 3)
+	players := tenant.Players(t, 40)
+	model := NewModel(tenant.Catalog)
+	speed := tenant.Board(t, "speed")
+	first := tenant.Start(t)
+	for i, p := range players {
+		receipt := commitOne(t, first, ledgertest.Submission(p, "speed", int64(i%5)))
+		model.Submit(speed, p.Number, int64(i%5), receipt.Event)
+	}
+	tenant.RequireEqual(t, first.Ranking, model, players)
+	for _, shards := range []int{1, 16} {
+		var err error
+		tenant.Catalog, err = first.Ledger.SyncBoards(t.Context(), ledgertest.Boards(t, shards))
+		require.NoError(t, err)
+		model.catalog = tenant.Catalog
+		tenant.RequireEqual(t, first.Ranking, model, players)
+		admin := rdb.Client()
+		eventually(t, "the shards that are no more are deleted", func() bool {
+			keys, err := admin.Keys(context.Background(), tenant.Prefix+"{speed:*}:m").Result()
+			return err == nil && len(keys) == shards
+		})
+		require.NoError(t, admin.Close())
+	}
+}
+
+// A ledger restored from a dump has transaction numbers of another cluster.
+func TestALedgerRestoredFromADump(t *testing.T) {
+	tenant := NewTenant(t, pg, rdb, 1)
+	players := tenant.Players(t, 2)
+	speed := tenant.Board(t, "speed")
+	for i, p := range players {
+		_, err := tenant.Ledger.Store(t.Context(), []leaderboard.Submission{ledgertest.Submission(p, "speed", int64(i))})
+		require.NoError(t, err)
+	}
+	conn := tenant.Connect(t)
+	for _, sql := range []string{"UPDATE standings SET xid = '9999999999999'", "UPDATE ledger_state SET origin = 'another cluster'"} {
+		_, err := conn.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	r := tenant.Start(t)
+	rankIs(t, r, speed, players[1].Number, 1, 1)
+	rankIs(t, r, speed, players[0].Number, 2, 0)
+}
+
+// PostgreSQL is restored from a copy of its files: Redis then holds more than the
+// ledger, and must not keep it.
+func TestPostgresIsPutBackToAnOlderState(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	dir := filepath.Join(t.TempDir(), "pg")
+	// The folders above must let the server's user through.
+	for parent := filepath.Dir(dir); strings.HasPrefix(filepath.Base(parent), "0") || strings.HasPrefix(filepath.Base(parent), "Test"); parent = filepath.Dir(parent) {
+		require.NoError(t, exec.CommandContext(ctx, "chmod", "755", parent).Run())
+	}
+	server, err := stores.StartPostgres(ctx, stores.PostgresOptions{Dir: dir})
+	require.NoError(t, err)
+	t.Cleanup(server.Close)
+	tenant := NewTenant(t, server, rdb, 1)
+	r := tenant.Start(t)
+	players := tenant.Players(t, 2)
+	speed := tenant.Board(t, "speed")
+	commitOne(t, r, ledgertest.Submission(players[0], "speed", 10))
+	server.Stop()
+	require.NoError(t, exec.CommandContext(ctx, "cp", "-a", filepath.Join(dir, "data"), filepath.Join(dir, "copy")).Run())
+	require.NoError(t, server.Start(ctx))
+	for i := range 50 {
+		eventually(t, "the pool has recovered", func() bool {
+			_, err := r.Committer.Commit(ctx, ledgertest.Submission(players[i%2], "speed", int64(100+i)))
+			return err == nil
+		})
+	}
+	rankIs(t, r, speed, players[1].Number, 1, 149)
+	eventually(t, "the watermark passes the submissions", func() bool { s := r.CatchUp.Status(); return s.Leading && s.BehindTransactions == 0 })
+	server.Kill()
+	require.NoError(t, exec.CommandContext(ctx, "rm", "-r", filepath.Join(dir, "data")).Run())
+	require.NoError(t, exec.CommandContext(ctx, "mv", filepath.Join(dir, "copy"), filepath.Join(dir, "data")).Run())
+	require.NoError(t, server.Start(ctx))
+	rankIs(t, r, speed, players[0].Number, 1, 10)
+	_, err = r.Ranking.Rank(ctx, speed, players[1].Number)
+	require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
+}
