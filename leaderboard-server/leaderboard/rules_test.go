@@ -1,0 +1,239 @@
+package leaderboard
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+	_ "time/tzdata" // the zones that the tests name
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestFold(t *testing.T) {
+	have := func(score, event int64) *Standing { return &Standing{Score: score, Event: event} }
+	cases := []struct {
+		name         string
+		order        Order
+		scoring      Scoring
+		before       *Standing
+		score        int64
+		wantScore    int64
+		wantEvent    int64 // the new one is 9
+		improved, ok bool
+	}{
+		{"the first counts", Descending, Best, nil, -5, -5, 9, true, true},
+		{"a removed entry starts afresh", Descending, Best, &Standing{Score: 10, Event: 3, Removed: true}, 1, 1, 9, true, true},
+		{"a removed sum starts afresh", Descending, Sum, &Standing{Score: 10, Event: 3, Removed: true}, 1, 1, 9, true, true},
+		{"higher is better", Descending, Best, have(4, 3), 5, 5, 9, true, true},
+		{"equal keeps the earlier", Descending, Best, have(5, 3), 5, 5, 3, false, true},
+		{"lower is worse", Descending, Best, have(5, 3), 4, 5, 3, false, true},
+		{"lower is better where it is ascending", Ascending, Best, have(5, 3), 4, 4, 9, true, true},
+		{"higher is worse where it is ascending", Ascending, Best, have(5, 3), 6, 5, 3, false, true},
+		{"the latest counts, better", Descending, Latest, have(5, 3), 6, 6, 9, true, true},
+		{"the latest counts, worse", Descending, Latest, have(5, 3), 4, 4, 9, false, true},
+		{"the latest counts, equal", Ascending, Latest, have(5, 3), 5, 5, 9, false, true},
+		{"sums grow", Descending, Sum, have(5, 3), 4, 9, 9, true, true},
+		{"sums shrink", Descending, Sum, have(5, 3), -4, 1, 9, false, true},
+		{"golf", Ascending, Sum, have(5, 3), -4, 1, 9, true, true},
+		{"nothing added breaks ties anew", Descending, Sum, have(5, 3), 0, 5, 9, false, true},
+		{"a sum at the bound", Descending, Sum, have(MaxScore-1, 3), 1, MaxScore, 9, true, true},
+		{"a sum past the bound", Descending, Sum, have(MaxScore, 3), 1, MaxScore, 3, false, false},
+		{"a sum past the lower bound", Ascending, Sum, have(-MaxScore, 3), -1, -MaxScore, 3, false, false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			score, event, improved, ok := Fold(c.order, c.scoring, c.before, c.score, 9)
+			require.Equal(t, []any{c.wantScore, c.wantEvent, c.improved, c.ok}, []any{score, event, improved, ok})
+		})
+	}
+}
+
+func TestBefore(t *testing.T) {
+	require.True(t, Descending.Before(Standing{Score: 2, Event: 9}, Standing{Score: 1, Event: 1}))
+	require.True(t, Ascending.Before(Standing{Score: 1, Event: 9}, Standing{Score: 2, Event: 1}))
+	require.True(t, Ascending.Before(Standing{Score: 1, Event: 1}, Standing{Score: 1, Event: 2}))
+	require.False(t, Descending.Before(Standing{Score: 1, Event: 1}, Standing{Score: 1, Event: 1}))
+}
+
+func TestParseBoards(t *testing.T) {
+	boards, err := ParseBoards([]byte(`{"boards": [
+		{"name": "speed"},
+		{"name": "race_2", "order": "Ascending", "scoring": "Latest", "minScore": -5, "maxScore": 5, "shards": 16},
+		{"name": "x", "countsTowardGlobal": false}], "globalShards": 4}`))
+	require.NoError(t, err)
+	global := Global()
+	global.Shards = 4
+	require.Equal(t, []Board{
+		global,
+		{Name: "speed", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1},
+		{Name: "race_2", Order: Ascending, Scoring: Latest, MinScore: -5, MaxScore: 5, Shards: 16},
+		{Name: "x", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, Shards: 1},
+	}, boards.All())
+	boards, err = ParseBoards([]byte(" \n"))
+	require.NoError(t, err)
+	require.Equal(t, []Board{Global()}, boards.All())
+}
+
+func TestParseBoardsRefuses(t *testing.T) {
+	many := strings.TrimSuffix(strings.Repeat(`{"name":"a"},`, MaxBoards+1), ",")
+	for file, field := range map[string]string{
+		`[]`:                                    "boards",
+		`{"boards": [{"name": "a"}]} {}`:        "boards",
+		`{"boards": [{"name": "a", "nme": 1}]}`: "boards",
+		`{"boards": [{"name": "a", "minScore": 1.5}]}`:                                  "boards",
+		`{"boards": [` + many + `]}`:                                                    "boards",
+		`{"boards": [{}]}`:                                                              "name",
+		`{"boards": [{"name": "global"}]}`:                                              "name",
+		`{"boards": [{"name": "A"}]}`:                                                   "name",
+		`{"boards": [{"name": "-a"}]}`:                                                  "name",
+		`{"boards": [{"name": "a_"}]}`:                                                  "name",
+		`{"boards": [{"name": "` + strings.Repeat("a", 41) + `"}]}`:                     "name",
+		`{"boards": [{"name": "a"}, {"name": "a"}]}`:                                    "name",
+		`{"boards": [{"name": "a", "order": "Up"}]}`:                                    "order",
+		`{"boards": [{"name": "a", "scoring": "best"}]}`:                                "scoring",
+		`{"boards": [{"name": "a", "minScore": -9007199254740992}]}`:                    "minScore",
+		`{"boards": [{"name": "a", "maxScore": 9007199254740992}]}`:                     "maxScore",
+		`{"boards": [{"name": "a", "minScore": 2, "maxScore": 1}]}`:                     "minScore",
+		`{"boards": [{"name": "a", "shards": 0}]}`:                                      "shards",
+		`{"boards": [{"name": "a", "shards": 65}]}`:                                     "shards",
+		`{"boards": [], "globalShards": 0}`:                                             "shards",
+		`{"boards": [{"name": "a", "order": "Ascending", "countsTowardGlobal": true}]}`: "countsTowardGlobal",
+	} {
+		_, err := ParseBoards([]byte(file))
+		var e *Error
+		require.ErrorAs(t, err, &e, file)
+		require.Equal(t, CodeInvalid, e.Code)
+		require.Equal(t, field, e.Field, file)
+	}
+}
+
+func TestCatalog(t *testing.T) {
+	live := func(name string, number int32, active bool) LiveBoard {
+		return LiveBoard{Board: Board{Name: name}, Number: number, Season: 1, Active: active}
+	}
+	c, err := NewCatalog([]LiveBoard{live(GlobalBoard, 1, true), live("a", 2, true), live("old", 3, false)})
+	require.NoError(t, err)
+	b, err := c.Lookup("a")
+	require.NoError(t, err)
+	require.Equal(t, int32(2), b.Number)
+	for _, name := range []string{"old", "nowhere", ""} {
+		_, err = c.Lookup(name)
+		require.Equal(t, CodeNotFound, CodeOf(err))
+	}
+	b, ok := c.Numbered(3)
+	require.True(t, ok)
+	require.Equal(t, "old", b.Name)
+	_, ok = c.Numbered(4)
+	require.False(t, ok)
+	require.Equal(t, int32(1), c.Global().Number)
+	for _, bad := range [][]LiveBoard{{}, {live("a", 1, true)}, {live(GlobalBoard, 1, true), live("a", 1, true)}, {live(GlobalBoard, 1, true), live(GlobalBoard, 2, true)}} {
+		_, err = NewCatalog(bad)
+		require.Error(t, err)
+	}
+}
+
+func TestPageOffset(t *testing.T) {
+	for _, c := range []struct{ page, size, want int64 }{
+		{1, 10, 0}, {2, 10, 10}, {1, MaxPageSize, 0}, {7, 1, 6},
+		{math.MaxInt64, 1, math.MaxInt64 - MaxPageSize}, {math.MaxInt64, MaxPageSize, math.MaxInt64 - MaxPageSize},
+	} {
+		got, err := PageOffset(c.page, c.size)
+		require.NoError(t, err)
+		require.Equal(t, c.want, got)
+	}
+	for _, c := range []struct {
+		page, size int64
+		field      string
+	}{{0, 10, "page"}, {-1, 10, "page"}, {1, 0, "page_size"}, {1, MaxPageSize + 1, "page_size"}, {math.MinInt64, 1, "page"}} {
+		_, err := PageOffset(c.page, c.size)
+		var e *Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, c.field, e.Field)
+	}
+}
+
+func TestParseDate(t *testing.T) {
+	d, err := ParseDate("start_date", "2024-02-29")
+	require.NoError(t, err)
+	require.Equal(t, Date{2024, time.February, 29}, d)
+	require.Equal(t, "2024-02-29", d.String())
+	for _, text := range []string{"", "2023-02-29", "2024-13-01", "2024-1-1", "24-01-01", "2024-01-01T00:00:00Z", "0000-01-01", "tomorrow", " 2024-01-01"} {
+		_, err := ParseDate("start_date", text)
+		var e *Error
+		require.ErrorAs(t, err, &e, text)
+		require.Equal(t, "start_date", e.Field)
+	}
+}
+
+func TestReportRange(t *testing.T) {
+	day := func(s string) Date {
+		d, err := ParseDate("d", s)
+		require.NoError(t, err)
+		return d
+	}
+	for _, c := range []struct{ from, to, zone, wantFrom, wantTo string }{
+		{"2026-01-01", "2026-01-01", "", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"},
+		{"2024-02-28", "2024-02-29", "UTC", "2024-02-28T00:00:00Z", "2024-03-01T00:00:00Z"},
+		// 23 and 25 hours.
+		{"2026-03-29", "2026-03-29", "Europe/Berlin", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"},
+		{"2026-10-25", "2026-10-25", "Europe/Berlin", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"},
+		// Clocks jump from 00:00 to 01:00: the day begins at 01:00.
+		{"2018-11-04", "2018-11-04", "America/Sao_Paulo", "2018-11-04T03:00:00Z", "2018-11-05T02:00:00Z"},
+		{"2026-04-24", "2026-04-24", "Africa/Cairo", "2026-04-23T22:00:00Z", "2026-04-24T21:00:00Z"},
+		// Clocks go back from 24:00 to 23:00: the day before has 25 hours.
+		{"2018-02-17", "2018-02-17", "America/Sao_Paulo", "2018-02-17T02:00:00Z", "2018-02-18T03:00:00Z"},
+		// 2011-12-30 did not happen in Samoa.
+		{"2011-12-29", "2011-12-31", "Pacific/Apia", "2011-12-29T10:00:00Z", "2011-12-31T10:00:00Z"},
+		{"2011-12-30", "2011-12-30", "Pacific/Apia", "2011-12-30T10:00:00Z", "2011-12-30T10:00:00Z"},
+	} {
+		from, to, err := ReportQuery{From: day(c.from), To: day(c.to), TimeZone: c.zone, Limit: 1}.Range()
+		require.NoError(t, err)
+		require.Equal(t, c.wantFrom, from.UTC().Format(time.RFC3339), c)
+		require.Equal(t, c.wantTo, to.UTC().Format(time.RFC3339), c)
+	}
+	for field, q := range map[string]ReportQuery{
+		"time_zone": {From: day("2026-01-01"), To: day("2026-01-01"), TimeZone: "Mars/Olympus", Limit: 1},
+		"end_date":  {From: day("2026-01-02"), To: day("2026-01-01"), Limit: 1},
+		"limit":     {From: day("2026-01-01"), To: day("2026-01-01"), Limit: 0},
+	} {
+		_, _, err := q.Range()
+		var e *Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, field, e.Field)
+	}
+	_, _, err := ReportQuery{From: day("2026-01-01"), To: day("2026-01-01"), TimeZone: "Local", Limit: 1}.Range()
+	require.Equal(t, CodeInvalid, CodeOf(err))
+	_, _, err = ReportQuery{From: day("2000-01-01"), To: day("2026-01-01"), Limit: 1}.Range()
+	require.Equal(t, CodeInvalid, CodeOf(err))
+	_, _, err = ReportQuery{From: day("2000-01-01"), To: day("2001-01-01"), Limit: MaxReportLimit + 1}.Range()
+	require.Equal(t, CodeInvalid, CodeOf(err))
+}
+
+func TestUsernamesAndPasswords(t *testing.T) {
+	for _, ok := range []string{"abc", "Zoë", "李小龙", "a_b-c.d", strings.Repeat("é", MaxUsername)} {
+		require.NoError(t, checkUsername(ok), ok)
+	}
+	for _, bad := range []string{"", "ab", strings.Repeat("a", MaxUsername+1), "a b", "a\x00b", "a\u200bb", "a\nb", "a/b", "<abc>", "abc\xff", "a\u202eb"} {
+		require.Error(t, checkUsername(bad), "%q", bad)
+	}
+	for _, ok := range []string{"12345678", strings.Repeat("x", MaxPassword), "pässword"} {
+		require.NoError(t, CheckPassword(ok))
+	}
+	for _, bad := range []string{"", "1234567", strings.Repeat("x", MaxPassword+1), strings.Repeat("é", 37), "1234567\xff"} {
+		require.Error(t, CheckPassword(bad))
+	}
+}
+
+func TestFingerprintsAndKeys(t *testing.T) {
+	a := Submission{Board: "a", Score: 1}
+	require.Equal(t, a.Fingerprint(), Submission{Board: "a", Score: 1, Player: "p", IdempotencyKey: "k"}.Fingerprint())
+	for _, b := range []Submission{{Board: "a", Score: 2}, {Board: "b", Score: 1}, {Board: "", Score: 1}, {Board: "aa", Score: 1}, {Board: "a", Score: -1}} {
+		require.NotEqual(t, a.Fingerprint(), b.Fingerprint())
+	}
+	require.NoError(t, checkIdempotencyKey(""))
+	require.NoError(t, checkIdempotencyKey(strings.Repeat("k", MaxIdempotencyKey)))
+	for _, bad := range []string{strings.Repeat("k", MaxIdempotencyKey+1), "a\nb", "é", "\x00"} {
+		require.Error(t, checkIdempotencyKey(bad))
+	}
+}
