@@ -36,7 +36,11 @@ func aclUser(ctx context.Context, node *redis.Client, name string) (*user, error
 			fields[fmt.Sprint(list[i])] = list[i+1]
 		}
 	}
-	return &user{flags: texts(fields["flags"]), passwords: texts(fields["passwords"]), commands: text(fields["commands"]),
+	// The order of the words differs between a user that was set and one that was
+	// loaded from the file, the words do not.
+	commands := strings.Fields(text(fields["commands"]))
+	slices.Sort(commands)
+	return &user{flags: texts(fields["flags"]), passwords: texts(fields["passwords"]), commands: strings.Join(commands, " "),
 		keys: text(fields["keys"]), channels: text(fields["channels"])}, nil
 }
 
@@ -56,24 +60,8 @@ func text(value any) string {
 	return fmt.Sprint(value)
 }
 
-// is says whether the user has exactly these rules. Redis keeps the commands as
-// they were given, but for what later ones make superfluous: where the wording
-// differs although the meaning is the same, the user is set again, which
-// disturbs nobody.
-func (u *user) is(hashes []string, keys, channels string, wanted []string) bool {
+// is says whether the user has exactly these rules.
+func (u *user) is(hashes []string, keys, channels, commands string) bool {
 	return u != nil && slices.Contains(u.flags, "on") && !slices.Contains(u.flags, "nopass") && sameSet(u.passwords, hashes) &&
-		u.keys == keys && u.channels == channels && normal(strings.Fields(u.commands)) == normal(wanted)
-}
-
-// normal drops what Redis drops: rules that a later one of the same subject
-// replaces.
-func normal(rules []string) string {
-	var kept []string
-	for i, rule := range rules {
-		subject := strings.TrimLeft(rule, "+-")
-		if !slices.ContainsFunc(rules[i+1:], func(later string) bool { return strings.TrimLeft(later, "+-") == subject }) {
-			kept = append(kept, rule)
-		}
-	}
-	return strings.Join(kept, " ")
+		u.keys == keys && u.channels == channels && u.commands == commands
 }

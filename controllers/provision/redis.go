@@ -50,11 +50,15 @@ type Redis struct {
 
 	mutex   sync.Mutex
 	clients map[string]*redis.Client // by address
+	// rights is how each node, by address, words the commands of a tenant's user.
+	// Redis 7.0 tells them in an order of its own, so they are learnt from it: the
+	// first user of a new operator is set once more, which disturbs nobody.
+	rights map[string]string
 }
 
 // OpenRedis prepares connections; it does not connect yet. Close ends them.
 func OpenRedis(admin RedisAdmin) (*Redis, error) {
-	r := &Redis{admin: admin, clients: map[string]*redis.Client{}}
+	r := &Redis{admin: admin, clients: map[string]*redis.Client{}, rights: map[string]string{}}
 	if admin.TLS {
 		r.tls = &tls.Config{MinVersion: tls.VersionTLS12}
 		if len(admin.CA) > 0 {
@@ -261,21 +265,37 @@ func (r *Redis) EnsureUser(ctx context.Context, t tenant.Tenant, passwords ...st
 	}
 	keys, channels := "~"+t.KeyPrefix()+"*", "&"+t.KeyPrefix()+"*"
 	rules = append(append(rules, keys, "resetchannels", channels), wanted...)
-	err = r.each(ctx, func(ctx context.Context, _ string, node *redis.Client) error {
+	err = r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
 		user, err := aclUser(ctx, node, t.RedisUser())
 		if err != nil {
 			return err
 		}
-		if user.is(hashes, keys, channels, wanted) {
+		if known := r.knownRights(address); known != "" && user.is(hashes, keys, channels, known) {
 			return nil
 		}
 		changed = true
 		if err := node.Do(ctx, arguments("ACL", "SETUSER", t.RedisUser(), rules)...).Err(); err != nil {
 			return err
 		}
+		if user, err = aclUser(ctx, node, t.RedisUser()); err != nil {
+			return err
+		}
+		r.learnRights(address, user.commands)
 		return saveACL(ctx, node)
 	})
 	return changed, err
+}
+
+func (r *Redis) knownRights(address string) string {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return r.rights[address]
+}
+
+func (r *Redis) learnRights(address, commands string) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.rights[address] = commands
 }
 
 // DropUser removes the tenant's user from every node, which also ends its
@@ -348,7 +368,7 @@ func (r *Redis) Watch(ctx context.Context, interval time.Duration, lost func()) 
 		case err != nil:
 			away = true
 		default:
-			if known != nil && (away || restarted(known, ids)) {
+			if away || known != nil && restarted(known, ids) {
 				lost()
 			}
 			known, away = ids, false

@@ -269,8 +269,11 @@ func (o *observed) missingRole(add func(string, ...any), name string, login bool
 		// A login role can log in once it has been given a password.
 		add("CREATE ROLE %s NOLOGIN CONNECTION LIMIT %d", quoted, connections)
 	} else {
-		if role.Super || role.CreateDB || role.CreateRole || role.Replication || role.BypassRLS {
-			add("ALTER ROLE %s NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS", quoted)
+		for attribute, has := range map[string]bool{"SUPERUSER": role.Super, "CREATEDB": role.CreateDB, "CREATEROLE": role.CreateRole,
+			"REPLICATION": role.Replication, "BYPASSRLS": role.BypassRLS} {
+			if has { // one by one: to name an attribute takes the right to change it
+				add("ALTER ROLE %s NO%s", quoted, attribute)
+			}
 		}
 		if role.Login && !login {
 			add("ALTER ROLE %s NOLOGIN", quoted)
