@@ -3,7 +3,6 @@ package workload
 import (
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -99,7 +98,8 @@ func ingress(in Input) *networkingv1ac.IngressApplyConfiguration {
 // networkPolicy lets clients reach the API and monitoring the metrics, and lets
 // the Pods reach DNS and the stores, nothing else. Stores given as addresses
 // are matched by address and port. A NetworkPolicy cannot match host names, so
-// stores given by name are matched by port alone.
+// stores given by name are matched by port alone, and the nodes behind Sentinels
+// or of a cluster, which are found at run time, by no more than a range of ports.
 func networkPolicy(in Input) *networkingv1ac.NetworkPolicyApplyConfiguration {
 	lb := in.Leaderboard
 	ingressRules := []*networkingv1ac.NetworkPolicyIngressRuleApplyConfiguration{
@@ -128,23 +128,20 @@ func egressRules(in Input) []*networkingv1ac.NetworkPolicyEgressRuleApplyConfigu
 			policyPort(corev1.ProtocolTCP, intstr.FromInt32(dnsPort))),
 		storeRule(in.Class.Spec.Postgres.Host, in.Class.Spec.Postgres.Port),
 	}
-	byName := map[int32]bool{}
-	for _, endpoint := range slices.Sorted(slices.Values(slices.Concat(in.Class.Spec.Redis.Endpoints, in.RedisNodes))) {
+	if in.Class.Spec.Redis.Mode != v1alpha1.RedisStandalone {
+		// Clients are sent on to nodes at addresses that change with a failover.
+		const firstUnprivileged, last = 1024, 65535
+		return append(rules, networkingv1ac.NetworkPolicyEgressRule().WithPorts(
+			policyPort(corev1.ProtocolTCP, intstr.FromInt32(firstUnprivileged)).WithEndPort(last)))
+	}
+	for _, endpoint := range in.Class.Spec.Redis.Endpoints {
 		host, text, err := net.SplitHostPort(endpoint)
 		if err != nil {
 			continue // validation of the class refuses it
 		}
-		port, err := strconv.ParseUint(text, 10, 16)
-		if err != nil {
-			continue
+		if port, err := strconv.ParseUint(text, 10, 16); err == nil {
+			rules = append(rules, storeRule(host, int32(port)))
 		}
-		if _, err := netip.ParseAddr(host); err != nil {
-			if byName[int32(port)] {
-				continue
-			}
-			byName[int32(port)] = true
-		}
-		rules = append(rules, storeRule(host, int32(port)))
 	}
 	return rules
 }

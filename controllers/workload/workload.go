@@ -21,9 +21,6 @@ type Input struct {
 	// PostgresCA and RedisCA say whether the credentials Secret holds an
 	// authority for that store.
 	PostgresCA, RedisCA bool
-	// RedisNodes are the addresses (host:port) of the nodes behind Sentinels or
-	// of a cluster, which clients reach beside the class's endpoints.
-	RedisNodes []string
 	// SetReplicas says whether the Deployment's spec.replicas is ours to set.
 	// It is not while an autoscaler owns it.
 	SetReplicas bool

@@ -70,7 +70,6 @@ func everything(in *workload.Input) {
 	in.Class.Spec.Postgres.Host, in.Class.Spec.Postgres.SSLMode = "10.1.2.3", v1alpha1.SSLModeVerifyFull
 	in.Class.Spec.Redis = v1alpha1.RedisSpec{Mode: v1alpha1.RedisSentinel, MasterName: "main", TLS: true,
 		Endpoints: []string{"sentinel-0.databases.svc:26379", "sentinel-1.databases.svc:26379", "[fd00::7]:26379"}}
-	in.RedisNodes = []string{"10.1.2.4:6379", "10.1.2.5:6379"}
 	in.PostgresCA, in.RedisCA = true, true
 	in.Class.Spec.Exposure = v1alpha1.ClassExposure{Type: v1alpha1.ExposureIngress, Domain: "games.example.com", Port: 8443,
 		IngressClassName: new("nginx"), TLSSecretName: new("wildcard"), Annotations: map[string]string{"example.com/timeout": "30s"}}

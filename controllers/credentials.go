@@ -1,0 +1,166 @@
+package controllers
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net"
+	"net/url"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
+)
+
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;create;patch
+
+// Secrets of games can be made, changed and got by name, and not listed or
+// watched: that would show the operator every Secret of the cluster. A deleted
+// one therefore comes back with the next resync.
+
+// credentials are a tenant's logins, as its Secret serves them.
+type credentials struct {
+	slot             tenant.Slot
+	postgresPassword string
+	redisPassword    string
+	data             map[string][]byte
+}
+
+// checksum changes with anything that the servers are served.
+func (c *credentials) checksum() string { return workload.Checksum(c.data) }
+
+// ensureCredentials makes sure that the Secret with the logins exists. It comes
+// before any login is given a password: a password that a store knows can
+// always be read from the Secret, whenever the operator is ended.
+//
+// Credentials that are lost are replaced by ones of the other slot, so that the
+// Pods that run on the lost ones go on working until they have been replaced.
+func (r *LeaderboardReconciler) ensureCredentials(ctx context.Context, p *pass) error {
+	p.creds = readCredentials(p.served)
+	if p.creds == nil {
+		slot, err := p.stores.freeSlot(ctx, p.tenant)
+		if err != nil {
+			return storeFailure(err, v1alpha1.ConditionSchemaReady)
+		}
+		p.creds = &credentials{slot: slot, postgresPassword: rand.Text(), redisPassword: rand.Text()}
+		if p.conditions().isTrue(v1alpha1.ConditionSchemaReady) {
+			r.Recorder.Eventf(p.lb, nil, corev1.EventTypeWarning, "CredentialsReplaced", "Provision",
+				"The Secret %s was missing or damaged: new credentials are issued and the Pods replaced", workload.CredentialsName(p.lb))
+		}
+	}
+	p.creds.data = p.credentialsData()
+	if err := r.applier.applySecret(ctx, p.lb.UID, workload.CredentialsSecret(p.lb, p.creds.data), p.served); err != nil {
+		return secretFailure(err)
+	}
+	return nil
+}
+
+// readCredentials returns what the Secret serves, or nil if that cannot be used.
+func readCredentials(secret *corev1.Secret) *credentials {
+	if secret == nil {
+		return nil
+	}
+	c := &credentials{
+		slot:             tenant.Slot(secret.Data[workload.SlotKey]),
+		postgresPassword: string(secret.Data[workload.PostgresPasswordKey]),
+		redisPassword:    string(secret.Data[workload.RedisPasswordKey]),
+	}
+	if (c.slot != tenant.SlotA && c.slot != tenant.SlotB) || len(c.postgresPassword) < minPasswordLength || len(c.redisPassword) < minPasswordLength {
+		return nil
+	}
+	return c
+}
+
+// minPasswordLength is that of rand.Text, 26 characters with 130 bits: what is
+// shorter was not made by the operator.
+const minPasswordLength = 26
+
+// credentialsData is the content of the Secret.
+func (p *pass) credentialsData() map[string][]byte {
+	login := p.tenant.LoginRole(p.creds.slot)
+	data := map[string][]byte{
+		workload.SlotKey:             []byte(p.creds.slot),
+		workload.PostgresUsernameKey: []byte(login),
+		workload.PostgresPasswordKey: []byte(p.creds.postgresPassword),
+		workload.DatabaseURLKey:      []byte(databaseURL(p.class.Spec.Postgres, login, p.creds.postgresPassword)),
+		workload.RedisUsernameKey:    []byte(p.tenant.RedisUser()),
+		workload.RedisPasswordKey:    []byte(p.creds.redisPassword),
+	}
+	if authority := p.stores.secrets.postgres.authority; len(authority) > 0 {
+		data[workload.PostgresCAKey] = authority
+	}
+	if authority := p.stores.secrets.redis.authority; len(authority) > 0 {
+		data[workload.RedisCAKey] = authority
+	}
+	return data
+}
+
+// databaseURL is the login as libpq and pgx read it.
+func databaseURL(spec v1alpha1.PostgresSpec, user, password string) string {
+	query := url.Values{"sslmode": {string(spec.SSLMode)}}
+	if spec.SSLMode == v1alpha1.SSLModeVerifyFull {
+		query.Set("sslrootcert", workload.PostgresCAPath)
+	}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(user, password), RawQuery: query.Encode(),
+		Host: net.JoinHostPort(spec.Host, strconv.Itoa(int(spec.Port))), Path: "/" + spec.Database}
+	return u.String()
+}
+
+// ensureSigningKeys makes the keys that sign the game's tokens, once. Lost keys
+// end the game's sessions, nothing else: players log in again.
+func (r *LeaderboardReconciler) ensureSigningKeys(ctx context.Context, p *pass) error {
+	existing, err := r.getSecret(ctx, p.lb, workload.SigningKeysName(p.lb))
+	if err != nil {
+		return secretFailure(err)
+	}
+	var file []byte
+	if existing != nil {
+		file = existing.Data[workload.SigningKeysKey]
+	}
+	if _, err := keyset.Parse(file); err != nil {
+		set, err := keyset.New(time.Now())
+		if err != nil {
+			return secretFailure(err)
+		}
+		if file, err = set.Marshal(); err != nil {
+			return secretFailure(err)
+		}
+		if p.lb.Status.Endpoint != "" {
+			r.Recorder.Eventf(p.lb, nil, corev1.EventTypeWarning, "SigningKeysReplaced", "Provision",
+				"The Secret %s was missing or damaged: tokens issued so far are no longer valid", workload.SigningKeysName(p.lb))
+		}
+	}
+	if err := r.applier.applySecret(ctx, p.lb.UID, workload.SigningKeysSecret(p.lb, file), existing); err != nil {
+		return secretFailure(err)
+	}
+	return nil
+}
+
+// getSecret reads a Secret past the cache; nil: there is none.
+func (r *LeaderboardReconciler) getSecret(ctx context.Context, lb *v1alpha1.Leaderboard, name string) (*corev1.Secret, error) {
+	secret := &corev1.Secret{}
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: lb.Namespace, Name: name}, secret)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	return secret, err
+}
+
+func secretFailure(err error) error {
+	var foreign *notOursError
+	if errors.As(err, &foreign) {
+		return stalledBy("", v1alpha1.ReasonApplyFailed, "The %s", foreign.Error())
+	}
+	var leftover *leftoverError
+	if errors.As(err, &leftover) {
+		return failedBy(err, "", v1alpha1.ReasonProgressing, "Still %s", leftover.Error())
+	}
+	return failedBy(err, "", v1alpha1.ReasonApplyFailed, "A Secret of the workload could not be read or written; this is tried again: %v", err)
+}

@@ -1,0 +1,303 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
+)
+
+// +kubebuilder:rbac:groups=games.leaderboard.dev,resources=leaderboards,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=games.leaderboard.dev,resources=leaderboards/status,verbs=patch
+// +kubebuilder:rbac:groups=games.leaderboard.dev,resources=leaderboards/finalizers,verbs=update
+// +kubebuilder:rbac:groups=games.leaderboard.dev,resources=leaderboardclasses,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=configmaps;services;serviceaccounts,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// LeaderboardReconciler makes what Leaderboards ask for.
+type LeaderboardReconciler struct {
+	// Client reads from the manager's cache and writes.
+	Client client.Client
+	// Live reads past the cache: Secrets of games, which the operator may get
+	// by name and not list, and what must not be stale.
+	Live client.Reader
+	// Stores holds the connections to the stores of the classes.
+	Stores *Stores
+	// Recorder records events on transitions.
+	Recorder events.EventRecorder
+	// Metrics may be nil.
+	Metrics *Metrics
+	// ControllerName is the controllerName of the classes that are served.
+	ControllerName string
+	// ClusterID tells clusters apart that share stores; part of tenant ids.
+	ClusterID string
+	// Resync is the period after which everything is looked at again.
+	Resync time.Duration
+
+	applier *applier
+	// verified: the stores hold what is served. retired: they hold nothing else.
+	verified, retired *freshness
+}
+
+// errOtherController: the class is another operator's, which this one leaves alone.
+var errOtherController = errors.New("the class is served by another controller")
+
+// pass is one pass over one Leaderboard.
+type pass struct {
+	// base is as read; lb is the copy whose status is worked on.
+	base, lb *v1alpha1.Leaderboard
+	class    *v1alpha1.LeaderboardClass
+	tenant   tenant.Tenant
+	stores   *storeHandle
+	// served is the Secret with the credentials as it was found; creds is what
+	// the game is to be served.
+	served *corev1.Secret
+	creds  *credentials
+	// fresh: the stores need not be asked in this pass.
+	fresh bool
+	// deployed is the generation of the Deployment that this pass asked for.
+	deployed int64
+	// later is a failure that did not stop the pass, but is its result.
+	later error
+}
+
+func (p *pass) conditions() conditions {
+	return conditions{list: &p.lb.Status.Conditions, generation: p.lb.Generation}
+}
+
+// Reconcile implements [reconcile.Reconciler].
+func (r *LeaderboardReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	base := &v1alpha1.Leaderboard{}
+	if err := r.Client.Get(ctx, request.NamespacedName, base); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	p := &pass{base: base, lb: base.DeepCopy(), tenant: tenant.For(r.ClusterID, base.Namespace, base.Name)}
+	defer p.close()
+	if class, err := r.findClass(ctx, p.lb); err == nil && class.Spec.ControllerName != r.ControllerName {
+		return ctrl.Result{}, nil
+	}
+	if !p.lb.DeletionTimestamp.IsZero() {
+		return r.finalize(ctx, p)
+	}
+	return r.finish(ctx, p, r.run(ctx, p))
+}
+
+// run takes the steps in order and stops at the first that cannot be done.
+func (r *LeaderboardReconciler) run(ctx context.Context, p *pass) error {
+	if err := r.ensureFinalizer(ctx, p); err != nil {
+		return err
+	}
+	if p.lb.Spec.Suspend {
+		return r.suspend(ctx, p)
+	}
+	for _, step := range []struct {
+		name string
+		do   func(context.Context, *pass) error
+	}{
+		{"announce", r.announce},
+		{"class", r.resolveClass},
+		{"connect", r.connect},
+		{"look", r.look},
+		{"schema", r.ensureSchema},
+		{"credentials", r.ensureCredentials},
+		{"login", r.ensureLogin},
+		{"migrations", r.ensureMigrations},
+		{"keyspace", r.ensureKeyspace},
+		{"confirm", r.confirm},
+		{"signing-keys", r.ensureSigningKeys},
+		{"workload", r.applyWorkload},
+		{"observe", r.observe},
+		{"retire", r.retireOldLogin},
+	} {
+		start := time.Now()
+		err := step.do(ctx, p)
+		r.Metrics.step(step.name, start, err)
+		if err != nil && p.later != nil {
+			p.conditions().fail(err)
+			return p.later
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return p.later
+}
+
+// ensureFinalizer comes before anything outside the cluster is made.
+func (r *LeaderboardReconciler) ensureFinalizer(ctx context.Context, p *pass) error {
+	if controllerutil.ContainsFinalizer(p.lb, v1alpha1.LeaderboardFinalizer) {
+		return nil
+	}
+	patched := p.base.DeepCopy()
+	controllerutil.AddFinalizer(patched, v1alpha1.LeaderboardFinalizer)
+	if err := r.Client.Patch(ctx, patched, client.MergeFromWithOptions(p.base, client.MergeFromWithOptimisticLock{}), fieldOwner); err != nil {
+		return failedBy(err, "", v1alpha1.ReasonProgressing, "The finalizer could not be set; this is tried again")
+	}
+	p.base, p.lb = patched.DeepCopy(), patched
+	return nil
+}
+
+// announce gives a new Leaderboard its conditions at once.
+func (r *LeaderboardReconciler) announce(ctx context.Context, p *pass) error {
+	p.lb.Status.Boards = int32(len(p.lb.Spec.Boards)) + 1 // and the board global
+	p.lb.Status.Tenant = p.tenant.ID
+	if !p.conditions().announce() {
+		return nil
+	}
+	return r.writeStatus(ctx, p)
+}
+
+// suspend changes nothing but the status, and goes on watching the Pods.
+func (r *LeaderboardReconciler) suspend(ctx context.Context, p *pass) error {
+	p.conditions().announce()
+	failure := &stepError{reason: v1alpha1.ReasonSuspended,
+		message: "The operator changes nothing while spec.suspend is true; what runs goes on running. Set it to false to go on"}
+	if err := r.observe(ctx, p); err != nil {
+		observed := asStepError(err, v1alpha1.ReasonWorkloadUnavailable)
+		p.conditions().set(v1alpha1.ConditionWorkloadAvailable, metav1.ConditionFalse, observed.reason, observed.message)
+	}
+	return failure
+}
+
+// finish turns the result of a pass into conditions, writes the status and says
+// when to come back.
+func (r *LeaderboardReconciler) finish(ctx context.Context, p *pass, err error) (ctrl.Result, error) {
+	var failure *stepError
+	if err != nil {
+		failure = asStepError(err, v1alpha1.ReasonProgressing)
+	}
+	p.conditions().conclude(failure)
+	p.lb.Status.ObservedGeneration = p.lb.Generation
+	previous := meta.FindStatusCondition(p.base.Status.Conditions, v1alpha1.ConditionReady).DeepCopy()
+	if writeErr := r.writeStatus(ctx, p); writeErr != nil {
+		if apierrors.IsConflict(writeErr) { // the cache was behind; it will have caught up
+			return ctrl.Result{RequeueAfter: firstRetry}, nil
+		}
+		return ctrl.Result{}, errors.Join(err, writeErr)
+	}
+	r.announceTransition(p.lb, previous)
+	if failure != nil && failure.cause != nil {
+		return ctrl.Result{}, failure
+	}
+	if failure != nil {
+		log.FromContext(ctx).V(1).Info("Not ready", "reason", failure.reason, "message", failure.message)
+	}
+	return ctrl.Result{RequeueAfter: jitter(r.Resync)}, nil
+}
+
+// jitter spreads passes that began together: 90 to 110 percent of the period.
+func jitter(period time.Duration) time.Duration {
+	return period - period/10 + rand.N(period/5+1)
+}
+
+// statusTimeout bounds the write of a status, which also has to succeed when
+// the pass itself has used up its time.
+const statusTimeout = 10 * time.Second
+
+// writeStatus patches the status if it changed since it was read or written.
+func (r *LeaderboardReconciler) writeStatus(ctx context.Context, p *pass) error {
+	if equality.Semantic.DeepEqual(p.base.Status, p.lb.Status) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusTimeout)
+	defer cancel()
+	patched := p.lb.DeepCopy()
+	err := r.Client.Status().Patch(ctx, patched, client.MergeFromWithOptions(p.base, client.MergeFromWithOptimisticLock{}), fieldOwner)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return failedBy(err, "", v1alpha1.ReasonProgressing, "The status could not be written; this is tried again")
+	}
+	p.lb, p.base = patched, patched.DeepCopy()
+	return nil
+}
+
+// announceTransition records an event when Ready has changed.
+func (r *LeaderboardReconciler) announceTransition(lb *v1alpha1.Leaderboard, previous *metav1.Condition) {
+	ready := meta.FindStatusCondition(lb.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || (previous != nil && previous.Status == ready.Status && previous.Reason == ready.Reason) {
+		return
+	}
+	if ready.Status == metav1.ConditionTrue {
+		r.Metrics.becameReady(previous)
+		r.Recorder.Eventf(lb, nil, corev1.EventTypeNormal, ready.Reason, "Reconcile", "%s: %s", ready.Message, lb.Status.Endpoint)
+		return
+	}
+	kind := corev1.EventTypeWarning
+	switch ready.Reason {
+	case v1alpha1.ReasonProgressing, v1alpha1.ReasonSuspended, v1alpha1.ReasonDeleting, v1alpha1.ReasonPending:
+		kind = corev1.EventTypeNormal
+	}
+	r.Recorder.Eventf(lb, nil, kind, ready.Reason, "Reconcile", "%s", ready.Message)
+}
+
+// applyWorkload applies every object of the game's server, and removes the
+// optional ones that the spec no longer asks for.
+func (r *LeaderboardReconciler) applyWorkload(ctx context.Context, p *pass) error {
+	failed := func(err error) error {
+		var foreign *notOursError
+		if errors.As(err, &foreign) {
+			return stalledBy(v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonApplyFailed, "The %s", foreign.Error())
+		}
+		var leftover *leftoverError
+		if errors.As(err, &leftover) {
+			return failedBy(err, v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonProgressing, "Still %s", leftover.Error())
+		}
+		return failedBy(err, v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonApplyFailed, "An object of the workload could not be applied; this is tried again: %v", err)
+	}
+	if err := r.prune(ctx, p); err != nil {
+		return failed(err)
+	}
+	setReplicas, err := r.decideReplicas(ctx, p)
+	if err != nil {
+		return failed(err)
+	}
+	objects, err := workload.Objects(workload.Input{
+		Leaderboard: p.lb, Class: p.class, Tenant: audience(p.tenant), KeyPrefix: p.tenant.KeyPrefix(),
+		CredentialsChecksum: p.creds.checksum(), SetReplicas: setReplicas,
+		PostgresCA: len(p.creds.data[workload.PostgresCAKey]) > 0, RedisCA: len(p.creds.data[workload.RedisCAKey]) > 0,
+	})
+	if err != nil {
+		return failed(err)
+	}
+	for _, object := range objects {
+		generation, err := r.applier.apply(ctx, p.lb.UID, object)
+		if err != nil {
+			return failed(err)
+		}
+		if _, is := object.(*appsv1ac.DeploymentApplyConfiguration); is {
+			p.deployed = generation
+		}
+	}
+	p.lb.Status.Endpoint = workload.Endpoint(p.lb, p.class)
+	return nil
+}
+
+// audience is the tenant's name as the server takes it: it accepts dashes where
+// the stores' identifiers have underscores. What follows them is a hash, so that
+// names which differ here differ there.
+func audience(t tenant.Tenant) string { return strings.ReplaceAll(t.ID, "_", "-") }

@@ -1,0 +1,74 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
+)
+
+// handOverOwner owns spec.replicas of a Deployment from when the operator lets
+// go of it until the autoscaler first sets it. Server-side apply removes a field
+// that its only owner leaves out, and the API server then defaults replicas to
+// 1: without somebody to hand it to, turning autoscaling on would end all Pods
+// but one.
+const handOverOwner = client.FieldOwner("leaderboard-operator-hand-over")
+
+// decideReplicas says whether the next apply of the Deployment sets
+// spec.replicas, and hands the field over where it is not ours any more.
+//
+// Without autoscaling it is ours. With it, the operator sets it once, when it
+// makes the Deployment, so that a game starts with its least number of Pods.
+func (r *LeaderboardReconciler) decideReplicas(ctx context.Context, p *pass) (bool, error) {
+	if p.lb.Spec.Autoscaling == nil {
+		return true, nil
+	}
+	// Read past the cache: a stale one could say that the field is not ours.
+	live := &appsv1.Deployment{}
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: p.lb.Namespace, Name: workload.Name(p.lb)}, live)
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("get the Deployment: %w", err)
+	}
+	if !metav1.IsControlledBy(live, p.lb) {
+		return false, nil // the apply says so
+	}
+	ours, err := ownsReplicas(live, string(fieldOwner))
+	if err != nil || !ours || live.Spec.Replicas == nil {
+		return false, err
+	}
+	handOver := appsv1ac.Deployment(live.Name, live.Namespace).
+		WithSpec(appsv1ac.DeploymentSpec().WithReplicas(*live.Spec.Replicas))
+	if err := r.Client.Apply(ctx, handOver, handOverOwner, client.ForceOwnership); err != nil {
+		return false, fmt.Errorf("hand spec.replicas of the Deployment over: %w", err)
+	}
+	return false, nil
+}
+
+// ownsReplicas reports whether the manager has applied spec.replicas.
+func ownsReplicas(deployment *appsv1.Deployment, manager string) (bool, error) {
+	path := fieldpath.MakePathOrDie("spec", "replicas")
+	for _, entry := range deployment.ManagedFields {
+		if entry.Manager != manager || entry.Operation != metav1.ManagedFieldsOperationApply || entry.FieldsV1 == nil {
+			continue
+		}
+		fields := &fieldpath.Set{}
+		if err := fields.FromJSON(entry.FieldsV1.GetRawReader()); err != nil {
+			return false, errors.Join(errors.New("read the managed fields of the Deployment"), err)
+		}
+		if fields.Has(path) {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,333 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
+)
+
+// redisWatchInterval is how often each class's Redis is asked whether a node
+// has been restarted: its users may then be gone, and games stand still.
+const redisWatchInterval = 2 * time.Second
+
+// Stores holds the connections to the stores of the classes, one set for each,
+// made anew when the class or its admin Secrets change. It is a Runnable of the
+// manager, which ends the connections with it.
+type Stores struct {
+	// metadata reads the metadata of Secrets from the cache.
+	metadata client.Reader
+	// live reads the Secrets themselves.
+	live      client.Reader
+	namespace string
+	// lost has an event for a class whose Redis may have lost users.
+	lost chan event.GenericEvent
+
+	ctx      context.Context // ends the watches
+	cancel   context.CancelFunc
+	watching sync.WaitGroup
+
+	mu      sync.Mutex
+	entries map[string]*storeEntry // by the class's name
+}
+
+// storeEntry are the connections of one class as it was at one time.
+type storeEntry struct {
+	key      string
+	secrets  adminSecrets
+	postgres *provision.Postgres
+	redis    *provision.Redis
+	unwatch  context.CancelFunc
+	uses     int
+	retired  bool
+}
+
+// storeHandle is the use of a storeEntry by one pass.
+type storeHandle struct {
+	*storeEntry
+	release func()
+}
+
+// NewStores prepares connections to stores whose admin Secrets are in the
+// namespace. metadata may be a cache; live is not.
+func NewStores(metadata, live client.Reader, namespace string) *Stores {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Stores{metadata: metadata, live: live, namespace: namespace, lost: make(chan event.GenericEvent),
+		ctx: ctx, cancel: cancel, entries: map[string]*storeEntry{}}
+}
+
+// Start implements [manager.Runnable]: it ends the connections with ctx.
+func (s *Stores) Start(ctx context.Context) error {
+	<-ctx.Done()
+	s.Close()
+	return nil
+}
+
+// Close ends the watches and the connections.
+func (s *Stores) Close() {
+	s.cancel()
+	s.watching.Wait()
+	s.mu.Lock()
+	names := make([]string, 0, len(s.entries))
+	for name := range s.entries {
+		names = append(names, name)
+	}
+	s.mu.Unlock()
+	for _, name := range names {
+		s.Forget(name)
+	}
+}
+
+// Forget ends the connections of a class once nobody uses them.
+func (s *Stores) Forget(className string) {
+	s.mu.Lock()
+	entry := s.entries[className]
+	delete(s.entries, className)
+	closable := entry.retire()
+	s.mu.Unlock()
+	closable.close()
+}
+
+// retire marks an entry that is no longer in the map, and returns it if it can
+// be closed now. s.mu is held.
+func (e *storeEntry) retire() *storeEntry {
+	if e == nil {
+		return nil
+	}
+	e.retired = true
+	e.unwatch()
+	if e.uses > 0 {
+		return nil
+	}
+	return e
+}
+
+func (e *storeEntry) close() {
+	if e != nil {
+		e.postgres.Close()
+		e.redis.Close()
+	}
+}
+
+// acquire returns the connections of the class as it is now. The caller
+// releases them.
+func (s *Stores) acquire(ctx context.Context, class *v1alpha1.LeaderboardClass) (*storeHandle, error) {
+	key, err := s.key(ctx, class)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	if entry := s.entries[class.Name]; entry != nil && entry.key == key {
+		entry.uses++
+		s.mu.Unlock()
+		return s.handle(entry), nil
+	}
+	s.mu.Unlock()
+	opened, err := s.open(ctx, class, key)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	if entry := s.entries[class.Name]; entry != nil && entry.key == key { // somebody else was faster
+		entry.uses++
+		s.mu.Unlock()
+		opened.unwatch()
+		opened.close()
+		return s.handle(entry), nil
+	}
+	closable := s.entries[class.Name].retire()
+	s.entries[class.Name] = opened
+	opened.uses++
+	s.watch(class.Name, opened)
+	s.mu.Unlock()
+	closable.close()
+	return s.handle(opened), nil
+}
+
+func (s *Stores) handle(entry *storeEntry) *storeHandle {
+	return &storeHandle{storeEntry: entry, release: sync.OnceFunc(func() {
+		s.mu.Lock()
+		entry.uses--
+		closable := entry.retired && entry.uses == 0
+		s.mu.Unlock()
+		if closable {
+			entry.close()
+		}
+	})}
+}
+
+// key changes whenever the connections have to be made anew.
+func (s *Stores) key(ctx context.Context, class *v1alpha1.LeaderboardClass) (string, error) {
+	key := fmt.Sprintf("%s/%d", class.UID, class.Generation)
+	for _, name := range []string{class.Spec.Postgres.AdminSecretRef.Name, class.Spec.Redis.AdminSecretRef.Name} {
+		secret := &metav1.PartialObjectMetadata{}
+		secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+		if err := s.metadata.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, secret); err != nil {
+			return "", s.secretError(err, name)
+		}
+		key += "/" + string(secret.UID) + "/" + secret.ResourceVersion
+	}
+	return key, nil
+}
+
+func (s *Stores) open(ctx context.Context, class *v1alpha1.LeaderboardClass, key string) (*storeEntry, error) {
+	secrets, err := s.adminSecrets(ctx, class)
+	if err != nil {
+		return nil, err
+	}
+	redis, err := provision.OpenRedis(redisAdmin(class.Spec.Redis, secrets.redis))
+	if err != nil {
+		return nil, classFailure(err)
+	}
+	postgres, err := provision.OpenPostgres(ctx, postgresAdmin(class.Spec.Postgres, secrets.postgres))
+	if err != nil {
+		redis.Close()
+		return nil, classFailure(err)
+	}
+	return &storeEntry{key: key, secrets: *secrets, postgres: postgres, redis: redis, unwatch: func() {}}, nil
+}
+
+func postgresAdmin(spec v1alpha1.PostgresSpec, login adminLogin) provision.PostgresAdmin {
+	return provision.PostgresAdmin{Host: spec.Host, Port: int(spec.Port), Database: spec.Database, SSLMode: string(spec.SSLMode),
+		Username: login.username, Password: login.password, CA: login.authority}
+}
+
+func redisAdmin(spec v1alpha1.RedisSpec, login adminLogin) provision.RedisAdmin {
+	return provision.RedisAdmin{Mode: provision.RedisMode(spec.Mode), Endpoints: spec.Endpoints, MasterName: spec.MasterName, TLS: spec.TLS,
+		Username: login.username, Password: login.password, CA: login.authority}
+}
+
+// watch has the Leaderboards of the class looked at when its Redis has been
+// restarted. s.mu is held.
+func (s *Stores) watch(className string, entry *storeEntry) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	entry.unwatch = cancel
+	class := &v1alpha1.LeaderboardClass{ObjectMeta: metav1.ObjectMeta{Name: className}}
+	s.watching.Go(func() {
+		entry.redis.Watch(ctx, redisWatchInterval, func() {
+			select {
+			case s.lost <- event.GenericEvent{Object: class}:
+			case <-ctx.Done():
+			}
+		})
+	})
+}
+
+// Check asks both stores of a class whether they can be used, and takes from
+// PUBLIC what would let tenants reach each other. leftOpen says in words what
+// the administrator was not allowed to take away.
+func (s *Stores) Check(ctx context.Context, class *v1alpha1.LeaderboardClass) (versions Versions, leftOpen []string, err error) {
+	handle, err := s.acquire(ctx, class)
+	if err != nil {
+		return Versions{}, nil, err
+	}
+	defer handle.release()
+	var postgresErr, redisErr error
+	if versions.Postgres, postgresErr = handle.postgres.Check(ctx); postgresErr == nil {
+		leftOpen, postgresErr = handle.postgres.PrepareDatabase(ctx)
+	}
+	versions.Redis, redisErr = handle.redis.Check(ctx)
+	switch {
+	case postgresErr != nil:
+		step := asClassError(postgresErr, v1alpha1.ReasonPostgresUnreachable)
+		if redisErr != nil {
+			step.message += "; " + sentence(redisErr)
+		}
+		return Versions{}, nil, step
+	case redisErr != nil:
+		return Versions{}, nil, asClassError(redisErr, v1alpha1.ReasonRedisUnreachable)
+	}
+	return versions, leftOpen, nil
+}
+
+// asClassError words what a check found for the condition Reachable.
+func asClassError(err error, unreachable string) *stepError {
+	reason := map[provision.Kind]string{
+		provision.Unreachable:        unreachable,
+		provision.Refused:            v1alpha1.ReasonInsufficientRights,
+		provision.InsufficientRights: v1alpha1.ReasonInsufficientRights,
+		provision.Misconfigured:      v1alpha1.ReasonMisconfigured,
+	}[provision.KindOf(err)]
+	if reason == "" {
+		reason = v1alpha1.ReasonProvisioningFailed
+	}
+	return stalledBy("", reason, "%s", sentence(err))
+}
+
+// freeSlot is the slot for new credentials: the one that cannot log in, so that
+// whoever works with the other goes on working.
+func (h *storeHandle) freeSlot(ctx context.Context, t tenant.Tenant) (tenant.Slot, error) {
+	logins, err := h.postgres.Logins(ctx, t)
+	if err != nil {
+		return "", err
+	}
+	if logins[tenant.SlotA] && !logins[tenant.SlotB] {
+		return tenant.SlotB, nil
+	}
+	return tenant.SlotA, nil
+}
+
+// adminLogin is what an admin Secret holds.
+type adminLogin struct {
+	username, password string
+	authority          []byte
+}
+
+type adminSecrets struct {
+	postgres, redis adminLogin
+}
+
+// adminSecrets reads the admin Secrets of a class. They are always the
+// operator's namespace's: a class cannot name others.
+func (s *Stores) adminSecrets(ctx context.Context, class *v1alpha1.LeaderboardClass) (*adminSecrets, error) {
+	secrets := &adminSecrets{}
+	for _, one := range []struct {
+		name  string
+		login *adminLogin
+	}{
+		{class.Spec.Postgres.AdminSecretRef.Name, &secrets.postgres},
+		{class.Spec.Redis.AdminSecretRef.Name, &secrets.redis},
+	} {
+		secret := &corev1.Secret{}
+		if err := s.live.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: one.name}, secret); err != nil {
+			return nil, s.secretError(err, one.name)
+		}
+		for _, key := range []string{corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey} {
+			if len(secret.Data[key]) == 0 {
+				return nil, stalledBy("", v1alpha1.ReasonSecretInvalid,
+					"The Secret %s in the namespace %s lacks the key %s: give it the administrator's username and password", one.name, s.namespace, key)
+			}
+		}
+		*one.login = adminLogin{username: string(secret.Data[corev1.BasicAuthUsernameKey]),
+			password: string(secret.Data[corev1.BasicAuthPasswordKey]), authority: secret.Data[corev1.ServiceAccountRootCAKey]}
+	}
+	return secrets, nil
+}
+
+func (s *Stores) secretError(err error, name string) error {
+	if apierrors.IsNotFound(err) {
+		return stalledBy("", v1alpha1.ReasonSecretNotFound,
+			"There is no Secret %s in the namespace %s: create it there with the administrator's username and password", name, s.namespace)
+	}
+	return failedBy(err, "", v1alpha1.ReasonSecretNotFound, "The Secret %s in the namespace %s could not be read; this is tried again", name, s.namespace)
+}
+
+// classFailure words an error in opening connections, which is in the class.
+func classFailure(err error) error {
+	var known *provision.Error
+	if errors.As(err, &known) {
+		return asClassError(err, v1alpha1.ReasonPostgresUnreachable)
+	}
+	return failedBy(err, "", v1alpha1.ReasonMisconfigured, "The connections to the stores could not be prepared; this is tried again")
+}

@@ -1,0 +1,207 @@
+package controllers
+
+import (
+	"context"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+)
+
+// Retries of a failed pass wait from 200 ms, doubling, to 30 s: a store that is
+// back is noticed by then at the latest, and mostly by its class's check before.
+const (
+	firstRetry = 200 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+func rateLimiter() workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry)
+}
+
+// specOrIntent passes what changes what is to be done, and not the operator's
+// own writes to the status.
+func specOrIntent() predicate.Predicate {
+	return predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, finalizersChanged())
+}
+
+func finalizersChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return !equality.Semantic.DeepEqual(e.ObjectOld.GetFinalizers(), e.ObjectNew.GetFinalizers()) ||
+			!equality.Semantic.DeepEqual(e.ObjectOld.GetDeletionTimestamp(), e.ObjectNew.GetDeletionTimestamp())
+	}}
+}
+
+// notStatusOnly passes changes of objects whose status somebody else writes often.
+func notStatusOnly() builder.Predicates {
+	return builder.WithPredicates(predicate.Or[client.Object](
+		predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{}))
+}
+
+// SetupWithManager adds the reconciler to the manager, with its watches.
+func (r *LeaderboardReconciler) SetupWithManager(manager ctrl.Manager, concurrency int) error {
+	r.prepare()
+	err := manager.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.Leaderboard{}, classNameIndex,
+		func(object client.Object) []string { return []string{classNameOf(object.(*v1alpha1.Leaderboard))} })
+	if err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(manager).
+		For(&v1alpha1.Leaderboard{}, builder.WithPredicates(specOrIntent())).
+		Owns(&appsv1.Deployment{}).
+		Owns(&corev1.Service{}).
+		Owns(&corev1.ConfigMap{}).
+		Owns(&corev1.ServiceAccount{}).
+		Owns(&networkingv1.NetworkPolicy{}).
+		Owns(&networkingv1.Ingress{}, notStatusOnly()).
+		Owns(&policyv1.PodDisruptionBudget{}, notStatusOnly()).
+		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, notStatusOnly()).
+		Watches(&v1alpha1.LeaderboardClass{}, handler.EnqueueRequestsFromMapFunc(r.ofClass), builder.WithPredicates(classChanged())).
+		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		WatchesRawSource(source.Channel(r.Stores.lost, handler.EnqueueRequestsFromMapFunc(r.ofLostStore))).
+		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency, RateLimiter: rateLimiter()}).
+		Complete(r)
+}
+
+// prepare makes what the reconciler keeps between passes.
+func (r *LeaderboardReconciler) prepare() {
+	r.applier = newApplier(r.Client, r.Live)
+	r.verified, r.retired = newFreshness(time.Now), newFreshness(time.Now)
+}
+
+// classChanged passes what matters to the Leaderboards of a class: its spec,
+// its annotations (the default), its deletion, and what its conditions say.
+func classChanged() predicate.Predicate {
+	return predicate.Or(specOrIntent(), predicate.Predicate(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*v1alpha1.LeaderboardClass)
+		after, alsoOK := e.ObjectNew.(*v1alpha1.LeaderboardClass)
+		return ok && alsoOK && !equality.Semantic.DeepEqual(before.Status.Conditions, after.Status.Conditions)
+	}}))
+}
+
+// ofClass finds the Leaderboards that a class concerns: its own, and those that
+// wait for a default.
+func (r *LeaderboardReconciler) ofClass(ctx context.Context, class client.Object) []reconcile.Request {
+	requests := r.requests(ctx, client.MatchingFields{classNameIndex: class.GetName()})
+	return append(requests, r.requests(ctx, client.MatchingFields{classNameIndex: ""})...)
+}
+
+func (r *LeaderboardReconciler) ofNamespace(ctx context.Context, namespace client.Object) []reconcile.Request {
+	return r.requests(ctx, client.InNamespace(namespace.GetName()))
+}
+
+// ofLostStore finds the Leaderboards of a class whose Redis has lost users, and
+// has the stores asked again for each.
+func (r *LeaderboardReconciler) ofLostStore(ctx context.Context, class client.Object) []reconcile.Request {
+	list, err := r.list(ctx, client.MatchingFields{classNameIndex: class.GetName()})
+	if err != nil {
+		log.FromContext(ctx).Error(err, "List the Leaderboards of a class", "class", class.GetName())
+		return nil
+	}
+	for i := range list {
+		r.verified.drop(list[i].UID)
+	}
+	return requestsFor(list)
+}
+
+func (r *LeaderboardReconciler) requests(ctx context.Context, options ...client.ListOption) []reconcile.Request {
+	list, err := r.list(ctx, options...)
+	if err != nil {
+		log.FromContext(ctx).Error(err, "List Leaderboards") // the resync comes to them
+		return nil
+	}
+	return requestsFor(list)
+}
+
+func (r *LeaderboardReconciler) list(ctx context.Context, options ...client.ListOption) ([]v1alpha1.Leaderboard, error) {
+	list := &v1alpha1.LeaderboardList{}
+	if err := r.Client.List(ctx, list, options...); err != nil {
+		return nil, err
+	}
+	return list.Items, nil
+}
+
+func requestsFor(list []v1alpha1.Leaderboard) []reconcile.Request {
+	requests := make([]reconcile.Request, 0, len(list))
+	for i := range list {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list[i])})
+	}
+	return requests
+}
+
+// SetupWithManager adds the reconciler to the manager, with its watches. The
+// index of Leaderboards by class is the other reconciler's.
+func (r *LeaderboardClassReconciler) SetupWithManager(manager ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(manager).
+		For(&v1alpha1.LeaderboardClass{}, builder.WithPredicates(specOrIntent())).
+		// Another class becoming the default, or no longer being it, concerns all.
+		Watches(&v1alpha1.LeaderboardClass{}, handler.EnqueueRequestsFromMapFunc(r.otherDefaults), builder.WithPredicates(predicate.AnnotationChangedPredicate{})).
+		Watches(&v1alpha1.Leaderboard{}, handler.EnqueueRequestsFromMapFunc(classOf), builder.WithPredicates(userChanged())).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofSecret)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 2, RateLimiter: rateLimiter()}).
+		Complete(r)
+}
+
+// userChanged passes what changes which Leaderboards use a class.
+func userChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*v1alpha1.Leaderboard)
+		after, alsoOK := e.ObjectNew.(*v1alpha1.Leaderboard)
+		return ok && alsoOK && classNameOf(before) != classNameOf(after)
+	}}
+}
+
+func classOf(_ context.Context, object client.Object) []reconcile.Request {
+	lb, ok := object.(*v1alpha1.Leaderboard)
+	if !ok || classNameOf(lb) == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: classNameOf(lb)}}}
+}
+
+// otherDefaults finds the classes that are marked as the default.
+func (r *LeaderboardClassReconciler) otherDefaults(ctx context.Context, _ client.Object) []reconcile.Request {
+	return r.classes(ctx, isDefaultClass)
+}
+
+// ofSecret finds the classes that refer to a Secret of the operator's namespace.
+func (r *LeaderboardClassReconciler) ofSecret(ctx context.Context, secret client.Object) []reconcile.Request {
+	if secret.GetNamespace() != r.Namespace {
+		return nil
+	}
+	return r.classes(ctx, func(class *v1alpha1.LeaderboardClass) bool {
+		return class.Spec.Postgres.AdminSecretRef.Name == secret.GetName() || class.Spec.Redis.AdminSecretRef.Name == secret.GetName()
+	})
+}
+
+func (r *LeaderboardClassReconciler) classes(ctx context.Context, matches func(*v1alpha1.LeaderboardClass) bool) []reconcile.Request {
+	list := &v1alpha1.LeaderboardClassList{}
+	if err := r.Client.List(ctx, list); err != nil {
+		log.FromContext(ctx).Error(err, "List the classes") // the resync comes to them
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		if matches(&list.Items[i]) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKey{Name: list.Items[i].Name}})
+		}
+	}
+	return requests
+}
