@@ -72,7 +72,7 @@ const (
 // Board is one ranking of a game.
 //
 // +kubebuilder:validation:XValidation:rule="self.name != 'global'",fieldPath=".name",message="the board global always exists and cannot be configured: remove it from the list, or choose another name"
-// +kubebuilder:validation:XValidation:rule="!has(self.minScore) || !has(self.maxScore) || self.minScore <= self.maxScore",fieldPath=".minScore",message="minScore must not be greater than maxScore"
+// +kubebuilder:validation:XValidation:rule="!has(self.minScore) || !has(self.maxScore) || self.minScore <= self.maxScore",fieldPath=".minScore",message="minScore must not be greater than maxScore: lower minScore or raise maxScore"
 // +kubebuilder:validation:XValidation:rule="!has(self.countsTowardGlobal) || !self.countsTowardGlobal || self.order == 'Descending'",fieldPath=".countsTowardGlobal",message="an Ascending board cannot count toward global, where the highest score is best: set it to false or leave it out"
 type Board struct {
 	// name is what clients send as game_id: lower-case letters, digits, - and _,
@@ -118,7 +118,7 @@ type Board struct {
 
 // AutoscalingSpec scales the server on CPU.
 //
-// +kubebuilder:validation:XValidation:rule="self.minReplicas <= self.maxReplicas",fieldPath=".minReplicas",message="minReplicas must not be greater than maxReplicas"
+// +kubebuilder:validation:XValidation:rule="self.minReplicas <= self.maxReplicas",fieldPath=".minReplicas",message="minReplicas (2 where it is left out) must not be greater than maxReplicas: lower minReplicas or raise maxReplicas"
 type AutoscalingSpec struct {
 	// minReplicas is how many Pods there are at the least.
 	// +optional
@@ -147,8 +147,10 @@ type AuthSpec struct {
 	// tokenTTL is how long an access token is good for, from 1m to 24h.
 	// +optional
 	// +default="1h"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="must be from 1m to 24h, for example 1h"
-	TokenTTL metav1.Duration `json:"tokenTTL,omitempty"`
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="must be a duration from 1m to 24h, for example 1h or 90m"
+	TokenTTL metav1.Duration `json:"tokenTTL,omitzero"`
 
 	// passwordCost is the cost of bcrypt, a power of two: each step doubles the
 	// work of a login.
@@ -162,7 +164,7 @@ type AuthSpec struct {
 // ExposureSpec says how game clients reach the endpoint.
 type ExposureSpec struct {
 	// type is Ingress (beneath the class's domain) or Service (inside the
-	// cluster only). Left out, the class decides.
+	// cluster only).
 	// +required
 	Type ExposureType `json:"type,omitempty"`
 }
@@ -227,18 +229,22 @@ type LeaderboardSpec struct {
 
 // Resources are the compute resources of one server Pod.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.requests) || self.requests.all(k, k in ['cpu', 'memory'])",fieldPath=".requests",message="only cpu and memory can be requested"
-// +kubebuilder:validation:XValidation:rule="!has(self.limits) || self.limits.all(k, k in ['cpu', 'memory'])",fieldPath=".limits",message="only cpu and memory can be limited"
-// +kubebuilder:validation:XValidation:rule="!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || !isQuantity(string(self.requests[k])) || !isQuantity(string(self.limits[k])) || quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)",fieldPath=".requests",message="a request must not be greater than its limit"
+// +kubebuilder:validation:XValidation:rule="!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || !isQuantity(string(self.requests[k])) || !isQuantity(string(self.limits[k])) || quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)",fieldPath=".requests",message="a request must not be greater than its limit: lower the request or raise the limit"
 type Resources struct {
 	// requests are what a Pod is scheduled by: cpu and memory.
 	// +optional
-	// +kubebuilder:validation:MaxProperties=2
+	// +kubebuilder:validation:MaxProperties=3
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['cpu', 'memory'])",message="only cpu and memory can be requested: remove the others"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, isQuantity(string(self[k])) && quantity(string(self[k])).isGreaterThan(quantity('0')))",message="each must be a quantity greater than zero, for example cpu: 250m or memory: 128Mi"
 	Requests corev1.ResourceList `json:"requests,omitempty"`
 
-	// limits are what a Pod may use at the most: cpu and memory.
+	// limits are what a Pod may use at the most: cpu and memory. A memory limit
+	// is 32Mi at the least.
 	// +optional
-	// +kubebuilder:validation:MaxProperties=2
+	// +kubebuilder:validation:MaxProperties=3
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['cpu', 'memory'])",message="only cpu and memory can be limited: remove the others"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, isQuantity(string(self[k])) && quantity(string(self[k])).isGreaterThan(quantity('0')))",message="each must be a quantity greater than zero, for example cpu: 250m or memory: 128Mi"
+	// +kubebuilder:validation:XValidation:rule="!('memory' in self) || !isQuantity(string(self['memory'])) || quantity(string(self['memory'])).compareTo(quantity('32Mi')) >= 0",message="memory must be at least 32Mi, which is what the server needs to start; without a unit it is in bytes, so write for example 256Mi"
 	Limits corev1.ResourceList `json:"limits,omitempty"`
 }
 
@@ -302,8 +308,8 @@ type LeaderboardStatus struct {
 // +kubebuilder:printcolumn:name="Class",type=string,JSONPath=`.status.className`,priority=1
 // +kubebuilder:printcolumn:name="Tenant",type=string,JSONPath=`.status.tenant`,priority=1
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
-// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 40",fieldPath=".metadata.name",message="the name must be at most 40 characters, as names of Services and Pods are made from it"
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')",fieldPath=".metadata.name",message="the name must be lower-case letters, digits and -, and begin with a letter, as it becomes part of a host name"
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 40",fieldPath=".metadata",message="metadata.name must be at most 40 characters, as names of Services and Pods are made from it"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')",fieldPath=".metadata",message="metadata.name must be lower-case letters, digits and -, and begin with a letter, as it becomes part of a host name"
 type Leaderboard struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional

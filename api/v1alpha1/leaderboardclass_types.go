@@ -39,7 +39,7 @@ const (
 
 // AllowedNamespaces says in which namespaces Leaderboards may use a class.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.selector) == (self.from == 'Selector')",fieldPath=".selector",message="set selector exactly when from is Selector"
+// +kubebuilder:validation:XValidation:rule="has(self.selector) == (self.from == 'Selector')",fieldPath=".selector",message="set selector exactly when from is Selector: set from to Selector, or remove selector"
 type AllowedNamespaces struct {
 	// from is All or Selector.
 	// +optional
@@ -48,6 +48,8 @@ type AllowedNamespaces struct {
 
 	// selector matches labels of namespaces, where from is Selector.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="has(self.matchLabels) || has(self.matchExpressions)",message="set matchLabels or matchExpressions, or set from to All and remove selector"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && e.values.size() > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || e.values.size() == 0))",fieldPath=".matchExpressions",message="operator must be In or NotIn with values, or Exists or DoesNotExist without"
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
 
@@ -85,6 +87,7 @@ type PostgresSpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_][A-Za-z0-9_.-]*$')",message="must be the name of a database: letters, digits, _, - and ., for example leaderboard"
 	Database string `json:"database,omitempty"`
 
 	// sslMode is disable, require or verify-full. verify-full checks against
@@ -114,7 +117,7 @@ const (
 
 // RedisSpec says where the rankings live.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.masterName) == (self.mode == 'Sentinel')",fieldPath=".masterName",message="set masterName exactly when mode is Sentinel"
+// +kubebuilder:validation:XValidation:rule="has(self.masterName) == (self.mode == 'Sentinel')",fieldPath=".masterName",message="set masterName exactly when mode is Sentinel: set it to the name under which the Sentinels know the primary, for example mymaster, or remove it"
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Standalone' || self.endpoints.size() == 1",fieldPath=".endpoints",message="a Standalone Redis has exactly one endpoint: list one, or set mode to Sentinel or Cluster"
 type RedisSpec struct {
 	// mode is Standalone, Sentinel or Cluster.
@@ -130,7 +133,7 @@ type RedisSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=3
 	// +kubebuilder:validation:items:MaxLength=259
-	// +kubebuilder:validation:XValidation:rule="self.all(e, e.matches('^[^/@ ]+:[0-9]{1,5}$'))",message="each endpoint must be host:port without a scheme, for example redis.databases.svc:6379"
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[[][0-9a-fA-F:.]+[]]):([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$')",message="must be host:port without a scheme or credentials, for example redis.databases.svc:6379"
 	Endpoints []string `json:"endpoints,omitempty"`
 
 	// masterName is the name under which the Sentinels know the primary.
@@ -203,8 +206,8 @@ type ClassExposure struct {
 	// <name>.<namespace>.<domain>.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=150
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$')",message="must be a lower-case domain name without a port or a leading dot, for example games.example.com"
+	// +kubebuilder:validation:MaxLength=148
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$')",message="must be a lower-case domain name without a port or a leading dot, for example games.example.com"
 	Domain string `json:"domain,omitempty"`
 
 	// port that clients use where it is not the scheme's own; it appears in the
@@ -218,6 +221,7 @@ type ClassExposure struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="must be the name of an IngressClass: lower-case letters, digits, - and ., for example nginx"
 	IngressClassName *string `json:"ingressClassName,omitempty"`
 
 	// tlsSecretName names, in every game's namespace, the Secret with the
@@ -226,6 +230,7 @@ type ClassExposure struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="must be the name of a Secret without a namespace: lower-case letters, digits, - and ., for example games-tls"
 	TLSSecretName *string `json:"tlsSecretName,omitempty"`
 
 	// annotations of the Ingresses, for the ingress controller.
@@ -235,6 +240,8 @@ type ClassExposure struct {
 }
 
 // LeaderboardClassSpec says where and how tenants run.
+//
+// +kubebuilder:validation:XValidation:rule="self.defaults.replicas <= self.limits.maxReplicas",fieldPath=".defaults.replicas",message="defaults.replicas must not be greater than limits.maxReplicas: lower one or raise the other"
 type LeaderboardClassSpec struct {
 	// controllerName is the operator that serves this class.
 	// +optional
@@ -247,7 +254,7 @@ type LeaderboardClassSpec struct {
 
 	// allowedNamespaces says in which namespaces Leaderboards may use this class.
 	// +optional
-	// +default={}
+	// +default={"from": "All"}
 	AllowedNamespaces AllowedNamespaces `json:"allowedNamespaces,omitzero"`
 
 	// postgres says where the ledgers live.
@@ -262,7 +269,7 @@ type LeaderboardClassSpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[^ ]+$')",message="must be an image reference without spaces, for example leaderboard-server:v1"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+(([._/]|__|-+)[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$')",message="must be an image reference without a scheme, for example registry.example.com/leaderboard-server:v1.2.3"
 	Image string `json:"image,omitempty"`
 
 	// imagePullPolicy of the image. Left out, Kubernetes decides by the tag.
@@ -282,7 +289,7 @@ type LeaderboardClassSpec struct {
 
 	// exposure says how game clients reach the endpoints.
 	// +optional
-	// +default={}
+	// +default={"type": "Service"}
 	Exposure ClassExposure `json:"exposure,omitzero"`
 }
 
@@ -326,7 +333,7 @@ type LeaderboardClassStatus struct {
 // +kubebuilder:printcolumn:name="Postgres",type=string,JSONPath=`.status.postgresVersion`,priority=1
 // +kubebuilder:printcolumn:name="Redis",type=string,JSONPath=`.status.redisVersion`,priority=1
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Reachable")].message`,priority=1
-// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",fieldPath=".metadata.name",message="the name must be at most 63 characters"
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",fieldPath=".metadata",message="metadata.name must be at most 63 characters"
 type LeaderboardClass struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional

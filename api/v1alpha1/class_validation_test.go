@@ -1,0 +1,159 @@
+package v1alpha1_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
+)
+
+// validClass has what a class must have and nothing else. The cases replace
+// whole fields of its spec.
+const validClass = `
+postgres: {host: postgres.databases.svc, database: leaderboard, adminSecretRef: {name: postgres-admin}}
+redis: {endpoints: ["redis.databases.svc:6379"], adminSecretRef: {name: redis-admin}}
+image: leaderboard-server:v1
+`
+
+// classSpec is validClass with the fields of changes in place of its own; null
+// removes one.
+func classSpec(t *testing.T, changes string) string {
+	t.Helper()
+	var spec, changed map[string]any
+	require.NoError(t, yaml.Unmarshal([]byte(validClass), &spec))
+	require.NoError(t, yaml.Unmarshal([]byte(changes), &changed), changes)
+	maps.Copy(spec, changed)
+	maps.DeleteFunc(spec, func(_ string, value any) bool { return value == nil })
+	text, err := yaml.Marshal(spec)
+	require.NoError(t, err)
+	return string(text)
+}
+
+func postgresWith(fields string) string {
+	return `{postgres: {database: leaderboard, adminSecretRef: {name: postgres-admin}, ` + fields + `}}`
+}
+
+func redisWith(fields string) string {
+	return `{redis: {adminSecretRef: {name: redis-admin}, ` + fields + `}}`
+}
+
+var classRefusals = []refusal{
+	{"no postgres", `{postgres: null}`, "spec.postgres", "Required value"},
+	{"no redis", `{redis: null}`, "spec.redis", "Required value"},
+	{"no image", `{image: null}`, "spec.image", "Required value"},
+	{"no host", postgresWith(`port: 5432`), "spec.postgres.host", "Required value"},
+	{"no database", `{postgres: {host: pg, adminSecretRef: {name: a}}}`, "spec.postgres.database", "Required value"},
+	{"no admin Secret of Postgres", `{postgres: {host: pg, database: d}}`, "spec.postgres.adminSecretRef", "Required value"},
+	{"no admin Secret of Redis", `{redis: {endpoints: ["redis:6379"]}}`, "spec.redis.adminSecretRef", "Required value"},
+	{"admin Secret without a name", `{redis: {endpoints: ["redis:6379"], adminSecretRef: {}}}`, "spec.redis.adminSecretRef.name", "Required value"},
+	{"admin Secret of another namespace", `{redis: {endpoints: ["redis:6379"], adminSecretRef: {name: kube-system/token}}}`,
+		"spec.redis.adminSecretRef.name", "in the operator's namespace, without a namespace"},
+
+	{"host with a port", postgresWith(`host: "pg:5432/leaderboard"`), "spec.postgres.host", "without a port or scheme"},
+	{"host with a scheme", postgresWith(`host: "postgres://pg"`), "spec.postgres.host", "without a port or scheme"},
+	{"host with credentials", postgresWith(`host: "admin@pg"`), "spec.postgres.host", "must be a host name or an address"},
+	{"several hosts", postgresWith(`host: "a,b"`), "spec.postgres.host", "must be a host name or an address"},
+	{"empty host", postgresWith(`host: ""`), "spec.postgres.host", "at least 1 chars long"},
+	{"port zero", postgresWith(`host: pg, port: 0`), "spec.postgres.port", "should be greater than or equal to 1"},
+	{"port that is none", postgresWith(`host: pg, port: 65536`), "spec.postgres.port", "should be less than or equal to 65535"},
+	{"database with a parameter", `{postgres: {host: pg, database: "d?sslmode=disable", adminSecretRef: {name: a}}}`,
+		"spec.postgres.database", "must be the name of a database"},
+	{"sslMode that can be stripped", postgresWith(`host: pg, sslMode: prefer`), "spec.postgres.sslMode", `supported values: "disable", "require", "verify-full"`},
+
+	{"unknown mode", redisWith(`mode: Replica, endpoints: ["redis:6379"]`), "spec.redis.mode", `supported values: "Standalone", "Sentinel", "Cluster"`},
+	{"no endpoints", redisWith(`mode: Cluster`), "spec.redis.endpoints", "Required value"},
+	{"an empty list of endpoints", redisWith(`mode: Cluster, endpoints: []`), "spec.redis.endpoints", "at least 1 items"},
+	{"two endpoints of one server", redisWith(`endpoints: ["a:6379", "b:6379"]`), "spec.redis.endpoints", "set mode to Sentinel or Cluster"},
+	{"one endpoint twice", redisWith(`mode: Cluster, endpoints: ["a:6379", "a:6379"]`), "spec.redis.endpoints[1]", "Duplicate value"},
+	{"endpoint without a port", redisWith(`endpoints: ["redis"]`), "spec.redis.endpoints[0]", "must be host:port"},
+	{"endpoint with a scheme", redisWith(`endpoints: ["redis://redis:6379"]`), "spec.redis.endpoints[0]", "without a scheme"},
+	{"endpoint with credentials", redisWith(`endpoints: ["admin:secret@redis:6379"]`), "spec.redis.endpoints[0]", "without a scheme or credentials"},
+	{"endpoint with a port that is none", redisWith(`mode: Cluster, endpoints: ["a:6379", "b:65536"]`), "spec.redis.endpoints[1]", "must be host:port"},
+	{"endpoint with port zero", redisWith(`endpoints: ["redis:0"]`), "spec.redis.endpoints[0]", "must be host:port"},
+	{"IPv6 endpoint without brackets", redisWith(`endpoints: ["fd00::1:6379"]`), "spec.redis.endpoints[0]", "must be host:port"},
+	{"Sentinel without masterName", redisWith(`mode: Sentinel, endpoints: ["a:26379"]`), "spec.redis.masterName", "for example mymaster"},
+	{"masterName without Sentinel", redisWith(`masterName: mymaster, endpoints: ["a:6379"]`), "spec.redis.masterName", "or remove it"},
+
+	{"selector without from", `{allowedNamespaces: {selector: {matchLabels: {a: b}}}}`, "spec.allowedNamespaces.selector", "set from to Selector"},
+	{"from without selector", `{allowedNamespaces: {from: Selector}}`, "spec.allowedNamespaces.selector", "set selector exactly when from is Selector"},
+	{"unknown from", `{allowedNamespaces: {from: Same}}`, "spec.allowedNamespaces.from", `supported values: "All", "Selector"`},
+	{"empty selector", `{allowedNamespaces: {from: Selector, selector: {}}}`, "spec.allowedNamespaces.selector", "set from to All and remove selector"},
+	{"selector with an unknown operator", `{allowedNamespaces: {from: Selector, selector: {matchExpressions: [{key: a, operator: Is, values: [b]}]}}}`,
+		"spec.allowedNamespaces.selector.matchExpressions", "operator must be In or NotIn with values"},
+	{"selector In nothing", `{allowedNamespaces: {from: Selector, selector: {matchExpressions: [{key: a, operator: In}]}}}`,
+		"spec.allowedNamespaces.selector.matchExpressions", "operator must be In or NotIn with values"},
+	{"selector Exists with values", `{allowedNamespaces: {from: Selector, selector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}}}`,
+		"spec.allowedNamespaces.selector.matchExpressions", "Exists or DoesNotExist without"},
+
+	{"image with a space", `{image: "leaderboard-server v1"}`, "spec.image", "must be an image reference"},
+	{"image with a scheme", `{image: "https://registry.example.com/leaderboard-server"}`, "spec.image", "without a scheme"},
+	{"image in capitals", `{image: "Leaderboard-Server:v1"}`, "spec.image", "must be an image reference"},
+	{"image with an empty tag", `{image: "leaderboard-server:"}`, "spec.image", "must be an image reference"},
+	{"unknown pull policy", `{imagePullPolicy: Sometimes}`, "spec.imagePullPolicy", `supported values: "Always", "IfNotPresent", "Never"`},
+
+	{"Ingress without a domain", `{exposure: {type: Ingress}}`, "spec.exposure.domain", "set domain, for example games.example.com"},
+	{"domain with a dot in front", `{exposure: {type: Ingress, domain: .games.example.com}}`, "spec.exposure.domain", "without a port or a leading dot"},
+	{"domain with a port", `{exposure: {type: Ingress, domain: "localhost:8088"}}`, "spec.exposure.domain", "without a port or a leading dot"},
+	{"domain in capitals", `{exposure: {type: Ingress, domain: Games.example.com}}`, "spec.exposure.domain", "lower-case domain name"},
+	{"domain with a long label", `{exposure: {domain: ` + strings.Repeat("d", 64) + `.com}}`, "spec.exposure.domain", "lower-case domain name"},
+	{"domain past what a host name holds", `{exposure: {domain: ` + strings.Repeat("d.", 74) + `d}}`, "spec.exposure.domain", "may not be more than 148"},
+	{"unknown exposure", `{exposure: {type: NodePort}}`, "spec.exposure.type", `supported values: "Ingress", "Service"`},
+	{"ingress class with a slash", `{exposure: {ingressClassName: a/b}}`, "spec.exposure.ingressClassName", "must be the name of an IngressClass"},
+	{"TLS Secret with a namespace", `{exposure: {tlsSecretName: certs/games}}`, "spec.exposure.tlsSecretName", "without a namespace"},
+
+	{"no replicas by default", `{defaults: {replicas: 0}}`, "spec.defaults.replicas", "should be greater than or equal to 1"},
+	{"more by default than allowed", `{defaults: {replicas: 5}, limits: {maxReplicas: 4}}`, "spec.defaults.replicas", "must not be greater than limits.maxReplicas"},
+	{"resources of another kind", `{defaults: {resources: {limits: {hugepages-2Mi: 4Mi}}}}`, "spec.defaults.resources.limits", "only cpu and memory"},
+	{"maxReplicas over what a Leaderboard may have", `{limits: {maxReplicas: 101}}`, "spec.limits.maxReplicas", "should be less than or equal to 100"},
+	{"negative maxBoards", `{limits: {maxBoards: -1}}`, "spec.limits.maxBoards", "should be greater than or equal to 0"},
+	{"too few connections", `{limits: {postgresConnections: 3}}`, "spec.limits.postgresConnections", "should be greater than or equal to 4"},
+	{"controllerName without a path", `{controllerName: operator}`, "spec.controllerName", "must be a domain and a path"},
+}
+
+func TestClassRefused(t *testing.T) {
+	for _, test := range classRefusals {
+		t.Run(test.name, func(t *testing.T) {
+			err := cluster.Create(timeout(t), parse(t, "LeaderboardClass", "class", classSpec(t, test.spec)))
+			requireRefused(t, err, test.field, test.message)
+		})
+	}
+	t.Run("no spec", func(t *testing.T) {
+		err := cluster.Create(timeout(t), parse(t, "LeaderboardClass", "class", ""))
+		requireRefused(t, err, "spec", "Required value")
+	})
+	t.Run("long name", func(t *testing.T) {
+		err := cluster.Create(timeout(t), parse(t, "LeaderboardClass", strings.Repeat("c", 64), validClass))
+		requireRefused(t, err, "metadata", "metadata.name must be at most 63 characters")
+	})
+}
+
+func TestClassChangeRefused(t *testing.T) {
+	object := parse(t, "LeaderboardClass", "change", validClass)
+	create(t, object)
+	changed := parse(t, "LeaderboardClass", "change", classSpec(t, `{controllerName: example.com/other}`))
+	changed.SetResourceVersion(object.GetResourceVersion())
+	requireRefused(t, cluster.Update(timeout(t), changed), "spec.controllerName", "create another class instead")
+}
+
+func TestClassesAccepted(t *testing.T) {
+	for _, changes := range []string{
+		`{}`,
+		postgresWith(`host: "fd00::1", port: 6432, sslMode: disable`),
+		postgresWith(`host: 10.0.0.1, sslMode: require`),
+		redisWith(`mode: Cluster, tls: true, endpoints: ["a:6379", "10.0.0.1:65535", "[fd00::1]:1"]`),
+		redisWith(`mode: Sentinel, masterName: mymaster, endpoints: ["a:26379", "b:26379", "c.redis.svc.cluster.local:26379"]`),
+		`{allowedNamespaces: {from: Selector, selector: {matchLabels: {games: "true"}}}}`,
+		`{allowedNamespaces: {from: Selector, selector: {matchExpressions: [{key: a, operator: In, values: [b, c]}, {key: d, operator: DoesNotExist}]}}}`,
+		`{image: "registry.example.com:5000/games/leaderboard-server:v1.2.3@sha256:` + strings.Repeat("a", 64) + `", imagePullPolicy: Never}`,
+		`{exposure: {type: Ingress, domain: localhost, port: 8088}}`,
+		`{exposure: {type: Ingress, domain: games.example.com, ingressClassName: nginx, tlsSecretName: games-tls, annotations: {example.com/rate: "10"}}}`,
+		`{defaults: {replicas: 4, resources: {limits: {memory: 32Mi}}}, limits: {maxReplicas: 4, maxBoards: 0, postgresConnections: 1000}}`,
+		`{controllerName: example.com/other}`,
+	} {
+		object := parse(t, "LeaderboardClass", strings.Repeat("c", 63), classSpec(t, changes))
+		require.NoError(t, cluster.Create(timeout(t), object), changes)
+		require.NoError(t, cluster.Delete(timeout(t), object))
+	}
+}

@@ -1,0 +1,195 @@
+package v1alpha1_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// refusal is a spec that must be refused when it is applied.
+type refusal struct {
+	name    string
+	spec    string
+	field   string // the field that the API server has to name
+	message string // what it has to say, in part
+}
+
+var leaderboardRefusals = []refusal{
+	{"board without a name", `{boards: [{order: Ascending}]}`, "spec.boards[0].name", "Required value"},
+	{"board with an empty name", `{boards: [{name: ""}]}`, "spec.boards[0].name", "at least 1 chars long"},
+	{"board named global", `{boards: [{name: global}]}`, "spec.boards[0].name", "choose another name"},
+	{"board in capitals", `{boards: [{name: Arena}]}`, "spec.boards[0].name", "must be lower-case letters, digits, - or _"},
+	{"board with a space", `{boards: [{name: time trial}]}`, "spec.boards[0].name", "for example time-trial"},
+	{"board beginning with -", `{boards: [{name: -arena}]}`, "spec.boards[0].name", "begin and end with a letter or digit"},
+	{"board ending with _", `{boards: [{name: arena_}]}`, "spec.boards[0].name", "begin and end with a letter or digit"},
+	{"board with a brace", `{boards: [{name: "a{b}"}]}`, "spec.boards[0].name", "must be lower-case letters"},
+	{"board with a colon", `{boards: [{name: "a:b"}]}`, "spec.boards[0].name", "must be lower-case letters"},
+	{"board with a line break", `{boards: [{name: "arena\n"}]}`, "spec.boards[0].name", "must be lower-case letters"},
+	{"board with an umlaut", `{boards: [{name: "bär"}]}`, "spec.boards[0].name", "must be lower-case letters"},
+	{"board with a long name", `{boards: [{name: ` + strings.Repeat("a", 41) + `}]}`, "spec.boards[0].name", "may not be more than 40"},
+	{"two boards of one name", `{boards: [{name: arena}, {name: coins}, {name: arena, order: Ascending}]}`, "spec.boards[2]", "Duplicate value"},
+	{"too many boards", `{boards: [` + boardList(65) + `]}`, "spec.boards", "must have at most 64 items"},
+	{"boards that are no list", `{boards: arena}`, "spec.boards", "must be of type array"},
+	{"unknown order", `{boards: [{name: arena, order: Up}]}`, "spec.boards[0].order", `supported values: "Descending", "Ascending"`},
+	{"order in lower case", `{boards: [{name: arena, order: descending}]}`, "spec.boards[0].order", `supported values: "Descending", "Ascending"`},
+	{"unknown scoring", `{boards: [{name: arena, scoring: Average}]}`, "spec.boards[0].scoring", `supported values: "Best", "Latest", "Sum"`},
+	{"score bounds the wrong way round", `{boards: [{name: arena, minScore: 10, maxScore: 9}]}`, "spec.boards[0].minScore", "lower minScore or raise maxScore"},
+	{"maxScore that a double cannot hold", `{boards: [{name: arena, maxScore: 9007199254740992}]}`, "spec.boards[0].maxScore", "should be less than or equal to 9007199254740991"},
+	{"minScore that a double cannot hold", `{boards: [{name: arena, minScore: -9007199254740992}]}`, "spec.boards[0].minScore", "should be greater than or equal to -9007199254740991"},
+	{"minScore that is a fraction", `{boards: [{name: arena, minScore: 1.5}]}`, "spec.boards[0].minScore", "must be of type int64"},
+	{"minScore that is a string", `{boards: [{name: arena, minScore: "1"}]}`, "spec.boards[0].minScore", "must be of type integer"},
+	{"an Ascending board toward global", `{boards: [{name: laps, order: Ascending, countsTowardGlobal: true}]}`, "spec.boards[0].countsTowardGlobal", "set it to false or leave it out"},
+	{"countsTowardGlobal that is a string", `{boards: [{name: arena, countsTowardGlobal: "yes"}]}`, "spec.boards[0].countsTowardGlobal", "must be of type boolean"},
+
+	{"empty className", `{className: ""}`, "spec.className", "at least 1 chars long"},
+	{"long className", `{className: ` + strings.Repeat("c", 64) + `}`, "spec.className", "may not be more than 63"},
+	{"negative replicas", `{replicas: -1}`, "spec.replicas", "should be greater than or equal to 0"},
+	{"too many replicas", `{replicas: 101}`, "spec.replicas", "should be less than or equal to 100"},
+	{"replicas that are a string", `{replicas: two}`, "spec.replicas", "must be of type integer"},
+	{"replicas and autoscaling", `{replicas: 2, autoscaling: {maxReplicas: 4}}`, "spec.replicas", "set either replicas or autoscaling, not both"},
+	{"autoscaling without a maximum", `{autoscaling: {minReplicas: 2}}`, "spec.autoscaling.maxReplicas", "Required value"},
+	{"autoscaling the wrong way round", `{autoscaling: {minReplicas: 5, maxReplicas: 4}}`, "spec.autoscaling.minReplicas", "lower minReplicas or raise maxReplicas"},
+	{"autoscaling below the default minimum", `{autoscaling: {maxReplicas: 1}}`, "spec.autoscaling.minReplicas", "2 where it is left out"},
+	{"autoscaling from zero", `{autoscaling: {minReplicas: 0, maxReplicas: 2}}`, "spec.autoscaling.minReplicas", "should be greater than or equal to 1"},
+	{"autoscaling on too little CPU", `{autoscaling: {maxReplicas: 4, targetCPUUtilizationPercentage: 9}}`, "spec.autoscaling.targetCPUUtilizationPercentage", "should be greater than or equal to 10"},
+	{"autoscaling on too much CPU", `{autoscaling: {maxReplicas: 4, targetCPUUtilizationPercentage: 101}}`, "spec.autoscaling.targetCPUUtilizationPercentage", "should be less than or equal to 100"},
+
+	{"request of another resource", `{resources: {requests: {nvidia.com/gpu: 1}}}`, "spec.resources.requests", "only cpu and memory can be requested"},
+	{"limit of another resource", `{resources: {limits: {ephemeral-storage: 1Gi}}}`, "spec.resources.limits", "only cpu and memory can be limited"},
+	{"request over its limit", `{resources: {requests: {memory: 1Gi}, limits: {memory: 512Mi}}}`, "spec.resources.requests", "lower the request or raise the limit"},
+	{"quantity with a wrong unit", `{resources: {requests: {memory: 64MB}}}`, "spec.resources.requests", "for example cpu: 250m or memory: 128Mi"},
+	{"quantity that is none", `{resources: {limits: {cpu: lots}}}`, "spec.resources.limits", "for example cpu: 250m or memory: 128Mi"},
+	{"negative quantity", `{resources: {requests: {cpu: -1}}}`, "spec.resources.requests", "greater than zero"},
+	{"memory limit without a unit", `{resources: {limits: {memory: 256}}}`, "spec.resources.limits", "without a unit it is in bytes"},
+
+	{"short tokenTTL", `{auth: {tokenTTL: 59s}}`, "spec.auth.tokenTTL", "from 1m to 24h"},
+	{"long tokenTTL", `{auth: {tokenTTL: 25h}}`, "spec.auth.tokenTTL", "from 1m to 24h"},
+	{"tokenTTL without a unit", `{auth: {tokenTTL: "3600"}}`, "spec.auth.tokenTTL", "for example 1h or 90m"},
+	{"tokenTTL in days", `{auth: {tokenTTL: 1d}}`, "spec.auth.tokenTTL", "for example 1h or 90m"},
+	{"tokenTTL that is a number", `{auth: {tokenTTL: 3600}}`, "spec.auth.tokenTTL", "must be of type string"},
+	{"negative tokenTTL", `{auth: {tokenTTL: -1h}}`, "spec.auth.tokenTTL", "from 1m to 24h"},
+	{"tokenTTL past what a duration holds", `{auth: {tokenTTL: 9999999999999h}}`, "spec.auth.tokenTTL", "from 1m to 24h"},
+	{"cheap passwordCost", `{auth: {passwordCost: 9}}`, "spec.auth.passwordCost", "should be greater than or equal to 10"},
+	{"dear passwordCost", `{auth: {passwordCost: 15}}`, "spec.auth.passwordCost", "should be less than or equal to 14"},
+
+	{"exposure without a type", `{exposure: {}}`, "spec.exposure.type", "Required value"},
+	{"unknown exposure", `{exposure: {type: LoadBalancer}}`, "spec.exposure.type", `supported values: "Ingress", "Service"`},
+	{"unknown deletionPolicy", `{deletionPolicy: Orphan}`, "spec.deletionPolicy", `supported values: "Retain", "Delete"`},
+	{"suspend that is a string", `{suspend: "true"}`, "spec.suspend", "must be of type boolean"},
+}
+
+// boardList lists n boards in YAML's flow style.
+func boardList(n int) string {
+	list := make([]string, 0, n)
+	for i := range n {
+		list = append(list, "{name: b"+strings.Repeat("x", i%30)+strings.Repeat("y", i/30)+"}")
+	}
+	return strings.Join(list, ", ")
+}
+
+func TestLeaderboardRefused(t *testing.T) {
+	for _, test := range leaderboardRefusals {
+		t.Run(test.name, func(t *testing.T) {
+			err := cluster.Create(timeout(t), parse(t, "Leaderboard", "game", test.spec))
+			requireRefused(t, err, test.field, test.message)
+		})
+	}
+}
+
+func TestLeaderboardNameRefused(t *testing.T) {
+	for _, test := range []struct{ name, field, message string }{
+		{strings.Repeat("g", 41), "metadata", "metadata.name must be at most 40 characters"},
+		{"2048", "metadata", "begin with a letter"},
+		{"my.game", "metadata", "metadata.name must be lower-case letters, digits and -"},
+		{"Game", "metadata.name", "a lowercase RFC 1123 subdomain"}, // Kubernetes' own
+	} {
+		err := cluster.Create(timeout(t), parse(t, "Leaderboard", test.name, "{}"))
+		requireRefused(t, err, test.field, test.message)
+	}
+}
+
+// What data depends on cannot be changed once it is there.
+func TestLeaderboardChangeRefused(t *testing.T) {
+	const boards = `boards: [{name: arena}, {name: laps, order: Ascending}]`
+	for _, test := range []struct {
+		name, spec, changed, field, message string
+	}{
+		{"order of a board", `{` + boards + `}`, `{boards: [{name: arena, order: Ascending}]}`,
+			"spec.boards[0].order", "add a board with another name instead"},
+		{"order left out", `{` + boards + `}`, `{boards: [{name: arena}, {name: laps}]}`,
+			"spec.boards[1].order", "add a board with another name instead"},
+		{"scoring of a board", `{` + boards + `}`, `{boards: [{name: coins}, {name: arena, scoring: Sum}]}`,
+			"spec.boards[1].scoring", "add a board with another name instead"},
+		{"another class", `{className: fast}`, `{className: slow}`, "spec.className", "create another Leaderboard instead"},
+		{"class removed", `{className: fast}`, `{replicas: 1}`, "spec.className", "create another Leaderboard instead"},
+		{"class added", `{replicas: 1}`, `{className: fast}`, "spec.className", "create another Leaderboard instead"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			object := parse(t, "Leaderboard", "change", test.spec)
+			create(t, object)
+			changed := parse(t, "Leaderboard", "change", test.changed)
+			changed.SetResourceVersion(object.GetResourceVersion())
+			requireRefused(t, cluster.Update(timeout(t), changed), test.field, test.message)
+		})
+	}
+}
+
+// What can be changed, and in which order boards are listed, is the game team's.
+func TestLeaderboardChangeAccepted(t *testing.T) {
+	object := parse(t, "Leaderboard", "change", `{boards: [{name: arena}, {name: laps, order: Ascending}], replicas: 1}`)
+	create(t, object)
+	for _, spec := range []string{
+		`{boards: [{name: laps, order: Ascending, maxScore: 100}, {name: arena, countsTowardGlobal: false}], replicas: 3}`,
+		`{boards: [{name: coins, scoring: Sum}, {name: arena}], autoscaling: {maxReplicas: 5}}`,
+		`{deletionPolicy: Delete, suspend: true, exposure: {type: Service}}`,
+	} {
+		changed := parse(t, "Leaderboard", "change", spec)
+		changed.SetResourceVersion(object.GetResourceVersion())
+		require.NoError(t, cluster.Update(timeout(t), changed), spec)
+		object = changed
+	}
+}
+
+// A field that does not exist is an error with kubectl's strict validation and
+// with server-side apply, not something that silently does nothing.
+func TestUnknownFieldsRefused(t *testing.T) {
+	for spec, field := range map[string]string{
+		`{board: [{name: arena}]}`:             `unknown field "spec.board"`,
+		`{boards: [{name: arena, reset: 1d}]}`: `unknown field "spec.boards[0].reset"`,
+		`{auth: {tokenTtl: 1h}}`:               `unknown field "spec.auth.tokenTtl"`,
+		`{tenant: mine}`:                       `unknown field "spec.tenant"`,
+	} {
+		err := cluster.Create(timeout(t), parse(t, "Leaderboard", "game", spec))
+		require.True(t, apierrors.IsBadRequest(err), "%s: %v", spec, err)
+		require.ErrorContains(t, err, field)
+
+		configuration := client.ApplyConfigurationFromUnstructured(parse(t, "Leaderboard", "game", spec))
+		require.Error(t, cluster.Apply(timeout(t), configuration, client.FieldOwner("test")), spec)
+	}
+}
+
+// Everything that is refused is refused for what the case says, and not because
+// the rest of the case is wrong: without the field, all of it is accepted.
+func TestLeaderboardsAccepted(t *testing.T) {
+	for _, spec := range []string{
+		"",
+		"{}",
+		`{boards: []}`,
+		`{boards: [` + boardList(64) + `]}`,
+		`{boards: [{name: a}, {name: "0"}, {name: a-b_c9}, {name: ` + strings.Repeat("a", 40) + `}]}`,
+		`{boards: [{name: arena, order: Descending, scoring: Latest, minScore: -9007199254740991, maxScore: 9007199254740991, countsTowardGlobal: true}]}`,
+		`{boards: [{name: laps, order: Ascending, countsTowardGlobal: false, minScore: 5, maxScore: 5}]}`,
+		`{replicas: 0}`,
+		`{autoscaling: {minReplicas: 1, maxReplicas: 1, targetCPUUtilizationPercentage: 100}}`,
+		`{resources: {requests: {cpu: 1, memory: 64Mi}, limits: {cpu: "1.5", memory: 64Mi}}}`,
+		`{auth: {tokenTTL: 24h, passwordCost: 14}}`,
+		`{auth: {tokenTTL: 1h30m}, className: fast, exposure: {type: Ingress}, deletionPolicy: Delete, suspend: true}`,
+	} {
+		object := parse(t, "Leaderboard", strings.Repeat("g", 40), spec)
+		require.NoError(t, cluster.Create(timeout(t), object), spec)
+		require.NoError(t, cluster.Delete(timeout(t), object))
+	}
+}
