@@ -66,6 +66,7 @@ func environment(t *testing.T) map[string]string {
 		config.EnvOpsListenAddress: "127.0.0.1:0",
 		config.EnvMigrateOnStart:   "true",
 		config.EnvCatchUpInterval:  "50ms",
+		config.EnvDrainDelay:       "0s",
 	}
 }
 
@@ -106,7 +107,8 @@ func start(t *testing.T, environment map[string]string) *running {
 		r.client.Close()
 		<-r.done
 		if t.Failed() {
-			t.Log(logs.String())
+			all := logs.String()
+			t.Log(all[max(0, len(all)-8000):])
 		}
 	})
 	return r

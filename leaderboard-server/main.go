@@ -14,6 +14,8 @@ import (
 
 	_ "time/tzdata" // reports take time zones, and images may have none
 
+	goredis "github.com/redis/go-redis/v9"
+
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 )
@@ -34,6 +36,7 @@ All settings are environment variables that begin with LEADERBOARD_.
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
@@ -87,5 +90,6 @@ func serve(ctx context.Context, environ []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	goredis.SetLogger(redisLog{server.log})
 	return server.Run(ctx)
 }

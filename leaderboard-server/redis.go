@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -45,4 +47,13 @@ func newRedisClient(settings config.Redis) (redis.UniversalClient, error) {
 		}
 	}
 	return redis.NewUniversalClient(options), nil
+}
+
+// redisLog takes what the Redis library would print. Whatever matters of it
+// also comes back as an error.
+type redisLog struct{ log *slog.Logger }
+
+// Printf implements the library's interface.
+func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
+	l.log.DebugContext(ctx, "redis library", "message", fmt.Sprintf(format, v...))
 }

@@ -108,7 +108,7 @@ func (s *server) openStores() (err error) {
 		return err
 	}
 	s.ledger, err = postgres.Open(context.Background(), postgres.Options{URL: s.settings.Database.URL.Reveal(),
-		MaxConnections: int32(s.settings.Database.MaxConnections), IdempotencyTTL: s.settings.IdempotencyTTL,
+		DirectURL: s.settings.Database.DirectURL.Reveal(), MaxConnections: int32(s.settings.Database.MaxConnections), IdempotencyTTL: s.settings.IdempotencyTTL,
 		ReportTimeout: s.settings.HTTP.RequestTimeout})
 	if err != nil {
 		return err

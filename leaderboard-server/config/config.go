@@ -34,8 +34,9 @@ type Config struct {
 	ShutdownTimeout time.Duration `env:"LEADERBOARD_SHUTDOWN_TIMEOUT" envDefault:"20s"`
 	// DrainDelay is how long the server goes on accepting connections after it
 	// was told to stop, while readiness already says no: whoever sends it
-	// requests needs that long to learn of it. 0: not at all.
-	DrainDelay time.Duration `env:"LEADERBOARD_DRAIN_DELAY" envDefault:"0s"`
+	// requests needs that long to learn of it. Answers close their connections
+	// during that time. 0: not at all.
+	DrainDelay time.Duration `env:"LEADERBOARD_DRAIN_DELAY" envDefault:"1s"`
 }
 
 // HTTP is how the server listens.
@@ -69,7 +70,11 @@ type Database struct {
 	// URL is a libpq URL, such as postgres://user:password@host:5432/db. Its
 	// role's search_path, or its parameter of that name, is the schema.
 	URL Secret `env:"LEADERBOARD_DATABASE_URL"`
-	// MaxConnections bounds the connections of this server.
+	// DirectURL is URL past a connection pooler in transaction mode, for the one
+	// session that holds the lock of catch-up. Empty: URL.
+	DirectURL Secret `env:"LEADERBOARD_DATABASE_DIRECT_URL"`
+	// MaxConnections bounds the connections of this server's pool. The replica
+	// that leads catch-up has one more.
 	MaxConnections int `env:"LEADERBOARD_DATABASE_MAX_CONNECTIONS" envDefault:"8"`
 	// MigrateOnStart applies pending migrations before serving. The role then
 	// has to own the schema. For use without an operator.

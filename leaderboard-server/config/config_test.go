@@ -52,7 +52,7 @@ func TestListsAndNetworks(t *testing.T) {
 // A wrong value is refused with the name of its variable.
 func TestWrongValues(t *testing.T) {
 	for _, entry := range []string{
-		config.EnvTenant + "=Up", config.EnvTenant + "=a*", config.EnvDatabaseURL + "=mysql://x", config.EnvDatabaseURL + "=:secret\x01",
+		config.EnvTenant + "=Up", config.EnvTenant + "=a*", config.EnvDatabaseURL + "=mysql://x", config.EnvDatabaseDirectURL + "=x", config.EnvDatabaseURL + "=:secret\x01",
 		config.EnvDatabaseMaxConnections + "=1", config.EnvDatabaseMaxConnections + "=many", config.EnvMaxConnections + "=many",
 		config.EnvCommitInFlight + "=8", config.EnvCommitQueue + "=0", config.EnvCommitMaxBatch + "=0",
 		config.EnvRedisMode + "=pair", config.EnvRedisAddresses + "=redis", config.EnvRedisAddresses + "=a:1,b:2",

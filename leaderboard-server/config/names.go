@@ -17,6 +17,7 @@ const (
 	EnvTrustedProxies          = "LEADERBOARD_TRUSTED_PROXIES"
 	EnvCORSAllowedOrigins      = "LEADERBOARD_CORS_ALLOWED_ORIGINS"
 	EnvDatabaseURL             = "LEADERBOARD_DATABASE_URL"
+	EnvDatabaseDirectURL       = "LEADERBOARD_DATABASE_DIRECT_URL"
 	EnvDatabaseMaxConnections  = "LEADERBOARD_DATABASE_MAX_CONNECTIONS"
 	EnvMigrateOnStart          = "LEADERBOARD_MIGRATE_ON_START"
 	EnvRedisMode               = "LEADERBOARD_REDIS_MODE"

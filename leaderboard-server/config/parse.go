@@ -109,10 +109,16 @@ func (h HTTP) validate(v *validation) {
 }
 
 func (d Database) validate(v *validation) {
-	u, err := url.Parse(d.URL.Reveal())
-	// The parser's error would repeat the URL, and with it the password.
-	v.check(err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql"), EnvDatabaseURL, "must be set to a URL such as postgres://user:password@host:5432/database")
+	v.check(isPostgresURL(d.URL), EnvDatabaseURL, "must be set to a URL such as postgres://user:password@host:5432/database")
+	v.check(d.DirectURL == "" || isPostgresURL(d.DirectURL), EnvDatabaseDirectURL, "must be a URL such as postgres://user:password@host:5432/database")
 	v.between(d.MaxConnections, 2, 1000, EnvDatabaseMaxConnections)
+}
+
+// isPostgresURL says no more than that: the parser's error would repeat the URL,
+// and with it the password.
+func isPostgresURL(text Secret) bool {
+	u, err := url.Parse(text.Reveal())
+	return err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql")
 }
 
 func (r Redis) validate(v *validation) {

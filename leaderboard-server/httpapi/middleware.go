@@ -96,7 +96,7 @@ func (a *API) log(r *http.Request, i *info, method, route string, status, size i
 	}
 	attributes := []slog.Attr{
 		slog.String("request_id", i.id), slog.String("method", method), slog.String("route", route),
-		slog.Int("status", status), slog.Int("bytes", size), slog.Duration("duration", duration),
+		slog.Int("status", status), slog.Int("bytes", size), slog.Float64("duration_ms", float64(duration.Microseconds())/1000),
 		slog.String("client", a.client(r).String()),
 	}
 	if i.player != "" {
