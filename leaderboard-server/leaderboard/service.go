@@ -80,7 +80,7 @@ type BoardStore interface {
 	SyncBoards(ctx context.Context, boards Boards) (*Catalog, error)
 }
 
-// Dependencies are what a [Service] is made of. All are required.
+// Dependencies are what a [Service] is made of. All interfaces are required.
 type Dependencies struct {
 	Passwords         Passwords
 	NormalizeUsername NormalizeUsername
@@ -90,6 +90,10 @@ type Dependencies struct {
 	Ranking           Ranking
 	Reports           Reports
 	Boards            BoardStore
+	// PageAge is for how long a first page, once read, is shown to other readers:
+	// some milliseconds take most of the load off the ranking. 0: not at all. A
+	// player's own rank is always read anew.
+	PageAge time.Duration
 }
 
 // Service is the product's use cases. It is safe for concurrent use.
@@ -99,11 +103,12 @@ type Service struct {
 	// dummyHash is verified for unknown users, so that they cost the same time
 	// as a wrong password.
 	dummyHash string
+	first     snapshots
 }
 
 // NewService makes a service and brings the ledger's boards in line with boards.
 func NewService(ctx context.Context, dependencies Dependencies, boards Boards) (*Service, error) {
-	s := &Service{Dependencies: dependencies}
+	s := &Service{Dependencies: dependencies, first: snapshots{age: dependencies.PageAge}}
 	if err := s.Reload(ctx, boards); err != nil {
 		return nil, err
 	}
@@ -204,7 +209,7 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 }
 
 // Page returns a page of a board; an empty name is GlobalBoard. A page past the
-// end is empty.
+// end is empty. The caller must not change the entries: they may be shared.
 func (s *Service) Page(ctx context.Context, boardName string, page, pageSize int64) (Page, error) {
 	catalog := s.Catalog()
 	board, err := lookup(catalog, boardName)
@@ -215,9 +220,25 @@ func (s *Service) Page(ctx context.Context, boardName string, page, pageSize int
 	if err != nil {
 		return Page{}, err
 	}
-	entries, total, err := s.Ranking.Page(ctx, board, offset, pageSize)
+	read := func(ctx context.Context) (Page, error) {
+		entries, total, err := s.entries(ctx, catalog, board, offset, pageSize)
+		return Page{Board: board.Name, Page: page, PageSize: pageSize, TotalEntries: total, Entries: entries}, err
+	}
+	if offset > 0 {
+		return read(ctx)
+	}
+	return s.first.get(ctx, snapshotKey{board.Name, board.Season, pageSize}, func() (Page, error) {
+		// For others, too: a reader that leaves takes nobody along. The stores bound
+		// the time.
+		return read(context.WithoutCancel(ctx))
+	})
+}
+
+// entries reads a part of a board, with names.
+func (s *Service) entries(ctx context.Context, catalog *Catalog, board LiveBoard, offset, limit int64) ([]RankedEntry, int64, error) {
+	entries, total, err := s.Ranking.Page(ctx, board, offset, limit)
 	if err != nil {
-		return Page{}, err
+		return nil, 0, err
 	}
 	numbers := make([]int64, len(entries))
 	for i, e := range entries {
@@ -225,13 +246,13 @@ func (s *Service) Page(ctx context.Context, boardName string, page, pageSize int
 	}
 	names, err := s.Directory.Names(ctx, numbers)
 	if err != nil {
-		return Page{}, err
+		return nil, 0, err
 	}
-	result := Page{Board: board.Name, Page: page, PageSize: pageSize, TotalEntries: total, Entries: make([]RankedEntry, len(entries))}
+	result := make([]RankedEntry, len(entries))
 	for i, e := range entries {
-		result.Entries[i] = ranked(catalog, board, e, names[e.Player])
+		result[i] = ranked(catalog, board, e, names[e.Player])
 	}
-	return result, nil
+	return result, total, nil
 }
 
 // Rank returns a player's own entry on a board; an empty name is GlobalBoard.

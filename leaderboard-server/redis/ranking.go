@@ -62,6 +62,7 @@ type Ranking struct {
 	prefix  string
 	boards  interface{ Catalog() *leaderboard.Catalog }
 	timeout time.Duration
+	ranks   rankQueue
 	seen    sync.Map // shardID -> mark: the highest watermark that this process has seen
 }
 

@@ -9,38 +9,6 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-// Rank implements [leaderboard.Ranking].
-func (r *Ranking) Rank(ctx context.Context, board leaderboard.LiveBoard, player int64) (leaderboard.RankingEntry, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
-	own := shardOf(board, board.Season, shardIndex(player, board.Shards))
-	bucket, field := own.place(player)
-	c := &call{script: rankScript, source: rankSource, readOnly: true, shard: own,
-		keys: []string{own.entriesKey(r.prefix), own.stateKey(r.prefix), own.bucketKey(r.prefix, bucket)}, args: []any{field, encodePlayer(player)}}
-	if err := r.pipeline(ctx, []*call{c}); err != nil {
-		return leaderboard.RankingEntry{}, unavailable("cannot be reached", fmt.Errorf("read a rank: %w", err))
-	}
-	values, err := c.values(6)
-	if err != nil {
-		return leaderboard.RankingEntry{}, err
-	}
-	if err := r.trust(own, values[0], values[1], values[2]); err != nil {
-		return leaderboard.RankingEntry{}, err
-	}
-	p, ok, err := own.ranked(values[3:])
-	if err != nil {
-		return leaderboard.RankingEntry{}, err
-	}
-	if !ok {
-		return leaderboard.RankingEntry{}, leaderboard.Errorf(leaderboard.CodeNotFound, "", "the player has no score on board %s yet", board.Name)
-	}
-	positions := []*position{&p}
-	if err := r.addOtherShards(ctx, board.Season, board, positions); err != nil {
-		return leaderboard.RankingEntry{}, err
-	}
-	return p.RankingEntry, nil
-}
-
 // ranked reads rank, score and member as the scripts answer them. The rank is
 // within the shard, from 1.
 func (s shard) ranked(values []any) (p position, ok bool, err error) {

@@ -1,0 +1,195 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+const (
+	// maxRankBatch is how many ranks share a round trip.
+	maxRankBatch = 128
+	// maxRankRounds is how many such round trips are under way at once: two keep
+	// Redis busy while the answers of one are being handed out.
+	maxRankRounds = 2
+	// maxRanksWaiting bounds the queue; callers are bounded by the server's limits
+	// before that.
+	maxRanksWaiting = 16384
+)
+
+// rankRequest is one caller of Rank.
+type rankRequest struct {
+	board  leaderboard.LiveBoard
+	player int64
+	entry  leaderboard.RankingEntry
+	err    error
+	// turn is told once: true, the request is answered; false, its caller is to
+	// carry the next round.
+	turn chan bool
+}
+
+// rankQueue lets concurrent callers of Rank share round trips without a goroutine
+// of its own and without waiting for company: a caller who finds less than
+// maxRankRounds rounds under way carries the next one, for all who wait. A request
+// is in waiting, or with one carrier.
+type rankQueue struct {
+	mu      sync.Mutex
+	waiting []*rankRequest
+	rounds  int
+}
+
+// Rank implements [leaderboard.Ranking].
+func (r *Ranking) Rank(ctx context.Context, board leaderboard.LiveBoard, player int64) (leaderboard.RankingEntry, error) {
+	request := &rankRequest{board: board, player: player}
+	q := &r.ranks
+	q.mu.Lock()
+	switch {
+	case q.rounds < maxRankRounds:
+		q.rounds++
+		q.mu.Unlock()
+		return r.carry(ctx, request)
+	case len(q.waiting) >= maxRanksWaiting:
+		q.mu.Unlock()
+		return leaderboard.RankingEntry{}, unavailable("is too busy", fmt.Errorf("%d ranks are waiting", maxRanksWaiting))
+	}
+	request.turn = make(chan bool, 1)
+	q.waiting = append(q.waiting, request)
+	q.mu.Unlock()
+	select {
+	case answered := <-request.turn:
+		if !answered {
+			return r.carry(ctx, request)
+		}
+		return request.entry, request.err
+	case <-ctx.Done():
+		q.leave(request)
+		return leaderboard.RankingEntry{}, unavailable("cannot be reached", ctx.Err())
+	}
+}
+
+// leave takes a caller who waits no longer out of the queue. If it was told to
+// carry a round in the meantime, another one must.
+func (q *rankQueue) leave(request *rankRequest) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if i := slices.Index(q.waiting, request); i >= 0 {
+		q.waiting = slices.Delete(q.waiting, i, i+1)
+		return
+	}
+	select {
+	case answered := <-request.turn:
+		if !answered {
+			q.pass()
+		}
+	default: // a carrier has it, and will answer nobody
+	}
+}
+
+// pass lets the first who waits carry the next round, or ends the round. The queue
+// is locked.
+func (q *rankQueue) pass() {
+	if len(q.waiting) == 0 {
+		q.rounds--
+		return
+	}
+	q.waiting[0].turn <- false
+	q.waiting = slices.Delete(q.waiting, 0, 1)
+}
+
+// carry reads the caller's own rank and those of all who wait.
+func (r *Ranking) carry(ctx context.Context, own *rankRequest) (leaderboard.RankingEntry, error) {
+	q := &r.ranks
+	q.mu.Lock()
+	n := min(len(q.waiting), maxRankBatch-1)
+	batch := append(append(make([]*rankRequest, 0, 1+n), own), q.waiting[:n]...)
+	q.waiting = slices.Delete(q.waiting, 0, n)
+	q.mu.Unlock()
+
+	// Not by the caller's time: others depend on it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.timeout)
+	defer cancel()
+	r.readRanks(ctx, batch)
+
+	q.mu.Lock()
+	q.pass()
+	q.mu.Unlock()
+	for _, request := range batch[1:] {
+		request.turn <- true
+	}
+	return own.entry, own.err
+}
+
+// readRanks fills in the requests' entries or errors: one round trip, and another
+// one for boards of several shards.
+func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
+	type shardCall struct {
+		*call
+		requests []*rankRequest
+	}
+	byShard := make(map[shardID]*shardCall)
+	calls := make([]*call, 0, len(batch))
+	for _, request := range batch {
+		s := shardOf(request.board, request.board.Season, shardIndex(request.player, request.board.Shards))
+		c := byShard[s.shardID]
+		if c == nil {
+			c = &shardCall{call: &call{script: rankScript, source: rankSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)}}}
+			byShard[s.shardID] = c
+			calls = append(calls, c.call)
+		}
+		bucket, field := s.place(request.player)
+		c.keys = append(c.keys, s.bucketKey(r.prefix, bucket))
+		c.args = append(c.args, field, encodePlayer(request.player))
+		c.requests = append(c.requests, request)
+	}
+	_ = r.pipeline(ctx, calls) // every call has its own error
+	spread := make(map[int32][]*rankRequest)
+	positions := make(map[int32][]*position)
+	for _, c := range byShard {
+		for i, p := range r.readShard(c.call, c.requests) {
+			if p == nil {
+				continue
+			}
+			request := c.requests[i]
+			if request.entry = p.RankingEntry; c.shard.of > 1 {
+				spread[c.shard.board] = append(spread[c.shard.board], request)
+				positions[c.shard.board] = append(positions[c.shard.board], p)
+			}
+		}
+	}
+	for board, requests := range spread {
+		err := r.addOtherShards(ctx, requests[0].board.Season, requests[0].board, positions[board])
+		for i, request := range requests {
+			request.entry, request.err = positions[board][i].RankingEntry, err
+		}
+	}
+}
+
+// readShard returns the positions that one shard answered, nil where a request has
+// got its error.
+func (r *Ranking) readShard(c *call, requests []*rankRequest) []*position {
+	values, err := c.values(3 + 3*len(requests))
+	if err != nil {
+		err = unavailable("cannot be reached", fmt.Errorf("read ranks: %w", err))
+	} else {
+		err = r.trust(c.shard, values[0], values[1], values[2])
+	}
+	positions := make([]*position, len(requests))
+	for i, request := range requests {
+		if request.err = err; err != nil {
+			continue
+		}
+		p, ok, err := c.shard.ranked(values[3+3*i:])
+		switch {
+		case err != nil:
+			request.err = err
+		case !ok:
+			request.err = leaderboard.Errorf(leaderboard.CodeNotFound, "", "the player has no score on board %s yet", request.board.Name)
+		default:
+			positions[i] = &p
+		}
+	}
+	return positions
+}
