@@ -105,7 +105,9 @@ func start(t *testing.T, environment map[string]string) *running {
 	t.Cleanup(func() {
 		stop()
 		r.client.Close()
-		<-r.done
+		if err := <-r.done; err != nil {
+			t.Errorf("the server did not stop cleanly: %v", err)
+		}
 		if t.Failed() {
 			all := logs.String()
 			t.Log(all[max(0, len(all)-8000):])

@@ -215,7 +215,7 @@ func TestShutdownWaitsForASlowBody(t *testing.T) {
 	require.Eventually(t, func() bool {
 		refused, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.api.address())
 		if err == nil {
-			refused.Close()
+			_ = refused.Close()
 		}
 		return err != nil
 	}, patience, time.Millisecond, "no longer listening")

@@ -25,9 +25,9 @@ type clock struct{ now time.Time }
 
 func (c *clock) Now() time.Time { return c.now }
 
-func newTokens(t *testing.T, tenant string, keys keyset.Set) (*auth.Tokens, *clock) {
+func newTokens(t *testing.T, keys keyset.Set) (*auth.Tokens, *clock) {
 	c := &clock{now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-	tokens, err := auth.NewTokens(tenant, time.Hour, c.Now)
+	tokens, err := auth.NewTokens("game", time.Hour, c.Now)
 	require.NoError(t, err)
 	tokens.SetKeys(keys)
 	return tokens, c
@@ -40,7 +40,7 @@ func newKeys(t *testing.T) keyset.Set {
 }
 
 func TestTokenRoundTrip(t *testing.T) {
-	tokens, clock := newTokens(t, "game", newKeys(t))
+	tokens, clock := newTokens(t, newKeys(t))
 	token, err := tokens.Issue(player)
 	require.NoError(t, err)
 	for range 2 { // the second time from the cache
@@ -56,7 +56,7 @@ func TestTokenRoundTrip(t *testing.T) {
 
 func TestRotatedAndWithdrawnKeys(t *testing.T) {
 	keys := newKeys(t)
-	tokens, clock := newTokens(t, "game", keys)
+	tokens, clock := newTokens(t, keys)
 	old, err := tokens.Issue(player)
 	require.NoError(t, err)
 
@@ -79,7 +79,7 @@ func TestRotatedAndWithdrawnKeys(t *testing.T) {
 
 func TestRefusedTokens(t *testing.T) {
 	keys := newKeys(t)
-	tokens, clock := newTokens(t, "game", keys)
+	tokens, clock := newTokens(t, keys)
 	good, err := tokens.Issue(player)
 	require.NoError(t, err)
 	parts := strings.Split(good, ".")
@@ -126,7 +126,7 @@ func TestRefusedTokens(t *testing.T) {
 		require.NoError(t, err)
 		return parts[0] + "." + base64.RawURLEncoding.EncodeToString(payload) + "." + parts[2]
 	}
-	other, _ := newTokens(t, "game", newKeys(t))
+	other, _ := newTokens(t, newKeys(t))
 	foreign, err := other.Issue(player)
 	require.NoError(t, err)
 
@@ -183,7 +183,7 @@ func TestPasswords(t *testing.T) {
 
 // With its one slot taken, further hashing waits, and only so long.
 func TestHashingIsBounded(t *testing.T) {
-	passwords := auth.NewPasswords(14, 1, 10*time.Millisecond) // cost 14 takes most of a second
+	passwords := auth.NewPasswords(12, 1, 10*time.Millisecond) // cost 12 takes some 200 ms
 	done := make(chan error, 1)
 	go func() {
 		_, err := passwords.Hash(context.Background(), "12345678")

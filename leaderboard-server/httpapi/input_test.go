@@ -27,7 +27,7 @@ func TestBadBodies(t *testing.T) {
 	_, token := g.player("ada")
 	g.player("Zoë")
 	before := g.written()
-	account := func(username, password string) string { return credentials(username, password) }
+	account := credentials
 	const register, login, submit = "/v1/auth/register", "/v1/auth/token", "/v1/scores/submit"
 	for _, c := range []struct {
 		name, path, body string

@@ -128,6 +128,20 @@ func (s Set) Lookup(id string) (Key, bool) {
 	return Key{}, false
 }
 
+// Format prints the ids, whatever the verb.
+func (s Set) Format(f fmt.State, _ rune) {
+	fmt.Fprint(f, "keys")
+	for _, key := range s.keys {
+		fmt.Fprint(f, " ", key.id)
+	}
+}
+
+// MarshalJSON refuses: a set is written by [Set.Marshal], on purpose, or not at
+// all.
+func (s Set) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("a key set is not to be encoded: Marshal writes its file")
+}
+
 // Keys returns the keys in the order in which they become active.
 func (s Set) Keys() []Key { return slices.Clone(s.keys) }
 

@@ -1,10 +1,8 @@
 package keyset_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -96,11 +94,10 @@ func TestKeysDoNotPrint(t *testing.T) {
 	set, err := keyset.New(now)
 	require.NoError(t, err)
 	key := set.Signer(now)
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d", "%q"} {
 		require.Equal(t, "key "+key.ID(), fmt.Sprintf(verb, key))
-		require.False(t, strings.Contains(fmt.Sprintf(verb, set), fmt.Sprint([]byte(key.Private())[:8])))
+		require.Equal(t, "keys "+key.ID(), fmt.Sprintf(verb, set))
 	}
-	encoded, err := json.Marshal(set)
-	require.NoError(t, err)
-	require.False(t, bytes.Contains(encoded, []byte("d")), "only Marshal writes keys out: %s", encoded)
+	_, err = json.Marshal(set)
+	require.Error(t, err, "only Marshal writes keys out")
 }
