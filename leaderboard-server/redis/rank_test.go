@@ -1,0 +1,97 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+type boards struct{ catalog *leaderboard.Catalog }
+
+func (b boards) Catalog() *leaderboard.Catalog { return b.catalog }
+
+func testBoard(shards int) leaderboard.LiveBoard {
+	board := leaderboard.Global()
+	board.Shards = shards
+	return leaderboard.LiveBoard{Board: board, Number: 1, Season: 1, Active: true}
+}
+
+func newRanking(t *testing.T, shards int) (*Ranking, *goredis.Client) {
+	t.Helper()
+	catalog, err := leaderboard.NewCatalog([]leaderboard.LiveBoard{testBoard(shards)})
+	require.NoError(t, err)
+	client := server.Client()
+	t.Cleanup(func() { _ = client.Close() })
+	r, err := New(Options{Client: client, Prefix: "lb:" + t.Name() + ":", Boards: boards{catalog}, Timeout: 20 * time.Second})
+	require.NoError(t, err)
+	return r, client
+}
+
+// fill makes a ranking of n players, player i with score i, complete.
+func fill(t *testing.T, r *Ranking, board leaderboard.LiveBoard, n int64) {
+	t.Helper()
+	for _, s := range shardsOf(board) {
+		session, err := r.begin(t.Context(), s, "ledger", "", false)
+		require.NoError(t, err)
+		var chunk []leaderboard.ChangedStanding
+		for player := int64(1); player <= n; player++ {
+			if shardIndex(player, board.Shards) == s.index {
+				chunk = append(chunk, leaderboard.ChangedStanding{Standing: leaderboard.Standing{Board: 1, Season: 1, Player: player, Score: player,
+					Event: player, Origin: 1, Version: 1}})
+			}
+		}
+		require.NoError(t, session.apply(t.Context(), chunk))
+		require.NoError(t, session.finish(t.Context(), formatXid(100)))
+	}
+}
+
+// Many callers, some of whom leave: each gets their own answer, and none waits for ever.
+func TestConcurrentRanks(t *testing.T) {
+	for _, shards := range []int{1, 3} {
+		r, _ := newRanking(t, shards)
+		board := testBoard(shards)
+		const n = 1000
+		if shards == 1 {
+			fill(t, r, board, n)
+		} else {
+			r.prefix += "3:"
+			fill(t, r, board, n)
+		}
+		var group sync.WaitGroup
+		for range 300 {
+			group.Go(func() {
+				for range 20 {
+					ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+					leaves := rand.IntN(4) == 0
+					if leaves {
+						cancel()
+						ctx, cancel = context.WithTimeout(context.Background(), time.Duration(rand.IntN(1000))*time.Microsecond)
+					}
+					player := 1 + rand.Int64N(n+10)
+					entry, err := r.Rank(ctx, board, player)
+					cancel()
+					switch {
+					case leaves && leaderboard.CodeOf(err) == leaderboard.CodeRankingUnavailable && errors.Is(err, context.DeadlineExceeded):
+					case player > n:
+						if leaderboard.CodeOf(err) != leaderboard.CodeNotFound {
+							t.Errorf("player %d: %v", player, err)
+						}
+					case err != nil || entry.Player != player || entry.Rank != n-player+1:
+						t.Errorf("player %d: %+v, %v", player, entry, err)
+					}
+				}
+			})
+		}
+		group.Wait()
+		require.Empty(t, r.ranks.waiting)
+		require.Zero(t, r.ranks.rounds)
+	}
+}
