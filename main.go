@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/redis/go-redis/v9"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 
@@ -59,6 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger) // client-go's
+	redis.SetLogger(redisLogger{logger})
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
@@ -94,6 +96,14 @@ func bind(flags *flag.FlagSet, o *controllers.ManagerOptions) {
 	flags.StringVar(&o.PprofAddress, "pprof-address", "", "where profiles are served; default: nowhere")
 	flags.BoolVar(&o.LeaderElection, "leader-elect", true, "only one of several operators works at a time")
 	flags.DurationVar(&o.ShutdownTimeout, "shutdown-timeout", 30*time.Second, "how long passes under way may go on after SIGTERM")
+}
+
+// redisLogger takes what go-redis logs, which conditions say better.
+type redisLogger struct{ logger logr.Logger }
+
+// Printf implements go-redis' logger.
+func (l redisLogger) Printf(_ context.Context, format string, values ...any) {
+	l.logger.V(1).Info(fmt.Sprintf(format, values...))
 }
 
 func newLogger(w io.Writer, level, format string) (logr.Logger, error) {

@@ -366,3 +366,22 @@ func ownedBy(t *testing.T, lb *v1alpha1.Leaderboard) []client.Object {
 	}
 	return owned
 }
+
+// aclWrites is how often users of this Redis were written since it started.
+func aclWrites(t *testing.T, rdb *stores.Redis) int64 {
+	t.Helper()
+	admin := rdb.Client()
+	defer admin.Close()
+	info, err := admin.Info(t.Context(), "commandstats").Result()
+	require.NoError(t, err)
+	var calls int64
+	for line := range strings.Lines(info) {
+		var n int64
+		if _, after, found := strings.Cut(line, "cmdstat_acl|setuser:calls="); found {
+			_, err := fmt.Sscanf(after, "%d", &n)
+			require.NoError(t, err)
+		}
+		calls += n
+	}
+	return calls
+}

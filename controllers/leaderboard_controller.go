@@ -113,10 +113,30 @@ func (r *LeaderboardReconciler) run(ctx context.Context, p *pass) error {
 	if p.lb.Spec.Suspend {
 		return r.suspend(ctx, p)
 	}
-	for _, step := range []struct {
-		name string
-		do   func(context.Context, *pass) error
-	}{
+	for _, step := range r.steps() {
+		start := time.Now()
+		err := step.do(ctx, p)
+		r.Metrics.step(step.name, start, err)
+		if err != nil && p.later != nil {
+			p.conditions().fail(err)
+			return p.later
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return p.later
+}
+
+type step struct {
+	name string
+	do   func(context.Context, *pass) error
+}
+
+// steps of a pass, in order. Each relies on those before it; each can be run
+// again after the operator was ended anywhere.
+func (r *LeaderboardReconciler) steps() []step {
+	return []step{
 		{"announce", r.announce},
 		{"class", r.resolveClass},
 		{"connect", r.connect},
@@ -131,19 +151,7 @@ func (r *LeaderboardReconciler) run(ctx context.Context, p *pass) error {
 		{"workload", r.applyWorkload},
 		{"observe", r.observe},
 		{"retire", r.retireOldLogin},
-	} {
-		start := time.Now()
-		err := step.do(ctx, p)
-		r.Metrics.step(step.name, start, err)
-		if err != nil && p.later != nil {
-			p.conditions().fail(err)
-			return p.later
-		}
-		if err != nil {
-			return err
-		}
 	}
-	return p.later
 }
 
 // ensureFinalizer comes before anything outside the cluster is made.

@@ -51,6 +51,11 @@ type storeEntry struct {
 	unwatch  context.CancelFunc
 	uses     int
 	retired  bool
+
+	// What the last look at the rights of PUBLIC found, and when to look again.
+	preparing sync.Mutex
+	leftOpen  []string
+	prepareAt time.Time
 }
 
 // storeHandle is the use of a storeEntry by one pass.
@@ -235,7 +240,7 @@ func (s *Stores) Check(ctx context.Context, class *v1alpha1.LeaderboardClass) (v
 	defer handle.release()
 	var postgresErr, redisErr error
 	if versions.Postgres, postgresErr = handle.postgres.Check(ctx); postgresErr == nil {
-		leftOpen, postgresErr = handle.postgres.PrepareDatabase(ctx)
+		leftOpen, postgresErr = handle.prepare(ctx)
 	}
 	versions.Redis, redisErr = handle.redis.Check(ctx)
 	switch {
@@ -249,6 +254,24 @@ func (s *Stores) Check(ctx context.Context, class *v1alpha1.LeaderboardClass) (v
 		return Versions{}, nil, asClassError(redisErr, v1alpha1.ReasonRedisUnreachable)
 	}
 	return versions, leftOpen, nil
+}
+
+// prepareInterval is how often it is looked whether PUBLIC has rights that it
+// must not have. Taking away what is another role's to take away is a write
+// that changes nothing, so it is not tried with every check.
+const prepareInterval = 10 * time.Minute
+
+func (e *storeEntry) prepare(ctx context.Context) (leftOpen []string, err error) {
+	e.preparing.Lock()
+	defer e.preparing.Unlock()
+	if time.Now().Before(e.prepareAt) {
+		return e.leftOpen, nil
+	}
+	if leftOpen, err = e.postgres.PrepareDatabase(ctx); err != nil {
+		return nil, err
+	}
+	e.leftOpen, e.prepareAt = leftOpen, time.Now().Add(prepareInterval)
+	return leftOpen, nil
 }
 
 // asClassError words what a check found for the condition Reachable.

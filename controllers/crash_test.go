@@ -1,0 +1,249 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
+)
+
+// newReconciler makes a reconciler that nothing but the test drives, on a client
+// without a cache.
+func newReconciler(t *testing.T, controllerName string, c client.Client) *LeaderboardReconciler {
+	t.Helper()
+	storesOfClasses := NewStores(c, c, operatorNamespace)
+	t.Cleanup(storesOfClasses.Close)
+	r := &LeaderboardReconciler{Client: c, Live: c, Stores: storesOfClasses, Recorder: events.NewFakeRecorder(1000),
+		ControllerName: controllerName, ClusterID: "test", Resync: time.Minute}
+	r.prepare()
+	return r
+}
+
+// acceptedClass is a class that no manager sees to.
+func acceptedClass(t *testing.T) (class *v1alpha1.LeaderboardClass, controllerName string) {
+	t.Helper()
+	controllerName = unique("crash") + "/operator"
+	class = newClass(t, controllerName, postgres, redis)
+	base := class.DeepCopy()
+	c := conditions{list: &class.Status.Conditions, generation: 1}
+	c.set(v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted, "")
+	c.set(v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable, "")
+	require.NoError(t, cluster.Status().Patch(t.Context(), class, client.MergeFrom(base)))
+	return class, controllerName
+}
+
+// drive reconciles and plays the Deployment controller until done.
+func drive(t *testing.T, r *LeaderboardReconciler, lb *v1alpha1.Leaderboard, done func() bool) {
+	t.Helper()
+	request := ctrl.Request{NamespacedName: client.ObjectKeyFromObject(lb)}
+	for range 20 {
+		_, err := r.Reconcile(t.Context(), request)
+		require.NoError(t, err)
+		playOnce(t.Context(), t, lb.Namespace)
+		if done() {
+			return
+		}
+	}
+	require.NoError(t, cluster.Get(t.Context(), request.NamespacedName, lb))
+	t.Fatalf("it does not converge:\n%s", describe(lb))
+}
+
+func driveToReady(t *testing.T, r *LeaderboardReconciler, lb *v1alpha1.Leaderboard) {
+	t.Helper()
+	drive(t, r, lb, func() bool {
+		require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(lb), lb))
+		return conditionText(lb.Status.Conditions, v1alpha1.ConditionReady) == "True Ready"
+	})
+}
+
+func driveToGone(t *testing.T, r *LeaderboardReconciler, lb *v1alpha1.Leaderboard) {
+	t.Helper()
+	drive(t, r, lb, func() bool {
+		err := cluster.Get(t.Context(), client.ObjectKeyFromObject(lb), lb)
+		return err != nil && client.IgnoreNotFound(err) == nil
+	})
+}
+
+// mortal is a client whose process ends at its nth write: before it, or after it
+// without hearing of the result. From then on nothing works.
+type mortal struct {
+	writes atomic.Int64
+	dieAt  int64
+	after  bool
+	dead   atomic.Bool
+}
+
+var errDead = errors.New("the operator has been killed")
+
+// write runs a write, or dies.
+func (m *mortal) write(do func() error) error {
+	if m.dead.Load() {
+		return errDead
+	}
+	if m.writes.Add(1) != m.dieAt {
+		return do()
+	}
+	m.dead.Store(true)
+	if m.after {
+		if err := do(); err != nil {
+			return errors.Join(errDead, err)
+		}
+	}
+	return errDead
+}
+
+func (m *mortal) client() client.WithWatch {
+	return interceptor.NewClient(cluster, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			if m.dead.Load() {
+				return errDead
+			}
+			return c.Get(ctx, key, object, options...)
+		},
+		Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+			return m.write(func() error { return c.Apply(ctx, object, options...) })
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
+			return m.write(func() error { return c.Patch(ctx, object, patch, options...) })
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.DeleteOption) error {
+			return m.write(func() error { return c.Delete(ctx, object, options...) })
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, name string, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			return m.write(func() error { return c.SubResource(name).Patch(ctx, object, patch, options...) })
+		},
+		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
+			return errors.New("the operator creates nothing: it applies")
+		},
+		Update: func(context.Context, client.WithWatch, client.Object, ...client.UpdateOption) error {
+			return errors.New("the operator updates nothing: it patches")
+		},
+	})
+}
+
+// outlive reconciles with a client that dies at the nth write until it is dead,
+// and reports whether it got to that write.
+func outlive(t *testing.T, controllerName string, m *mortal, lb *v1alpha1.Leaderboard) bool {
+	t.Helper()
+	r := newReconciler(t, controllerName, m.client())
+	for range 10 {
+		_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(lb)})
+		if m.dead.Load() {
+			return true
+		}
+		require.NoError(t, err)
+		playOnce(t.Context(), t, lb.Namespace)
+	}
+	return false
+}
+
+// isWhole: the tenant has exactly its roles, one of its logins works, and it is
+// the one that is served.
+func isWhole(t *testing.T, class *v1alpha1.LeaderboardClass, lb *v1alpha1.Leaderboard) {
+	t.Helper()
+	name := tenant.For("test", lb.Namespace, lb.Name)
+	require.Len(t, rolesOf(t, postgres, class, name.Schema()), 4)
+	require.EqualValues(t, 1, query[int64](t, postgres, class,
+		"SELECT count(*) FROM pg_roles WHERE starts_with(rolname, $1) AND rolcanlogin", name.Schema()), "one login")
+	_, err := connectAs(t, credentialsOf(t, lb))
+	require.NoError(t, err)
+	require.True(t, hasUser(t, redis, name))
+}
+
+func isGone(t *testing.T, class *v1alpha1.LeaderboardClass, lb *v1alpha1.Leaderboard) {
+	t.Helper()
+	name := tenant.For("test", lb.Namespace, lb.Name)
+	require.Empty(t, rolesOf(t, postgres, class, name.Schema()))
+	require.False(t, query[bool](t, postgres, class, "SELECT to_regnamespace($1) IS NOT NULL", name.Schema()))
+	require.False(t, hasUser(t, redis, name))
+}
+
+// The operator is killed at every one of its writes in turn, before it and
+// after it: the next one makes the game whole, and deletes it without a trace.
+func TestKilledAtEveryWrite(t *testing.T) {
+	class, controllerName := acceptedClass(t)
+	for _, after := range []bool{false, true} {
+		for n, reached := int64(1), true; reached; n++ {
+			t.Run(fmt.Sprintf("write %d, after it: %v", n, after), func(t *testing.T) {
+				lb := newLeaderboard(namespace(t, nil), class)
+				lb.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
+				create(t, lb)
+				reached = outlive(t, controllerName, &mortal{dieAt: n, after: after}, lb)
+				r := newReconciler(t, controllerName, cluster)
+				driveToReady(t, r, lb)
+				isWhole(t, class, lb)
+
+				// What deletion needs is killed at the same write, if it has as many.
+				require.NoError(t, cluster.Delete(t.Context(), lb))
+				outlive(t, controllerName, &mortal{dieAt: n, after: after}, lb)
+				driveToGone(t, newReconciler(t, controllerName, cluster), lb)
+				isGone(t, class, lb)
+			})
+			require.Less(t, n, int64(100))
+		}
+	}
+}
+
+// The same between the steps, which write to the stores.
+func TestKilledBetweenSteps(t *testing.T) {
+	class, controllerName := acceptedClass(t)
+	count := len((&LeaderboardReconciler{}).steps())
+	for k := range count {
+		t.Run(fmt.Sprintf("after %d steps", k), func(t *testing.T) {
+			lb := create(t, newLeaderboard(namespace(t, nil), class))
+			lb.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
+			killed := newReconciler(t, controllerName, cluster)
+			p := &pass{base: lb.DeepCopy(), lb: lb.DeepCopy(), tenant: tenant.For("test", lb.Namespace, lb.Name)}
+			defer p.close()
+			require.NoError(t, killed.ensureFinalizer(t.Context(), p))
+			for _, step := range killed.steps()[:k] {
+				if err := step.do(t.Context(), p); err != nil {
+					require.Equal(t, "observe", step.name) // there are no Pods yet
+				}
+			}
+			if k%2 == 0 { // and the Secret is lost as well
+				for _, object := range ownedBy(t, lb) {
+					require.NoError(t, cluster.Delete(t.Context(), object))
+				}
+			}
+			driveToReady(t, newReconciler(t, controllerName, cluster), lb)
+			isWhole(t, class, lb)
+
+			patch(t, lb, func() { lb.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete })
+			require.NoError(t, cluster.Delete(t.Context(), lb))
+			driveToGone(t, newReconciler(t, controllerName, cluster), lb)
+			isGone(t, class, lb)
+		})
+	}
+}
+
+// A Leaderboard that is deleted while it is being made leaves nothing behind,
+// wherever the making was interrupted.
+func TestDeletedWhileItIsMade(t *testing.T) {
+	class, controllerName := acceptedClass(t)
+	for n, reached := int64(1), true; reached; n++ {
+		t.Run(fmt.Sprintf("after write %d", n), func(t *testing.T) {
+			lb := newLeaderboard(namespace(t, nil), class)
+			lb.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
+			create(t, lb)
+			reached = outlive(t, controllerName, &mortal{dieAt: n, after: true}, lb)
+			require.NoError(t, cluster.Delete(t.Context(), lb))
+			driveToGone(t, newReconciler(t, controllerName, cluster), lb)
+			isGone(t, class, lb)
+		})
+		require.Less(t, n, int64(100))
+	}
+}

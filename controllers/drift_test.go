@@ -1,0 +1,240 @@
+package controllers
+
+import (
+	"fmt"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
+)
+
+// everythingOn asks for every kind of object.
+func everythingOn(lb *v1alpha1.Leaderboard) {
+	lb.Spec.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 4, TargetCPUUtilizationPercentage: 70}
+	lb.Spec.Exposure = &v1alpha1.ExposureSpec{Type: v1alpha1.ExposureIngress}
+}
+
+// Every object of every kind comes back when it is deleted, and is put right
+// when it is changed.
+func TestDriftOfEveryObject(t *testing.T) {
+	class := newClass(t, startManager(t), postgres, redis, func(class *v1alpha1.LeaderboardClass) { class.Spec.Exposure.Domain = "localhost" })
+	ns := namespace(t, nil)
+	playDeployments(t, ns)
+	lb := newLeaderboard(ns, class)
+	everythingOn(lb)
+	create(t, lb)
+	becomes(t, lb, allReady)
+	owned := ownedBy(t, lb)
+	require.Len(t, owned, 10, "two Secrets, and one of each other kind")
+	for _, object := range owned {
+		t.Run(fmt.Sprintf("%T %s", object, object.GetName()), func(t *testing.T) {
+			patch(t, object, func() {
+				labels := object.GetLabels()
+				labels[workload.LabelPartOf] = "somebody-s"
+				delete(labels, workload.LabelManagedBy)
+				object.SetLabels(labels)
+			})
+			eventually(t, object, func() bool {
+				return object.GetLabels()[workload.LabelPartOf] == "leaderboard" && object.GetLabels()[workload.LabelManagedBy] == workload.ManagedBy
+			})
+			uid := object.GetUID()
+			require.NoError(t, cluster.Delete(t.Context(), object))
+			eventually(t, object, func() bool { return object.GetUID() != uid })
+		})
+	}
+	becomes(t, lb, allReady)
+}
+
+func TestDriftOfTheDeployment(t *testing.T) {
+	class := newClass(t, startManager(t), postgres, redis)
+	ns := namespace(t, nil)
+	playDeployments(t, ns)
+	lb := create(t, newLeaderboard(ns, class))
+	becomes(t, lb, allReady)
+	deployment := deploymentOf(t, lb)
+	patch(t, deployment, func() {
+		deployment.Spec.Replicas = new(int32(7))
+		deployment.Spec.Template.Spec.Containers[0].Image = "somebody/else:latest"
+		deployment.Spec.Template.Annotations["kubectl.kubernetes.io/restartedAt"] = "now"
+	})
+	eventually(t, deployment, func() bool {
+		return *deployment.Spec.Replicas == 2 && deployment.Spec.Template.Spec.Containers[0].Image == class.Spec.Image
+	})
+	require.Equal(t, "now", deployment.Spec.Template.Annotations["kubectl.kubernetes.io/restartedAt"], "what is nobody's drift stays")
+	becomes(t, lb, allReady)
+
+	// A change of the class reaches its games.
+	patch(t, class, func() { class.Spec.Image = "leaderboard-server:next" })
+	eventually(t, deployment, func() bool { return deployment.Spec.Template.Spec.Containers[0].Image == "leaderboard-server:next" })
+	becomes(t, lb, allReady)
+
+	// So does a change of the boards, which replaces the Pods.
+	generation := deployment.Generation
+	patch(t, lb, func() {
+		lb.Spec.Boards = append(lb.Spec.Boards, v1alpha1.Board{Name: "coins", Order: v1alpha1.OrderDescending, Scoring: v1alpha1.ScoringSum})
+	})
+	eventually(t, deployment, func() bool { return deployment.Generation > generation })
+	becomes(t, lb, allReady)
+	require.EqualValues(t, 3, lb.Status.Boards)
+}
+
+// When nothing has changed, nothing is written: not to any object, and not to
+// Postgres, whose transaction counter stands still.
+func TestNothingChangedWritesNothing(t *testing.T) {
+	controller := startManager(t, func(o *ManagerOptions) { o.Resync = time.Second })
+	pg, rdb := ownStores(t)
+	class := newClass(t, controller, pg, rdb, func(class *v1alpha1.LeaderboardClass) { class.Spec.Exposure.Domain = "localhost" })
+	ns := namespace(t, nil)
+	playDeployments(t, ns)
+	lb := newLeaderboard(ns, class)
+	everythingOn(lb)
+	create(t, lb)
+	becomes(t, lb, allReady)
+	eventually(t, class, func() bool { return class.Status.Leaderboards == 1 && len(class.Finalizers) == 1 })
+
+	versions := func() map[string]string {
+		seen := map[string]string{}
+		for _, object := range append(ownedBy(t, lb), lb, class) {
+			require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(object), object))
+			seen[fmt.Sprintf("%T %s", object, object.GetName())] = object.GetResourceVersion()
+		}
+		return seen
+	}
+	xid := func() int64 {
+		return query[int64](t, pg, class, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+	}
+	// The first passes may still write: the hand-over of the replicas, the old
+	// login. What counts is that it ends.
+	var before map[string]string
+	var beforeXid, beforeACL int64
+	deadline := time.Now().Add(patience)
+	for quiet := 0; quiet < 5; quiet++ { // five resyncs long
+		now, nowXid, nowACL := versions(), xid(), aclWrites(t, rdb)
+		if beforeXid != nowXid || beforeACL != nowACL || !maps.Equal(before, now) {
+			require.True(t, time.Now().Before(deadline), "it goes on writing: %v, then %v; xid %d, then %d", before, now, beforeXid, nowXid)
+			quiet = 0
+		}
+		before, beforeXid, beforeACL = now, nowXid, nowACL
+		select {
+		case <-time.After(time.Second):
+		case <-t.Context().Done():
+		}
+	}
+}
+
+// replicasOf reads spec.replicas and who set it last.
+func replicasOf(t *testing.T, lb *v1alpha1.Leaderboard) int32 {
+	t.Helper()
+	return *deploymentOf(t, lb).Spec.Replicas
+}
+
+// scale plays the autoscaler.
+func scale(t *testing.T, lb *v1alpha1.Leaderboard, replicas int32) {
+	t.Helper()
+	deployment := deploymentOf(t, lb)
+	autoscaler := &autoscalingv2.HorizontalPodAutoscaler{}
+	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(deployment), autoscaler))
+	require.NoError(t, cluster.SubResource("scale").Patch(t.Context(), deployment,
+		client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"replicas":`+string(rune('0'+replicas))+`}}`)),
+		client.FieldOwner("kube-controller-manager")))
+}
+
+// The number of Pods passes to the autoscaler and back without ever falling to
+// the default, and what the autoscaler sets is left alone.
+func TestReplicasAndAutoscaling(t *testing.T) {
+	class := newClass(t, startManager(t), postgres, redis)
+	ns := namespace(t, nil)
+	playDeployments(t, ns)
+	lb := newLeaderboard(ns, class)
+	lb.Spec.Replicas = new(int32(4))
+	create(t, lb)
+	becomes(t, lb, allReady)
+
+	// From here on nobody may see fewer than 3 Pods.
+	least := int32(100)
+	stop := watchReplicas(t, ns, &least)
+	patch(t, lb, func() {
+		lb.Spec.Replicas, lb.Spec.Autoscaling = nil, &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 8, TargetCPUUtilizationPercentage: 50}
+	})
+	becomes(t, lb, allReady)
+	require.EqualValues(t, 4, replicasOf(t, lb), "what was there is where the autoscaler begins")
+	scale(t, lb, 6)
+	touch(t, lb) // a pass that applies the Deployment
+	require.EqualValues(t, 6, replicasOf(t, lb), "what the autoscaler sets is its own")
+	scale(t, lb, 3)
+	touch(t, lb)
+	require.EqualValues(t, 3, replicasOf(t, lb))
+
+	patch(t, lb, func() { lb.Spec.Replicas, lb.Spec.Autoscaling = new(int32(5)), nil })
+	becomes(t, lb, allReady)
+	require.EqualValues(t, 5, replicasOf(t, lb))
+	eventuallyGone(t, &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: workload.Name(lb)}})
+
+	// And once more, since each hand-over leaves traces in the managed fields.
+	patch(t, lb, func() {
+		lb.Spec.Replicas, lb.Spec.Autoscaling = nil, &v1alpha1.AutoscalingSpec{MinReplicas: 3, MaxReplicas: 8, TargetCPUUtilizationPercentage: 50}
+	})
+	becomes(t, lb, allReady)
+	require.EqualValues(t, 5, replicasOf(t, lb))
+	touch(t, lb)
+	require.EqualValues(t, 5, replicasOf(t, lb))
+	stop()
+	require.GreaterOrEqual(t, least, int32(3))
+}
+
+// A game that has an autoscaler from the beginning begins with the least number.
+func TestAutoscalingFromTheBeginning(t *testing.T) {
+	class := newClass(t, startManager(t), postgres, redis)
+	ns := namespace(t, nil)
+	playDeployments(t, ns)
+	lb := newLeaderboard(ns, class)
+	lb.Spec.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 3, MaxReplicas: 4, TargetCPUUtilizationPercentage: 50}
+	create(t, lb)
+	becomes(t, lb, allReady)
+	require.EqualValues(t, 3, replicasOf(t, lb))
+	touch(t, lb)
+	require.EqualValues(t, 3, replicasOf(t, lb))
+}
+
+// touch changes the boards, and waits until that has reached the Deployment.
+func touch(t *testing.T, lb *v1alpha1.Leaderboard) {
+	t.Helper()
+	deployment := deploymentOf(t, lb)
+	before := deployment.Spec.Template.Annotations["games.leaderboard.dev/boards-checksum"]
+	patch(t, lb, func() {
+		lb.Spec.Boards = append(lb.Spec.Boards, v1alpha1.Board{Name: unique("b"), Order: v1alpha1.OrderDescending, Scoring: v1alpha1.ScoringBest})
+	})
+	eventually(t, deployment, func() bool {
+		return deployment.Spec.Template.Annotations["games.leaderboard.dev/boards-checksum"] != before
+	})
+	becomes(t, lb, allReady)
+}
+
+// watchReplicas notes the least spec.replicas that any version of the
+// namespace's Deployment has, until stop is called.
+func watchReplicas(t *testing.T, namespace string, least *int32) (stop func()) {
+	t.Helper()
+	watcher, err := cluster.Watch(t.Context(), &appsv1.DeploymentList{}, client.InNamespace(namespace))
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for event := range watcher.ResultChan() {
+			if deployment, is := event.Object.(*appsv1.Deployment); is && deployment.Spec.Replicas != nil {
+				*least = min(*least, *deployment.Spec.Replicas)
+			}
+		}
+	}()
+	return func() {
+		watcher.Stop()
+		<-done
+	}
+}
