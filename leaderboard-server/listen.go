@@ -33,6 +33,7 @@ type listener struct {
 	server *http.Server
 	busy   busy
 	closed atomic.Bool
+	served chan struct{} // closed once serve has returned
 }
 
 // listen opens the port; requests wait in its queue until serve.
@@ -41,7 +42,7 @@ func listen(ctx context.Context, name, address string, maxConnections int, handl
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s: %w", name, err)
 	}
-	l := &listener{name: name, net: netutil.LimitListener(opened, maxConnections)}
+	l := &listener{name: name, net: netutil.LimitListener(opened, maxConnections), served: make(chan struct{})}
 	l.server = &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout,
@@ -57,8 +58,10 @@ func listen(ctx context.Context, name, address string, maxConnections int, handl
 
 func (l *listener) address() string { return l.net.Addr().String() }
 
-// serve answers until shutdown.
+// serve answers until shutdown. It is to be called once, and before shutdown
+// returns.
 func (l *listener) serve() error {
+	defer close(l.served)
 	if err := l.server.Serve(l.net); !l.closed.Load() {
 		return fmt.Errorf("serve %s: %w", l.name, err)
 	}
@@ -74,6 +77,10 @@ func (l *listener) serve() error {
 func (l *listener) shutdown(ctx context.Context) error {
 	l.closed.Store(true)
 	_ = l.net.Close() // whatever is wrong with it, nothing more is accepted
+	select {
+	case <-l.served: // Shutdown would close the port a second time before that
+	case <-ctx.Done():
+	}
 	l.busy.wait(ctx, headerTimeout)
 	if err := l.server.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("%s: not everything was answered in time: %w", l.name, err), l.server.Close())

@@ -216,7 +216,7 @@ func (s *server) Run(ctx context.Context) error {
 
 // stop ends the server in the order that loses nothing.
 func (s *server) stop(stopWork context.CancelFunc, group *sync.WaitGroup) error {
-	s.log.Info("stopping", "drain_delay", s.settings.DrainDelay)
+	s.log.Info("stopping", "drain_delay", s.settings.DrainDelay.String())
 	s.probes.Stopping()
 	s.draining.Store(true)
 	time.Sleep(s.settings.DrainDelay)

@@ -48,7 +48,7 @@ func (s *server) start(ctx context.Context) bool {
 		if err == nil {
 			s.service.Store(service)
 			s.probes.Started()
-			s.log.InfoContext(ctx, "serving", "boards", len(service.Catalog().All()), "took", time.Since(begun))
+			s.log.InfoContext(ctx, "serving", "boards", len(service.Catalog().All()), "took", time.Since(begun).String())
 			return true
 		}
 		if ctx.Err() != nil {
