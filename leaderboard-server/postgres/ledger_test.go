@@ -1,0 +1,356 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sort"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres/ledgertest"
+)
+
+func TestMigrate(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	conn := f.Connect(t)
+	version, err := postgres.CurrentVersion(t.Context(), conn, f.Schema)
+	require.NoError(t, err)
+	require.Equal(t, postgres.RequiredVersion(), version)
+	require.NoError(t, f.Ledger.CheckVersion(t.Context()))
+	f.Migrate(t) // again: nothing to do
+
+	var owners int
+	require.NoError(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relowner <> $2::text::regrole", f.Schema, f.Owner).Scan(&owners))
+	require.Zero(t, owners, "everything is the owner's")
+
+	fresh, err := postgres.CurrentVersion(t.Context(), conn, "nowhere")
+	require.NoError(t, err)
+	require.Zero(t, fresh)
+
+	_, err = conn.Exec(t.Context(), "INSERT INTO schema_migrations (version, name) VALUES ($1, 'of the future')", version+1)
+	require.NoError(t, err)
+	require.ErrorIs(t, postgres.Migrate(t.Context(), conn, f.Schema), postgres.ErrNewerSchema)
+	require.ErrorIs(t, f.Ledger.CheckVersion(t.Context()), postgres.ErrNewerSchema)
+	_, err = conn.Exec(t.Context(), "DELETE FROM schema_migrations")
+	require.NoError(t, err)
+	require.ErrorContains(t, f.Ledger.CheckVersion(t.Context()), "migrate")
+}
+
+func TestMigrationsAtTheSameTime(t *testing.T) {
+	database, err := server.CreateDatabase(t.Context())
+	require.NoError(t, err)
+	var group sync.WaitGroup
+	for range 4 {
+		conn, err := pgx.Connect(t.Context(), server.URL(database))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close(context.Background()) })
+		group.Go(func() {
+			if err := postgres.Migrate(context.Background(), conn, `odd "name`); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestTheServerHasNoDDL(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	conn, err := pgx.Connect(t.Context(), f.URL)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	for _, sql := range []string{"CREATE TABLE t ()", "ALTER TABLE players ADD c int", "DROP TABLE standings", "TRUNCATE score_events", "CREATE TEMP TABLE t ()",
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "SET ROLE " + pgx.Identifier{f.Owner}.Sanitize()} {
+		_, err := conn.Exec(t.Context(), sql)
+		require.ErrorContains(t, err, "SQLSTATE 42501", sql) // insufficient privilege
+	}
+	require.NoError(t, f.Ledger.Maintain(t.Context()), "and still makes partitions")
+}
+
+func TestPartitions(t *testing.T) {
+	f := newFixture(t, postgres.Options{EventRetention: 60 * 24 * time.Hour, IdempotencyTTL: time.Nanosecond})
+	conn := f.Connect(t)
+	partitions := func() (names []string) {
+		rows, err := conn.Query(t.Context(), "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'score_events'::regclass ORDER BY 1")
+		require.NoError(t, err)
+		names, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		return names
+	}
+	made := partitions()
+	require.Len(t, made, 14, "this month, twelve ahead, and the default")
+	// Nobody made partitions for long: events went to the default, and an old one is past its retention.
+	last := made[len(made)-2]
+	player := f.Players(t, 1)[0]
+	for _, sql := range []string{
+		"DROP TABLE " + last,
+		"CREATE TABLE score_events_202001 PARTITION OF score_events FOR VALUES FROM ('2020-01-01+00') TO ('2020-02-01+00')",
+		"ALTER TABLE score_events_202001 OWNER TO " + pgx.Identifier{f.Owner}.Sanitize(),
+		fmt.Sprintf(`INSERT INTO score_events (id, at, player, score, board, season, improved)
+			SELECT i, at, %d, 1, 2, 1, true FROM unnest(ARRAY[to_date(right('%s', 6), 'YYYYMM'), '2020-01-05', '2019-01-05', '2090-01-01']::timestamptz[]) WITH ORDINALITY AS t (at, i)`, player.Number, last),
+	} {
+		_, err := conn.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	keyed := ledgertest.Submission(player, "race", 1)
+	keyed.IdempotencyKey = "k"
+	store(t, f.Ledger, keyed)
+	require.NoError(t, f.Ledger.Maintain(t.Context()))
+	require.Equal(t, made, partitions())
+	count := func(table string) (n int) {
+		require.NoError(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM "+table).Scan(&n))
+		return n
+	}
+	require.Equal(t, 1, count(last), "moved from the default")
+	require.Equal(t, 1, count("score_events_default"), "of 2090; of 2019 it was past its retention")
+	require.Zero(t, count("idempotency_keys"), "expired")
+	require.False(t, store(t, f.Ledger, keyed).Outcomes[0].Replayed, "after it has expired a key is a new one")
+	require.NoError(t, f.Ledger.Maintain(t.Context()))
+}
+
+func TestBoardsAreNumberedForEver(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	race := f.Board(t, "race")
+	require.Equal(t, int32(1), f.Catalog.Global().Number)
+	only := leaderboard.Board{Name: "new", Order: leaderboard.Descending, Scoring: leaderboard.Best, MaxScore: 5, Shards: 2}
+	boards, err := leaderboard.NewBoards(only)
+	require.NoError(t, err)
+	catalog, err := f.Ledger.SyncBoards(t.Context(), boards)
+	require.NoError(t, err)
+	_, err = catalog.Lookup("race")
+	require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
+	gone, ok := catalog.Numbered(race.Number)
+	require.True(t, ok)
+	require.Equal(t, "race", gone.Name)
+	added, err := catalog.Lookup("new")
+	require.NoError(t, err)
+	require.Equal(t, only, added.Board)
+	require.Equal(t, int32(1), added.Season)
+	player := f.Players(t, 1)[0]
+	require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(store(t, f.Ledger, ledgertest.Submission(player, "race", 1)).Outcomes[0].Err))
+
+	catalog, err = f.Ledger.SyncBoards(t.Context(), ledgertest.Boards(t, 1))
+	require.NoError(t, err)
+	back, err := catalog.Lookup("race")
+	require.NoError(t, err)
+	require.Equal(t, race, back)
+
+	changed := only
+	changed.Scoring = leaderboard.Sum
+	boards, err = leaderboard.NewBoards(changed)
+	require.NoError(t, err)
+	_, err = f.Ledger.SyncBoards(t.Context(), boards)
+	require.Equal(t, leaderboard.CodeConflict, leaderboard.CodeOf(err))
+	require.ErrorContains(t, err, "board new has order Descending and scoring Best")
+}
+
+func TestReplicasSyncBoardsAtTheSameTime(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	boards, err := leaderboard.NewBoards(leaderboard.Board{Name: "x", Order: leaderboard.Ascending, Scoring: leaderboard.Best, Shards: 1})
+	require.NoError(t, err)
+	catalogs := make([]*leaderboard.Catalog, 6)
+	var group sync.WaitGroup
+	for i := range catalogs {
+		group.Go(func() {
+			var err error
+			if catalogs[i], err = f.Ledger.SyncBoards(context.Background(), boards); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	for _, c := range catalogs {
+		require.Equal(t, catalogs[0].All(), c.All())
+	}
+}
+
+func TestPlayers(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	made, err := f.Ledger.CreatePlayer(t.Context(), leaderboard.Player{Username: "Zoë", UsernameKey: "zoë", PasswordHash: "h"})
+	require.NoError(t, err)
+	require.Equal(t, leaderboard.PlayerActive, made.State)
+	require.Regexp(t, `^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`, string(made.ID))
+	_, err = f.Ledger.CreatePlayer(t.Context(), leaderboard.Player{Username: "ZOË", UsernameKey: "zoë", PasswordHash: "h"})
+	require.Equal(t, leaderboard.CodeConflict, leaderboard.CodeOf(err))
+	for _, find := range []func() (leaderboard.Player, error){
+		func() (leaderboard.Player, error) { return f.Ledger.PlayerByID(t.Context(), made.ID) },
+		func() (leaderboard.Player, error) { return f.Ledger.PlayerByUsername(t.Context(), "zoë") },
+	} {
+		found, err := find()
+		require.NoError(t, err)
+		require.Equal(t, made, found)
+	}
+	for _, id := range []leaderboard.PlayerID{"", "x", "01890000-0000-7000-8000-000000000000"} {
+		_, err = f.Ledger.PlayerByID(t.Context(), id)
+		require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
+	}
+	directory, err := postgres.NewDirectory(f.Ledger, 10)
+	require.NoError(t, err)
+	want := leaderboard.PlayerName{Number: made.Number, ID: made.ID, Username: "Zoë"}
+	for range 2 {
+		names, err := directory.Names(t.Context(), []int64{made.Number, 999})
+		require.NoError(t, err)
+		require.Equal(t, map[int64]leaderboard.PlayerName{made.Number: want}, names)
+		name, err := directory.Name(t.Context(), made.ID)
+		require.NoError(t, err)
+		require.Equal(t, want, name)
+	}
+	// Warm, it needs no database.
+	f.Ledger.Close()
+	names, err := directory.Names(t.Context(), []int64{made.Number})
+	require.NoError(t, err)
+	require.Len(t, names, 1)
+	_, err = directory.Names(t.Context(), []int64{999})
+	require.Equal(t, leaderboard.CodeUnavailable, leaderboard.CodeOf(err))
+}
+
+// The report is what a person would work out by hand from the list of events.
+func TestTopPlayersIsThePlainAnswer(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	players := f.Players(t, 15)
+	boards := f.Catalog.All()
+	type event struct {
+		id, player, score int64
+		at                time.Time
+		board             leaderboard.LiveBoard
+	}
+	var events []event
+	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	conn := f.Connect(t)
+	for id := range int64(600) {
+		board := boards[random.IntN(len(boards))]
+		e := event{id + 1, players[random.IntN(len(players))].Number, random.Int64N(9) - 4, start.Add(time.Duration(random.IntN(60*24)) * time.Hour), board}
+		var global *int32
+		if board.CountsTowardGlobal {
+			global = new(int32)
+			*global = 1
+		}
+		_, err := conn.Exec(t.Context(), "INSERT INTO score_events (id, at, player, score, board, season, global_season, improved) VALUES ($1, $2, $3, $4, $5, 1, $6, true)",
+			e.id, e.at, e.player, e.score, board.Number, global)
+		require.NoError(t, err)
+		events = append(events, e)
+	}
+	names := make(map[int64]leaderboard.PlayerName)
+	for _, p := range players {
+		names[p.Number] = p
+	}
+	for range 40 {
+		board := boards[random.IntN(len(boards))]
+		from := start.AddDate(0, 0, random.IntN(60))
+		to := from.AddDate(0, 0, random.IntN(30))
+		limit := 1 + random.IntN(20)
+		best, count := make(map[int64]event), make(map[int64]int64)
+		for _, e := range events {
+			counts := e.board.Number == board.Number || board.Name == leaderboard.GlobalBoard && e.board.CountsTowardGlobal
+			if !counts || e.at.Before(from) || !e.at.Before(to) {
+				continue
+			}
+			count[e.player]++
+			if b, ok := best[e.player]; !ok || board.Order.Better(e.score, b.score) {
+				best[e.player] = e
+			}
+		}
+		var order []event
+		for _, e := range best {
+			order = append(order, e)
+		}
+		sort.Slice(order, func(i, j int) bool {
+			if order[i].score != order[j].score {
+				return board.Order.Better(order[i].score, order[j].score)
+			}
+			return order[i].id < order[j].id
+		})
+		want := make([]leaderboard.ReportRow, 0)
+		for i, e := range order[:min(limit, len(order))] {
+			want = append(want, leaderboard.ReportRow{Rank: int64(i + 1), Player: names[e.player].ID, Username: names[e.player].Username, Board: e.board.Name,
+				Score: e.score, Submissions: count[e.player]})
+		}
+		got, err := f.Ledger.TopPlayers(t.Context(), board, from, to, limit)
+		require.NoError(t, err)
+		require.Equal(t, want, append([]leaderboard.ReportRow{}, got...), "board %s from %s to %s", board.Name, from, to)
+	}
+}
+
+func TestOneLeads(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	const probe = 10 * time.Millisecond
+	leading, release, ok, err := f.Ledger.Lead(t.Context(), probe)
+	require.NoError(t, err)
+	require.True(t, ok)
+	other := f.Open(t, postgres.Options{})
+	_, _, ok, err = other.Lead(t.Context(), probe)
+	require.NoError(t, err)
+	require.False(t, ok)
+	// Another tenant has its own leader.
+	_, releaseNeighbour, ok, err := newFixture(t, postgres.Options{}).Ledger.Lead(t.Context(), probe)
+	require.NoError(t, err)
+	require.True(t, ok)
+	releaseNeighbour()
+	require.NoError(t, leading.Err())
+	// The connection is lost, and with it the lead.
+	_, err = f.Connect(t).Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
+	require.NoError(t, err)
+	select {
+	case <-leading.Done():
+	case <-time.After(20 * time.Second):
+		t.Fatal("the lead did not end")
+	}
+	release()
+	_, release, ok, err = other.Lead(t.Context(), probe)
+	require.NoError(t, err)
+	require.True(t, ok)
+	release()
+	_, release, ok, err = f.Ledger.Lead(t.Context(), probe)
+	require.NoError(t, err)
+	require.True(t, ok, "released")
+	release()
+}
+
+// Nothing is quoted of a URL that holds a password.
+func TestABadURLIsNotQuoted(t *testing.T) {
+	_, err := postgres.Open(t.Context(), postgres.Options{URL: "postgres://user:secret@host:port/x"})
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "secret")
+}
+
+func TestReadStreamsEverythingOnce(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	players := f.Players(t, 250)
+	var batch []leaderboard.Submission
+	for i, p := range players {
+		batch = append(batch, ledgertest.Submission(p, "race", int64(i)))
+	}
+	stored := store(t, f.Ledger, batch...)
+	snapshot, err := f.Ledger.Snapshot(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, stored.Identity, snapshot.Identity)
+	require.Greater(t, snapshot.Xmin, stored.Xid)
+	for _, board := range []int32{0, f.Board(t, "race").Number} {
+		for _, from := range []uint64{0, stored.Xid} {
+			seen := make(map[int64]bool)
+			require.NoError(t, f.Ledger.Read(t.Context(), board, from, snapshot.Xmin, 100, func(chunk []leaderboard.ChangedStanding) error {
+				require.LessOrEqual(t, len(chunk), 100)
+				for _, s := range chunk {
+					require.False(t, seen[s.Player])
+					require.Equal(t, stored.Xid, s.Xid)
+					seen[s.Player] = true
+				}
+				return nil
+			}))
+			require.Len(t, seen, 250)
+		}
+	}
+	none := func([]leaderboard.ChangedStanding) error { return context.Canceled }
+	require.NoError(t, f.Ledger.Read(t.Context(), 0, stored.Xid+1, snapshot.Xmin, 100, none))
+	require.NoError(t, f.Ledger.Read(t.Context(), 0, 0, stored.Xid, 100, none))
+	require.ErrorIs(t, f.Ledger.Read(t.Context(), 0, 0, snapshot.Xmin, 100, none), context.Canceled)
+}
