@@ -29,6 +29,7 @@ func newRedisClient(settings config.Redis) (redis.UniversalClient, error) {
 		ReadTimeout:           2 * time.Second,
 		WriteTimeout:          2 * time.Second,
 		ContextTimeoutEnabled: true,
+		DialerRetries:         1, // commands are repeated; dialing on top of that hides why it fails
 		// Neither is within a tenant's rights, nor of use here.
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
