@@ -14,8 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/tools/clientcmd"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	games "github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
@@ -49,7 +49,7 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	log.SetLogger(ctrl.Log) // the client's library logs nothing of interest here
+	log.SetLogger(logr.Discard()) // the client logs nothing of interest here
 	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
 		return fmt.Errorf("read the kubeconfig %s: %w", o.kubeconfig, err)
