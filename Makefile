@@ -89,7 +89,7 @@ down: bin/devcluster ## Stop the embedded cluster.
 
 bin/devcluster: $(shell find hack/devcluster -name '*.go' -not -name '*_test.go' 2>/dev/null) hack/devcluster/go.mod hack/devcluster/go.sum
 	@echo "building the embedded cluster: some 6 minutes the first time on two cores, seconds later"
-	cd hack/devcluster && $(STATIC) -ldflags "-s -w $(kube_ldflags)" -o ../../$@ .
+	cd hack/devcluster && CGO_ENABLED=0 go build -ldflags "-s -w $(kube_ldflags)" -o ../../$@ .
 
 # envtest wants a folder with the two programs; both are in one binary.
 bin/envtest: bin/devcluster

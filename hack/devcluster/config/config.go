@@ -18,7 +18,7 @@ import (
 type Config struct {
 	// StateDir keeps certificates, data and logs.
 	StateDir string
-	// APIPort is the API server's, on the bridge's address.
+	// APIPort is the API server's, on 127.0.0.1 and on the bridge's address.
 	APIPort int
 	// IngressPort is the ingress's, on 127.0.0.1.
 	IngressPort int
@@ -106,6 +106,17 @@ func (c *Config) NodeIP() netip.Addr { return c.PodCIDR.Addr().Next() }
 // On is host:port with the bridge's address.
 func (c *Config) On(port int) string {
 	return net.JoinHostPort(c.NodeIP().String(), strconv.Itoa(port))
+}
+
+// APIAddress is where this machine reaches the API server. It is no address of
+// the bridge: without one, packets to it would leave the machine.
+func (c *Config) APIAddress() string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(c.APIPort))
+}
+
+// IngressAddress is where the ingress listens.
+func (c *Config) IngressAddress() string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(c.IngressPort))
 }
 
 // ID is a short name of this devcluster, for network devices (15 bytes at most).

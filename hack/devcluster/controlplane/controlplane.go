@@ -56,7 +56,7 @@ func Prepare(c *config.Config) ([]Component, error) {
 		"controller-manager": ca.path("controller-manager.kubeconfig"),
 		"scheduler":          ca.path("scheduler.kubeconfig"),
 	} {
-		if err := writeKubeconfig(ca, "https://"+c.On(c.APIPort), user, path); err != nil {
+		if err := writeKubeconfig(ca, "https://"+c.APIAddress(), user, path); err != nil {
 			return nil, err
 		}
 	}
@@ -79,7 +79,7 @@ func components(c *config.Config, ca *authority) ([]Component, error) {
 			"--listen-peer-urls=" + etcdPeer, "--initial-advertise-peer-urls=" + etcdPeer,
 			"--initial-cluster=devcluster=" + etcdPeer, "--log-level=warn",
 		}},
-		{Name: "kube-apiserver", HealthURL: "https://" + c.On(c.APIPort) + "/readyz", Args: []string{
+		{Name: "kube-apiserver", HealthURL: "https://" + c.APIAddress() + "/readyz", Args: []string{
 			"--etcd-servers=" + etcdClient,
 			"--bind-address=" + c.NodeIP().String(), "--advertise-address=" + c.NodeIP().String(), "--secure-port=" + strconv.Itoa(c.APIPort),
 			"--tls-cert-file=" + ca.path("apiserver.crt"), "--tls-private-key-file=" + ca.path("apiserver.key"),

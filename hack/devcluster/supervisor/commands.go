@@ -122,15 +122,16 @@ func launch(ctx context.Context, c *config.Config, args []string) error {
 
 // checkPorts complains of a port that somebody else listens on.
 func checkPorts(c *config.Config) error {
-	listener, err := net.Listen("tcp", ingressAddress(c))
-	if err != nil {
-		return fmt.Errorf("port %d, the ingress's, is taken. Choose another: DEVCLUSTER_INGRESS_PORT=18088 (%w)", c.IngressPort, err)
+	for address, variable := range map[string]string{c.IngressAddress(): "DEVCLUSTER_INGRESS_PORT", c.APIAddress(): "DEVCLUSTER_API_PORT"} {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			return fmt.Errorf("%s is taken. Choose another port: %s=18088 (%w)", address, variable, err)
+		}
+		if err := listener.Close(); err != nil {
+			return err
+		}
 	}
-	return listener.Close()
-}
-
-func ingressAddress(c *config.Config) string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(c.IngressPort))
+	return nil
 }
 
 // clean removes what an earlier devcluster of this state directory left.
@@ -192,7 +193,7 @@ func Status(c *config.Config) error {
 	if !running(c) {
 		return fmt.Errorf("nothing runs (state directory %s). Type: devcluster up", c.StateDir)
 	}
-	fmt.Printf("kubeconfig  %s\ningress     http://%s\n", c.Kubeconfig(), ingressAddress(c))
+	fmt.Printf("kubeconfig  %s\ningress     http://%s\n", c.Kubeconfig(), c.IngressAddress())
 	if _, err := os.Stat(c.Path("stores.json")); err == nil {
 		fmt.Printf("PostgreSQL  %s\nRedis       %s\npasswords   %s\n", c.On(c.PostgresPort), c.On(c.RedisPort), c.Path("stores.json"))
 	}

@@ -129,12 +129,12 @@ func (s *supervisor) run(ctx context.Context) error {
 	if err := s.startNode(upper, &group, client, bridge, failed); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", ingressAddress(c))
+	listener, err := net.Listen("tcp", c.IngressAddress())
 	if err != nil {
 		return fmt.Errorf("listen for the ingress: %w", err)
 	}
 	group.Go(func() { failed <- ingress.New(client).Run(upper, listener) })
-	s.report("node and ingress on %s", ingressAddress(c))
+	s.report("node and ingress on %s", c.IngressAddress())
 	control, err := net.Listen("unix", s.controlPath())
 	if err != nil {
 		return fmt.Errorf("listen for orders: %w", err)
@@ -175,6 +175,11 @@ func (s *supervisor) startControlPlane(ctx, base context.Context) (kubernetes.In
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
+	listener, err := net.Listen("tcp", c.APIAddress())
+	if err != nil {
+		return nil, fmt.Errorf("listen for the API server: %w", err)
+	}
+	s.group.Go(func() { forward(base, listener, c.On(c.APIPort)) })
 	for _, component := range components {
 		s.keep(base, component.Name, syscall.SIGTERM, func() (process.Spec, error) {
 			output, err := process.OpenLog(c.Path("logs", component.Name+".log"))
@@ -187,7 +192,7 @@ func (s *supervisor) startControlPlane(ctx, base context.Context) (kubernetes.In
 			return nil, err
 		}
 	}
-	s.report("Kubernetes API https://%s", c.On(c.APIPort))
+	s.report("Kubernetes API https://%s", c.APIAddress())
 	client, err := kubernetes.NewForConfig(restConfig)
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
