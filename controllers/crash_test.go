@@ -178,7 +178,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		for n, reached := int64(1), true; reached; n++ {
 			t.Run(fmt.Sprintf("write %d, after it: %v", n, after), func(t *testing.T) {
-				lb := newLeaderboard(namespace(t, nil), class)
+				lb := newLeaderboard(namespace(t), class)
 				lb.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
 				create(t, lb)
 				reached = outlive(t, controllerName, &mortal{dieAt: n, after: after}, lb)
@@ -203,7 +203,7 @@ func TestKilledBetweenSteps(t *testing.T) {
 	count := len((&LeaderboardReconciler{}).steps())
 	for k := range count {
 		t.Run(fmt.Sprintf("after %d steps", k), func(t *testing.T) {
-			lb := create(t, newLeaderboard(namespace(t, nil), class))
+			lb := create(t, newLeaderboard(namespace(t), class))
 			lb.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
 			killed := newReconciler(t, controllerName, cluster)
 			p := &pass{base: lb.DeepCopy(), lb: lb.DeepCopy(), tenant: tenant.For("test", lb.Namespace, lb.Name)}
@@ -236,7 +236,7 @@ func TestDeletedWhileItIsMade(t *testing.T) {
 	class, controllerName := acceptedClass(t)
 	for n, reached := int64(1), true; reached; n++ {
 		t.Run(fmt.Sprintf("after write %d", n), func(t *testing.T) {
-			lb := newLeaderboard(namespace(t, nil), class)
+			lb := newLeaderboard(namespace(t), class)
 			lb.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
 			create(t, lb)
 			reached = outlive(t, controllerName, &mortal{dieAt: n, after: true}, lb)

@@ -26,7 +26,7 @@ func everythingOn(lb *v1alpha1.Leaderboard) {
 // when it is changed.
 func TestDriftOfEveryObject(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis, func(class *v1alpha1.LeaderboardClass) { class.Spec.Exposure.Domain = "localhost" })
-	ns := namespace(t, nil)
+	ns := namespace(t)
 	playDeployments(t, ns)
 	lb := newLeaderboard(ns, class)
 	everythingOn(lb)
@@ -55,7 +55,7 @@ func TestDriftOfEveryObject(t *testing.T) {
 
 func TestDriftOfTheDeployment(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t, nil)
+	ns := namespace(t)
 	playDeployments(t, ns)
 	lb := create(t, newLeaderboard(ns, class))
 	becomes(t, lb, allReady)
@@ -92,7 +92,7 @@ func TestNothingChangedWritesNothing(t *testing.T) {
 	controller := startManager(t, func(o *ManagerOptions) { o.Resync = time.Second })
 	pg, rdb := ownStores(t)
 	class := newClass(t, controller, pg, rdb, func(class *v1alpha1.LeaderboardClass) { class.Spec.Exposure.Domain = "localhost" })
-	ns := namespace(t, nil)
+	ns := namespace(t)
 	playDeployments(t, ns)
 	lb := newLeaderboard(ns, class)
 	everythingOn(lb)
@@ -143,7 +143,7 @@ func scale(t *testing.T, lb *v1alpha1.Leaderboard, replicas int32) {
 	autoscaler := &autoscalingv2.HorizontalPodAutoscaler{}
 	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(deployment), autoscaler))
 	require.NoError(t, cluster.SubResource("scale").Patch(t.Context(), deployment,
-		client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"replicas":`+string(rune('0'+replicas))+`}}`)),
+		client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)),
 		client.FieldOwner("kube-controller-manager")))
 }
 
@@ -151,7 +151,7 @@ func scale(t *testing.T, lb *v1alpha1.Leaderboard, replicas int32) {
 // the default, and what the autoscaler sets is left alone.
 func TestReplicasAndAutoscaling(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t, nil)
+	ns := namespace(t)
 	playDeployments(t, ns)
 	lb := newLeaderboard(ns, class)
 	lb.Spec.Replicas = new(int32(4))
@@ -193,7 +193,7 @@ func TestReplicasAndAutoscaling(t *testing.T) {
 // A game that has an autoscaler from the beginning begins with the least number.
 func TestAutoscalingFromTheBeginning(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t, nil)
+	ns := namespace(t)
 	playDeployments(t, ns)
 	lb := newLeaderboard(ns, class)
 	lb.Spec.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 3, MaxReplicas: 4, TargetCPUUtilizationPercentage: 50}

@@ -32,9 +32,9 @@ import (
 func unique(prefix string) string { return prefix + "-" + strings.ToLower(rand.Text()[:8]) }
 
 // namespace makes a namespace. The API server of the tests never ends one.
-func namespace(t *testing.T, labels map[string]string) string {
+func namespace(t *testing.T) string {
 	t.Helper()
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: unique("games"), Labels: labels}}
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: unique("games")}}
 	require.NoError(t, cluster.Create(t.Context(), ns))
 	return ns.Name
 }
@@ -168,9 +168,9 @@ func eventuallyGone(t *testing.T, object client.Object) {
 
 // becomes waits until the conditions of the present generation are as given, by
 // type: "status reason". A type that is expected as "" must not be there.
-func becomes(t *testing.T, lb *v1alpha1.Leaderboard, expected map[string]string) *v1alpha1.Leaderboard {
+func becomes(t *testing.T, lb *v1alpha1.Leaderboard, expected map[string]string) {
 	t.Helper()
-	return eventually(t, lb, func() bool {
+	eventually(t, lb, func() bool {
 		if lb.Status.ObservedGeneration != lb.Generation {
 			return false
 		}
@@ -198,8 +198,8 @@ var allReady = map[string]string{
 	v1alpha1.ConditionReconciling: "", v1alpha1.ConditionStalled: "",
 }
 
-func message(lb *v1alpha1.Leaderboard, conditionType string) string {
-	if condition := meta.FindStatusCondition(lb.Status.Conditions, conditionType); condition != nil {
+func message(lb *v1alpha1.Leaderboard) string {
+	if condition := meta.FindStatusCondition(lb.Status.Conditions, v1alpha1.ConditionReady); condition != nil {
 		return condition.Message
 	}
 	return ""

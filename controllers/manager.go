@@ -36,7 +36,8 @@ import (
 const (
 	// DefaultResync is how often everything is compared with what it should be.
 	DefaultResync = 30 * time.Second
-	// DefaultMaxConcurrentReconciles: a pass mostly waits for stores.
+	// DefaultMaxConcurrentReconciles is more than there are cores: a pass mostly
+	// waits for stores.
 	DefaultMaxConcurrentReconciles = 8
 
 	// reconciliationTimeout bounds one pass. Each call to a store has its own,

@@ -34,7 +34,7 @@ func ownStores(t *testing.T) (*stores.Postgres, *stores.Redis) {
 func TestStoresAway(t *testing.T) {
 	pg, rdb := ownStores(t)
 	class := newClass(t, startManager(t), pg, rdb)
-	ns := namespace(t, nil)
+	ns := namespace(t)
 	playDeployments(t, ns)
 	lb := create(t, newLeaderboard(ns, class))
 	becomes(t, lb, allReady)
@@ -110,7 +110,7 @@ func hasUser(t *testing.T, rdb *stores.Redis, name tenant.Tenant) bool {
 func TestLostUsersComeBack(t *testing.T) {
 	pg, rdb := ownStores(t)
 	class := newClass(t, startManager(t, func(o *ManagerOptions) { o.Resync = patience * 10 }), pg, rdb)
-	ns := namespace(t, nil)
+	ns := namespace(t)
 	playDeployments(t, ns)
 	lb := create(t, newLeaderboard(ns, class))
 	becomes(t, lb, allReady)
@@ -126,7 +126,7 @@ func TestLostUsersComeBack(t *testing.T) {
 // A role or a user that somebody changed is as it was after the next resync.
 func TestDriftInTheStores(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t, nil)
+	ns := namespace(t)
 	playDeployments(t, ns)
 	lb := create(t, newLeaderboard(ns, class))
 	becomes(t, lb, allReady)
@@ -148,7 +148,7 @@ func TestDriftInTheStores(t *testing.T) {
 // until the Pods have been replaced, and not after.
 func TestLostCredentials(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t, nil)
+	ns := namespace(t)
 	lb := create(t, newLeaderboard(ns, class))
 	eventually(t, lb, func() bool { return lb.Status.Endpoint != "" })
 	deployment := deploymentOf(t, lb)
@@ -178,7 +178,7 @@ func TestLostCredentials(t *testing.T) {
 // A damaged Secret is as good as a lost one.
 func TestDamagedSecrets(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t, nil)
+	ns := namespace(t)
 	playDeployments(t, ns)
 	lb := create(t, newLeaderboard(ns, class))
 	becomes(t, lb, allReady)
@@ -204,7 +204,7 @@ func TestDamagedSecrets(t *testing.T) {
 // A schema that was made for another object is not taken over unasked.
 func TestOwnershipConflict(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t, nil)
+	ns := namespace(t)
 	playDeployments(t, ns)
 	name := tenant.For("test", ns, "race")
 	require.NoError(t, postgres.Exec(t.Context(), class.Spec.Postgres.Database, "CREATE SCHEMA "+name.Schema()))
@@ -213,7 +213,7 @@ func TestOwnershipConflict(t *testing.T) {
 	lb := create(t, newLeaderboard(ns, class))
 	becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "False OwnershipConflict", v1alpha1.ConditionSchemaReady: "False OwnershipConflict",
 		v1alpha1.ConditionStalled: "True OwnershipConflict", v1alpha1.ConditionReconciling: "", v1alpha1.ConditionKeyspaceReady: "Unknown Pending"})
-	require.Contains(t, message(lb, v1alpha1.ConditionReady), v1alpha1.AdoptAnnotation)
+	require.Contains(t, message(lb), v1alpha1.AdoptAnnotation)
 	require.Empty(t, ownedBy(t, lb))
 
 	// Deleting it leaves the other's schema alone, whatever the policy.
@@ -226,7 +226,7 @@ func TestOwnershipConflict(t *testing.T) {
 // Deletion with either policy, and what a new Leaderboard of the name finds.
 func TestDeletion(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t, nil)
+	ns := namespace(t)
 	playDeployments(t, ns)
 	name := tenant.For("test", ns, "race")
 	admin := redis.Client()
@@ -267,7 +267,7 @@ func TestDeletion(t *testing.T) {
 func TestDeletionWithoutTheClass(t *testing.T) {
 	controller := startManager(t)
 	class := newClass(t, controller, postgres, redis)
-	ns := namespace(t, nil)
+	ns := namespace(t)
 	playDeployments(t, ns)
 	lb := create(t, newLeaderboard(ns, class))
 	becomes(t, lb, allReady)
@@ -285,14 +285,14 @@ func TestDeletionWithoutTheClass(t *testing.T) {
 	eventually(t, lb, func() bool {
 		return conditionText(lb.Status.Conditions, v1alpha1.ConditionStalled) == "True ClassNotReady"
 	})
-	require.Contains(t, message(lb, v1alpha1.ConditionReady), v1alpha1.AbandonAnnotation)
+	require.Contains(t, message(lb), v1alpha1.AbandonAnnotation)
 
 	// Somebody takes the class away by force.
 	patch(t, class, func() { class.Finalizers = nil })
 	eventually(t, lb, func() bool {
 		return conditionText(lb.Status.Conditions, v1alpha1.ConditionStalled) == "True ClassNotFound"
 	})
-	require.Contains(t, message(lb, v1alpha1.ConditionReady), v1alpha1.AbandonAnnotation)
+	require.Contains(t, message(lb), v1alpha1.AbandonAnnotation)
 
 	patch(t, lb, func() { lb.Annotations = map[string]string{v1alpha1.AbandonAnnotation: "true"} })
 	eventuallyGone(t, lb)
@@ -302,7 +302,7 @@ func TestDeletionWithoutTheClass(t *testing.T) {
 // A class goes when its last Leaderboard has gone.
 func TestClassGoesWithItsLastUser(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t, nil)
+	ns := namespace(t)
 	playDeployments(t, ns)
 	lb := create(t, newLeaderboard(ns, class))
 	becomes(t, lb, allReady)

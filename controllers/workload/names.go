@@ -27,8 +27,8 @@ const (
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 )
 
-// ScrapeNamespaceLabel, set to "true" on a namespace, lets its Pods reach the
-// port with metrics and profiles.
+// ScrapeNamespaceLabel is what, set to "true" on a namespace, lets its Pods
+// reach the port with metrics and profiles.
 const ScrapeNamespaceLabel = "games.leaderboard.dev/scrape"
 
 // Name is the name of the Deployment, Service, Ingress, ServiceAccount,
