@@ -181,10 +181,20 @@ func (c *Committer) Close() {
 	<-c.completed
 }
 
+// silent is the observer of those who want none.
 type silent struct{}
 
+// Stored implements [Observer].
 func (silent) Stored(int, time.Duration, time.Duration, error) {}
-func (silent) Applied(int, time.Duration, error)               {}
-func (silent) Split()                                          {}
-func (silent) Repeated()                                       {}
-func (silent) Refused()                                        {}
+
+// Applied implements [Observer].
+func (silent) Applied(int, time.Duration, error) {}
+
+// Split implements [Observer].
+func (silent) Split() {}
+
+// Repeated implements [Observer].
+func (silent) Repeated() {}
+
+// Refused implements [Observer].
+func (silent) Refused() {}

@@ -9,11 +9,14 @@ import (
 
 // Limits of accounts.
 const (
-	// MinUsername and MaxUsername bound a username, in characters.
-	MinUsername, MaxUsername = 3, 32
-	// MinPassword and MaxPassword bound a password, in bytes: bcrypt reads no
-	// more than 72.
-	MinPassword, MaxPassword = 8, 72
+	// MinUsername is the shortest username, in characters.
+	MinUsername = 3
+	// MaxUsername is the longest username, in characters.
+	MaxUsername = 32
+	// MinPassword is the shortest password, in bytes.
+	MinPassword = 8
+	// MaxPassword is the longest password, in bytes: bcrypt reads no more.
+	MaxPassword = 72
 )
 
 // PlayerID is a player's public id: a UUID (version 7) in its lower-case

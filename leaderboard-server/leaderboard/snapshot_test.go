@@ -14,7 +14,7 @@ import (
 func TestSnapshotsAreSharedForATime(t *testing.T) {
 	var reads atomic.Int64
 	entered, open := make(chan struct{}, 1000), make(chan struct{})
-	read := func() (Page, error) {
+	read := func() (Page, error) { //nolint:unparam // as get wants it
 		n := reads.Add(1)
 		entered <- struct{}{}
 		<-open

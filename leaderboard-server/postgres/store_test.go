@@ -14,7 +14,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
-	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres/ledgertest"
+	"github.com/leaderboard-dev/leaderboard-operator/test/conformance/ledgertest"
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
 )
 

@@ -181,7 +181,7 @@ func TestSessionsHaveNoGaps(t *testing.T) {
 
 func TestDiagnose(t *testing.T) {
 	s := shard{of: 1}
-	at := func(xid uint64) string { return formatXid(xid) }
+	at := formatXid
 	snapshot := leaderboard.Snapshot{Identity: "L", Xmin: 100, Xmax: 110}
 	for name, c := range map[string]struct {
 		is      shardState

@@ -70,9 +70,12 @@ func (r *Ranking) begin(ctx context.Context, s shard, ledger, from string, disca
 // wipeDropped removes the shards that a board had before and has no more, when the
 // first shard's data turn out to be from then.
 func (r *Ranking) wipeDropped(ctx context.Context, s shard, old string) error {
-	before, err := strconv.Atoi(old[strings.LastIndexByte(old, '/')+1:])
-	if s.index != 0 || err != nil {
+	if s.index != 0 {
 		return nil
+	}
+	before, err := strconv.Atoi(old[strings.LastIndexByte(old, '/')+1:])
+	if err != nil {
+		return fmt.Errorf("board %s was of the identity %q, which tells no number of shards: %w", s.name, old, err)
 	}
 	for index := s.of; index < min(before, leaderboard.MaxShards); index++ {
 		dropped := s

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
-	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres/ledgertest"
+	"github.com/leaderboard-dev/leaderboard-operator/test/conformance/ledgertest"
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
 )
 

@@ -16,8 +16,8 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/commit"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
-	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres/ledgertest"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis"
+	"github.com/leaderboard-dev/leaderboard-operator/test/conformance/ledgertest"
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
 )
 
@@ -101,6 +101,7 @@ func (t *Tenant) Start(tb testing.TB) *Replica {
 // dropping is a ranking whose applications get lost while Drop is set.
 type dropping struct{ *Replica }
 
+// Apply implements [commit.Ranking].
 func (d dropping) Apply(ctx context.Context, projections []leaderboard.Projection) ([][]leaderboard.RankingEntry, error) {
 	if d.Drop.Load() {
 		return nil, context.DeadlineExceeded
