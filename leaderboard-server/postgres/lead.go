@@ -13,28 +13,22 @@ import (
 // closeTimeout bounds the goodbye to the database of a connection that is given up.
 const closeTimeout = 2 * time.Second
 
-// Lead tries to become the one process that keeps this ledger's rankings up. It
-// returns false while another one is. The lead lasts until release is called or
-// the connection that holds the lock is lost, which ends the returned context
-// within probe.
-func (l *Ledger) Lead(ctx context.Context, probe time.Duration) (leading context.Context, release func(), ok bool, err error) {
+// Lead waits until this is the one process that keeps the ledger's rankings up,
+// looking every probe on a connection of its own. The lead lasts until release is
+// called or that connection is lost, which ends the returned context within probe.
+func (l *Ledger) Lead(ctx context.Context, probe time.Duration) (leading context.Context, release func(), err error) {
 	attempt, cancel := l.deadline(ctx)
-	defer cancel()
 	conn, err := pgx.ConnectConfig(attempt, l.direct.Copy())
+	cancel()
 	if err != nil {
-		return nil, nil, false, fmt.Errorf("connect to lead: %w", err)
+		return nil, nil, fmt.Errorf("connect to lead: %w", err)
 	}
-	// Another schema has another oid, so its leader has another lock.
-	err = conn.QueryRow(attempt, "SELECT pg_try_advisory_lock(hashtextextended('lead ' || 'standings'::regclass::oid, 0))").Scan(&ok)
-	if err == nil && ok {
+	if err = l.await(ctx, conn, probe); err == nil {
 		err = l.adopt(ctx, conn)
 	}
-	if err != nil || !ok {
+	if err != nil {
 		closeConn(conn)
-		if err != nil {
-			return nil, nil, false, fmt.Errorf("try to lead: %w", err)
-		}
-		return nil, nil, false, nil
+		return nil, nil, fmt.Errorf("wait to lead: %w", err)
 	}
 	leading, end := context.WithCancelCause(ctx)
 	var watcher sync.WaitGroup
@@ -42,7 +36,29 @@ func (l *Ledger) Lead(ctx context.Context, probe time.Duration) (leading context
 		defer closeConn(conn)
 		end(l.watch(leading, conn, probe))
 	})
-	return leading, func() { end(context.Canceled); watcher.Wait() }, true, nil
+	return leading, func() { end(context.Canceled); watcher.Wait() }, nil
+}
+
+// await returns once the connection holds the lock. It asks now and then, as
+// waiting inside PostgreSQL would hold back its vacuum.
+func (l *Ledger) await(ctx context.Context, conn *pgx.Conn, probe time.Duration) error {
+	ticker := time.NewTicker(probe)
+	defer ticker.Stop()
+	for {
+		attempt, cancel := l.deadline(ctx)
+		var ok bool
+		// Another schema has another oid, so its leader has another lock.
+		err := conn.QueryRow(attempt, "SELECT pg_try_advisory_lock(hashtextextended('lead ' || 'standings'::regclass::oid, 0))").Scan(&ok)
+		cancel()
+		if err != nil || ok {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
 }
 
 // watch returns once the connection fails or ctx ends.

@@ -283,21 +283,28 @@ func TestTopPlayersIsThePlainAnswer(t *testing.T) {
 func TestOneLeads(t *testing.T) {
 	f := newFixture(t, postgres.Options{})
 	const probe = 10 * time.Millisecond
-	leading, release, ok, err := f.Ledger.Lead(t.Context(), probe)
+	leading, release, err := f.Ledger.Lead(t.Context(), probe)
 	require.NoError(t, err)
-	require.True(t, ok)
 	other := f.Open(t, postgres.Options{})
-	_, _, ok, err = other.Lead(t.Context(), probe)
-	require.NoError(t, err)
-	require.False(t, ok)
+	short, cancel := context.WithTimeout(t.Context(), 20*probe)
+	defer cancel()
+	_, _, err = other.Lead(short, probe)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 	// Another tenant has its own leader.
-	_, releaseNeighbour, ok, err := newFixture(t, postgres.Options{}).Ledger.Lead(t.Context(), probe)
+	_, releaseNeighbour, err := newFixture(t, postgres.Options{}).Ledger.Lead(t.Context(), probe)
 	require.NoError(t, err)
-	require.True(t, ok)
 	releaseNeighbour()
 	require.NoError(t, leading.Err())
-	// The connection is lost, and with it the lead.
-	_, err = f.Connect(t).Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
+	// The connection is lost, and with it the lead: one who waits gets it.
+	waiting := make(chan error)
+	var releaseOther func()
+	go func() {
+		var err error
+		_, releaseOther, err = other.Lead(t.Context(), probe)
+		waiting <- err
+	}()
+	_, err = f.Connect(t).Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks
+		WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
 	require.NoError(t, err)
 	select {
 	case <-leading.Done():
@@ -305,13 +312,10 @@ func TestOneLeads(t *testing.T) {
 		t.Fatal("the lead did not end")
 	}
 	release()
-	_, release, ok, err = other.Lead(t.Context(), probe)
-	require.NoError(t, err)
-	require.True(t, ok)
-	release()
-	_, release, ok, err = f.Ledger.Lead(t.Context(), probe)
-	require.NoError(t, err)
-	require.True(t, ok, "released")
+	require.NoError(t, <-waiting)
+	releaseOther()
+	_, release, err = f.Ledger.Lead(t.Context(), probe)
+	require.NoError(t, err, "released")
 	release()
 }
 

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -20,6 +21,9 @@ func (r *Ranking) Apply(ctx context.Context, projections []leaderboard.Projectio
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	catalog := r.boards.Catalog()
+	if catalog == nil {
+		return nil, errors.New("the boards are not known yet")
+	}
 	results := make([][]leaderboard.RankingEntry, len(projections))
 	var calls []*call
 	var applies []*applyCall

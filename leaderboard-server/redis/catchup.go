@@ -28,9 +28,9 @@ const (
 
 // Standings is the ledger as catch-up reads it.
 type Standings interface {
-	// Lead makes this process the one that catches up, until release is called or
-	// the context ends; false while another one is.
-	Lead(ctx context.Context, probe time.Duration) (leading context.Context, release func(), ok bool, err error)
+	// Lead waits until this process is the one that catches up. It is until release
+	// is called or the returned context ends.
+	Lead(ctx context.Context, probe time.Duration) (leading context.Context, release func(), err error)
 	Snapshot(ctx context.Context) (leaderboard.Snapshot, error)
 	LoadCatalog(ctx context.Context) (*leaderboard.Catalog, error)
 	// Read streams the standings last written by from <= xid < until; board 0: all.
@@ -105,18 +105,17 @@ func (c *CatchUp) Wake() {
 
 // Run works until ctx ends.
 func (c *CatchUp) Run(ctx context.Context) {
-	for c.pause(ctx) {
-		leading, release, ok, err := c.ledger.Lead(ctx, c.interval)
-		if err != nil {
-			if ctx.Err() == nil {
-				c.log.WarnContext(ctx, "catch-up cannot reach the ledger", "error", err)
-			}
-			continue
-		}
-		if ok {
+	for {
+		leading, release, err := c.ledger.Lead(ctx, c.interval)
+		if err == nil {
 			c.lead(leading)
 			release()
 			c.update(func(s *Status) { s.Leading = false })
+		} else if ctx.Err() == nil {
+			c.log.WarnContext(ctx, "catch-up cannot reach the ledger", "error", err)
+		}
+		if !c.pause(ctx) {
+			return
 		}
 	}
 }

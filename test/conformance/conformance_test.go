@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"sort"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -74,52 +75,77 @@ func TestEveryLayoutIsTheModel(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	for _, shards := range []int{1, 3, 16} {
-		t.Run(fmt.Sprintf("shards=%d", shards), func(t *testing.T) {
-			tenant := NewTenant(t, pg, rdb, shards)
-			replicas := []*Replica{tenant.Start(t), tenant.Start(t)}
-			players := tenant.Players(t, 150)
-			model := NewModel(tenant.Catalog)
-			tenant.RequireEqual(t, replicas[0].Ranking, model, players[:1])
-			random := rand.New(rand.NewPCG(seed, 0))
-			for step := range 8 {
-				fault := random.IntN(5)
-				switch fault {
-				case 0: // Redis loses everything
-					require.NoError(t, tenant.forgetAll(t))
-				case 1: // a server is killed between commit and application
-					replicas[0].Drop.Store(true)
-				case 2:
-					for range 5 {
-						board := tenant.Catalog.All()[random.IntN(len(tenant.Catalog.All()))]
-						player := players[random.IntN(len(players))].Number
-						removed, err := replicas[0].Ledger.RemoveEntry(t.Context(), board, player)
-						if err != nil {
-							require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
-							continue
-						}
-						model.Remove(board, player)
-						_, err = replicas[0].Ranking.Apply(t.Context(), []leaderboard.Projection{{Identity: removed.Identity, Xid: removed.Xid, Standings: removed.Changed}})
-						require.NoError(t, err)
-					}
-				}
-				for _, s := range round(t, tenant, replicas, players, seed+uint64(step), 300) {
-					model.Submit(s.board, s.player, s.score, s.receipt.Event)
-				}
-				replicas[0].Drop.Store(false)
-				tenant.RequireEqual(t, replicas[step%2].Ranking, model, players)
-				t.Logf("step %d, fault %d: equal", step, fault)
-			}
-			mismatches, err := tenant.Ledger.Verify(t.Context(), 10)
-			require.NoError(t, err)
-			require.Empty(t, mismatches)
-		})
+		t.Run(fmt.Sprintf("shards=%d", shards), func(t *testing.T) { layout(t, NewTenant(t, pg, rdb, shards), seed) })
 	}
+	t.Run("cluster", func(t *testing.T) { layout(t, NewTenant(t, pg, clusterNode(t), 3), seed) })
+}
+
+// clusterNode starts a Redis Cluster of one node: keys of different slots must not
+// meet in one command there either.
+func clusterNode(t *testing.T) *stores.Redis {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	server, err := stores.StartRedis(ctx, stores.RedisOptions{ACLFile: true, Args: []string{"--cluster-enabled", "yes"}})
+	require.NoError(t, err)
+	t.Cleanup(server.Close)
+	admin := server.Client()
+	t.Cleanup(func() { _ = admin.Close() })
+	require.NoError(t, admin.Do(ctx, "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err())
+	require.Eventually(t, func() bool {
+		state, err := admin.ClusterInfo(ctx).Result()
+		return err == nil && strings.Contains(state, "cluster_state:ok")
+	}, 20*time.Second, 10*time.Millisecond)
+	return server
+}
+
+func layout(t *testing.T, tenant *Tenant, seed uint64) {
+	t.Helper()
+	replicas := []*Replica{tenant.Start(t), tenant.Start(t)}
+	players := tenant.Players(t, 150)
+	model := NewModel(tenant.Catalog)
+	tenant.RequireEqual(t, replicas[0].Ranking, model, players[:1])
+	random := rand.New(rand.NewPCG(seed, 0))
+	for step := range 8 {
+		fault := random.IntN(5)
+		switch fault {
+		case 0: // Redis loses everything
+			require.NoError(t, tenant.forgetAll(t))
+		case 1: // a server is killed between commit and application
+			replicas[0].Drop.Store(true)
+		case 2:
+			for range 5 {
+				board := tenant.Catalog.All()[random.IntN(len(tenant.Catalog.All()))]
+				player := players[random.IntN(len(players))].Number
+				removed, err := replicas[0].Ledger.RemoveEntry(t.Context(), board, player)
+				if err != nil {
+					require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
+					continue
+				}
+				model.Remove(board, player)
+				_, err = replicas[0].Ranking.Apply(t.Context(), []leaderboard.Projection{{Identity: removed.Identity, Xid: removed.Xid, Standings: removed.Changed}})
+				require.NoError(t, err)
+			}
+		}
+		for _, s := range round(t, tenant, replicas, players, seed+uint64(step), 300) {
+			model.Submit(s.board, s.player, s.score, s.receipt.Event)
+		}
+		replicas[0].Drop.Store(false)
+		tenant.RequireEqual(t, replicas[step%2].Ranking, model, players)
+		t.Logf("step %d, fault %d: equal", step, fault)
+	}
+	mismatches, err := tenant.Ledger.Verify(t.Context(), 10)
+	require.NoError(t, err)
+	require.Empty(t, mismatches)
 }
 
 // forgetAll deletes the tenant's keys, as a Redis does that restarts empty.
 func (t *Tenant) forgetAll(tb testing.TB) error {
 	admin := t.Redis.Client()
 	defer admin.Close()
+	if isCluster(tb, t.Redis) {
+		return admin.FlushAll(tb.Context()).Err() // at once, over all slots
+	}
 	keys, err := admin.Keys(tb.Context(), t.Prefix+"*").Result()
 	if err != nil || len(keys) == 0 {
 		return err

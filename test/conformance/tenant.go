@@ -32,7 +32,7 @@ type Tenant struct {
 	Redis  *stores.Redis
 	Prefix string
 	// Client reaches Redis as the tenant's user.
-	Client *goredis.Client
+	Client goredis.UniversalClient
 	user   string
 }
 
@@ -53,10 +53,20 @@ func NewTenant(tb testing.TB, pg *stores.Postgres, rdb *stores.Redis, shards int
 	f := ledgertest.New(tb, pg, ledgertest.Boards(tb, shards), postgres.Options{})
 	t := &Tenant{Fixture: f, Redis: rdb, Prefix: "lb:" + f.Database + ":", user: "lb_" + f.Database}
 	t.Allow(tb)
-	t.Client = goredis.NewClient(&goredis.Options{Addr: rdb.Address(), Username: t.user, Password: "tenant", Protocol: 3,
-		MaxRetries: -1, DialerRetries: 1})
+	t.Client = goredis.NewUniversalClient(&goredis.UniversalOptions{Addrs: []string{rdb.Address()}, Username: t.user, Password: "tenant",
+		IsClusterMode: isCluster(tb, rdb), MaxRetries: -1, DialerRetries: 1})
 	tb.Cleanup(func() { _ = t.Client.Close() })
 	return t
+}
+
+// isCluster says whether the server is a node of a Redis Cluster.
+func isCluster(tb testing.TB, server *stores.Redis) bool {
+	tb.Helper()
+	admin := server.Client()
+	defer admin.Close()
+	info, err := admin.InfoMap(tb.Context(), "cluster").Result()
+	require.NoError(tb, err)
+	return info["Cluster"]["cluster_enabled"] == "1"
 }
 
 // Allow gives the tenant its Redis user, with the operator's rules. A Redis that
@@ -70,7 +80,9 @@ func (t *Tenant) Allow(tb testing.TB) {
 		"+del", "+unlink", "+exists", "+type", "+expire", "+pexpire", "+ttl", "+pttl", "+persist", "+rename", "+@transaction",
 		"+eval", "+evalsha", "+eval_ro", "+evalsha_ro", "+script|load", "+script|exists",
 		"+publish", "+subscribe", "+unsubscribe", "+psubscribe", "+punsubscribe", "+spublish", "+ssubscribe", "+sunsubscribe",
-		"+hello", "+ping", "+client|setname", "+client|getname", "+client|id", "+client|reply", "-@dangerous", "-@admin"} {
+		"+hello", "+ping", "+client|setname", "+client|getname", "+client|id", "+client|reply", "-@dangerous", "-@admin",
+		// What a client of a Redis Cluster needs.
+		"+cluster|slots", "+cluster|shards", "+cluster|nodes", "+readonly", "+readwrite", "+asking", "+command"} {
 		rules = append(rules, rule)
 	}
 	require.NoError(tb, admin.Do(tb.Context(), rules...).Err())
