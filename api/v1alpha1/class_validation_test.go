@@ -108,7 +108,7 @@ var classRefusals = []refusal{
 	{"resources of another kind", `{defaults: {resources: {limits: {hugepages-2Mi: 4Mi}}}}`, "spec.defaults.resources.limits", "only cpu and memory"},
 	{"maxReplicas over what a Leaderboard may have", `{limits: {maxReplicas: 101}}`, "spec.limits.maxReplicas", "should be less than or equal to 100"},
 	{"negative maxBoards", `{limits: {maxBoards: -1}}`, "spec.limits.maxBoards", "should be greater than or equal to 0"},
-	{"too few connections", `{limits: {postgresConnections: 3}}`, "spec.limits.postgresConnections", "should be greater than or equal to 4"},
+	{"too few connections for one Pod", `{limits: {postgresConnections: 5}}`, "spec.limits.postgresConnections", "should be greater than or equal to 6"},
 	{"controllerName without a path", `{controllerName: operator}`, "spec.controllerName", "must be a domain and a path"},
 }
 

@@ -91,13 +91,14 @@ type PostgresSpec struct {
 	Database string `json:"database,omitempty"`
 
 	// sslMode is disable, require or verify-full. verify-full checks against
-	// the key ca.crt of the admin Secret.
+	// the key ca.crt of the admin Secret or, without one, the system's
+	// authorities.
 	// +optional
 	// +default="verify-full"
 	SSLMode SSLMode `json:"sslMode,omitempty"`
 
-	// adminSecretRef names the Secret with the admin's username, password and,
-	// for verify-full, ca.crt.
+	// adminSecretRef names the Secret with the admin's username and password, and
+	// ca.crt where verify-full needs one.
 	// +required
 	AdminSecretRef SecretReference `json:"adminSecretRef,omitzero"`
 }
@@ -185,10 +186,11 @@ type ClassLimits struct {
 	MaxBoards *int32 `json:"maxBoards,omitempty"`
 
 	// postgresConnections bounds the connections of one tenant to Postgres, all
-	// its Pods together.
+	// its Pods together. n Pods need 2+4n at the least: two each, twice that
+	// during a rollout, and two for all.
 	// +optional
 	// +default=40
-	// +kubebuilder:validation:Minimum=4
+	// +kubebuilder:validation:Minimum=6
 	// +kubebuilder:validation:Maximum=1000
 	PostgresConnections int32 `json:"postgresConnections,omitempty"`
 }
