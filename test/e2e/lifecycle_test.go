@@ -70,7 +70,7 @@ func TestScaleSubresource(t *testing.T) {
 	require.NoError(t, cluster.List(t.Context(), pods, client.InNamespace(lb.Namespace), client.MatchingLabelsSelector{Selector: selector}))
 	require.Len(t, pods.Items, 1)
 
-	err = cluster.SubResource("scale").Patch(t.Context(), lb, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"replicas":2}}`)))
+	err = cluster.SubResource("scale").Patch(t.Context(), lb.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"replicas":2}}`)))
 	require.NoError(t, err)
 	eventually(t, readyTimeout, lb, func() bool { return lb.Status.ReadyReplicas == 2 })
 }

@@ -94,24 +94,40 @@ func namespace(t *testing.T) string {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), goneTimeout)
 		defer cancel()
-		list := &games.LeaderboardList{}
-		if err := cluster.List(ctx, list, client.InNamespace(ns.Name)); err != nil {
+		if err := dropGames(ctx, ns.Name); err != nil {
 			t.Error(err)
 		}
-		for i := range list.Items { // nothing of a test stays in the stores
-			game := &list.Items[i]
-			if _, err := patch(ctx, game, func() { game.Spec.DeletionPolicy, game.Spec.Suspend = games.DeletionPolicyDelete, false }); err != nil {
-				t.Error(err)
-			}
-		}
+		// It is empty now; the namespace controller takes its time.
 		if err := cluster.Delete(ctx, ns); err != nil {
-			t.Error(err)
-		}
-		if err := waitGone(ctx, ns); err != nil {
 			t.Error(err)
 		}
 	})
 	return ns.Name
+}
+
+// dropGames deletes the Leaderboards of a namespace with all they have in the
+// stores, and waits until they are gone.
+func dropGames(ctx context.Context, namespace string) error {
+	list := &games.LeaderboardList{}
+	if err := cluster.List(ctx, list, client.InNamespace(namespace)); err != nil {
+		return err
+	}
+	for i := range list.Items {
+		game := &list.Items[i]
+		_, err := patch(ctx, game, func() { game.Spec.DeletionPolicy, game.Spec.Suspend = games.DeletionPolicyDelete, false })
+		if err == nil {
+			err = cluster.Delete(ctx, game)
+		}
+		if client.IgnoreNotFound(err) != nil {
+			return err
+		}
+	}
+	for i := range list.Items {
+		if err := waitGone(ctx, &list.Items[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // create creates a Leaderboard and waits until it is ready.

@@ -367,11 +367,16 @@ func (b *backoff) ran(duration time.Duration) {
 	}
 }
 
+// following is the pause after the next one.
+func (b *backoff) following() time.Duration {
+	return min(max(2*b.next, firstBackoff), lastBackoff)
+}
+
 // wait waits for the next start; the first restart is at once. It returns false
 // if there is to be none.
 func (b *backoff) wait(ctx context.Context, c *container) bool {
 	pause := b.next
-	b.next = min(max(2*b.next, firstBackoff), lastBackoff)
+	b.next = b.following()
 	if pause > 0 {
 		c.setState(corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff",
 			Message: fmt.Sprintf("back-off %s restarting failed container", pause)}})
