@@ -5,7 +5,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// DefaultClassAnnotation, set to "true" on a LeaderboardClass, makes it the
+// DefaultClassAnnotation makes a LeaderboardClass on which it is "true" the
 // class of Leaderboards that name none.
 const DefaultClassAnnotation = "games.leaderboard.dev/is-default-class"
 
