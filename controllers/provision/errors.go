@@ -15,17 +15,17 @@ import (
 type Kind string
 
 const (
-	// Unreachable: the store did not answer in time. It is worth trying again.
+	// Unreachable means that the store did not answer in time. It is worth trying again.
 	Unreachable Kind = "Unreachable"
-	// Refused: the store did not accept the administrator's credentials.
+	// Refused means that the store did not accept the administrator's credentials.
 	Refused Kind = "Refused"
-	// InsufficientRights: the administrator lacks a right, which the message names.
+	// InsufficientRights means that the administrator lacks a right, which the message names.
 	InsufficientRights Kind = "InsufficientRights"
-	// OwnershipConflict: what has the tenant's name belongs to another object.
+	// OwnershipConflict means that what has the tenant's name belongs to another object.
 	OwnershipConflict Kind = "OwnershipConflict"
-	// Misconfigured: the store must not be shared by tenants as it is set up.
+	// Misconfigured means that the store must not be shared by tenants as it is set up.
 	Misconfigured Kind = "Misconfigured"
-	// Failed: the store refused something for another cause.
+	// Failed means that the store refused something for another cause.
 	Failed Kind = "Failed"
 )
 

@@ -26,7 +26,7 @@ func TestDeletedObjectsComeBack(t *testing.T) {
 		for _, object := range owned(t, lb, kind) {
 			uid := object.GetUID()
 			require.NoError(t, cluster.Delete(t.Context(), object))
-			eventually(t, readyTimeout, object, func() bool { return object.GetUID() != uid })
+			eventually(t, object, func() bool { return object.GetUID() != uid })
 			t.Logf("%T %s came back", object, object.GetName())
 		}
 	}
@@ -45,7 +45,7 @@ func TestChangedObjectsAreCorrected(t *testing.T) {
 	image := d.Spec.Template.Spec.Containers[0].Image
 	_, err := patch(t.Context(), d, func() { d.Spec.Template.Spec.Containers[0].Image = "somebody/else:latest" })
 	require.NoError(t, err)
-	eventually(t, readyTimeout, d, func() bool { return d.Spec.Template.Spec.Containers[0].Image == image })
+	eventually(t, d, func() bool { return d.Spec.Template.Spec.Containers[0].Image == image })
 	ready(t, lb)
 }
 
@@ -54,7 +54,7 @@ func TestSuspend(t *testing.T) {
 	lb := create(t, game(namespace(t), "race", 1))
 	_, err := patch(t.Context(), lb, func() { lb.Spec.Suspend = true })
 	require.NoError(t, err)
-	eventually(t, readyTimeout, lb, func() bool { return lb.Status.ObservedGeneration == lb.Generation })
+	eventually(t, lb, func() bool { return lb.Status.ObservedGeneration == lb.Generation })
 
 	services := owned(t, lb, &corev1.ServiceList{})
 	require.NotEmpty(t, services)
@@ -65,7 +65,7 @@ func TestSuspend(t *testing.T) {
 
 	_, err = patch(t.Context(), lb, func() { lb.Spec.Suspend = false })
 	require.NoError(t, err)
-	eventually(t, readyTimeout, gone, func() bool { return gone.GetUID() != uid })
+	eventually(t, gone, func() bool { return gone.GetUID() != uid })
 	ready(t, lb)
 }
 
@@ -116,7 +116,7 @@ func pointers[T any, P interface {
 // rolledOutNow waits until the Deployment's present generation runs everywhere.
 func rolledOutNow(t *testing.T, d *appsv1.Deployment) {
 	t.Helper()
-	eventually(t, readyTimeout, d, func() bool {
+	eventually(t, d, func() bool {
 		return d.Status.ObservedGeneration == d.Generation && d.Status.UpdatedReplicas == *d.Spec.Replicas &&
 			d.Status.AvailableReplicas == *d.Spec.Replicas && d.Status.Replicas == *d.Spec.Replicas
 	})

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"net/http"
 	"strings"
 	"testing"
 
@@ -28,11 +27,11 @@ func TestTenantsAreApart(t *testing.T) {
 	require.NoError(t, err)
 
 	_, err = cb.Login(t.Context(), "ada", password)
-	requireStatus(t, err, http.StatusUnauthorized)
+	requireUnauthorized(t, err)
 	_, err = cb.Submit(t.Context(), token, "arena", 1, "")
-	requireStatus(t, err, http.StatusUnauthorized)
+	requireUnauthorized(t, err)
 	_, err = cb.Rank(t.Context(), token, "arena")
-	requireStatus(t, err, http.StatusUnauthorized)
+	requireUnauthorized(t, err)
 	_, err = cb.Register(t.Context(), "ada", "another password entirely")
 	require.NoError(t, err, "a name that another game knows is free here")
 

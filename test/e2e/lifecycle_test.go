@@ -72,7 +72,7 @@ func TestScaleSubresource(t *testing.T) {
 
 	err = cluster.SubResource("scale").Patch(t.Context(), lb.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"replicas":2}}`)))
 	require.NoError(t, err)
-	eventually(t, readyTimeout, lb, func() bool { return lb.Status.ReadyReplicas == 2 })
+	eventually(t, lb, func() bool { return lb.Status.ReadyReplicas == 2 })
 }
 
 // A Leaderboard with the policy Retain leaves its scores to the next one of its
@@ -101,7 +101,7 @@ func TestDeletionPolicies(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, page.TotalEntries, "Delete leaves no score")
 	_, err = connect(t, fresh).Login(t.Context(), result.Players[0].Username, result.Players[0].Password)
-	requireStatus(t, err, http.StatusUnauthorized)
+	requireUnauthorized(t, err)
 }
 
 // requireNothingOwned: what the operator makes for a game goes with it.
@@ -118,9 +118,9 @@ func requireNothingOwned(t *testing.T, ns string) {
 	}, goneTimeout, poll)
 }
 
-func requireStatus(t *testing.T, err error, status int) {
+func requireUnauthorized(t *testing.T, err error) {
 	t.Helper()
 	var problem *gameclient.Problem
 	require.True(t, errors.As(err, &problem), "expected a problem document, got %v", err)
-	require.Equal(t, status, problem.Status)
+	require.Equal(t, http.StatusUnauthorized, problem.Status)
 }

@@ -112,7 +112,7 @@ func TestRolloutUnderLoad(t *testing.T) {
 func rolledOut(t *testing.T, before *appsv1.Deployment) {
 	t.Helper()
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: before.Namespace, Name: before.Name}}
-	eventually(t, readyTimeout, d, func() bool {
+	eventually(t, d, func() bool {
 		return d.Generation > before.Generation && d.Status.ObservedGeneration == d.Generation &&
 			d.Status.UpdatedReplicas == *d.Spec.Replicas && d.Status.AvailableReplicas == *d.Spec.Replicas &&
 			d.Status.Replicas == *d.Spec.Replicas && d.Status.TerminatingReplicas != nil && *d.Status.TerminatingReplicas == 0

@@ -140,17 +140,18 @@ func create(t *testing.T, game *games.Leaderboard) *games.Leaderboard {
 // ready waits until the operator has made the present spec true.
 func ready(t *testing.T, game *games.Leaderboard) *games.Leaderboard {
 	t.Helper()
-	eventually(t, readyTimeout, game, func() bool {
+	eventually(t, game, func() bool {
 		condition := meta.FindStatusCondition(game.Status.Conditions, games.ConditionReady)
 		return condition != nil && condition.Status == metav1.ConditionTrue && condition.ObservedGeneration == game.Generation
 	})
 	return game
 }
 
-// eventually reads the object until the condition holds.
-func eventually(t *testing.T, timeout time.Duration, object client.Object, holds func() bool) {
+// eventually reads the object until the condition holds, for readyTimeout at the
+// most.
+func eventually(t *testing.T, object client.Object, holds func() bool) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), poll, timeout, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), poll, readyTimeout, true, func(ctx context.Context) (bool, error) {
 		if err := cluster.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
 			return false, client.IgnoreNotFound(err)
 		}

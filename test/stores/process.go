@@ -31,7 +31,7 @@ func startProcess(path string, args []string, log string, user *syscall.Credenti
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s: %w", filepath.Base(path), err)
 	}
-	cmd := exec.Command(path, args...)
+	cmd := exec.Command(path, args...) //nolint:noctx // the server outlives the call that starts it; signal ends it
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = childAttributes(user)
 	cmd.Dir = filepath.Dir(log)
@@ -107,7 +107,7 @@ func tail(path string) string {
 
 // freePort asks the kernel for a TCP port that nobody listens on now.
 func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}
