@@ -154,6 +154,16 @@ func TestWhatStalls(t *testing.T) {
 				patch(t, lb, func() { lb.Spec.Boards = nil })
 			},
 		},
+		"autoscaling without a CPU request": {
+			spec: func(lb *v1alpha1.Leaderboard) {
+				lb.Spec.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 1, MaxReplicas: 2, TargetCPUUtilizationPercentage: 50}
+				lb.Spec.Resources = &v1alpha1.Resources{}
+			},
+			reason: v1alpha1.ReasonLimitExceeded, message: "spec.resources.requests.cpu",
+			mend: func(t *testing.T, lb *v1alpha1.Leaderboard, _ *v1alpha1.LeaderboardClass) {
+				patch(t, lb, func() { lb.Spec.Resources = nil })
+			},
+		},
 		"an Ingress without a domain": {
 			spec: func(lb *v1alpha1.Leaderboard) {
 				lb.Spec.Exposure = &v1alpha1.ExposureSpec{Type: v1alpha1.ExposureIngress}

@@ -2,13 +2,11 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -299,58 +297,4 @@ func (h *storeHandle) freeSlot(ctx context.Context, t tenant.Tenant) (tenant.Slo
 		return tenant.SlotB, nil
 	}
 	return tenant.SlotA, nil
-}
-
-// adminLogin is what an admin Secret holds.
-type adminLogin struct {
-	username, password string
-	authority          []byte
-}
-
-type adminSecrets struct {
-	postgres, redis adminLogin
-}
-
-// adminSecrets reads the admin Secrets of a class. They are always the
-// operator's namespace's: a class cannot name others.
-func (s *Stores) adminSecrets(ctx context.Context, class *v1alpha1.LeaderboardClass) (*adminSecrets, error) {
-	secrets := &adminSecrets{}
-	for _, one := range []struct {
-		name  string
-		login *adminLogin
-	}{
-		{class.Spec.Postgres.AdminSecretRef.Name, &secrets.postgres},
-		{class.Spec.Redis.AdminSecretRef.Name, &secrets.redis},
-	} {
-		secret := &corev1.Secret{}
-		if err := s.live.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: one.name}, secret); err != nil {
-			return nil, s.secretError(err, one.name)
-		}
-		for _, key := range []string{corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey} {
-			if len(secret.Data[key]) == 0 {
-				return nil, stalledBy("", v1alpha1.ReasonSecretInvalid,
-					"The Secret %s in the namespace %s lacks the key %s: give it the administrator's username and password", one.name, s.namespace, key)
-			}
-		}
-		*one.login = adminLogin{username: string(secret.Data[corev1.BasicAuthUsernameKey]),
-			password: string(secret.Data[corev1.BasicAuthPasswordKey]), authority: secret.Data[corev1.ServiceAccountRootCAKey]}
-	}
-	return secrets, nil
-}
-
-func (s *Stores) secretError(err error, name string) error {
-	if apierrors.IsNotFound(err) {
-		return stalledBy("", v1alpha1.ReasonSecretNotFound,
-			"There is no Secret %s in the namespace %s: create it there with the administrator's username and password", name, s.namespace)
-	}
-	return failedBy(err, "", v1alpha1.ReasonSecretNotFound, "The Secret %s in the namespace %s could not be read; this is tried again", name, s.namespace)
-}
-
-// classFailure words an error in opening connections, which is in the class.
-func classFailure(err error) error {
-	var known *provision.Error
-	if errors.As(err, &known) {
-		return asClassError(err, v1alpha1.ReasonPostgresUnreachable)
-	}
-	return failedBy(err, "", v1alpha1.ReasonMisconfigured, "The connections to the stores could not be prepared; this is tried again")
 }

@@ -164,6 +164,15 @@ func resourcesOf(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) v1a
 	}
 }
 
+// RequestsCPU says whether the Pods request CPU. A limit alone counts as a
+// request of as much.
+func RequestsCPU(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) bool {
+	resources := resourcesOf(lb, class)
+	_, requested := resources.Requests[corev1.ResourceCPU]
+	_, limited := resources.Limits[corev1.ResourceCPU]
+	return requested || limited
+}
+
 func resourceRequirements(resources v1alpha1.Resources) *corev1ac.ResourceRequirementsApplyConfiguration {
 	requirements := corev1ac.ResourceRequirements()
 	if len(resources.Requests) > 0 {

@@ -1,0 +1,48 @@
+package controllers
+
+import (
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+)
+
+// The metrics count what there is, by class and readiness.
+func TestMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m, err := NewMetrics(cluster, registry)
+	require.NoError(t, err)
+	m.step("schema", time.Now(), nil)
+	m.becameReady(&metav1.Condition{LastTransitionTime: metav1.Now()})
+	var none *Metrics
+	none.step("schema", time.Now(), nil)
+	none.becameReady(nil)
+
+	class := newClass(t, startManager(t), postgres, redis)
+	ns := namespace(t)
+	playDeployments(t, ns)
+	lb := create(t, newLeaderboard(ns, class))
+	becomes(t, lb, allReady)
+	classIs(t, class, v1alpha1.ConditionReachable, "True Reachable")
+
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	found := map[string]float64{}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			key := family.GetName()
+			for _, label := range metric.GetLabel() {
+				key += " " + label.GetName() + "=" + label.GetValue()
+			}
+			found[key] = metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
+		}
+	}
+	require.EqualValues(t, 1, found["leaderboard_operator_leaderboards class="+class.Name+" ready=True"])
+	require.EqualValues(t, 1, found["leaderboard_operator_class_condition class="+class.Name+" condition=Reachable status=True"])
+	require.EqualValues(t, 1, found["leaderboard_operator_step_seconds result=ok step=schema"])
+	require.EqualValues(t, 1, found["leaderboard_operator_unready_seconds"])
+}

@@ -1,0 +1,60 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
+)
+
+// applyWorkload applies every object of the game's server, and removes the
+// optional ones that the spec no longer asks for.
+func (r *LeaderboardReconciler) applyWorkload(ctx context.Context, p *pass) error {
+	failed := func(err error) error {
+		var foreign *notOursError
+		if errors.As(err, &foreign) {
+			return stalledBy(v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonApplyFailed, "The %s", foreign.Error())
+		}
+		var leftover *leftoverError
+		if errors.As(err, &leftover) {
+			return failedBy(err, v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonProgressing, "Still %s", leftover.Error())
+		}
+		return failedBy(err, v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonApplyFailed, "An object of the workload could not be applied; this is tried again: %v", err)
+	}
+	if err := r.prune(ctx, p); err != nil {
+		return failed(err)
+	}
+	setReplicas, err := r.decideReplicas(ctx, p)
+	if err != nil {
+		return failed(err)
+	}
+	objects, err := workload.Objects(workload.Input{
+		Leaderboard: p.lb, Class: p.class, Tenant: audience(p.tenant), KeyPrefix: p.tenant.KeyPrefix(),
+		CredentialsChecksum: p.creds.checksum(), SetReplicas: setReplicas,
+		PostgresCA: len(p.creds.data[workload.PostgresCAKey]) > 0, RedisCA: len(p.creds.data[workload.RedisCAKey]) > 0,
+	})
+	if err != nil {
+		return failed(err)
+	}
+	for _, object := range objects {
+		generation, err := r.applier.apply(ctx, p.lb.UID, object)
+		if err != nil {
+			return failed(err)
+		}
+		if _, is := object.(*appsv1ac.DeploymentApplyConfiguration); is {
+			p.deployed = generation
+		}
+	}
+	p.lb.Status.Endpoint = workload.Endpoint(p.lb, p.class)
+	return nil
+}
+
+// audience is the tenant's name as the server takes it: it accepts dashes where
+// the stores' identifiers have underscores. What follows them is a hash, so that
+// names which differ here differ there.
+func audience(t tenant.Tenant) string { return strings.ReplaceAll(t.ID, "_", "-") }
