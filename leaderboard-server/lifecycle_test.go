@@ -90,7 +90,16 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	require.Equal(t, 503, problem.Status)
 
 	require.NoError(t, os.WriteFile(environment[config.EnvKeySetFile], keys, 0o600))
-	require.Eventually(t, func() bool { return fmt.Sprint(missing()) == "[redis]" }, patience, 20*time.Millisecond)
+	r.waitFor(t, "degraded")
+	require.Equal(t, []string{"redis"}, missing())
+	_, err = r.client.Register(t.Context(), "ada", "correct horse")
+	require.NoError(t, err)
+	token, err := r.client.Login(t.Context(), "ada", "correct horse")
+	require.NoError(t, err)
+	receipt, err := r.client.Submit(t.Context(), token, "", 7, "")
+	require.NoError(t, err, "a server that starts without Redis accepts scores")
+	require.Equal(t, "delayed", receipt.Ranking)
+
 	require.NoError(t, own.Start(t.Context()))
 	r.waitFor(t, "serving")
 	own.Kill()

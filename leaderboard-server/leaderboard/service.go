@@ -90,10 +90,6 @@ type Dependencies struct {
 	Ranking           Ranking
 	Reports           Reports
 	Boards            BoardStore
-	// PageAge is for how long a first page, once read, is shown to other readers:
-	// some milliseconds take most of the load off the ranking. 0: not at all. A
-	// player's own rank is always read anew.
-	PageAge time.Duration
 }
 
 // Service is the product's use cases. It is safe for concurrent use.
@@ -103,12 +99,11 @@ type Service struct {
 	// dummyHash is verified for unknown users, so that they cost the same time
 	// as a wrong password.
 	dummyHash string
-	first     snapshots
 }
 
 // NewService makes a service and brings the ledger's boards in line with boards.
 func NewService(ctx context.Context, dependencies Dependencies, boards Boards) (*Service, error) {
-	s := &Service{Dependencies: dependencies, first: snapshots{age: dependencies.PageAge}}
+	s := &Service{Dependencies: dependencies}
 	if err := s.Reload(ctx, boards); err != nil {
 		return nil, err
 	}
@@ -209,7 +204,7 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 }
 
 // Page returns a page of a board; an empty name is GlobalBoard. A page past the
-// end is empty. The caller must not change the entries: they may be shared.
+// end is empty.
 func (s *Service) Page(ctx context.Context, boardName string, page, pageSize int64) (Page, error) {
 	catalog := s.Catalog()
 	board, err := lookup(catalog, boardName)
@@ -220,18 +215,11 @@ func (s *Service) Page(ctx context.Context, boardName string, page, pageSize int
 	if err != nil {
 		return Page{}, err
 	}
-	read := func(ctx context.Context) (Page, error) {
-		entries, total, err := s.entries(ctx, catalog, board, offset, pageSize)
-		return Page{Board: board.Name, Page: page, PageSize: pageSize, TotalEntries: total, Entries: entries}, err
+	entries, total, err := s.entries(ctx, catalog, board, offset, pageSize)
+	if err != nil {
+		return Page{}, err
 	}
-	if offset > 0 {
-		return read(ctx)
-	}
-	return s.first.get(ctx, snapshotKey{board.Name, board.Season, pageSize}, func() (Page, error) {
-		// For others, too: a reader that leaves takes nobody along. The stores bound
-		// the time.
-		return read(context.WithoutCancel(ctx))
-	})
+	return Page{Board: board.Name, Page: page, PageSize: pageSize, TotalEntries: total, Entries: entries}, nil
 }
 
 // entries reads a part of a board, with names.

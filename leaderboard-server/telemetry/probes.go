@@ -23,7 +23,7 @@ type Dependency struct {
 
 // Probes answers /livez and /readyz.
 //
-// The server is ready from when it has started, with every dependency there,
+// The server is ready from when it has started, which takes keys and Postgres,
 // until it is told to stop. In between it stays ready as long as the essential
 // dependencies and any other one are there, as it can then do a part of its work:
 // without Redis it accepts scores, without Postgres it shows boards. The answer

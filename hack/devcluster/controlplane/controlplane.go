@@ -85,7 +85,7 @@ func components(c *config.Config, ca *authority) ([]Component, error) {
 			"--tls-cert-file=" + ca.path("apiserver.crt"), "--tls-private-key-file=" + ca.path("apiserver.key"),
 			"--client-ca-file=" + ca.path("ca.crt"),
 			"--kubelet-client-certificate=" + ca.path("admin.crt"), "--kubelet-client-key=" + ca.path("admin.key"),
-			"--kubelet-certificate-authority=" + ca.path("ca.crt"),
+			"--kubelet-certificate-authority=" + ca.path("ca.crt"), "--kubelet-preferred-address-types=InternalIP",
 			"--service-account-issuer=https://kubernetes.default.svc",
 			"--service-account-key-file=" + ca.path("service-accounts.key"),
 			"--service-account-signing-key-file=" + ca.path("service-accounts.key"),
