@@ -7,10 +7,10 @@ export HELM=$PWD/bin/tools/helm
 
 # Each suite that needs a database or an API server starts its own; two such
 # suites at a time are what two cores carry.
-packages=$(go list ./... | grep -v '/test/e2e')
+packages=$(go list ./... | grep -v '/test/e2e' | tr '\n' ' ')
 status=0
-# shellcheck disable=SC2086 # one word a package
 bin/tools/gotestsum --format pkgname-and-test-fails --packages "$packages" -- -race -p 2 -timeout 15m "$@" || status=$?
-(cd hack/devcluster && ../../bin/tools/gotestsum --format pkgname-and-test-fails -- -timeout 10m "$@" ./...) || status=$?
+# The same build settings as the binary's, so that Kubernetes is compiled once.
+(cd hack/devcluster && CGO_ENABLED=0 ../../bin/tools/gotestsum --format pkgname-and-test-fails -- -timeout 10m "$@" ./...) || status=$?
 hack/e2e.sh "$@" || status=$?
 exit "$status"
