@@ -28,11 +28,13 @@ func (a *API) authenticate(r *http.Request) (auth.Identity, error) {
 	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return auth.Identity{}, newProblem(kindUnauthenticated, "the header Authorization must be there once, as: Bearer, a space, and an access token")
 	}
+	info := requestInfo(r)
+	info.token = true
 	identity, err := a.Tokens.Verify(strings.TrimSpace(token))
 	if err != nil {
 		return auth.Identity{}, err
 	}
-	requestInfo(r).player = string(identity.Player)
+	info.player = string(identity.Player)
 	return identity, nil
 }
 
@@ -189,7 +191,7 @@ func failOAuth(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	case p.kind.status == http.StatusTooManyRequests || p.kind.status == http.StatusServiceUnavailable:
 		status, code = p.kind.status, TemporarilyUnavailable
-		p.headers(w)
+		p.headers(w, requestInfo(r))
 	case p.kind.status >= 500:
 		status, code = p.kind.status, ServerError
 	}

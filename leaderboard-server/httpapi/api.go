@@ -144,7 +144,9 @@ func (a *API) client(r *http.Request) netip.Addr { return clientOf(r, a.HTTP.Tru
 // limit counts an attempt and refuses it if it is over the rate.
 func (a *API) limit(r *http.Request, what, who string, rate config.Rate) error {
 	if wait := a.Limiter.Allow(r.Context(), what, who, rate); wait > 0 {
-		return leaderboard.Errorf(leaderboard.CodeRateLimited, "", "too many attempts: try again later, Retry-After says in how many seconds").After(wait)
+		p := newProblem(kindRateLimited, "too many attempts: try again later, Retry-After says in how many seconds")
+		p.retryAfter, p.exceeded = wait, &exceeded{name: what, rate: rate}
+		return p
 	}
 	return nil
 }

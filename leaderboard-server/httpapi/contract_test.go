@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestContract(t *testing.T) {
 			r := calls("")[call]
 			answer := g.do(r)
 			answer.problem(401, "unauthenticated")
-			require.Contains(t, answer.header.Get("WWW-Authenticate"), "Bearer")
+			require.Equal(t, `Bearer realm="leaderboard"`, answer.header.Get("WWW-Authenticate"), "no token, no error in it")
 		}
 		for _, who := range []string{"ada", "nobody"} {
 			r := request{method: "POST", path: "/v1/auth/token", body: credentials(who, "wrong horse")}
@@ -148,6 +149,9 @@ func TestContract(t *testing.T) {
 			answer := g.do(strict(calls("")[call]))
 			answer.problem(429, "rate-limited")
 			require.NotEmpty(t, answer.header.Get("Retry-After"))
+			limit := map[string]string{"register": "register-username", "token": "login-client"}[call]
+			require.Equal(t, fmt.Sprintf(`"%s";q=1;w=3600`, limit), answer.header.Get("RateLimit-Policy"))
+			require.Equal(t, fmt.Sprintf(`"%s";r=0;t=%s`, limit, answer.header.Get("Retry-After")), answer.header.Get("RateLimit"))
 		}
 	})
 	t.Run("500", func(t *testing.T) {

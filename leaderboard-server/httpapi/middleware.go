@@ -19,7 +19,9 @@ import (
 type info struct {
 	id     string
 	player string
-	err    error
+	// token says that the request brought an access token, good or not.
+	token bool
+	err   error
 }
 
 type infoKey struct{}
@@ -162,7 +164,7 @@ func (a *API) cors(next http.Handler) http.Handler {
 			return
 		}
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "X-Request-Id, Idempotency-Replayed, Retry-After")
+		h.Set("Access-Control-Expose-Headers", "X-Request-Id, Idempotency-Replayed, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate")
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 			h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST")
 			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, X-Request-Id")

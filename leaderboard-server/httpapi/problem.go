@@ -3,11 +3,13 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
 	"time"
 
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
@@ -64,6 +66,8 @@ type problem struct {
 	retryAfter time.Duration
 	// allow is the Allow header of a 405.
 	allow string
+	// exceeded is the rate of a 429.
+	exceeded *exceeded
 	// cause is for the log.
 	cause error
 }
@@ -121,7 +125,7 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := toProblem(err)
 	info := requestInfo(r)
 	info.failed(err)
-	p.headers(w)
+	p.headers(w, info)
 	body := Problem{Type: problemBase + p.kind.slug, Title: p.kind.title, Status: p.kind.status, Detail: p.detail, RequestID: info.id}
 	if p.errors != nil {
 		body.Errors = &p.errors
@@ -130,17 +134,42 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // headers sets those that belong to the status.
-func (p *problem) headers(w http.ResponseWriter) {
+func (p *problem) headers(w http.ResponseWriter, info *info) {
+	if p.exceeded != nil {
+		p.exceeded.headers(w, p.retryAfter)
+	}
 	switch p.kind.status {
 	case http.StatusUnauthorized:
-		w.Header().Set("WWW-Authenticate", `Bearer realm="leaderboard"`)
+		challenge := `Bearer realm="leaderboard"`
+		if info.token { // RFC 6750, section 3.1: no error where no token was sent
+			challenge += `, error="invalid_token"`
+		}
+		w.Header().Set("WWW-Authenticate", challenge)
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", p.allow)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		seconds := max(1, int64(math.Ceil(p.retryAfter.Seconds())))
-		w.Header().Set("Retry-After", strconv.FormatInt(seconds, 10))
+		w.Header().Set("Retry-After", strconv.FormatInt(wholeSeconds(p.retryAfter), 10))
 	}
 	w.Header().Set("Cache-Control", "no-store")
+}
+
+// wholeSeconds rounds up, and to 1 at least, as clients retry no sooner than
+// they are told.
+func wholeSeconds(d time.Duration) int64 { return max(1, int64(math.Ceil(d.Seconds()))) }
+
+// exceeded is a rate that a request went over.
+type exceeded struct {
+	name string
+	rate config.Rate
+}
+
+// headers tells the rate (draft-ietf-httpapi-ratelimit-headers-09): how much of
+// it is allowed within how many seconds, and in how many there is something
+// again.
+func (e *exceeded) headers(w http.ResponseWriter, wait time.Duration) {
+	window := e.rate.Interval() * time.Duration(e.rate.Burst)
+	w.Header().Set("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=%d", e.name, e.rate.Burst, wholeSeconds(window)))
+	w.Header().Set("RateLimit", fmt.Sprintf("%q;r=0;t=%d", e.name, wholeSeconds(wait)))
 }
 
 // answer writes a value as JSON.

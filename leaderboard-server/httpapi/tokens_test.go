@@ -59,7 +59,9 @@ func TestRefusedTokens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g.t = t
 			for _, call := range []string{"submitScore", "myRank", "topPlayers"} {
-				g.do(calls(token)[call]).problem(401, "unauthenticated")
+				answer := g.do(calls(token)[call])
+				answer.problem(401, "unauthenticated")
+				require.Equal(t, `Bearer realm="leaderboard", error="invalid_token"`, answer.header.Get("WWW-Authenticate"))
 			}
 			require.Equal(t, 200, g.do(request{method: "GET", path: "/v1/leaderboard/global", token: token}).status, "this call is for everybody")
 		})
@@ -156,6 +158,7 @@ func TestOAuth2Errors(t *testing.T) {
 	r.into(429, &limited)
 	require.Equal(t, httpapi.TemporarilyUnavailable, limited.Error)
 	require.NotEmpty(t, r.header.Get("Retry-After"))
+	require.Equal(t, `"login-username";q=1;w=3600`, r.header.Get("RateLimit-Policy"))
 	panics := g.withBroken(func(o *httpapi.Options) { o.Service = func() *leaderboard.Service { return nil } })
 	g.do(panics(request{method: "POST", path: "/v1/auth/token", body: good, form: true})).into(503, &limited)
 	require.Equal(t, httpapi.TemporarilyUnavailable, limited.Error)
