@@ -61,7 +61,7 @@ func Up(ctx context.Context, c *config.Config, args []string) error {
 		return err
 	}
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		return errors.New("Pods get network namespaces of their own, which takes root on Linux. Type: sudo make demo; or use kind: docs/kind.md")
+		return errors.New("Pods get network namespaces of their own, which takes root on Linux. On such a machine type: sudo make demo")
 	}
 	if err := os.MkdirAll(c.StateDir, 0o755); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"log"
 	"net"
 	"slices"
 	"strings"
@@ -45,7 +46,7 @@ func (s *storeSet) start(ctx context.Context, name string) error {
 		defer close(one.ended)
 		process.Keep(life, one.spec, one.stop, func(p *process.Process, err error) {
 			if err != nil {
-				s.supervisor.report("%s: %v", name, err)
+				log.Printf("%s: %v", name, err)
 				return
 			}
 			s.supervisor.note(name, p.PID())
