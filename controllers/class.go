@@ -59,8 +59,9 @@ func (r *LeaderboardReconciler) resolveClass(ctx context.Context, p *pass) error
 	}
 	base := class.DeepCopy()
 	controllerutil.AddFinalizer(class, v1alpha1.ClassFinalizer)
-	if err := r.Client.Patch(ctx, class, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}), fieldOwner); err != nil {
-		return failedBy(err, "", v1alpha1.ReasonClassNotReady, "The LeaderboardClass %s could not be marked as used; this is tried again", class.Name)
+	err = r.Client.Patch(ctx, class, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}), fieldOwner)
+	if err != nil {
+		return failedBy(err, "", v1alpha1.ReasonProgressing, "The LeaderboardClass %s could not be marked as used; this is tried again", class.Name)
 	}
 	return nil
 }

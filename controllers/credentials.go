@@ -162,5 +162,8 @@ func secretFailure(err error) error {
 	if errors.As(err, &leftover) {
 		return failedBy(err, "", v1alpha1.ReasonProgressing, "Still %s", leftover.Error())
 	}
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return waitingFor("", v1alpha1.ReasonProgressing, "The namespace is being deleted, and this Leaderboard with it")
+	}
 	return failedBy(err, "", v1alpha1.ReasonApplyFailed, "A Secret of the workload could not be read or written; this is tried again: %v", err)
 }

@@ -162,7 +162,7 @@ func TestReplicasAndAutoscaling(t *testing.T) {
 	least := int32(100)
 	stop := watchReplicas(t, ns, &least)
 	patch(t, lb, func() {
-		lb.Spec.Replicas, lb.Spec.Autoscaling = nil, &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 8, TargetCPUUtilizationPercentage: 50}
+		lb.Spec.Replicas, lb.Spec.Autoscaling = nil, &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 6, TargetCPUUtilizationPercentage: 50}
 	})
 	becomes(t, lb, allReady)
 	require.EqualValues(t, 4, replicasOf(t, lb), "what was there is where the autoscaler begins")
@@ -180,7 +180,7 @@ func TestReplicasAndAutoscaling(t *testing.T) {
 
 	// And once more, since each hand-over leaves traces in the managed fields.
 	patch(t, lb, func() {
-		lb.Spec.Replicas, lb.Spec.Autoscaling = nil, &v1alpha1.AutoscalingSpec{MinReplicas: 3, MaxReplicas: 8, TargetCPUUtilizationPercentage: 50}
+		lb.Spec.Replicas, lb.Spec.Autoscaling = nil, &v1alpha1.AutoscalingSpec{MinReplicas: 3, MaxReplicas: 6, TargetCPUUtilizationPercentage: 50}
 	})
 	becomes(t, lb, allReady)
 	require.EqualValues(t, 5, replicasOf(t, lb))

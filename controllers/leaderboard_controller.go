@@ -190,6 +190,9 @@ func (r *LeaderboardReconciler) suspend(ctx context.Context, p *pass) error {
 // finish turns the result of a pass into conditions, writes the status and says
 // when to come back.
 func (r *LeaderboardReconciler) finish(ctx context.Context, p *pass, err error) (ctrl.Result, error) {
+	if apierrors.IsConflict(err) {
+		return retryConflict(err) // nothing to tell: the next pass sees what is there now
+	}
 	var failure *stepError
 	if err != nil {
 		failure = asStepError(err, v1alpha1.ReasonProgressing)
@@ -198,19 +201,25 @@ func (r *LeaderboardReconciler) finish(ctx context.Context, p *pass, err error) 
 	p.lb.Status.ObservedGeneration = p.lb.Generation
 	previous := meta.FindStatusCondition(p.base.Status.Conditions, v1alpha1.ConditionReady).DeepCopy()
 	if writeErr := r.writeStatus(ctx, p); writeErr != nil {
-		if apierrors.IsConflict(writeErr) { // the cache was behind; it will have caught up
-			return ctrl.Result{RequeueAfter: firstRetry}, nil
-		}
-		return ctrl.Result{}, errors.Join(err, writeErr)
+		return retryConflict(errors.Join(err, writeErr))
 	}
 	r.announceTransition(p.lb, previous)
 	if failure != nil && failure.cause != nil {
-		return ctrl.Result{}, failure
+		return retryConflict(failure)
 	}
 	if failure != nil {
 		log.FromContext(ctx).V(1).Info("Not ready", "reason", failure.reason, "message", failure.message)
 	}
 	return ctrl.Result{RequeueAfter: jitter(r.Resync)}, nil
+}
+
+// retryConflict comes back soon when the cache was behind, which is nothing to
+// report; every other error is retried with backoff.
+func retryConflict(err error) (ctrl.Result, error) {
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: firstRetry}, nil
+	}
+	return ctrl.Result{}, err
 }
 
 // jitter spreads passes that began together: 90 to 110 percent of the period.

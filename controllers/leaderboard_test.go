@@ -142,7 +142,7 @@ func TestWhatStalls(t *testing.T) {
 		},
 		"more replicas than connections": {
 			spec:   func(lb *v1alpha1.Leaderboard) { lb.Spec.Replicas = new(int32(10)) },
-			reason: v1alpha1.ReasonLimitExceeded, message: "suffice for 9 Pods",
+			reason: v1alpha1.ReasonLimitExceeded, message: "suffice for 6 Pods",
 			mend: func(t *testing.T, _ *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) {
 				patch(t, class, func() { class.Spec.Limits.PostgresConnections = 80 })
 			},

@@ -62,7 +62,7 @@ func (r *LeaderboardClassReconciler) Reconcile(ctx context.Context, request ctrl
 	class.Status.Leaderboards = int32(len(users))
 	gone, err := r.keepWhileUsed(ctx, class, len(users) > 0)
 	if err != nil {
-		return ctrl.Result{}, err
+		return retryConflict(err)
 	}
 	if gone {
 		r.Stores.Forget(class.Name)
@@ -72,7 +72,7 @@ func (r *LeaderboardClassReconciler) Reconcile(ctx context.Context, request ctrl
 	r.judge(ctx, class, users)
 	class.Status.ObservedGeneration = class.Generation
 	if err := r.writeStatus(ctx, base, class); err != nil {
-		return ctrl.Result{}, err
+		return retryConflict(err)
 	}
 	return ctrl.Result{RequeueAfter: jitter(r.Resync)}, nil
 }

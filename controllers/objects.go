@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
@@ -23,6 +25,9 @@ func (r *LeaderboardReconciler) applyWorkload(ctx context.Context, p *pass) erro
 		var leftover *leftoverError
 		if errors.As(err, &leftover) {
 			return failedBy(err, v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonProgressing, "Still %s", leftover.Error())
+		}
+		if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+			return waitingFor("", v1alpha1.ReasonProgressing, "The namespace is being deleted, and this Leaderboard with it")
 		}
 		return failedBy(err, v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonApplyFailed, "An object of the workload could not be applied; this is tried again: %v", err)
 	}

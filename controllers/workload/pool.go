@@ -14,9 +14,9 @@ const (
 	// rolloutFactor: while a rollout replaces every Pod, the old ones may still
 	// be draining, so there are up to twice as many.
 	rolloutFactor = 2
-	// reservedConnections are outside the pools: the one of the Pod that leads
-	// the catch-up of the ranking, and that of a Pod that tries to.
-	reservedConnections = 2
+	// besidesPool is the connection on which each Pod leads the catch-up of the
+	// ranking, or waits to.
+	besidesPool = 1
 )
 
 // PoolSize is how many Postgres connections each of up to replicas Pods may
@@ -25,15 +25,14 @@ const (
 //
 // It depends on the replicas rounded up to a power of two, since the Pods are
 // replaced when it changes: scaling from 5 to 6 should not replace them. With
-// the default limit of 40 that gives (40-2)/(2*4) = 4 connections each for up
-// to 4 Pods, (40-2)/(2*8) = 2 for up to 8 and, exactly counted, 2 for 9.
+// the default limit of 40 that gives 40/(2*4) - 1 = 4 connections each for up to
+// 4 Pods and, exactly counted, 2 for 5 and 6.
 func PoolSize(limit, replicas int32) int32 {
-	limit -= reservedConnections
 	planned := max(leastPlannedReplicas, int32(1)<<bits.Len32(uint32(max(replicas, 1)-1)))
-	if size := limit / (rolloutFactor * planned); size >= minPoolSize {
+	if size := limit/(rolloutFactor*planned) - besidesPool; size >= minPoolSize {
 		return min(size, maxPoolSize)
 	}
-	if limit/(rolloutFactor*max(replicas, 1)) < minPoolSize {
+	if replicas > MaxPods(limit) || MaxPods(limit) == 0 {
 		return 0
 	}
 	return minPoolSize
@@ -42,5 +41,5 @@ func PoolSize(limit, replicas int32) int32 {
 // MaxPods is the greatest number of Pods for which a limit of connections
 // suffices.
 func MaxPods(limit int32) int32 {
-	return max(0, limit-reservedConnections) / (rolloutFactor * minPoolSize)
+	return limit / (rolloutFactor * (minPoolSize + besidesPool))
 }

@@ -60,7 +60,7 @@ func input(change ...func(*workload.Input)) workload.Input {
 
 // everything turns every option on.
 func everything(in *workload.Input) {
-	in.Leaderboard.Spec.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 3, MaxReplicas: 8, TargetCPUUtilizationPercentage: 70}
+	in.Leaderboard.Spec.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 3, MaxReplicas: 6, TargetCPUUtilizationPercentage: 70}
 	in.Leaderboard.Spec.Resources = &v1alpha1.Resources{
 		Requests: corev1.ResourceList{"cpu": resource.MustParse("1")},
 		Limits:   corev1.ResourceList{"cpu": resource.MustParse("2"), "memory": resource.MustParse("1Gi")},
@@ -82,7 +82,7 @@ func TestGolden(t *testing.T) {
 		"cluster": input(func(in *workload.Input) {
 			in.Class.Spec.Redis = v1alpha1.RedisSpec{Mode: v1alpha1.RedisCluster, Endpoints: []string{"redis-0.databases.svc:6379", "redis-1.databases.svc:6380"}}
 			in.Leaderboard.Spec.Boards = nil
-			in.Leaderboard.Spec.Replicas = new(int32(9))
+			in.Leaderboard.Spec.Replicas = new(int32(6))
 			in.Leaderboard.Spec.Exposure = &v1alpha1.ExposureSpec{Type: v1alpha1.ExposureIngress}
 			in.Class.Spec.Exposure.Domain = "localhost"
 		}),
@@ -128,7 +128,7 @@ func TestObjectsShareNothingWithTheInput(t *testing.T) {
 // what the resource says.
 func TestEnvironmentIsTheServersConfiguration(t *testing.T) {
 	for name, change := range map[string]func(*workload.Input){"plain": func(*workload.Input) {}, "everything": everything,
-		"many replicas": func(in *workload.Input) { in.Leaderboard.Spec.Replicas = new(int32(9)) }} {
+		"many replicas": func(in *workload.Input) { in.Leaderboard.Spec.Replicas = new(int32(6)) }} {
 		t.Run(name, func(t *testing.T) {
 			in := input(change)
 			deployment := find[appsv1.Deployment](t, in)
@@ -154,7 +154,7 @@ func TestEnvironmentIsTheServersConfiguration(t *testing.T) {
 			preStop := time.Duration(deployment.Spec.Template.Spec.Containers[0].Lifecycle.PreStop.Sleep.Seconds) * time.Second
 			require.Greater(t, grace, preStop+c.ShutdownTimeout+c.DrainDelay)
 			pods := 2 * int(workload.MaxReplicas(in.Leaderboard, in.Class))
-			require.LessOrEqual(t, pods*c.Database.MaxConnections, int(in.Class.Spec.Limits.PostgresConnections)-2)
+			require.LessOrEqual(t, pods*(c.Database.MaxConnections+1), int(in.Class.Spec.Limits.PostgresConnections))
 		})
 	}
 }
@@ -184,12 +184,12 @@ func TestReplicasAreLeftOutWhereTheAutoscalerOwnsThem(t *testing.T) {
 
 func TestPoolSize(t *testing.T) {
 	for _, test := range []struct{ limit, replicas, size int32 }{
-		{40, 0, 4}, {40, 1, 4}, {40, 4, 4}, {40, 5, 2}, {40, 8, 2}, {40, 9, 2}, {40, 10, 0}, {40, 20, 0},
-		{6, 1, 2}, {6, 2, 0}, {4, 1, 0}, {1000, 1, 16}, {1000, 100, 3}, {10, 2, 2},
+		{40, 0, 4}, {40, 1, 4}, {40, 4, 4}, {40, 5, 2}, {40, 6, 2}, {40, 7, 0}, {40, 20, 0},
+		{6, 1, 2}, {6, 2, 0}, {4, 1, 0}, {4, 0, 0}, {1000, 1, 16}, {1000, 100, 2}, {12, 2, 2}, {120, 20, 2},
 	} {
 		require.Equal(t, test.size, workload.PoolSize(test.limit, test.replicas), "%+v", test)
 		if test.size > 0 {
-			require.LessOrEqual(t, 2*test.replicas*test.size, test.limit-2, "%+v", test)
+			require.LessOrEqual(t, 2*test.replicas*(test.size+1), test.limit, "%+v", test)
 		}
 		require.Equal(t, test.size > 0, max(test.replicas, 1) <= workload.MaxPods(test.limit), "%+v", test)
 	}
