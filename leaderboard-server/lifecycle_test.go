@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
@@ -107,6 +108,60 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	status, body := r.get(t, "/readyz")
 	require.Equal(t, 200, status, "scores are still accepted")
 	require.Contains(t, body, "redis")
+}
+
+// A ranking that is not there yet is named; scores are accepted meanwhile.
+func TestReadinessNamesARankingThatIsBeingBuilt(t *testing.T) {
+	own, err := stores.StartRedis(t.Context(), stores.RedisOptions{})
+	require.NoError(t, err)
+	defer own.Close()
+	environment := environment(t)
+	environment[config.EnvRedisAddresses] = own.Address()
+	environment[config.EnvCatchUpInterval] = "1m" // nobody rebuilds unless asked
+	r := start(t, environment)
+	r.waitFor(t, "serving")
+	client := own.Client()
+	defer client.Close()
+	require.NoError(t, client.FlushAll(t.Context()).Err())
+	r.waitFor(t, "degraded")
+	readiness := r.readiness(t)
+	require.True(t, readiness.Ready)
+	require.Len(t, readiness.Missing, 1)
+	require.Equal(t, "ranking", readiness.Missing[0].Dependency)
+	require.Contains(t, readiness.Missing[0].Reason, "board global")
+
+	_, err = r.client.Register(t.Context(), "ada", "correct horse")
+	require.NoError(t, err)
+	token, err := r.client.Login(t.Context(), "ada", "correct horse")
+	require.NoError(t, err)
+	_, err = r.client.Submit(t.Context(), token, "", 7, "") // asks for a rebuild
+	require.NoError(t, err)
+	r.waitFor(t, "serving")
+}
+
+// Events past their retention go, and nothing goes unless there is one.
+func TestEventRetention(t *testing.T) {
+	environment := environment(t)
+	require.NoError(t, run(t.Context(), []string{"migrate"}, list(environment), io.Discard, io.Discard))
+	conn, err := pgx.Connect(t.Context(), environment[config.EnvDatabaseURL])
+	require.NoError(t, err)
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	count := func() (events int) {
+		require.NoError(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM score_events").Scan(&events))
+		return events
+	}
+	_, err = conn.Exec(t.Context(), `INSERT INTO score_events (id, at, player, score, board, season, improved)
+		VALUES (1, now() - interval '2 days', 1, 1, 1, 1, true), (2, '2020-01-05', 1, 1, 1, 1, true)`)
+	require.NoError(t, err)
+
+	keeps := start(t, environment)
+	keeps.waitFor(t, "serving")
+	require.NoError(t, keeps.ledger.Maintain(t.Context()))
+	require.Equal(t, 2, count())
+
+	environment[config.EnvEventRetention] = "168h"
+	start(t, environment).waitFor(t, "serving")
+	require.Eventually(t, func() bool { return count() == 1 }, patience, 20*time.Millisecond)
 }
 
 // A schema that was never migrated is said to be, not served.

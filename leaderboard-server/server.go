@@ -109,7 +109,7 @@ func (s *server) openStores() (err error) {
 	}
 	s.ledger, err = postgres.Open(context.Background(), postgres.Options{URL: s.settings.Database.URL.Reveal(),
 		DirectURL: s.settings.Database.DirectURL.Reveal(), MaxConnections: int32(s.settings.Database.MaxConnections), IdempotencyTTL: s.settings.IdempotencyTTL,
-		ReportTimeout: s.settings.HTTP.RequestTimeout})
+		EventRetention: s.settings.EventRetention, ReportTimeout: s.settings.HTTP.RequestTimeout})
 	if err != nil {
 		return err
 	}
@@ -145,11 +145,17 @@ func (s *server) observe() {
 	s.probes.Watch(telemetry.Dependency{Name: "signing keys", Essential: true, Check: func(context.Context) error { return s.tokens.Ready() }})
 	s.probes.Watch(telemetry.Dependency{Name: "postgres", Check: s.ledger.Ping})
 	s.probes.Watch(telemetry.Dependency{Name: "redis", Check: s.ranking.Ping})
+	// Every replica has the same ranking: taking this one out would help nobody.
+	s.probes.Watch(telemetry.Dependency{Name: "ranking", Informative: true, Check: s.checkRanking})
+	s.metrics.Gauge("http", "busy_connections", "Connections of the API that are new or have a request that is being answered.", func() float64 { return float64(s.api.busy.count()) })
 	s.metrics.Gauge("commit", "queue", "Submissions that wait to be stored.", func() float64 { return float64(s.committer.QueueDepth()) })
 	s.metrics.Gauge("auth", "hashing_queue", "Logins and registrations that wait to hash.", func() float64 { return float64(s.passwords.Waiting()) })
 	s.metrics.Gauge("postgres", "connections", "Connections that are open.", func() float64 { return float64(s.ledger.Stat().TotalConns()) })
 	s.metrics.Gauge("postgres", "connections_in_use", "Connections that are in use.", func() float64 { return float64(s.ledger.Stat().AcquiredConns()) })
 	s.metrics.Counter("postgres", "connection_waits_total", "How often no connection was free.", func() float64 { return float64(s.ledger.Stat().EmptyAcquireCount()) })
+	s.metrics.Gauge("redis", "connections", "Connections that are open.", func() float64 { return float64(s.redis.PoolStats().TotalConns) })
+	s.metrics.Gauge("redis", "connections_idle", "Connections that are open and not in use.", func() float64 { return float64(s.redis.PoolStats().IdleConns) })
+	s.metrics.Counter("redis", "connection_timeouts_total", "How often no connection was free in time.", func() float64 { return float64(s.redis.PoolStats().Timeouts) })
 	s.metrics.Gauge("catch_up", "leading", "1 on the replica that compares the ranking with the ledger.", func() float64 {
 		if s.catchUp.Status().Leading {
 			return 1
@@ -162,6 +168,15 @@ func (s *server) observe() {
 	s.metrics.Counter("catch_up", "applied_total", "Standings that catch-up applied.", func() float64 { return float64(s.catchUp.Status().Applied) })
 	s.metrics.Counter("catch_up", "rebuilds_total", "Shards that were rebuilt from nothing.", func() float64 { return float64(s.catchUp.Status().Rebuilds) })
 	s.metrics.Counter("catch_up", "errors_total", "Attempts of catch-up that failed.", func() float64 { return float64(s.catchUp.Status().Errors) })
+}
+
+// checkRanking fails while Redis answers and a board cannot be read, as it is
+// being built. While the server starts or Redis is away, that is the reason.
+func (s *server) checkRanking(ctx context.Context) error {
+	if s.service.Load() == nil || s.ranking.Ping(ctx) != nil {
+		return nil
+	}
+	return s.ranking.Ready(ctx)
 }
 
 func (s *server) applyKeys(_ context.Context, content []byte) error {

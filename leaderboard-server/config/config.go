@@ -29,6 +29,10 @@ type Config struct {
 	// IdempotencyTTL is how long the outcome of a submission is kept under its
 	// Idempotency-Key.
 	IdempotencyTTL time.Duration `env:"LEADERBOARD_IDEMPOTENCY_TTL" envDefault:"24h"`
+	// EventRetention is how long score events are kept at least: reports reach no
+	// further back. They are dropped by the month; standings stay. 0: for ever,
+	// otherwise at least 24 hours.
+	EventRetention time.Duration `env:"LEADERBOARD_EVENT_RETENTION" envDefault:"0s"`
 	// ShutdownTimeout is how long requests and submissions that were accepted may
 	// take to finish once the server has been told to stop.
 	ShutdownTimeout time.Duration `env:"LEADERBOARD_SHUTDOWN_TIMEOUT" envDefault:"20s"`

@@ -63,7 +63,7 @@ func TestWrongValues(t *testing.T) {
 		config.EnvListenAddress + "=8080", config.EnvOpsListenAddress + "=x", config.EnvRequestTimeout + "=0s",
 		config.EnvLoginRatePerClient + "=10", config.EnvLoginRatePerUsername + "=0/s burst 1", config.EnvRegisterRatePerClient + "=1/d burst 1",
 		config.EnvRegisterRatePerUsername + "=1/s burst 0", config.EnvLogLevel + "=loud", config.EnvLogFormat + "=xml",
-		config.EnvCatchUpInterval + "=1ns", config.EnvIdempotencyTTL + "=1s", config.EnvShutdownTimeout + "=0s", config.EnvDrainDelay + "=-1s",
+		config.EnvCatchUpInterval + "=1ns", config.EnvIdempotencyTTL + "=1s", config.EnvEventRetention + "=23h", config.EnvEventRetention + "=-1s", config.EnvShutdownTimeout + "=0s", config.EnvDrainDelay + "=-1s",
 		config.EnvMigrateOnStart + "=maybe",
 	} {
 		t.Run(entry, func(t *testing.T) {

@@ -6,6 +6,7 @@ const (
 	EnvBoardsFile              = "LEADERBOARD_BOARDS_FILE"
 	EnvCatchUpInterval         = "LEADERBOARD_CATCH_UP_INTERVAL"
 	EnvIdempotencyTTL          = "LEADERBOARD_IDEMPOTENCY_TTL"
+	EnvEventRetention          = "LEADERBOARD_EVENT_RETENTION"
 	EnvShutdownTimeout         = "LEADERBOARD_SHUTDOWN_TIMEOUT"
 	EnvDrainDelay              = "LEADERBOARD_DRAIN_DELAY"
 	EnvListenAddress           = "LEADERBOARD_LISTEN_ADDRESS"

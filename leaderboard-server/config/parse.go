@@ -82,6 +82,9 @@ func (c Config) Validate() error {
 	v.oneOf(c.Log.Format, EnvLogFormat, "json", "text")
 	v.duration(c.CatchUpInterval, 10*time.Millisecond, time.Minute, EnvCatchUpInterval)
 	v.duration(c.IdempotencyTTL, time.Minute, 30*24*time.Hour, EnvIdempotencyTTL)
+	if c.EventRetention != 0 {
+		v.duration(c.EventRetention, 24*time.Hour, 100*365*24*time.Hour, EnvEventRetention)
+	}
 	v.duration(c.ShutdownTimeout, time.Second, time.Hour, EnvShutdownTimeout)
 	v.duration(c.DrainDelay, 0, time.Hour, EnvDrainDelay)
 	return errors.Join(v.errs...)

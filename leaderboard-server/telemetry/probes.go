@@ -19,6 +19,9 @@ type Dependency struct {
 	Check func(ctx context.Context) error
 	// Essential: without it the server can do nothing at all.
 	Essential bool
+	// Informative: the answer names it when it is missing, and the server is as
+	// ready with it as without.
+	Informative bool
 }
 
 // Probes answers /livez and /readyz.
@@ -88,7 +91,7 @@ func (p *Probes) Readiness(ctx context.Context) Readiness {
 		if err != nil {
 			missing = append(missing, Missing{dependencies[i].Name, err.Error()})
 			essential = essential && !dependencies[i].Essential
-		} else if !dependencies[i].Essential {
+		} else if !dependencies[i].Essential && !dependencies[i].Informative {
 			answering++
 		}
 	}

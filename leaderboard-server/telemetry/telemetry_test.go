@@ -34,6 +34,13 @@ func TestReadiness(t *testing.T) {
 			return nil
 		}})
 	}
+	var ranking atomic.Bool // not built
+	probes.Watch(telemetry.Dependency{Name: "ranking", Informative: true, Check: func(context.Context) error {
+		if ranking.Load() {
+			return errors.New("ranking refused the connection")
+		}
+		return nil
+	}})
 	handler := telemetry.OpsHandler(probes, telemetry.NewMetrics("v1"))
 	for _, step := range []struct {
 		name            string
@@ -45,7 +52,8 @@ func TestReadiness(t *testing.T) {
 	}{
 		{"not started", func() {}, true, false, 503, "starting", []string{"postgres"}},
 		{"all there", probes.Started, false, false, 200, "serving", nil},
-		{"redis away", func() {}, false, true, 200, "degraded", []string{"redis"}},
+		{"ranking not built", func() { ranking.Store(true) }, false, false, 200, "degraded", []string{"ranking"}},
+		{"redis away", func() { ranking.Store(false) }, false, true, 200, "degraded", []string{"redis"}},
 		{"postgres away", func() {}, true, false, 200, "degraded", []string{"postgres"}},
 		{"both away", func() {}, true, true, 503, "degraded", []string{"postgres", "redis"}},
 		{"stopping", probes.Stopping, false, false, 503, "stopping", nil},
