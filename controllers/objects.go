@@ -3,14 +3,12 @@ package controllers
 import (
 	"context"
 	"errors"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
-	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 )
 
@@ -39,7 +37,7 @@ func (r *LeaderboardReconciler) applyWorkload(ctx context.Context, p *pass) erro
 		return failed(err)
 	}
 	objects, err := workload.Objects(workload.Input{
-		Leaderboard: p.lb, Class: p.class, Tenant: audience(p.tenant), KeyPrefix: p.tenant.KeyPrefix(),
+		Leaderboard: p.lb, Class: p.class, Tenant: p.tenant.ID, KeyPrefix: p.tenant.KeyPrefix(),
 		CredentialsChecksum: p.creds.checksum(), SetReplicas: setReplicas,
 		PostgresCA: len(p.creds.data[workload.PostgresCAKey]) > 0, RedisCA: len(p.creds.data[workload.RedisCAKey]) > 0,
 	})
@@ -58,8 +56,3 @@ func (r *LeaderboardReconciler) applyWorkload(ctx context.Context, p *pass) erro
 	p.lb.Status.Endpoint = workload.Endpoint(p.lb, p.class)
 	return nil
 }
-
-// audience is the tenant's name as the server takes it: it accepts dashes where
-// the stores' identifiers have underscores. What follows them is a hash, so that
-// names which differ here differ there.
-func audience(t tenant.Tenant) string { return strings.ReplaceAll(t.ID, "_", "-") }

@@ -186,10 +186,10 @@ type ClassLimits struct {
 	MaxBoards *int32 `json:"maxBoards,omitempty"`
 
 	// postgresConnections bounds the connections of one tenant to Postgres, all
-	// its Pods together. n Pods need 2+4n at the least: two each, twice that
-	// during a rollout, and two for all.
+	// its Pods together. n Pods need 6n at the least: three each, and twice that
+	// during a rollout.
 	// +optional
-	// +default=40
+	// +default=120
 	// +kubebuilder:validation:Minimum=6
 	// +kubebuilder:validation:Maximum=1000
 	PostgresConnections int32 `json:"postgresConnections,omitempty"`

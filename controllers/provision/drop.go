@@ -54,7 +54,10 @@ func (p *Postgres) Drop(ctx context.Context, t tenant.Tenant, owner Owner) error
 	}
 	err := p.locked(ctx, t, func(tx pgx.Tx) error {
 		existing, err := existingRoles(ctx, tx, t)
-		if err != nil {
+		if err != nil || len(existing) == 0 {
+			return err
+		}
+		if err := lockDatabase(ctx, tx); err != nil {
 			return err
 		}
 		for _, role := range existing {

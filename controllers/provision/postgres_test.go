@@ -257,6 +257,26 @@ func TestInterruptedRunsConverge(t *testing.T) {
 	}
 }
 
+// Grants of all tenants on the database are in one row of the catalogue.
+func TestManyTenantsAtOnce(t *testing.T) {
+	p, _ := database(t)
+	const tenants = 8
+	failed := make(chan error, tenants)
+	for range tenants {
+		go func() {
+			one, options := newTenant()
+			_, err := p.EnsureSchema(t.Context(), one, options)
+			if err == nil {
+				err = p.Drop(t.Context(), one, options.Owner)
+			}
+			failed <- err
+		}()
+	}
+	for range tenants {
+		require.NoError(t, <-failed)
+	}
+}
+
 func TestNamesAreQuoted(t *testing.T) {
 	p, admin := database(t)
 	one := tenant.Tenant{ID: `x"; DROP TABLE y; --`}

@@ -56,6 +56,11 @@ func (p *Postgres) EnsureSchema(ctx context.Context, t tenant.Tenant, options Sc
 		}
 		statements := seen.missing(t, options, comment)
 		changed = len(statements) > 0
+		if changed {
+			if err := lockDatabase(ctx, tx); err != nil {
+				return err
+			}
+		}
 		for _, statement := range statements {
 			if _, err := tx.Exec(ctx, statement); err != nil {
 				return fmt.Errorf("%s: %w", statement, err)
@@ -74,6 +79,14 @@ func (p *Postgres) locked(ctx context.Context, t tenant.Tenant, do func(pgx.Tx) 
 		}
 		return do(tx)
 	})
+}
+
+// lockDatabase excludes other tenants' changes: grants on the database are all
+// in one row of the catalogue, and PostgreSQL refuses to change it twice at once.
+// It comes after a tenant's own lock, never before.
+func lockDatabase(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('leaderboard-operator', 0))")
+	return err
 }
 
 // claim decides whether the schema is the owner's and returns the comment that

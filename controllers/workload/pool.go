@@ -25,8 +25,8 @@ const (
 //
 // It depends on the replicas rounded up to a power of two, since the Pods are
 // replaced when it changes: scaling from 5 to 6 should not replace them. With
-// the default limit of 40 that gives 40/(2*4) - 1 = 4 connections each for up to
-// 4 Pods and, exactly counted, 2 for 5 and 6.
+// the default limit of 120 that gives 120/(2*4) - 1 = 14 connections each for up
+// to 4 Pods and, exactly counted, 2 for 20.
 func PoolSize(limit, replicas int32) int32 {
 	planned := max(leastPlannedReplicas, int32(1)<<bits.Len32(uint32(max(replicas, 1)-1)))
 	if size := limit/(rolloutFactor*planned) - besidesPool; size >= minPoolSize {

@@ -86,7 +86,7 @@ func run(ctx context.Context, args []string) error {
 	case "logs":
 		return supervisor.Logs(c, rest)
 	case "store":
-		return supervisor.Store(c, rest)
+		return supervisor.Store(ctx, c, rest)
 	case "kubectl":
 		if os.Getenv("KUBECONFIG") == "" {
 			if err := os.Setenv("KUBECONFIG", c.Kubeconfig()); err != nil {

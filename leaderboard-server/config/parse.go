@@ -13,7 +13,7 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-var tenantPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+var tenantPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$`)
 
 // FromEnvironment reads the configuration from variables given as "name=value"
 // (see [os.Environ]). The error names every variable that is wrong.
@@ -69,7 +69,7 @@ func describe(all error, variables map[string]string) error {
 // wrong.
 func (c Config) Validate() error {
 	v := &validation{}
-	v.check(tenantPattern.MatchString(c.Tenant), EnvTenant, "must be 1 to 63 lower-case letters, digits and dashes")
+	v.check(tenantPattern.MatchString(c.Tenant), EnvTenant, "must be 1 to 63 lower-case letters, digits, dashes and underscores")
 	c.HTTP.validate(v)
 	c.Database.validate(v)
 	c.Redis.validate(v)

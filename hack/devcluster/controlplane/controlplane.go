@@ -3,6 +3,7 @@
 package controlplane
 
 import (
+	"context"
 	"crypto/x509/pkix"
 	"fmt"
 	"net"
@@ -111,7 +112,7 @@ func loopback(port int) string { return "http://127.0.0.1:" + strconv.Itoa(port)
 func freePorts(count int) ([]int, error) {
 	ports := make([]int, count)
 	for i := range ports {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}

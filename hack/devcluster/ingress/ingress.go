@@ -64,7 +64,7 @@ func (c *Controller) Run(ctx context.Context, listener net.Listener) error {
 			shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
 			err := server.Shutdown(shutdown)
-			<-served
+			_ = <-served // ErrServerClosed
 			return err
 		case err := <-served:
 			return fmt.Errorf("serve the ingress: %w", err)

@@ -72,7 +72,7 @@ func (p *Postgres) Initialise(ctx context.Context) error {
 	if err := os.WriteFile(passwordFile, []byte(p.access.PostgresSuperuserPassword), 0o600); err != nil {
 		return fmt.Errorf("write the password of PostgreSQL: %w", err)
 	}
-	defer os.Remove(passwordFile)
+	defer func() { _ = os.Remove(passwordFile) }()
 	for _, path := range []string{p.dir, passwordFile} {
 		if err := os.Chown(path, int(p.owner.Uid), int(p.owner.Gid)); err != nil {
 			return fmt.Errorf("hand the data folder to the user of PostgreSQL: %w", err)

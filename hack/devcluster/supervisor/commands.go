@@ -61,7 +61,7 @@ func Up(ctx context.Context, c *config.Config, args []string) error {
 		return err
 	}
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		return errors.New("Pods get network namespaces of their own, which takes root on Linux. On such a machine type: sudo make demo")
+		return errors.New("this takes root on Linux, as Pods get network namespaces of their own. On such a machine type: sudo make demo")
 	}
 	if err := os.MkdirAll(c.StateDir, 0o755); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)
@@ -75,7 +75,7 @@ func Up(ctx context.Context, c *config.Config, args []string) error {
 			return err
 		}
 	}
-	if err := checkPorts(c); err != nil {
+	if err := checkPorts(ctx, c); err != nil {
 		return err
 	}
 	return launch(ctx, c, args)
@@ -97,13 +97,14 @@ func launch(ctx context.Context, c *config.Config, args []string) error {
 		return fmt.Errorf("make a pipe: %w", err)
 	}
 	defer progress.Close()
-	cmd := exec.Command(self, append([]string{Command}, args...)...)
+	// It outlives this command and its context.
+	cmd := exec.Command(self, append([]string{Command}, args...)...) //nolint:noctx // see above
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{write}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the supervisor: %w", err)
 	}
-	write.Close()
+	_ = write.Close() // the supervisor has its own
 	interrupted := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
 	defer interrupted()
 	lines := bufio.NewScanner(progress)
@@ -121,9 +122,9 @@ func launch(ctx context.Context, c *config.Config, args []string) error {
 }
 
 // checkPorts complains of a port that somebody else listens on.
-func checkPorts(c *config.Config) error {
+func checkPorts(ctx context.Context, c *config.Config) error {
 	for address, variable := range map[string]string{c.IngressAddress(): "DEVCLUSTER_INGRESS_PORT", c.APIAddress(): "DEVCLUSTER_API_PORT"} {
-		listener, err := net.Listen("tcp", address)
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 		if err != nil {
 			return fmt.Errorf("%s is taken. Choose another port: %s=18088 (%w)", address, variable, err)
 		}
@@ -232,7 +233,7 @@ func residentKiB(pid string) int {
 func Logs(c *config.Config, args []string) error {
 	return filepath.WalkDir(c.StateDir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) != ".log" {
-			return nil //nolint:nilerr // a folder that has just gone has no logs
+			return nil // a folder that has just gone has no logs
 		}
 		name, _ := filepath.Rel(c.StateDir, path)
 		if len(args) == 0 {
@@ -254,11 +255,11 @@ func Logs(c *config.Config, args []string) error {
 }
 
 // Store tells the supervisor to stop or start a store.
-func Store(c *config.Config, args []string) error {
+func Store(ctx context.Context, c *config.Config, args []string) error {
 	if len(args) < 2 {
 		return errors.New("store takes stop, start or restart, and postgres or redis")
 	}
-	conn, err := net.Dial("unix", c.Path("control"))
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.Path("control"))
 	if err != nil {
 		return fmt.Errorf("nothing runs: %w", err)
 	}

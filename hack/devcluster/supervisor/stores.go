@@ -81,7 +81,7 @@ func serveControl(listener net.Listener, set *storeSet) {
 			}
 			fmt.Fprintln(conn, answer)
 		}
-		conn.Close()
+		_ = conn.Close()
 	}
 }
 

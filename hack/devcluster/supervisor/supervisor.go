@@ -61,7 +61,6 @@ func Run(ctx context.Context, c *config.Config, args []string) error {
 	}
 	defer lock.Close()
 	s := &supervisor{config: c, progress: os.NewFile(3, "progress"), begun: time.Now(), pids: map[string]int{}}
-	s.progress.SetDeadline(time.Time{}) //nolint:errcheck // a pipe without deadlines is fine too
 	if err := s.run(ctx); err != nil {
 		log.Print(err)
 		s.report("failed: %v", err)
@@ -76,7 +75,7 @@ func takeLock(c *config.Config) (*os.File, error) {
 		return nil, fmt.Errorf("open the lock: %w", err)
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		lock.Close()
+		_ = lock.Close()
 		return nil, fmt.Errorf("another devcluster uses %s: %w", c.StateDir, err)
 	}
 	if err := lock.Truncate(0); err != nil {
@@ -129,20 +128,20 @@ func (s *supervisor) run(ctx context.Context) error {
 	if err := s.startNode(upper, &group, client, bridge, failed); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", c.IngressAddress())
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.IngressAddress())
 	if err != nil {
 		return fmt.Errorf("listen for the ingress: %w", err)
 	}
 	group.Go(func() { failed <- ingress.New(client).Run(upper, listener) })
 	s.report("node and ingress on %s", c.IngressAddress())
-	control, err := net.Listen("unix", s.controlPath())
+	control, err := (&net.ListenConfig{}).Listen(ctx, "unix", s.controlPath())
 	if err != nil {
 		return fmt.Errorf("listen for orders: %w", err)
 	}
 	defer control.Close()
 	group.Go(func() { serveControl(control, storeSet) })
 	fmt.Fprintln(s.progress, readyLine)
-	s.progress.Close()
+	_ = s.progress.Close()
 	s.progress = nil
 	select {
 	case <-ctx.Done():
@@ -175,7 +174,7 @@ func (s *supervisor) startControlPlane(ctx, base context.Context) (kubernetes.In
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	listener, err := net.Listen("tcp", c.APIAddress())
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.APIAddress())
 	if err != nil {
 		return nil, fmt.Errorf("listen for the API server: %w", err)
 	}
