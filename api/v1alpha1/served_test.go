@@ -56,7 +56,7 @@ func TestClassDefaults(t *testing.T) {
 			Requests: corev1.ResourceList{"cpu": resource.MustParse("100m"), "memory": resource.MustParse("64Mi")},
 			Limits:   corev1.ResourceList{"memory": resource.MustParse("256Mi")},
 		}},
-		Limits:   games.ClassLimits{MaxReplicas: 20, MaxBoards: &boards, PostgresConnections: 40},
+		Limits:   games.ClassLimits{MaxReplicas: 20, MaxBoards: &boards, PostgresConnections: 120},
 		Exposure: games.ClassExposure{Type: games.ExposureService},
 	}
 	wantJSON, err := json.Marshal(want)
