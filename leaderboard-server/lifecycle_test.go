@@ -22,6 +22,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 	"github.com/leaderboard-dev/leaderboard-operator/test/gameclient"
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
 )
@@ -112,31 +113,38 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 
 // A ranking that is not there yet is named; scores are accepted meanwhile.
 func TestReadinessNamesARankingThatIsBeingBuilt(t *testing.T) {
-	own, err := stores.StartRedis(t.Context(), stores.RedisOptions{})
-	require.NoError(t, err)
-	defer own.Close()
 	environment := environment(t)
-	environment[config.EnvRedisAddresses] = own.Address()
-	environment[config.EnvCatchUpInterval] = "1m" // nobody rebuilds unless asked
+	require.NoError(t, run(t.Context(), []string{"migrate"}, list(environment), io.Discard, io.Discard))
+	// Whoever leads catch-up builds the ranking. As long as that is the test,
+	// nobody does.
+	other, err := postgres.Open(t.Context(), postgres.Options{URL: environment[config.EnvDatabaseURL]})
+	require.NoError(t, err)
+	defer other.Close()
+	_, release, err := other.Lead(t.Context(), time.Second)
+	require.NoError(t, err)
+	release = sync.OnceFunc(release)
+	defer release()
+
 	r := start(t, environment)
-	r.waitFor(t, "serving")
-	client := own.Client()
-	defer client.Close()
-	require.NoError(t, client.FlushAll(t.Context()).Err())
 	r.waitFor(t, "degraded")
 	readiness := r.readiness(t)
 	require.True(t, readiness.Ready)
 	require.Len(t, readiness.Missing, 1)
 	require.Equal(t, "ranking", readiness.Missing[0].Dependency)
 	require.Contains(t, readiness.Missing[0].Reason, "board global")
-
 	_, err = r.client.Register(t.Context(), "ada", "correct horse")
 	require.NoError(t, err)
 	token, err := r.client.Login(t.Context(), "ada", "correct horse")
 	require.NoError(t, err)
-	_, err = r.client.Submit(t.Context(), token, "", 7, "") // asks for a rebuild
+	receipt, err := r.client.Submit(t.Context(), token, "", 7, "")
 	require.NoError(t, err)
+	require.Equal(t, "delayed", receipt.Ranking)
+
+	release()
 	r.waitFor(t, "serving")
+	entry, err := r.client.Rank(t.Context(), token, "")
+	require.NoError(t, err)
+	require.Equal(t, int64(7), entry.Score)
 }
 
 // Events past their retention go, and nothing goes unless there is one.
