@@ -33,7 +33,9 @@ if [[ -z $once ]]; then
   echo
   echo "The cluster stays up until you press Ctrl-C. In another terminal:"
   echo "  export KUBECONFIG=$KUBECONFIG; $PWD/bin/devcluster kubectl get lb -A"
-  # A sleep in the foreground would keep bash from seeing the signal.
+  # A sleep in the foreground would keep bash from seeing the signal; one in the
+  # background does not see it.
   sleep infinity &
-  wait $!
+  trap 'kill %1; bin/devcluster down' EXIT
+  wait
 fi

@@ -173,8 +173,11 @@ func (s *server) observe() {
 // checkRanking fails while Redis answers and a board cannot be read, as it is
 // being built. While the server starts or Redis is away, that is the reason.
 func (s *server) checkRanking(ctx context.Context) error {
-	if s.service.Load() == nil || s.ranking.Ping(ctx) != nil {
+	if s.service.Load() == nil {
 		return nil
+	}
+	if err := s.ranking.Ping(ctx); err != nil {
+		return nil //nolint:nilerr // the dependency redis tells it
 	}
 	return s.ranking.Ready(ctx)
 }
