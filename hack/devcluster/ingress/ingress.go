@@ -64,7 +64,9 @@ func (c *Controller) Run(ctx context.Context, listener net.Listener) error {
 			shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
 			err := server.Shutdown(shutdown)
-			_ = <-served // ErrServerClosed
+			if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+				err = errors.Join(err, serveErr)
+			}
 			return err
 		case err := <-served:
 			return fmt.Errorf("serve the ingress: %w", err)
