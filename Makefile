@@ -47,11 +47,11 @@ bin/demo: $(call sources,hack/demo test/match test/gameclient api)
 ##@ Develop
 
 .PHONY: test
-test: install-stores bin/envtest bin/leaderboard-operator bin/leaderboard-server $(tools)/gotestsum $(tools)/helm ## Run every test, with the race detector, against real stores and a real API server.
+test: install-for-tests bin/envtest bin/leaderboard-operator bin/leaderboard-server $(tools)/gotestsum $(tools)/helm ## Run every test, with the race detector, against real stores and a real API server.
 	hack/test.sh $(ARGS)
 
 .PHONY: e2e
-e2e: install-stores bin/devcluster bin/leaderboard-operator bin/leaderboard-server $(tools)/helm $(tools)/gotestsum ## Run the end-to-end tests in an embedded cluster of their own.
+e2e: install-for-tests bin/devcluster bin/leaderboard-operator bin/leaderboard-server $(tools)/helm $(tools)/gotestsum ## Run the end-to-end tests in an embedded cluster of their own.
 	hack/e2e.sh $(ARGS)
 
 .PHONY: lint
@@ -98,9 +98,11 @@ bin/envtest: bin/devcluster
 	ln -sf ../devcluster $@/etcd
 	touch $@
 
-.PHONY: install-stores
+.PHONY: install-stores install-for-tests
 install-stores:
-	@hack/install-stores.sh
+	@hack/install-packages.sh
+install-for-tests:
+	@hack/install-packages.sh --compiler
 
 $(tools)/controller-gen: TOOL = sigs.k8s.io/controller-tools/cmd/controller-gen
 $(tools)/golangci-lint: TOOL = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
