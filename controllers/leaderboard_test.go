@@ -141,6 +141,7 @@ func TestWhatStalls(t *testing.T) {
 			},
 		},
 		"more replicas than connections": {
+			class:  func(class *v1alpha1.LeaderboardClass) { class.Spec.Limits.PostgresConnections = 40 },
 			spec:   func(lb *v1alpha1.Leaderboard) { lb.Spec.Replicas = new(int32(10)) },
 			reason: v1alpha1.ReasonLimitExceeded, message: "suffice for 6 Pods",
 			mend: func(t *testing.T, _ *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) {

@@ -11,6 +11,6 @@ packages=$(go list ./... | grep -v '/test/e2e' | tr '\n' ' ')
 status=0
 bin/tools/gotestsum --format pkgname-and-test-fails --packages "$packages" -- -race -p 2 -timeout 15m "$@" || status=$?
 # The same build settings as the binary's, so that Kubernetes is compiled once.
-(cd hack/devcluster && CGO_ENABLED=0 ../../bin/tools/gotestsum --format pkgname-and-test-fails -- -timeout 10m "$@" ./...) || status=$?
+(cd hack/devcluster && CGO_ENABLED=0 DEVCLUSTER_BIN=$PWD/../../bin/devcluster ../../bin/tools/gotestsum --format pkgname-and-test-fails -- -timeout 10m "$@" ./...) || status=$?
 hack/e2e.sh "$@" || status=$?
 exit "$status"

@@ -148,12 +148,12 @@ func clean(c *config.Config) error {
 
 // Down stops a devcluster and returns once nothing of it runs any more.
 func Down(c *config.Config) error {
+	defer network.Down(c.ID()) // a supervisor that was killed could not remove it
 	pid := supervisorPID(c)
 	if pid == 0 || !running(c) {
-		network.Down(c.ID()) // what a killed supervisor could not remove
 		return nil
 	}
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("signal the supervisor: %w", err)
 	}
 	for deadline := time.Now().Add(stopTimeout); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
