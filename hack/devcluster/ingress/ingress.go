@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -161,6 +162,14 @@ func (c *Controller) proxy() http.Handler {
 	})
 }
 
+// keptBody is a request's body that a failed attempt does not close: the
+// transport closes it even where it could not connect, and the next backend is
+// to get it whole. The proxy closes the real one when the request has ended.
+type keptBody struct{ io.Reader }
+
+// Close implements [io.Closer].
+func (keptBody) Close() error { return nil }
+
 // balancer sends requests to the backends in turn. Where a connection cannot be
 // made, so that nothing was sent, it tries the next one.
 type balancer struct {
@@ -172,6 +181,9 @@ type balancer struct {
 func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 	backends, _ := r.Context().Value(backendsKey{}).([]string)
 	first := b.controller.next.Add(1)
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = keptBody{r.Body}
+	}
 	var err error
 	for i := range uint64(len(backends)) {
 		r.URL.Host = backends[(first+i)%uint64(len(backends))]

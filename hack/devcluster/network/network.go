@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"regexp"
 	"runtime"
 	"sync"
 
@@ -34,7 +35,7 @@ type Bridge struct {
 // Up makes the bridge with the network's first address. outside names a network
 // that must not leave the machine although nothing here answers for it.
 func Up(name string, prefix netip.Prefix, outside string) (*Bridge, error) {
-	Down(name) // what a killed devcluster left
+	Down(name, outside) // what a killed devcluster left
 	gateway := prefix.Masked().Addr().Next()
 	b := &Bridge{name: name, prefix: prefix, taken: map[netip.Addr]bool{gateway: true}, last: gateway}
 	b.link = &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}
@@ -62,16 +63,26 @@ func Up(name string, prefix netip.Prefix, outside string) (*Bridge, error) {
 
 // Down removes a bridge and, where no other devcluster needs it, the route of
 // Up; what does not exist is no error.
-func Down(name string, outside ...string) {
+func Down(name, outside string) {
 	if link, err := netlink.LinkByName(name); err == nil {
 		_ = netlink.LinkDel(link)
 	}
-	for _, text := range outside {
-		if _, destination, err := net.ParseCIDR(text); err == nil {
-			_ = netlink.RouteDel(&netlink.Route{Dst: destination, Type: unix.RTN_UNREACHABLE})
+	links, err := netlink.LinkList()
+	if err != nil {
+		return
+	}
+	for _, link := range links {
+		if link.Type() == "bridge" && bridgeName.MatchString(link.Attrs().Name) {
+			return // another devcluster's
 		}
 	}
+	if _, destination, err := net.ParseCIDR(outside); err == nil {
+		_ = netlink.RouteDel(&netlink.Route{Dst: destination, Type: unix.RTN_UNREACHABLE})
+	}
 }
+
+// bridgeName is what config.Config.ID gives.
+var bridgeName = regexp.MustCompile("^lb[0-9a-f]{6}$")
 
 // Namespace is one Pod's network namespace.
 type Namespace struct {

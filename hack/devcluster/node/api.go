@@ -61,7 +61,8 @@ func (a *Agent) serveLogs(w http.ResponseWriter, r *http.Request) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if _, err := io.Copy(w, file); err != nil || !follow {
+		ended := !a.runs(r.PathValue("namespace"), r.PathValue("pod"), r.PathValue("container")) // before the last look
+		if _, err := io.Copy(w, file); err != nil || !follow || ended {
 			return
 		}
 		_ = http.NewResponseController(w).Flush()
@@ -73,11 +74,32 @@ func (a *Agent) serveLogs(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// runs says whether a container's process runs.
+func (a *Agent) runs(namespace, pod, name string) bool {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	for _, w := range a.workers {
+		if current := w.current(); current.Namespace != namespace || current.Name != pod {
+			continue
+		}
+		for _, c := range w.containers() {
+			if c.spec.Name == name && c.isRunning() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // seekLines moves to the beginning of the last lines.
 func seekLines(file *os.File, lines int) {
 	const window = 1 << 20 // lines beyond the last MiB are not looked for
 	info, err := file.Stat()
 	if err != nil {
+		return
+	}
+	if lines <= 0 {
+		_, _ = file.Seek(0, io.SeekEnd)
 		return
 	}
 	start := max(info.Size()-window, 0)

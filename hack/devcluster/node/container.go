@@ -46,7 +46,11 @@ func newContainer(w *worker, spec *corev1.Container, statuses []corev1.Container
 	c := &container{worker: w, spec: spec, root: filepath.Join(w.dir, spec.Name), tokens: map[string]token{}}
 	for _, status := range statuses { // from before the node restarted
 		if status.Name == spec.Name && (status.State.Running != nil || status.State.Terminated != nil) {
-			c.earlier, c.last = status.RestartCount+1, status.LastTerminationState
+			c.earlier, c.last = status.RestartCount+1, status.State
+			if running := status.State.Running; running != nil { // as the kubelet tells of an end that it did not see
+				c.last = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "ContainerStatusUnknown",
+					Message: "the node stopped while the container ran", StartedAt: running.StartedAt, ContainerID: status.ContainerID}}
+			}
 		}
 	}
 	return c
@@ -201,12 +205,36 @@ func (c *container) runForever(ctx context.Context) {
 	}
 }
 
+// startEventually starts the process; where that fails, as for want of a Secret,
+// it tries again, whatever the restart policy is: the container has not run. It
+// returns nil if ctx ends or the Pod is to be deleted.
+func (c *container) startEventually(ctx context.Context) *process.Process {
+	const pause = time.Second
+	reported := ""
+	for {
+		p, err := c.start(ctx)
+		if err == nil {
+			return p
+		}
+		if reported != err.Error() { // an event for every new cause, not for every try
+			reported = err.Error()
+			c.setState(corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerConfigError", Message: reported}})
+			c.worker.agent.events.Event(c.worker.current(), corev1.EventTypeWarning, "Failed", reported)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.worker.deleting:
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
 // run runs the process once and returns its exit code.
 func (c *container) run(ctx context.Context) int {
-	p, err := c.start(ctx)
-	if err != nil {
-		c.setState(corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerConfigError", Message: err.Error()}})
-		c.worker.agent.events.Event(c.worker.current(), corev1.EventTypeWarning, "Failed", err.Error())
+	p := c.startEventually(ctx)
+	if p == nil {
 		return -1
 	}
 	started := metav1.Now()
@@ -298,6 +326,12 @@ func (c *container) preStop(deadline time.Time, ended, killed <-chan struct{}) {
 			response.Body.Close()
 		}
 	}
+}
+
+func (c *container) isRunning() bool {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.process != nil
 }
 
 func (c *container) isStopping() bool {

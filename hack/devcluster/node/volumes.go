@@ -24,7 +24,7 @@ func (w *worker) writeVolumes(ctx context.Context) error {
 		volumes[pod.Spec.Volumes[i].Name] = &pod.Spec.Volumes[i]
 	}
 	shared := map[string]int{}
-	for _, c := range append(append([]*container(nil), w.inits...), w.mains...) {
+	for _, c := range w.containers() {
 		for _, mount := range c.spec.VolumeMounts {
 			volume := volumes[mount.Name]
 			if mount.SubPath != "" || mount.SubPathExpr != "" {

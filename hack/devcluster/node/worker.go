@@ -177,7 +177,10 @@ func (w *worker) trySetUp(ctx context.Context) (reason string, err error) {
 		w.network = attached
 		w.mutex.Unlock()
 	}
-	for _, c := range append(append([]*container(nil), w.inits...), w.mains...) {
+	for _, c := range w.containers() {
+		if err := supported(c.spec); err != nil {
+			return "Failed", err
+		}
 		if err := c.prepare(); err != nil {
 			return "Failed", err
 		}
@@ -212,7 +215,7 @@ func (w *worker) refreshVolumes(ctx context.Context) {
 // terminate ends every container within the grace period.
 func (w *worker) terminate(grace time.Duration) {
 	var ending sync.WaitGroup
-	for _, c := range append(append([]*container(nil), w.inits...), w.mains...) {
+	for _, c := range w.containers() {
 		ending.Go(func() { c.terminate(grace, w.killed) })
 	}
 	ending.Wait()
@@ -237,6 +240,11 @@ func (w *worker) deleteObject(ctx context.Context, pod *corev1.Pod) {
 	}
 }
 
+// containers are all of the Pod's, those of its initialisation first.
+func (w *worker) containers() []*container {
+	return append(append([]*container(nil), w.inits...), w.mains...)
+}
+
 func (w *worker) setWaiting(reason string) {
 	w.mutex.Lock()
 	w.waiting = reason
@@ -252,6 +260,27 @@ func (w *worker) podIP() string {
 		return ""
 	}
 	return w.network.IP.String()
+}
+
+// supported complains of what a container asks for and would not get.
+func supported(spec *corev1.Container) error {
+	if spec.RestartPolicy != nil {
+		return unsupported("restart policy of a single container")
+	}
+	for _, probe := range []*corev1.Probe{spec.StartupProbe, spec.LivenessProbe, spec.ReadinessProbe} {
+		if probe != nil && probe.HTTPGet == nil && probe.TCPSocket == nil {
+			return unsupported("exec or gRPC probe")
+		}
+	}
+	if hooks := spec.Lifecycle; hooks != nil {
+		if hooks.PostStart != nil {
+			return unsupported("postStart hook")
+		}
+		if hooks.PreStop != nil && hooks.PreStop.Sleep == nil && hooks.PreStop.HTTPGet == nil {
+			return unsupported("preStop hook but sleep and httpGet")
+		}
+	}
+	return nil
 }
 
 func unsupported(what string) error {

@@ -103,6 +103,9 @@ func Keep(ctx context.Context, spec func() (Spec, error), stop syscall.Signal, o
 		s, err := spec()
 		if err == nil {
 			p, err = Start(s)
+			if file, ok := s.Output.(*os.File); ok {
+				_ = file.Close() // the process has its own
+			}
 		}
 		onStart(p, err)
 		if err == nil {

@@ -6,11 +6,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 
@@ -56,10 +58,33 @@ func PostgresDir(c *config.Config) string {
 	return c.Path("postgres")
 }
 
-// Initialise makes the database cluster, once.
+// Initialise makes the database cluster, once, and says who may connect, which
+// follows the Pods' network.
 func (p *Postgres) Initialise(ctx context.Context) error {
-	if _, err := os.Stat(filepath.Join(p.dir, "data", "PG_VERSION")); err == nil {
-		return nil
+	data := filepath.Join(p.dir, "data")
+	if _, err := os.Stat(data); errors.Is(err, fs.ErrNotExist) {
+		// Under another name until it is whole: initdb may be interrupted.
+		unfinished := data + ".unfinished"
+		if err := p.initdb(ctx, unfinished); err != nil {
+			return err
+		}
+		if err := os.Rename(unfinished, data); err != nil {
+			return fmt.Errorf("move the data folder of PostgreSQL to its place: %w", err)
+		}
+	} else if err != nil {
+		return fmt.Errorf("look for the data folder of PostgreSQL: %w", err)
+	}
+	// Passwords only, and only the cluster's own network.
+	hba := fmt.Sprintf("host all all %s scram-sha-256\n", p.config.PodCIDR)
+	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(hba), 0o600); err != nil {
+		return fmt.Errorf("write pg_hba.conf: %w", err)
+	}
+	return nil
+}
+
+func (p *Postgres) initdb(ctx context.Context, target string) error {
+	if err := os.RemoveAll(target); err != nil {
+		return fmt.Errorf("remove what an interrupted initdb left: %w", err)
 	}
 	initdb, err := find("initdb", "postgresql")
 	if err != nil {
@@ -78,17 +103,14 @@ func (p *Postgres) Initialise(ctx context.Context) error {
 			return fmt.Errorf("hand the data folder to the user of PostgreSQL: %w", err)
 		}
 	}
-	cmd := exec.CommandContext(ctx, initdb, "--pgdata", filepath.Join(p.dir, "data"), "--username=postgres",
+	cmd := exec.CommandContext(ctx, initdb, "--pgdata", target, "--username=postgres",
 		"--pwfile", passwordFile, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.owner}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.owner, Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread() // the death signal is that of the thread
+	defer runtime.UnlockOSThread()
 	cmd.Dir = p.dir
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, output)
-	}
-	// Passwords only, and only the cluster's own network.
-	hba := fmt.Sprintf("host all all %s scram-sha-256\n", p.config.PodCIDR)
-	if err := os.WriteFile(filepath.Join(p.dir, "data", "pg_hba.conf"), []byte(hba), 0o600); err != nil {
-		return fmt.Errorf("write pg_hba.conf: %w", err)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +29,9 @@ import (
 
 // Command is the hidden command under which the supervisor itself runs.
 const Command = "supervise"
+
+// maxSocketPath is what the kernel takes (unix(7)), without the final zero.
+const maxSocketPath = 107
 
 // stopTimeout bounds the end of everything: Pods get their grace period.
 const stopTimeout = 60 * time.Second
@@ -74,6 +78,12 @@ func Up(ctx context.Context, c *config.Config, args []string) error {
 		if err := clean(c); err != nil {
 			return err
 		}
+	}
+	if len(c.Path("control")) > maxSocketPath {
+		return fmt.Errorf("the path %s is too long for a socket. Choose another directory: DEVCLUSTER_STATE=/var/tmp/devcluster", c.Path("control"))
+	}
+	if err := checkNetwork(c); err != nil {
+		return err
 	}
 	if err := checkPorts(ctx, c); err != nil {
 		return err
@@ -123,13 +133,53 @@ func launch(ctx context.Context, c *config.Config, args []string) error {
 
 // checkPorts complains of a port that somebody else listens on.
 func checkPorts(ctx context.Context, c *config.Config) error {
-	for address, variable := range map[string]string{c.IngressAddress(): "DEVCLUSTER_INGRESS_PORT", c.APIAddress(): "DEVCLUSTER_API_PORT"} {
-		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	ports := map[string]string{c.IngressAddress(): "DEVCLUSTER_INGRESS_PORT", c.APIAddress(): "DEVCLUSTER_API_PORT", c.On(c.APIPort): "DEVCLUSTER_API_PORT"}
+	if c.Stores {
+		ports[c.On(c.PostgresPort)], ports[c.On(c.RedisPort)] = "DEVCLUSTER_POSTGRES_PORT", "DEVCLUSTER_REDIS_PORT"
+	}
+	for address, variable := range ports {
+		listener, err := (&net.ListenConfig{Control: freeBind}).Listen(ctx, "tcp", address)
 		if err != nil {
 			return fmt.Errorf("%s is taken. Choose another port: %s=18088 (%w)", address, variable, err)
 		}
 		if err := listener.Close(); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// freeBind lets a socket take the bridge's address before there is a bridge.
+func freeBind(_, _ string, socket syscall.RawConn) error {
+	var failed error
+	if err := socket.Control(func(fd uintptr) {
+		failed = syscall.SetsockoptInt(int(fd), syscall.SOL_IP, syscall.IP_FREEBIND, 1)
+	}); err != nil {
+		return err
+	}
+	return failed
+}
+
+// checkNetwork complains of a network of this machine that the Pods' overlaps,
+// another devcluster's among them.
+func checkNetwork(c *config.Config) error {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return fmt.Errorf("list the networks of this machine: %w", err)
+	}
+	for _, one := range interfaces {
+		if one.Name == c.ID() {
+			continue // its own, of a killed supervisor
+		}
+		addresses, err := one.Addrs()
+		if err != nil {
+			continue // it has just gone
+		}
+		for _, address := range addresses {
+			prefix, err := netip.ParsePrefix(address.String())
+			if err == nil && prefix.Overlaps(c.PodCIDR) {
+				return fmt.Errorf("%s has %s, which overlaps the Pods' network %s. Choose another: DEVCLUSTER_POD_CIDR=10.244.7.0/24", one.Name, prefix, c.PodCIDR)
+			}
 		}
 	}
 	return nil
@@ -148,7 +198,10 @@ func clean(c *config.Config) error {
 
 // Down stops a devcluster and returns once nothing of it runs any more.
 func Down(c *config.Config) error {
-	defer network.Down(c.ID()) // a supervisor that was killed could not remove it
+	if os.Geteuid() != 0 && running(c) {
+		return errors.New("it runs as root: type sudo before this command")
+	}
+	defer network.Down(c.ID(), config.ServiceCIDR) // a supervisor that was killed could not remove it
 	pid := supervisorPID(c)
 	if pid == 0 || !running(c) {
 		return nil
@@ -166,7 +219,7 @@ func Down(c *config.Config) error {
 
 // running says whether a supervisor holds the lock of the state directory.
 func running(c *config.Config) bool {
-	file, err := os.OpenFile(c.Path("lock"), os.O_RDWR, 0)
+	file, err := os.Open(c.Path("lock")) // which every user may
 	if err != nil {
 		return false
 	}

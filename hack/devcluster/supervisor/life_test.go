@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/leaderboard-dev/leaderboard-operator/hack/devcluster/config"
+	"github.com/leaderboard-dev/leaderboard-operator/hack/devcluster/stores"
 )
 
 // cluster is a devcluster of a test's own, driven by the built binary.
@@ -44,8 +45,10 @@ func newCluster(t *testing.T) *cluster {
 	one := &cluster{binary: binary, env: os.Environ(), config: c}
 	t.Cleanup(func() {
 		one.run(t, true, "down")
-		if err := os.RemoveAll(state); err != nil {
-			t.Error(err)
+		for _, dir := range []string{state, stores.PostgresDir(c)} {
+			if err := os.RemoveAll(dir); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 	return one

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,6 +44,8 @@ type supervisor struct {
 	begun    time.Time
 
 	group sync.WaitGroup
+
+	stops []func() // end the parts that keep started, in their order
 
 	mutex sync.Mutex
 	pids  map[string]int
@@ -110,6 +113,7 @@ func (s *supervisor) run(ctx context.Context) error {
 	base, stopBase := context.WithCancel(context.WithoutCancel(ctx))
 	defer s.group.Wait()
 	defer stopBase()
+	defer s.stopParts()
 	var storeSet *storeSet
 	if c.Stores {
 		if storeSet, err = s.startStores(ctx, base); err != nil {
@@ -199,10 +203,17 @@ func (s *supervisor) startControlPlane(ctx, base context.Context) (kubernetes.In
 	return client, nil
 }
 
-// keep runs a process until base ends.
+// keep runs a process until stopParts.
 func (s *supervisor) keep(base context.Context, name string, stop syscall.Signal, spec func() (process.Spec, error)) {
+	life, end := context.WithCancel(base)
+	ended := make(chan struct{})
+	s.stops = append(s.stops, func() {
+		end()
+		<-ended
+	})
 	s.group.Go(func() {
-		process.Keep(base, spec, stop, func(p *process.Process, err error) {
+		defer close(ended)
+		process.Keep(life, spec, stop, func(p *process.Process, err error) {
 			if err != nil {
 				log.Printf("%s: %v", name, err)
 				return
@@ -210,6 +221,14 @@ func (s *supervisor) keep(base context.Context, name string, stop syscall.Signal
 			s.note(name, p.PID())
 		})
 	})
+}
+
+// stopParts ends what keep started one after another, the last one first: an
+// API server whose etcd has gone does not end before it is killed.
+func (s *supervisor) stopParts() {
+	for _, stop := range slices.Backward(s.stops) {
+		stop()
+	}
 }
 
 // note writes down the process of a part, for devcluster status.
