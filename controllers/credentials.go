@@ -89,7 +89,7 @@ func (p *pass) credentialsData() map[string][]byte {
 		workload.SlotKey:             []byte(p.creds.slot),
 		workload.PostgresUsernameKey: []byte(login),
 		workload.PostgresPasswordKey: []byte(p.creds.postgresPassword),
-		workload.DatabaseURLKey:      []byte(databaseURL(p.class.Spec.Postgres, login, p.creds.postgresPassword)),
+		workload.DatabaseURLKey:      []byte(databaseURL(p.class.Spec.Postgres, login, p.creds.postgresPassword, len(p.stores.secrets.postgres.authority) > 0)),
 		workload.RedisUsernameKey:    []byte(p.tenant.RedisUser()),
 		workload.RedisPasswordKey:    []byte(p.creds.redisPassword),
 	}
@@ -102,10 +102,11 @@ func (p *pass) credentialsData() map[string][]byte {
 	return data
 }
 
-// databaseURL is the login as libpq and pgx read it.
-func databaseURL(spec v1alpha1.PostgresSpec, user, password string) string {
+// databaseURL is the login as libpq and pgx read it. Without an authority of its
+// own the server trusts those of its system.
+func databaseURL(spec v1alpha1.PostgresSpec, user, password string, ownAuthority bool) string {
 	query := url.Values{"sslmode": {string(spec.SSLMode)}}
-	if spec.SSLMode == v1alpha1.SSLModeVerifyFull {
+	if ownAuthority && spec.SSLMode == v1alpha1.SSLModeVerifyFull {
 		query.Set("sslrootcert", workload.PostgresCAPath)
 	}
 	u := url.URL{Scheme: "postgres", User: url.UserPassword(user, password), RawQuery: query.Encode(),
