@@ -57,6 +57,12 @@ func KindOf(err error) Kind {
 	return Failed
 }
 
+// sorted says whether an error has its kind already.
+func sorted(err error) bool {
+	var known *Error
+	return errors.As(err, &known)
+}
+
 // SQL states: https://www.postgresql.org/docs/current/errcodes-appendix.html
 const (
 	stateInsufficientPrivilege = "42501"
@@ -76,11 +82,7 @@ func sqlState(err error) string {
 // postgresError sorts an error of PostgreSQL. It drops what pgx says about the
 // connection, which would be the same in every message.
 func postgresError(err error, format string, args ...any) error {
-	if err == nil {
-		return nil
-	}
-	var known *Error
-	if errors.As(err, &known) {
+	if err == nil || sorted(err) {
 		return err
 	}
 	message := fmt.Sprintf(format, args...)
@@ -115,11 +117,7 @@ func short(err error) error {
 
 // redisError sorts an error of Redis.
 func redisError(err error, format string, args ...any) error {
-	if err == nil {
-		return nil
-	}
-	var known *Error
-	if errors.As(err, &known) {
+	if err == nil || sorted(err) {
 		return err
 	}
 	message := fmt.Sprintf(format, args...)

@@ -94,7 +94,7 @@ func play(ctx context.Context, o options, game *games.Leaderboard, seed uint64) 
 	start := time.Now()
 	result, err := match.Match{
 		Client: client,
-		Boards: boards(game),
+		Boards: match.Boards(game.Spec.Boards),
 		Names:  []string{"ada", "bo", "carl", "dina", "emil", "fay", "gus", "hana"},
 		Rounds: 3,
 		Seed:   seed,
@@ -112,17 +112,4 @@ func play(ctx context.Context, o options, game *games.Leaderboard, seed uint64) 
 	}
 	fmt.Printf("every board, rank and report of %s equals the match that was played\n", game.Name)
 	return nil
-}
-
-func boards(game *games.Leaderboard) []match.Board {
-	list := make([]match.Board, 0, len(game.Spec.Boards))
-	for _, board := range game.Spec.Boards {
-		counts := board.Order == games.OrderDescending
-		if board.CountsTowardGlobal != nil {
-			counts = *board.CountsTowardGlobal
-		}
-		list = append(list, match.Board{Name: board.Name, Order: string(board.Order), Scoring: string(board.Scoring),
-			CountsTowardGlobal: counts})
-	}
-	return list
 }

@@ -31,9 +31,8 @@ func TestDeletedObjectsComeBack(t *testing.T) {
 		}
 	}
 	ready(t, lb)
-	d := deployment(t, lb)
-	rolledOutNow(t, d)
-	result, err := match.Match{Client: connect(t, lb), Boards: matchBoards(), Names: []string{"ada", "bo"}, Rounds: 1, Seed: 4}.Play(t.Context())
+	rolledOut(t, deployment(t, lb), 0)
+	result, err := match.Match{Client: connect(t, lb), Boards: match.Boards(allBoards), Names: []string{"ada", "bo"}, Rounds: 1, Seed: 4}.Play(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, result.Verify(t.Context()))
 }
@@ -111,13 +110,4 @@ func pointers[T any, P interface {
 		objects = append(objects, P(&items[i]))
 	}
 	return objects
-}
-
-// rolledOutNow waits until the Deployment's present generation runs everywhere.
-func rolledOutNow(t *testing.T, d *appsv1.Deployment) {
-	t.Helper()
-	eventually(t, d, func() bool {
-		return d.Status.ObservedGeneration == d.Generation && d.Status.UpdatedReplicas == *d.Spec.Replicas &&
-			d.Status.AvailableReplicas == *d.Spec.Replicas && d.Status.Replicas == *d.Spec.Replicas
-	})
 }

@@ -23,15 +23,6 @@ var allBoards = []games.Board{
 	{Name: "mood", Order: games.OrderDescending, Scoring: games.ScoringLatest},
 }
 
-func matchBoards() []match.Board {
-	boards := make([]match.Board, 0, len(allBoards))
-	for _, board := range allBoards {
-		boards = append(boards, match.Board{Name: board.Name, Order: string(board.Order), Scoring: string(board.Scoring),
-			CountsTowardGlobal: board.Order == games.OrderDescending && board.CountsTowardGlobal == nil})
-	}
-	return boards
-}
-
 func game(namespace, name string, replicas int32) *games.Leaderboard {
 	return &games.Leaderboard{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
@@ -43,7 +34,7 @@ func game(namespace, name string, replicas int32) *games.Leaderboard {
 func TestPlayAndScale(t *testing.T) {
 	lb := create(t, game(namespace(t), "race", 1))
 	c := connect(t, lb)
-	players := match.Match{Client: c, Boards: matchBoards(), Names: []string{"ada", "bo", "carl", "dina"}, Rounds: 2, Seed: 1}
+	players := match.Match{Client: c, Boards: match.Boards(allBoards), Names: []string{"ada", "bo", "carl", "dina"}, Rounds: 2, Seed: 1}
 	first, err := players.Play(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, first.Verify(t.Context()))
@@ -81,7 +72,7 @@ func TestDeletionPolicies(t *testing.T) {
 	ns := namespace(t)
 	lb := create(t, game(ns, "race", 1))
 	tenant := lb.Status.Tenant
-	result, err := match.Match{Client: connect(t, lb), Boards: matchBoards(), Names: []string{"ada", "bo"}, Rounds: 1, Seed: 2}.Play(t.Context())
+	result, err := match.Match{Client: connect(t, lb), Boards: match.Boards(allBoards), Names: []string{"ada", "bo"}, Rounds: 1, Seed: 2}.Play(t.Context())
 	require.NoError(t, err)
 
 	remove(t, lb)

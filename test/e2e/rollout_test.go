@@ -81,7 +81,7 @@ func (l *load) finish(t *testing.T) {
 func TestRolloutUnderLoad(t *testing.T) {
 	lb := create(t, game(namespace(t), "race", 2))
 	c := connect(t, lb)
-	result, err := match.Match{Client: c, Boards: matchBoards(), Names: []string{"ada", "bo", "carl", "dina"}, Rounds: 1, Seed: 3}.Play(t.Context())
+	result, err := match.Match{Client: c, Boards: match.Boards(allBoards), Names: []string{"ada", "bo", "carl", "dina"}, Rounds: 1, Seed: 3}.Play(t.Context())
 	require.NoError(t, err)
 
 	l := startLoad(t, c, result.Players)
@@ -90,7 +90,7 @@ func TestRolloutUnderLoad(t *testing.T) {
 		lb.Spec.Boards = append(lb.Spec.Boards[:len(lb.Spec.Boards):len(lb.Spec.Boards)], games.Board{Name: "added", Order: games.OrderDescending, Scoring: games.ScoringBest})
 	})
 	require.NoError(t, err)
-	rolledOut(t, before)
+	rolledOut(t, before, before.Generation)
 	ready(t, lb)
 	require.Equal(t, int32(len(allBoards)+2), lb.Status.Boards, "the new board and global")
 
@@ -99,7 +99,7 @@ func TestRolloutUnderLoad(t *testing.T) {
 	restarted := before.DeepCopy()
 	restarted.Spec.Template.Annotations["kubectl.kubernetes.io/restartedAt"] = time.Now().Format(time.RFC3339)
 	require.NoError(t, cluster.Patch(t.Context(), restarted, client.MergeFrom(before)))
-	rolledOut(t, before)
+	rolledOut(t, before, before.Generation)
 	l.finish(t)
 
 	receipt, err := c.Submit(t.Context(), result.Players[0].Token, "added", 7, "")
@@ -108,12 +108,13 @@ func TestRolloutUnderLoad(t *testing.T) {
 	require.EqualValues(t, 1, *receipt.Rank)
 }
 
-// rolledOut waits until a newer generation than before's runs everywhere.
-func rolledOut(t *testing.T, before *appsv1.Deployment) {
+// rolledOut waits until the Deployment's latest generation, a newer one than
+// the given, runs everywhere and nothing of an older one does.
+func rolledOut(t *testing.T, of *appsv1.Deployment, newerThan int64) {
 	t.Helper()
-	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: before.Namespace, Name: before.Name}}
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: of.Namespace, Name: of.Name}}
 	eventually(t, d, func() bool {
-		return d.Generation > before.Generation && d.Status.ObservedGeneration == d.Generation &&
+		return d.Generation > newerThan && d.Status.ObservedGeneration == d.Generation &&
 			d.Status.UpdatedReplicas == *d.Spec.Replicas && d.Status.AvailableReplicas == *d.Spec.Replicas &&
 			d.Status.Replicas == *d.Spec.Replicas && d.Status.TerminatingReplicas != nil && *d.Status.TerminatingReplicas == 0
 	})

@@ -1,6 +1,10 @@
 package match
 
-import "slices"
+import (
+	"slices"
+
+	games "github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+)
 
 // Order and scoring names, as in the Leaderboard manifest.
 const (
@@ -18,6 +22,20 @@ type Board struct {
 	Scoring string
 	// CountsTowardGlobal: a submission here also counts on "global".
 	CountsTowardGlobal bool
+}
+
+// Boards are those of a manifest. Left out, countsTowardGlobal is true for a
+// Descending board and false for an Ascending one.
+func Boards(manifest []games.Board) []Board {
+	boards := make([]Board, 0, len(manifest))
+	for _, board := range manifest {
+		counts := board.Order == games.OrderDescending
+		if board.CountsTowardGlobal != nil {
+			counts = *board.CountsTowardGlobal
+		}
+		boards = append(boards, Board{Name: board.Name, Order: string(board.Order), Scoring: string(board.Scoring), CountsTowardGlobal: counts})
+	}
+	return boards
 }
 
 // Global is the board that every game has.

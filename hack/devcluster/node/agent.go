@@ -31,6 +31,7 @@ import (
 	corev1listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/component-base/version"
 
 	"github.com/leaderboard-dev/leaderboard-operator/hack/devcluster/network"
 )
@@ -159,25 +160,29 @@ func (a *Agent) register(ctx context.Context) error {
 	return a.updateNode(ctx)
 }
 
+// capacity is what the node offers, and what a container without limits sees as
+// its limit. It is not enforced.
+func capacity() corev1.ResourceList {
+	return corev1.ResourceList{
+		// Twice the cores: requests are made for real machines, not for a demo on one.
+		corev1.ResourceCPU: *resource.NewQuantity(2*int64(runtime.NumCPU()), resource.DecimalSI),
+		// What the Pods of a laptop's games need.
+		corev1.ResourceMemory:           resource.MustParse("16Gi"),
+		corev1.ResourcePods:             resource.MustParse("110"),
+		corev1.ResourceEphemeralStorage: resource.MustParse("10Gi"),
+	}
+}
+
 func (a *Agent) updateNode(ctx context.Context) error {
 	node, err := a.Client.CoreV1().Nodes().Get(ctx, a.Name, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("read the node: %w", err)
 	}
-	capacity := corev1.ResourceList{
-		// Twice the cores: requests are made for real machines, not for a demo on one.
-		corev1.ResourceCPU: *resource.NewQuantity(2*int64(runtime.NumCPU()), resource.DecimalSI),
-		// What the Pods of a laptop's games need; it is not enforced.
-		corev1.ResourceMemory:           resource.MustParse("16Gi"),
-		corev1.ResourcePods:             resource.MustParse("110"),
-		corev1.ResourceEphemeralStorage: resource.MustParse("10Gi"),
-	}
-
 	now := metav1.Now()
-	node.Status.Capacity, node.Status.Allocatable = capacity, capacity
+	node.Status.Capacity, node.Status.Allocatable = capacity(), capacity()
 	node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: a.IP.String()}, {Type: corev1.NodeHostName, Address: a.Name}}
 	node.Status.DaemonEndpoints.KubeletEndpoint.Port = int32(a.KubeletPort)
-	node.Status.NodeInfo.KubeletVersion, node.Status.NodeInfo.OperatingSystem = "v1.37.2-devcluster", runtime.GOOS
+	node.Status.NodeInfo.KubeletVersion, node.Status.NodeInfo.OperatingSystem = version.Get().GitVersion+"-devcluster", runtime.GOOS
 	node.Status.NodeInfo.Architecture, node.Status.NodeInfo.ContainerRuntimeVersion = runtime.GOARCH, "process://1"
 	ready := corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady",
 		Message: "processes can be started", LastHeartbeatTime: now, LastTransitionTime: now}

@@ -12,15 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 )
-
-// allocatable is what a container without limits sees as its limit.
-func allocatable() corev1.ResourceList {
-	return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4"), corev1.ResourceMemory: resource.MustParse("16Gi")}
-}
 
 func (a *Agent) logPath(namespace, pod, container string) string {
 	return filepath.Join(a.LogDir, namespace, pod, container+".log")

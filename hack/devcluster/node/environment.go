@@ -96,7 +96,7 @@ func (c *container) valueFrom(source *corev1.EnvVarSource) (value string, found 
 		value, err := c.worker.field(source.FieldRef.FieldPath)
 		return value, true, err
 	case source.ResourceFieldRef != nil:
-		value, err := resourceutil.ExtractResourceValueByContainerNameAndNodeAllocatable(source.ResourceFieldRef, pod, c.spec.Name, allocatable())
+		value, err := resourceutil.ExtractResourceValueByContainerNameAndNodeAllocatable(source.ResourceFieldRef, pod, c.spec.Name, capacity())
 		return value, true, err
 	default:
 		return "", false, unsupported("such source of a variable")
