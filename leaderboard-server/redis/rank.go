@@ -174,7 +174,7 @@ func (r *Ranking) readShard(c *call, requests []*rankRequest) []*position {
 	if err != nil {
 		err = unavailable("cannot be reached", fmt.Errorf("read ranks: %w", err))
 	} else {
-		err = r.trust(c.shard, values[0], values[1], values[2])
+		err = r.trust(c, values[0], values[1], values[2])
 	}
 	positions := make([]*position, len(requests))
 	for i, request := range requests {

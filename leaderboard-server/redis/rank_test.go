@@ -95,3 +95,29 @@ func TestConcurrentRanks(t *testing.T) {
 		require.Zero(t, r.ranks.rounds)
 	}
 }
+
+// Answers overtake each other: one that is older than another but was asked for
+// before it is no sign that Redis was put back.
+func TestAnswersMayOvertakeEachOther(t *testing.T) {
+	r, client := newRanking(t, 1)
+	board := testBoard(1)
+	fill(t, r, board, 1)
+	s := shardOf(board, 1, 0)
+	read := func() *call {
+		c := &call{script: pageScript, source: pageSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)}, args: []any{0, 0}}
+		require.NoError(t, r.pipeline(t.Context(), []*call{c}))
+		return c
+	}
+	trust := func(c *call) error {
+		values, err := c.values(5)
+		require.NoError(t, err)
+		return r.trust(c, values[0], values[1], values[2])
+	}
+	slow := read()
+	require.NoError(t, client.HSet(t.Context(), s.stateKey(r.prefix), "w", formatXid(200)).Err())
+	require.NoError(t, trust(read()))
+	require.NoError(t, trust(slow), "asked for while 100 was the latest")
+
+	require.NoError(t, client.HSet(t.Context(), s.stateKey(r.prefix), "w", formatXid(100)).Err())
+	require.Equal(t, leaderboard.CodeRankingUnavailable, leaderboard.CodeOf(trust(read())), "asked for after 200 was seen")
+}

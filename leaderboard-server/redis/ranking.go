@@ -114,10 +114,11 @@ func unavailable(reason string, cause error) error {
 		After(time.Second).WithCause(cause)
 }
 
-// trust decides whether what was read of a shard may be shown: its data are
-// complete, and Redis was not put back to an earlier state since this process
-// last looked.
-func (r *Ranking) trust(s shard, identity, watermark, generation any) error {
+// trust decides whether what a call read of a shard may be shown: its data are
+// complete, and Redis was not put back to an earlier state since this process had
+// looked when the call was sent. Answers may overtake each other.
+func (r *Ranking) trust(c *call, identity, watermark, generation any) error {
+	s := c.shard
 	var now mark
 	now.identity, _ = identity.(string)
 	now.generation, _ = generation.(string)
@@ -125,18 +126,21 @@ func (r *Ranking) trust(s shard, identity, watermark, generation any) error {
 	if now.watermark == "" || !strings.HasSuffix(now.identity, "/"+strconv.Itoa(s.of)) {
 		return unavailable("is being rebuilt", fmt.Errorf("shard %d of board %s has no watermark", s.index, s.name))
 	}
+	if now.before(c.seen) {
+		return unavailable("is catching up", fmt.Errorf("shard %d of board %s went back from %s to %s", s.index, s.name, c.seen.watermark, now.watermark))
+	}
+	// Of two answers that race here the later may lose: the next one sets it right.
 	last, known := r.seen.LoadOrStore(s.shardID, now)
-	if !known || last == now {
-		return nil
+	if known && last != now && !now.before(last.(mark)) {
+		r.seen.CompareAndSwap(s.shardID, last, now)
 	}
-	before := last.(mark)
-	// A rebuild under another identity or generation starts its own history.
-	if before.identity == now.identity && before.generation == now.generation && now.watermark < before.watermark {
-		return unavailable("is catching up", fmt.Errorf("shard %d of board %s went back from %s to %s", s.index, s.name, before.watermark, now.watermark))
-	}
-	// Of two readers that race here one loses: the next read sets it right.
-	r.seen.CompareAndSwap(s.shardID, last, now)
 	return nil
+}
+
+// before says whether m is earlier in the same history than other: a rebuild under
+// another identity or generation starts its own.
+func (m mark) before(other mark) bool {
+	return m.identity == other.identity && m.generation == other.generation && m.watermark < other.watermark
 }
 
 // pipeline runs the calls in one round trip per node.
@@ -147,6 +151,9 @@ func (r *Ranking) pipeline(ctx context.Context, calls []*call) error {
 	send := func(calls []*call, whole bool) error {
 		_, err := r.client.Pipelined(ctx, func(pipe goredis.Pipeliner) error {
 			for _, c := range calls {
+				if seen, ok := r.seen.Load(c.shard.shardID); ok {
+					c.seen = seen.(mark)
+				}
 				c.queue(ctx, pipe, whole)
 			}
 			return nil
@@ -188,6 +195,8 @@ type call struct {
 	keys     []string
 	args     []any
 	result   *goredis.Cmd
+	// seen is the mark of the shard when the call was sent.
+	seen mark
 }
 
 func (c *call) queue(ctx context.Context, pipe goredis.Pipeliner, whole bool) {

@@ -75,7 +75,7 @@ func (r *Ranking) countBefore(ctx context.Context, season int32, board leaderboa
 		if err != nil {
 			return nil, err
 		}
-		if err := r.trust(c.shard, values[0], values[1], values[2]); err != nil {
+		if err := r.trust(c, values[0], values[1], values[2]); err != nil {
 			return nil, err
 		}
 		for k, i := range asked[j] {
@@ -132,7 +132,7 @@ func (r *Ranking) ranges(ctx context.Context, board leaderboard.LiveBoard, start
 		if err != nil {
 			return nil, 0, err
 		}
-		if err := r.trust(c.shard, values[0], values[1], values[2]); err != nil {
+		if err := r.trust(c, values[0], values[1], values[2]); err != nil {
 			return nil, 0, err
 		}
 		count, _ := values[3].(int64)
@@ -174,7 +174,7 @@ func (r *Ranking) locate(ctx context.Context, board leaderboard.LiveBoard, offse
 		if err != nil {
 			return nil, err
 		}
-		if err := r.trust(c.shard, values[0], values[1], values[2]); err != nil {
+		if err := r.trust(c, values[0], values[1], values[2]); err != nil {
 			return nil, err
 		}
 		count, _ := values[3].(int64)
@@ -260,7 +260,7 @@ func (r *Ranking) beforeEntry(ctx context.Context, board leaderboard.LiveBoard, 
 	if err != nil {
 		return nil, err
 	}
-	if err := r.trust(s, values[0], values[1], values[2]); err != nil {
+	if err := r.trust(c, values[0], values[1], values[2]); err != nil {
 		return nil, err
 	}
 	list, _ := values[4].([]any)
