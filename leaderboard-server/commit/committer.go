@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
@@ -15,10 +16,10 @@ type Ledger interface {
 	Store(ctx context.Context, batch []leaderboard.Submission) (leaderboard.Stored, error)
 }
 
-// Ranking takes the standings of stored batches and tells ranks. Applying again,
-// or in another order, does no harm.
+// Ranking takes the standings of a stored batch and tells the ranks that it asks
+// for. Applying again, or in another order, does no harm.
 type Ranking interface {
-	Apply(ctx context.Context, projections []leaderboard.Projection) ([][]leaderboard.RankingEntry, error)
+	Apply(ctx context.Context, projection leaderboard.Projection) ([]leaderboard.RankingEntry, error)
 }
 
 // Observer is told what happens, for metrics. Its methods must not block.
@@ -26,8 +27,8 @@ type Observer interface {
 	// Stored: a batch of size submissions, the oldest of which waited for queued,
 	// took took to be stored or to fail.
 	Stored(size int, queued, took time.Duration, err error)
-	// Applied: batches batches took took to be applied to the ranking or to fail.
-	Applied(batches int, took time.Duration, err error)
+	// Applied: a batch took took to be applied to the ranking or to fail.
+	Applied(took time.Duration, err error)
 	// Split: a rejected batch is stored in two halves.
 	Split()
 	// Repeated: a batch met another transaction and is stored again.
@@ -49,8 +50,8 @@ type Options struct {
 	QueueSize int
 	// MaxBatch is how many submissions share a transaction. Default: 512.
 	MaxBatch int
-	// InFlight is how many batches may be stored at the same time. The second is
-	// started only for a full batch. Default: 2.
+	// InFlight is how many batches may be stored or applied at the same time. The
+	// second is started only for a full batch. Default: 2.
 	InFlight int
 	// CommitTimeout bounds the storing of one batch, and of each part of a split
 	// one. Default: 5 s.
@@ -89,15 +90,14 @@ type Committer struct {
 	options Options
 	queue   chan *request
 	full    chan struct{} // told when a full batch is waiting
-	// stored are batches that wait to be applied. A full one holds up the storing
-	// of further batches, which fills the queue: the pressure reaches the callers.
-	stored chan *batch
+	// resume is when batches are applied again after the ranking failed, in ns since
+	// 1970.
+	resume atomic.Int64
 
 	// closing guards the queue: senders hold it for reading.
-	closing   sync.RWMutex
-	closed    bool
-	storing   sync.WaitGroup
-	completed chan struct{} // closed once the applier has ended
+	closing sync.RWMutex
+	closed  bool
+	working sync.WaitGroup // dispatch, and the batches that are in flight
 }
 
 // request is one submission on its way.
@@ -118,13 +118,8 @@ func New(options Options) (*Committer, error) {
 		return nil, errors.New("a committer needs a ledger and a ranking")
 	}
 	options = options.withDefaults()
-	c := &Committer{options: options, queue: make(chan *request, options.QueueSize), full: make(chan struct{}, 1),
-		stored: make(chan *batch, 2*options.InFlight), completed: make(chan struct{})}
-	c.storing.Go(c.dispatch)
-	go func() {
-		defer close(c.completed)
-		c.applyAll()
-	}()
+	c := &Committer{options: options, queue: make(chan *request, options.QueueSize), full: make(chan struct{}, 1)}
+	c.working.Go(c.dispatch)
 	return c, nil
 }
 
@@ -176,9 +171,7 @@ func (c *Committer) Close() {
 	c.closed = true
 	close(c.queue)
 	c.closing.Unlock()
-	c.storing.Wait()
-	close(c.stored)
-	<-c.completed
+	c.working.Wait()
 }
 
 // silent is the observer of those who want none.
@@ -188,7 +181,7 @@ type silent struct{}
 func (silent) Stored(int, time.Duration, time.Duration, error) {}
 
 // Applied implements [Observer].
-func (silent) Applied(int, time.Duration, error) {}
+func (silent) Applied(time.Duration, error) {}
 
 // Split implements [Observer].
 func (silent) Split() {}

@@ -55,7 +55,7 @@ func (l *scripted) Store(ctx context.Context, batch []leaderboard.Submission) (l
 }
 
 // Apply ranks every entry by its player.
-func (l *scripted) Apply(ctx context.Context, projections []leaderboard.Projection) ([][]leaderboard.RankingEntry, error) {
+func (l *scripted) Apply(ctx context.Context, projection leaderboard.Projection) ([]leaderboard.RankingEntry, error) {
 	l.mu.Lock()
 	l.applied++
 	l.mu.Unlock()
@@ -64,11 +64,9 @@ func (l *scripted) Apply(ctx context.Context, projections []leaderboard.Projecti
 			return nil, err
 		}
 	}
-	results := make([][]leaderboard.RankingEntry, len(projections))
-	for i, p := range projections {
-		for _, key := range p.Ask {
-			results[i] = append(results[i], leaderboard.RankingEntry{Rank: key.Player + 1, Player: key.Player, Score: key.Player})
-		}
+	results := make([]leaderboard.RankingEntry, len(projection.Ask))
+	for i, key := range projection.Ask {
+		results[i] = leaderboard.RankingEntry{Rank: key.Player + 1, Player: key.Player, Score: key.Player}
 	}
 	return results, nil
 }

@@ -31,8 +31,8 @@ func (b *batch) accepted() []leaderboard.EntryKey {
 }
 
 // dispatch forms batches until the queue is closed and empty. A batch is started
-// when nothing is being stored, or, up to InFlight, when a full one is waiting: so
-// batches grow with the load, up to MaxBatch.
+// when none is in flight, that is stored and not yet answered, or, up to InFlight,
+// when a full one is waiting: so batches grow with the load, up to MaxBatch.
 func (c *Committer) dispatch() {
 	ended := make(chan struct{}, c.options.InFlight)
 	inFlight := 0
@@ -49,7 +49,7 @@ func (c *Committer) dispatch() {
 			return
 		}
 		inFlight++
-		c.storing.Go(func() {
+		c.working.Go(func() {
 			c.process(requests)
 			ended <- struct{}{}
 		})
@@ -78,7 +78,7 @@ func (c *Committer) take() []*request {
 	return requests
 }
 
-// process stores a batch and hands it to the applier.
+// process stores a batch, applies it to the ranking and answers its requests.
 func (c *Committer) process(requests []*request) {
 	submissions := make([]leaderboard.Submission, len(requests))
 	for i, r := range requests {
@@ -118,8 +118,8 @@ func (c *Committer) store(submissions []leaderboard.Submission) (stored leaderbo
 	return stored, err
 }
 
-// settle answers the refused, stores those anew that are to be stored alone, and
-// hands the others to the applier.
+// settle answers the refused, applies and answers the others, and stores those
+// anew that are to be stored alone.
 func (c *Committer) settle(requests []*request, stored leaderboard.Stored) {
 	b := &batch{stored: stored, requests: requests}
 	var alone []*request
@@ -134,7 +134,7 @@ func (c *Committer) settle(requests []*request, stored leaderboard.Stored) {
 		}
 	}
 	if b.asks = b.accepted(); len(b.asks) > 0 {
-		c.stored <- b
+		b.answer(c.apply(b))
 	}
 	for _, r := range alone {
 		c.process([]*request{r})

@@ -13,36 +13,32 @@ import (
 // perStanding how many for each.
 const applyArgs, perStanding = 6, 5
 
-// Apply puts the standings of committed transactions into the ranking and returns,
-// for each projection, the entries that it asks for, in the same order. An entry
-// whose rank cannot be told has Rank 0. An error means that nothing is known of
-// any of them; applying again does no harm.
-func (r *Ranking) Apply(ctx context.Context, projections []leaderboard.Projection) ([][]leaderboard.RankingEntry, error) {
+// Apply puts the standings of a committed transaction into the ranking and returns
+// the entries that the projection asks for, in the same order. An entry whose rank
+// cannot be told has Rank 0. An error means that nothing is known of any of them;
+// applying again does no harm.
+func (r *Ranking) Apply(ctx context.Context, projection leaderboard.Projection) ([]leaderboard.RankingEntry, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	catalog := r.boards.Catalog()
 	if catalog == nil {
 		return nil, errors.New("the boards are not known yet")
 	}
-	results := make([][]leaderboard.RankingEntry, len(projections))
-	var calls []*call
-	var applies []*applyCall
-	for i, p := range projections {
-		results[i] = make([]leaderboard.RankingEntry, len(p.Ask))
-		for _, a := range r.applyCalls(catalog, p) {
-			a.projection = i
-			a.finish(a.shard.identity(p.Identity), formatXid(p.Xid), "", "")
-			applies, calls = append(applies, a), append(calls, a.call)
-		}
+	applies := r.applyCalls(catalog, projection)
+	calls := make([]*call, 0, len(applies))
+	for _, a := range applies {
+		a.finish(a.shard.identity(projection.Identity), formatXid(projection.Xid), "", "")
+		calls = append(calls, a.call)
 	}
 	if err := r.pipeline(ctx, calls); err != nil {
 		return nil, fmt.Errorf("apply standings: %w", err)
 	}
+	results := make([]leaderboard.RankingEntry, len(projection.Ask))
 	return results, r.collect(ctx, catalog, applies, results)
 }
 
 // collect reads the ranks that the calls told.
-func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, applies []*applyCall, results [][]leaderboard.RankingEntry) error {
+func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, applies map[shardID]*applyCall, results []leaderboard.RankingEntry) error {
 	type asked struct {
 		*position
 		result *leaderboard.RankingEntry
@@ -57,7 +53,7 @@ func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, app
 		if len(values) != 2+3*len(a.asks) {
 			continue // stale: this process, or what is there, is of another time of the ledger
 		}
-		if r.trust(a.shard, a.args[0], values[0], values[1]) != nil {
+		if r.trust(a.call, a.args[0], values[0], values[1]) != nil {
 			continue // the standings are in, but ranks are not to be told yet
 		}
 		for k, ask := range a.asks {
@@ -68,7 +64,7 @@ func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, app
 			if !ok {
 				continue
 			}
-			result := &results[a.projection][ask]
+			result := &results[ask]
 			if a.shard.of == 1 {
 				*result = p.RankingEntry
 				continue
@@ -96,9 +92,8 @@ func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, app
 // applyCall is one call of the apply script.
 type applyCall struct {
 	*call
-	projection int
-	asks       []int // which of the projection's asks are told, in the script's order
-	highest    int64 // bucket
+	asks    []int // which of the projection's asks are told, in the script's order
+	highest int64 // bucket
 }
 
 func (r *Ranking) newApplyCall(s shard, standings int) *applyCall {

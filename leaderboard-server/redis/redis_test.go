@@ -114,9 +114,9 @@ func TestOnlyHigherVersionsReplace(t *testing.T) {
 	}
 	apply := func(s leaderboard.Standing) leaderboard.RankingEntry {
 		t.Helper()
-		entries, err := r.Apply(t.Context(), []leaderboard.Projection{projection("ledger", 200, s)})
+		entries, err := r.Apply(t.Context(), projection("ledger", 200, s))
 		require.NoError(t, err)
-		return entries[0][0]
+		return entries[0]
 	}
 	require.Equal(t, leaderboard.RankingEntry{Rank: 1, Player: 2, Score: 10, Origin: 7}, apply(standing(300, 10, false)))
 	require.Equal(t, int64(10), apply(standing(299, 20, false)).Score, "older")
@@ -139,15 +139,15 @@ func TestAppliesOfAnotherTimeAreRefused(t *testing.T) {
 		"another ledger":      projection("another ledger", 500, s),
 		"below the watermark": projection("ledger", 99, s),
 	} {
-		_, err := r.Apply(t.Context(), []leaderboard.Projection{p})
+		_, err := r.Apply(t.Context(), p)
 		require.NoError(t, err)
 		entry, err := r.Rank(t.Context(), board, 1)
 		require.NoError(t, err)
 		require.Equal(t, int64(1), entry.Score, name)
 	}
-	entries, err := r.Apply(t.Context(), []leaderboard.Projection{projection("ledger", 100, s)})
+	entries, err := r.Apply(t.Context(), projection("ledger", 100, s))
 	require.NoError(t, err)
-	require.Equal(t, int64(77), entries[0][0].Score, "the watermark itself is not caught up")
+	require.Equal(t, int64(77), entries[0].Score, "the watermark itself is not caught up")
 }
 
 // A session that another one ended, or that Redis lost a part of, sets no watermark.
@@ -233,7 +233,7 @@ func TestScriptsAreLoadedAgain(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, int64(3), entry.Rank)
 	require.NoError(t, client.ScriptFlush(t.Context()).Err())
-	_, err = r.Apply(t.Context(), []leaderboard.Projection{projection("ledger", 200, leaderboard.Standing{Board: 1, Season: 1, Player: 9, Event: 9, Origin: 1, Version: 1})})
+	_, err = r.Apply(t.Context(), projection("ledger", 200, leaderboard.Standing{Board: 1, Season: 1, Player: 9, Event: 9, Origin: 1, Version: 1}))
 	require.NoError(t, err)
 }
 

@@ -32,7 +32,7 @@ func (m *Metrics) Commit() *CommitMetrics {
 		batchSize: histogram("batch_size", "Submissions that shared a transaction.", prometheus.ExponentialBuckets(1, 2, 12)),
 		queued:    histogram("queue_duration_seconds", "How long the oldest submission of a batch waited.", durations),
 		store:     vector("store_duration_seconds", "Time that a transaction took."),
-		apply:     vector("apply_duration_seconds", "Time that bringing stored batches into the ranking took."),
+		apply:     vector("apply_duration_seconds", "Time that bringing a stored batch into the ranking took."),
 		splits:    counter("splits_total", "Rejected batches that were stored in two halves."),
 		repeats:   counter("repeats_total", "Batches that met another transaction and were stored again."),
 		refusions: counter("refused_total", "Submissions that found the queue full."),
@@ -55,8 +55,8 @@ func (c *CommitMetrics) Stored(size int, queued, took time.Duration, err error) 
 	c.store.WithLabelValues(result(err)).Observe(took.Seconds())
 }
 
-// Applied counts batches that were brought into the ranking or failed to be.
-func (c *CommitMetrics) Applied(_ int, took time.Duration, err error) {
+// Applied counts a batch that was brought into the ranking or failed to be.
+func (c *CommitMetrics) Applied(took time.Duration, err error) {
 	c.apply.WithLabelValues(result(err)).Observe(took.Seconds())
 }
 

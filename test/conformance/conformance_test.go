@@ -123,7 +123,7 @@ func layout(t *testing.T, tenant *Tenant, seed uint64) {
 					continue
 				}
 				model.Remove(board, player)
-				_, err = replicas[0].Ranking.Apply(t.Context(), []leaderboard.Projection{{Identity: removed.Identity, Xid: removed.Xid, Standings: removed.Changed}})
+				_, err = replicas[0].Ranking.Apply(t.Context(), leaderboard.Projection{Identity: removed.Identity, Xid: removed.Xid, Standings: removed.Changed})
 				require.NoError(t, err)
 			}
 		}

@@ -163,7 +163,7 @@ func TestRemovedEntriesStayRemoved(t *testing.T) {
 		return err == nil && n == 0
 	})
 	// A server that was held up applies what it stored before the removal.
-	_, err = r.Ranking.Apply(t.Context(), []leaderboard.Projection{{Identity: stored.Identity, Xid: stored.Xid, Standings: stored.Changed}})
+	_, err = r.Ranking.Apply(t.Context(), leaderboard.Projection{Identity: stored.Identity, Xid: stored.Xid, Standings: stored.Changed})
 	require.NoError(t, err)
 	_, err = r.Ranking.Rank(t.Context(), speed, player.Number)
 	require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))

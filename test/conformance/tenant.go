@@ -114,11 +114,11 @@ func (t *Tenant) Start(tb testing.TB) *Replica {
 type dropping struct{ *Replica }
 
 // Apply implements [commit.Ranking].
-func (d dropping) Apply(ctx context.Context, projections []leaderboard.Projection) ([][]leaderboard.RankingEntry, error) {
+func (d dropping) Apply(ctx context.Context, projection leaderboard.Projection) ([]leaderboard.RankingEntry, error) {
 	if d.Drop.Load() {
 		return nil, context.DeadlineExceeded
 	}
-	return d.Ranking.Apply(ctx, projections)
+	return d.Ranking.Apply(ctx, projection)
 }
 
 // RequireEqual waits until every board of the ranking is equal to the model: its

@@ -48,48 +48,51 @@ local function version_of(value)
   end
 end
 
+-- The members of the entries that are asked for, and the scores where known.
+local asks = tonumber(ARGV[6])
+local members, scores = {}, {}
 local a = 7
-if not skip then
-  for i = 3, #KEYS do
-    local version = tonumber(ARGV[a + 4])
-    if version > 0 then
-      local field, member = ARGV[a], ARGV[a + 1]
-      local old = redis.call('HGET', KEYS[i], field)
-      local old_version, origin = 0, 0
-      if old then
-        old_version, origin = version_of(old)
-      end
-      if version > old_version then
-        if old then
-          local tie = sub(old, 1, 6)
-          if tie ~= removed then
-            redis.call('ZREM', entries, tie .. sub(member, 7, 11) .. sub(old, origin))
-          end
-        end
-        if ARGV[a + 2] ~= '' then
-          redis.call('ZADD', entries, ARGV[a + 2], member)
-        end
-        redis.call('HSET', KEYS[i], field, ARGV[a + 3])
+for i = 3, #KEYS do
+  local version = tonumber(ARGV[a + 4])
+  local apply, ask = version > 0 and not skip, i <= asks + 2
+  if apply or ask then
+    local field, member = ARGV[a], ARGV[a + 1]
+    local old, old_member = redis.call('HGET', KEYS[i], field), nil
+    local old_version, origin = 0, 0
+    if old then
+      old_version, origin = version_of(old)
+      local tie = sub(old, 1, 6)
+      if tie ~= removed then
+        old_member = tie .. sub(member, 7, 11) .. sub(old, origin)
       end
     end
-    a = a + 5
+    if apply and version > old_version then
+      if old_member then
+        redis.call('ZREM', entries, old_member)
+        old_member = nil
+      end
+      if ARGV[a + 2] ~= '' then
+        redis.call('ZADD', entries, ARGV[a + 2], member)
+        old_member, scores[i] = member, ARGV[a + 2]
+      end
+      redis.call('HSET', KEYS[i], field, ARGV[a + 3])
+    end
+    if ask then
+      members[i] = old_member
+    end
   end
+  a = a + 5
 end
 
 local result = { is[2], is[6] }
-a = 7
-for i = 3, 2 + tonumber(ARGV[6]) do
-  local value = redis.call('HGET', KEYS[i], ARGV[a])
-  local rank, score, member = -1, '', ''
-  if value and sub(value, 1, 6) ~= removed then
-    local _, origin = version_of(value)
-    member = sub(value, 1, 6) .. sub(ARGV[a + 1], 7, 11) .. sub(value, origin)
+for i = 3, 2 + asks do
+  local rank, score, member = -1, '', members[i] or ''
+  if members[i] then
     rank = redis.call('ZRANK', entries, member)
-    score = redis.call('ZSCORE', entries, member)
+    score = scores[i] or redis.call('ZSCORE', entries, member)
   end
   result[#result + 1] = rank
   result[#result + 1] = score
   result[#result + 1] = member
-  a = a + 5
 end
 return result
