@@ -44,6 +44,9 @@ bin/leaderboard-server: $(call sources,leaderboard-server)
 bin/demo: $(call sources,hack/demo test/match test/gameclient api)
 	$(STATIC) -o $@ ./hack/demo
 
+bin/bench: $(call sources,hack/bench test/stores leaderboard-server)
+	$(STATIC) -o $@ ./hack/bench
+
 ##@ Develop
 
 .PHONY: test
@@ -72,8 +75,8 @@ verify: generate $(tools)/helm ## Check that generated files, formatting, module
 	hack/verify.sh
 
 .PHONY: bench
-bench: ## Measure the server; prints ratios taken in one run. (Nothing to measure yet.)
-	@echo "There are no benchmarks yet."
+bench: install-stores bin/bench bin/leaderboard-server ## Measure the server; prints ratios taken in one run and writes docs/benchmarks.md. ARGS="-only batch", "-size 10m".
+	bin/bench -markdown docs/benchmarks.md $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what was built. Clusters have to be down.

@@ -233,3 +233,10 @@ func (p *Postgres) Close() {
 		_ = os.RemoveAll(p.dir)
 	}
 }
+
+// PID is the process id of the running server; its backends are its children.
+func (p *Postgres) PID() int { return p.process.pid() }
+
+// Program is the path of one of the programs that came with the server, for
+// example pgbench.
+func (p *Postgres) Program(name string) string { return filepath.Join(p.binDir, name) }

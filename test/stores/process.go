@@ -136,3 +136,6 @@ func findBinary(envDir, name string, patterns ...string) (string, error) {
 func address(port int) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
+
+// pid is the process's id.
+func (p *process) pid() int { return p.cmd.Process.Pid }

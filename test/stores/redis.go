@@ -150,3 +150,6 @@ func (r *Redis) Close() {
 		_ = os.RemoveAll(r.Dir)
 	}
 }
+
+// PID is the process id of the running server.
+func (r *Redis) PID() int { return r.process.pid() }
