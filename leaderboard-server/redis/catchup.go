@@ -291,6 +291,15 @@ type work struct {
 	err     error // the shard is left to the next tick
 }
 
+// abandon waits for what failed sessions have on their way.
+func abandon(works map[shardID]*work) {
+	for _, w := range works {
+		if w.session != nil {
+			_ = w.session.wait() // the session has failed already
+		}
+	}
+}
+
 // add queues a standing, and applies the chunk when it is full.
 func (l *leader) add(ctx context.Context, w *work, s leaderboard.ChangedStanding, snapshot leaderboard.Snapshot) {
 	if w == nil || w.err != nil || s.Xid < w.upTo {
@@ -308,6 +317,7 @@ func (l *leader) advance(ctx context.Context, healthy map[shardID]*work, snapsho
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
+	defer abandon(healthy)
 	from := snapshot.Xmin
 	spread := make(map[int32]int)
 	for _, w := range healthy {
@@ -380,10 +390,16 @@ func (l *leader) send(ctx context.Context, w *work, snapshot leaderboard.Snapsho
 	if err := w.session.apply(ctx, w.chunk); err != nil {
 		return err
 	}
-	applied := uint64(len(w.chunk))
-	l.update(func(s *Status) { s.Applied += applied })
 	w.chunk = w.chunk[:0]
+	l.count(w.session)
 	return nil
+}
+
+// count adds what a session has applied since the last time to the status.
+func (l *leader) count(n *session) {
+	applied := uint64(n.standings)
+	n.standings = 0
+	l.update(func(s *Status) { s.Applied += applied })
 }
 
 // complete applies the rest, moves the watermark if something changed or if it
@@ -414,6 +430,7 @@ func (l *leader) complete(ctx context.Context, w *work, snapshot leaderboard.Sna
 
 // settle records a finished session.
 func (l *leader) settle(p *progress, n *session, snapshot leaderboard.Snapshot) {
+	l.count(n)
 	l.shardsMu.Lock()
 	defer l.shardsMu.Unlock()
 	p.stored, p.upTo, p.flushed = formatXid(snapshot.Xmin), snapshot.Xmin, time.Now()
@@ -498,6 +515,7 @@ func (l *leader) stream(ctx context.Context, board int32, repairs []repair) erro
 	}
 	from := snapshot.Xmin
 	working := make(map[shardID]*work, len(repairs))
+	defer abandon(working)
 	for _, r := range repairs {
 		if r.ledger != snapshot.Identity || r.from > snapshot.Xmin {
 			return errInterrupted // the ledger was replaced just now: diagnose anew

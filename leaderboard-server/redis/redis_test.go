@@ -156,18 +156,24 @@ func TestSessionsHaveNoGaps(t *testing.T) {
 	s := shardsOf(testBoard(1))[0]
 	chunk := []leaderboard.ChangedStanding{{Standing: leaderboard.Standing{Board: 1, Season: 1, Player: 1, Score: 1, Event: 1, Origin: 1, Version: 1}}}
 	ctx := t.Context()
+	apply := func(n *session) error {
+		if err := n.apply(ctx, chunk); err != nil {
+			return err
+		}
+		return n.wait()
+	}
 
 	first, err := r.begin(ctx, s, "ledger", "", false)
 	require.NoError(t, err)
-	require.NoError(t, first.apply(ctx, chunk))
+	require.NoError(t, apply(first))
 	second, err := r.begin(ctx, s, "ledger", "", false)
 	require.NoError(t, err)
-	require.ErrorIs(t, first.apply(ctx, chunk), errInterrupted)
+	require.ErrorIs(t, apply(first), errInterrupted)
 	require.ErrorIs(t, first.finish(ctx, formatXid(5)), errInterrupted)
 
-	require.NoError(t, second.apply(ctx, chunk))
+	require.NoError(t, apply(second))
 	require.NoError(t, client.HSet(ctx, s.stateKey(r.prefix), "n", 0).Err()) // as an older copy has it
-	require.ErrorIs(t, second.apply(ctx, chunk), errInterrupted)
+	require.ErrorIs(t, apply(second), errInterrupted)
 	require.ErrorIs(t, second.finish(ctx, formatXid(5)), errInterrupted)
 
 	third, err := r.begin(ctx, s, "ledger", "", false)

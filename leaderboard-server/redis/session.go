@@ -31,8 +31,19 @@ type session struct {
 	shard    shard
 	identity string
 	token    string
-	chunks   int
-	buried   []tombstone
+	// underWay is nil while no chunk is.
+	underWay *chunk
+	// chunks, standings and buried are what has been applied.
+	chunks    int
+	standings int
+	buried    []tombstone
+}
+
+// chunk is a part of a session on its way to Redis.
+type chunk struct {
+	standings int
+	buried    []tombstone
+	applied   <-chan error // told once
 }
 
 // tombstone is a removed entry as it was written, to be forgotten later.
@@ -121,30 +132,57 @@ func (n *session) wipe(ctx context.Context, s shard, highest, identity string) e
 	return n.check(ctx, &call{script: wipeScript, source: wipeSource, keys: keys, args: []any{n.token, identity}})
 }
 
-// apply applies one chunk of standings of the shard.
+// apply waits until the last chunk has been applied, and starts to apply the next
+// one: while Redis works, the caller prepares more. One chunk is on its way at
+// most. [session.wait] ends it.
 func (n *session) apply(ctx context.Context, standings []leaderboard.ChangedStanding) error {
 	a := n.ranking.newApplyCall(n.shard, len(standings))
+	var buried []tombstone
 	for i := range standings {
 		e := n.ranking.add(a, &standings[i].Standing)
 		if standings[i].Removed {
 			bucket, field := n.shard.place(standings[i].Player)
-			n.buried = append(n.buried, tombstone{n.shard.bucketKey(n.ranking.prefix, bucket), field, string(e.value)})
+			buried = append(buried, tombstone{n.shard.bucketKey(n.ranking.prefix, bucket), field, string(e.value)})
 		}
 	}
-	a.finish(n.identity, "", n.token, strconv.Itoa(n.chunks))
-	values, err := n.run(ctx, a.call)
-	if err != nil {
+	if err := n.wait(); err != nil {
 		return err
 	}
-	if len(values) == 0 {
-		return errInterrupted
-	}
-	n.chunks++
+	a.finish(n.identity, "", n.token, strconv.Itoa(n.chunks))
+	applied := make(chan error, 1)
+	n.underWay = &chunk{standings: len(standings), buried: buried, applied: applied}
+	go func() {
+		values, err := n.run(ctx, a.call)
+		if err == nil && len(values) == 0 {
+			err = errInterrupted
+		}
+		applied <- err
+	}()
 	return nil
 }
 
-// finish sets the watermark: every transaction below it is applied.
+// wait returns once no chunk is on its way, with the error of the last one.
+func (n *session) wait() error {
+	c := n.underWay
+	if c == nil {
+		return nil
+	}
+	n.underWay = nil
+	if err := <-c.applied; err != nil {
+		return err
+	}
+	n.chunks++
+	n.standings += c.standings
+	n.buried = append(n.buried, c.buried...)
+	return nil
+}
+
+// finish waits for the last chunk and sets the watermark: every transaction below
+// it is applied.
 func (n *session) finish(ctx context.Context, watermark string) error {
+	if err := n.wait(); err != nil {
+		return err
+	}
 	return n.check(ctx, &call{script: finishScript, source: finishSource, keys: []string{n.shard.stateKey(n.ranking.prefix)},
 		args: []any{n.token, strconv.Itoa(n.chunks), watermark}})
 }
