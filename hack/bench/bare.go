@@ -19,6 +19,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/telemetry"
+	"github.com/leaderboard-dev/leaderboard-operator/test/site"
 )
 
 // bareCommand makes this program the bare handler instead: the server's own HTTP
@@ -81,7 +82,7 @@ func bareHandler(settings config.Config, log *slog.Logger) (http.Handler, error)
 	if err != nil {
 		return nil, err
 	}
-	if stores.hash, err = passwords.Hash(context.Background(), password); err != nil {
+	if stores.hash, err = passwords.Hash(context.Background(), site.Password); err != nil {
 		return nil, err
 	}
 	return httpapi.New(httpapi.Options{Service: func() *leaderboard.Service { return service }, Tokens: tokens, Limiter: stores,

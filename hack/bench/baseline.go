@@ -21,15 +21,16 @@ INSERT INTO pgbench_events (player, score) VALUES (:player, :player);
 `
 
 // pgbench runs single-row inserts; rate 0: as fast as they go.
-func (s *site) pgbench(ctx context.Context, connections, rate int, duration time.Duration) (figures, error) {
-	if err := s.postgres.Exec(ctx, s.database, `CREATE TABLE IF NOT EXISTS pgbench_events
+func (s *game) pgbench(ctx context.Context, connections, rate int, duration time.Duration) (figures, error) {
+	if err := s.Postgres.Exec(ctx, s.Database, `CREATE TABLE IF NOT EXISTS pgbench_events
 		(id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL DEFAULT now(), player bigint NOT NULL, score bigint NOT NULL)`); err != nil {
 		return figures{}, err
 	}
-	dir, err := os.MkdirTemp(s.dir, "pgbench-")
+	dir, err := os.MkdirTemp("", "pgbench-")
 	if err != nil {
 		return figures{}, err
 	}
+	defer func() { _ = os.RemoveAll(dir) }()
 	script := filepath.Join(dir, "insert.sql")
 	if err := os.WriteFile(script, []byte(insertScript), 0o644); err != nil {
 		return figures{}, err
@@ -40,7 +41,7 @@ func (s *site) pgbench(ctx context.Context, connections, rate int, duration time
 	if rate > 0 {
 		args = append(args, "--rate="+strconv.Itoa(rate))
 	}
-	cmd := exec.CommandContext(ctx, s.postgres.Program("pgbench"), append(args, s.postgres.URL(s.database))...)
+	cmd := exec.CommandContext(ctx, s.Postgres.Program("pgbench"), append(args, s.Postgres.URL(s.Database))...)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return figures{}, fmt.Errorf("pgbench: %w\n%s", err, output)
 	}
@@ -90,9 +91,9 @@ func pgbenchLatencies(dir string) ([]time.Duration, error) {
 
 // redisBenchmark runs one command, in which __rand_int__ is a random number, and
 // returns its rate.
-func (s *site) redisBenchmark(ctx context.Context, connections int, command ...string) (figures, error) {
+func (s *game) redisBenchmark(ctx context.Context, connections int, command ...string) (figures, error) {
 	const requests = 200_000
-	args := append([]string{"-h", "127.0.0.1", "-p", strconv.Itoa(s.redis.Port), "-c", strconv.Itoa(connections),
+	args := append([]string{"-h", "127.0.0.1", "-p", strconv.Itoa(s.Redis.Port), "-c", strconv.Itoa(connections),
 		"-n", strconv.Itoa(requests), "-r", "100000", "--csv"}, command...)
 	output, err := exec.CommandContext(ctx, "redis-benchmark", args...).Output()
 	if err != nil {

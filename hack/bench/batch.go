@@ -27,11 +27,11 @@ const (
 // ledger, ranking, receipt) with a loop that feeds the same statement to
 // PostgreSQL over one connection and does nothing else.
 func measureBatch(ctx context.Context, o options, r *report) error {
-	s, err := newSite(ctx, httpPlayers)
+	s, err := newGame(ctx, httpPlayers)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.Close()
 	b, err := s.openBatchPath(ctx)
 	if err != nil {
 		return err
@@ -72,14 +72,14 @@ type batchPath struct {
 	players   []leaderboard.PlayerID
 }
 
-func (s *site) openBatchPath(ctx context.Context) (b *batchPath, err error) {
-	b = &batchPath{client: goredis.NewClient(&goredis.Options{Addr: s.redis.Address()})}
+func (s *game) openBatchPath(ctx context.Context) (b *batchPath, err error) {
+	b = &batchPath{client: goredis.NewClient(&goredis.Options{Addr: s.Redis.Address()})}
 	defer func() {
 		if err != nil {
 			b.close()
 		}
 	}()
-	if b.ledger, err = postgres.Open(ctx, postgres.Options{URL: s.postgres.URL(s.database)}); err != nil {
+	if b.ledger, err = postgres.Open(ctx, postgres.Options{URL: s.Postgres.URL(s.Database)}); err != nil {
 		return nil, err
 	}
 	configured, err := leaderboard.ParseBoards([]byte(boards))
@@ -96,7 +96,7 @@ func (s *site) openBatchPath(ctx context.Context) (b *batchPath, err error) {
 	if b.committer, err = commit.New(commit.Options{Ledger: b.ledger, Ranking: ranking, MaxBatch: batchSize}); err != nil {
 		return nil, err
 	}
-	conn, err := s.connect(ctx)
+	conn, err := s.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -60,11 +60,11 @@ func measureGrowth(ctx context.Context, o options, r *report) error {
 
 func grow(ctx context.Context, o options, players int) (g grown, err error) {
 	g.players = players
-	s, err := newSite(ctx, players)
+	s, err := newGame(ctx, players)
 	if err != nil {
 		return g, err
 	}
-	defer s.close()
+	defer s.Close()
 	empty, err := s.redisBytes(ctx)
 	if err != nil {
 		return g, err
@@ -92,26 +92,26 @@ func grow(ctx context.Context, o options, players int) (g grown, err error) {
 	if err := s.rebuild(ctx, &g); err != nil {
 		return g, err
 	}
-	g.memory, err = residentBytes(s.server.cmd.Process.Pid)
+	g.memory, err = residentBytes(s.server.PID())
 	return g, err
 }
 
 // await waits until the ranking of global has all players.
-func (s *site) await(ctx context.Context, players int) error {
+func (s *game) await(ctx context.Context, players int) error {
 	ctx, cancel := context.WithTimeout(ctx, rebuildPatience)
 	defer cancel()
-	for s.server.totalEntries(ctx) != int64(players) {
+	for totalEntries(ctx, s.server) != int64(players) {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the ranking did not get %d entries: %w\n%s", players, ctx.Err(), s.server.tail())
+			return fmt.Errorf("the ranking did not get %d entries: %w\n%s", players, ctx.Err(), s.server.Tail())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	return nil
 }
 
-func (s *site) redisBytes(ctx context.Context) (bytes int64, err error) {
-	client := s.redis.Client()
+func (s *game) redisBytes(ctx context.Context) (bytes int64, err error) {
+	client := s.Redis.Client()
 	defer client.Close()
 	info, err := client.InfoMap(ctx, "memory").Result()
 	if err != nil {
@@ -123,8 +123,8 @@ func (s *site) redisBytes(ctx context.Context) (bytes int64, err error) {
 
 // postgresBytes are the sizes on disk, indexes included, of one event and of one
 // standing.
-func (s *site) postgresBytes(ctx context.Context) (event, standing float64, err error) {
-	conn, err := s.connect(ctx)
+func (s *game) postgresBytes(ctx context.Context) (event, standing float64, err error) {
+	conn, err := s.Connect(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -137,8 +137,8 @@ func (s *site) postgresBytes(ctx context.Context) (event, standing float64, err 
 
 // rebuild empties Redis and waits until the ranking is whole again. Meanwhile a
 // player submits, and reads the board race, one call after the other.
-func (s *site) rebuild(ctx context.Context, g *grown) error {
-	client := s.redis.Client()
+func (s *game) rebuild(ctx context.Context, g *grown) error {
+	client := s.Redis.Client()
 	defer client.Close()
 	if err := client.FlushAll(ctx).Err(); err != nil {
 		return err
@@ -146,9 +146,9 @@ func (s *site) rebuild(ctx context.Context, g *grown) error {
 	started := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, rebuildPatience)
 	defer cancel()
-	for s.server.totalEntries(ctx) != int64(g.players) {
+	for totalEntries(ctx, s.server) != int64(g.players) {
 		// The board race is as empty as before and is back with the first tick.
-		status, _, err := get(ctx, s.server.url+"/v1/leaderboard/global?game_id=race")
+		status, _, err := get(ctx, s.server.URL+"/v1/leaderboard/global?game_id=race")
 		if err != nil {
 			return err
 		}
@@ -173,7 +173,7 @@ func (s *site) rebuild(ctx context.Context, g *grown) error {
 }
 
 // submitOnce submits a score of a player who is online.
-func (s *site) submitOnce(ctx context.Context) (acknowledged bool, err error) {
-	status, err := post(ctx, s.server.url+submitCall.path, s.tokens[rand.IntN(len(s.tokens))], submitCall.body())
+func (s *game) submitOnce(ctx context.Context) (acknowledged bool, err error) {
+	status, err := post(ctx, s.server.URL+submitCall.path, s.Players[rand.IntN(len(s.Players))].Token, submitCall.body())
 	return status == http.StatusOK, err
 }

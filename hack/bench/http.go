@@ -23,11 +23,11 @@ var httpTargets = map[string]map[int]float64{
 // measureHTTP compares the server with its own bare handler and with the stores'
 // own benchmarks.
 func measureHTTP(ctx context.Context, o options, r *report) error {
-	s, err := newSite(ctx, httpPlayers)
+	s, err := newGame(ctx, httpPlayers)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.Close()
 	if err := s.startBare(ctx); err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func measureHTTP(ctx context.Context, o options, r *report) error {
 
 // compare runs a load on the bare handler and on the server, twice in turn, so
 // that a machine that slows down meets both.
-func (s *site) compare(ctx context.Context, r *report, t *table, l load) (bare, real figures, err error) {
+func (s *game) compare(ctx context.Context, r *report, t *table, l load) (bare, real figures, err error) {
 	for range 2 {
 		b, err := s.run(ctx, s.bare, l)
 		if err != nil {
@@ -115,7 +115,7 @@ func (r *report) figures(t *table, name string, connections int, program string,
 }
 
 // compareStores runs what the stores themselves come with, for orientation.
-func (s *site) compareStores(ctx context.Context, o options, r *report, t *table) error {
+func (s *game) compareStores(ctx context.Context, o options, r *report, t *table) error {
 	for _, connections := range connectionCounts {
 		f, err := s.pgbench(ctx, connections, 0, o.duration)
 		if err != nil {
@@ -136,7 +136,7 @@ func (s *site) compareStores(ctx context.Context, o options, r *report, t *table
 
 // halfOfPeak compares latencies in the open loop: requests come at a fixed rate,
 // half of what the server can do.
-func (s *site) halfOfPeak(ctx context.Context, o options, r *report, t *table, rate int) error {
+func (s *game) halfOfPeak(ctx context.Context, o options, r *report, t *table, rate int) error {
 	duration := 3 * o.duration
 	real, err := s.run(ctx, s.server, load{call: submitCall, connections: 256, rate: rate, duration: duration})
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"github.com/leaderboard-dev/leaderboard-operator/test/site"
 )
 
 // call is one kind of request.
@@ -51,18 +53,18 @@ var (
 	deepPageCall   = call{name: "deep page", method: http.MethodGet, path: "/v1/leaderboard/global?page_size=10&page=%d"}
 	ownRankCall    = call{name: "own rank", method: http.MethodGet, path: "/v1/leaderboard/my_rank", token: true}
 	loginCall      = call{name: "login", method: http.MethodPost, path: "/v1/auth/token", body: func() []byte {
-		return fmt.Appendf(nil, `{"username":"player-%d","password":%q}`, 1+rand.IntN(online), password)
+		return fmt.Appendf(nil, `{"username":"player-%d","password":%q}`, 1+rand.IntN(online), site.Password)
 	}}
 )
 
 // targeter makes the call's requests to a program.
-func (c call) targeter(base string, tokens []string) vegeta.Targeter {
-	headers := make([]http.Header, 1, len(tokens)+1)
+func (c call) targeter(base string, players []site.Player) vegeta.Targeter {
+	headers := make([]http.Header, 1, len(players)+1)
 	headers[0] = http.Header{"Content-Type": {"application/json"}}
 	if c.token {
 		headers = headers[:0]
-		for _, token := range tokens {
-			headers = append(headers, http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + token}})
+		for _, player := range players {
+			headers = append(headers, http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + player.Token}})
 		}
 	}
 	deep := bytes.Contains([]byte(c.path), []byte("%d"))
@@ -104,7 +106,7 @@ type load struct {
 }
 
 // run drives the program.
-func (s *site) run(ctx context.Context, p *program, l load) (figures, error) {
+func (s *game) run(ctx context.Context, p *site.Program, l load) (figures, error) {
 	const warm = 500 * time.Millisecond
 	if _, err := s.drive(ctx, p, l, warm, nil); err != nil {
 		return figures{}, err
@@ -133,7 +135,7 @@ func (s *site) run(ctx context.Context, p *program, l load) (figures, error) {
 }
 
 // drive sends requests for a time and returns how many were answered with 2xx.
-func (s *site) drive(ctx context.Context, p *program, l load, duration time.Duration, metrics *vegeta.Metrics) (ok uint64, err error) {
+func (s *game) drive(ctx context.Context, p *site.Program, l load, duration time.Duration, metrics *vegeta.Metrics) (ok uint64, err error) {
 	attacker := vegeta.NewAttacker(vegeta.Workers(uint64(l.connections)), vegeta.MaxWorkers(uint64(l.connections)),
 		vegeta.Connections(l.connections), vegeta.MaxConnections(l.connections), vegeta.KeepAlive(true), vegeta.HTTP2(false),
 		vegeta.Timeout(patience), vegeta.MaxBody(0))
@@ -141,7 +143,7 @@ func (s *site) drive(ctx context.Context, p *program, l load, duration time.Dura
 	stop := context.AfterFunc(ctx, func() { attacker.Stop() })
 	defer stop()
 	var failed string
-	for result := range attacker.Attack(l.targeter(p.url, s.tokens), pacer, duration, l.name) {
+	for result := range attacker.Attack(l.targeter(p.URL, s.Players), pacer, duration, l.name) {
 		if metrics != nil {
 			metrics.Add(result)
 		}
@@ -155,17 +157,17 @@ func (s *site) drive(ctx context.Context, p *program, l load, duration time.Dura
 		metrics.Close()
 	}
 	if ok == 0 {
-		return 0, fmt.Errorf("no %s was answered: %s\n%s", l.name, failed, p.tail())
+		return 0, fmt.Errorf("no %s was answered: %s\n%s", l.name, failed, p.Tail())
 	}
 	return ok, ctx.Err()
 }
 
 // times are the CPU times so far of the generator, the program, PostgreSQL and Redis.
-func (s *site) times(p *program) (times [4]time.Duration, err error) {
+func (s *game) times(p *site.Program) (times [4]time.Duration, err error) {
 	if times[0], err = ownTime(); err != nil {
 		return times, err
 	}
-	for i, pid := range []int{p.cmd.Process.Pid, s.postgres.PID(), s.redis.PID()} {
+	for i, pid := range []int{p.PID(), s.Postgres.PID(), s.Redis.PID()} {
 		if times[1+i], err = processTime(pid); err != nil {
 			return times, err
 		}

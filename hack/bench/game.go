@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/leaderboard-dev/leaderboard-operator/test/site"
+)
+
+const (
+	// online is how many players are logged in: fewer than the server keeps
+	// verified tokens of, as on a replica that is not overloaded.
+	online = 5_000
+	// patience bounds waiting for an answer, rebuildPatience for a ranking.
+	patience        = 30 * time.Second
+	rebuildPatience = 10 * time.Minute
+	// boards is what the game has beside global: race counts toward global, too.
+	boards = `{"boards": [{"name": "race"}]}`
+)
+
+// game is a site with the programs that are measured.
+type game struct {
+	*site.Site
+	server, bare *site.Program
+}
+
+// newGame makes a game with that many players, each with a standing on global.
+func newGame(ctx context.Context, players int) (*game, error) {
+	made, err := site.New(ctx, site.Options{Players: players, Online: online, Boards: boards, Standings: true, Durable: true, MaxConnections: 400})
+	if err != nil {
+		return nil, err
+	}
+	return &game{Site: made}, nil
+}
+
+// startServer starts the server and waits until its ranking is built.
+func (s *game) startServer(ctx context.Context, path string) (err error) {
+	if s.server, err = s.Start("server", path, func(string) []string { return []string{"serve"} }, nil); err != nil {
+		return err
+	}
+	return await(ctx, s.server)
+}
+
+// startBare starts the bare handler.
+func (s *game) startBare(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	s.bare, err = s.Start(bareCommand, self, func(listen string) []string { return []string{bareCommand, "-address", listen} }, nil)
+	if err != nil {
+		return err
+	}
+	return await(ctx, s.bare)
+}
+
+func await(ctx context.Context, p *site.Program) error {
+	ctx, cancel := context.WithTimeout(ctx, rebuildPatience)
+	defer cancel()
+	return p.Await(ctx)
+}
+
+// get reads an address.
+func get(ctx context.Context, url string) (status int, body []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	return send(request)
+}
+
+// post sends a player's request.
+func post(ctx context.Context, url, token string, content []byte) (status int, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(content))
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+token)
+	status, _, err = send(request)
+	return status, err
+}
+
+func send(request *http.Request) (status int, body []byte, err error) {
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(response.Body)
+	return response.StatusCode, body, err
+}
+
+// totalEntries asks how many entries global has; -1: it cannot be read now.
+func totalEntries(ctx context.Context, p *site.Program) int64 {
+	status, body, err := get(ctx, p.URL+"/v1/leaderboard/global")
+	var page struct {
+		TotalEntries int64 `json:"total_entries"`
+	}
+	if err != nil || status != http.StatusOK || json.Unmarshal(body, &page) != nil {
+		return -1
+	}
+	return page.TotalEntries
+}
