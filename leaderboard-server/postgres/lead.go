@@ -4,10 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// silentProbes is after how many probes without a word PostgreSQL ends the
+	// leader's session, and with it the lead: a leader that was cut off without its
+	// connection being closed must not keep the others from leading.
+	silentProbes = 20
+	// leastSilence keeps a pause of the process from costing the lead.
+	leastSilence = 2 * time.Second
 )
 
 // closeTimeout bounds the goodbye to the database of a connection that is given up.
@@ -23,7 +33,10 @@ func (l *Ledger) Lead(ctx context.Context, probe time.Duration) (leading context
 	if err != nil {
 		return nil, nil, fmt.Errorf("connect to lead: %w", err)
 	}
-	if err = l.await(ctx, conn, probe); err == nil {
+	if err = l.endWhenSilent(ctx, conn, max(silentProbes*probe, leastSilence)); err == nil {
+		err = l.await(ctx, conn, probe)
+	}
+	if err == nil {
 		err = l.adopt(ctx, conn)
 	}
 	if err != nil {
@@ -37,6 +50,15 @@ func (l *Ledger) Lead(ctx context.Context, probe time.Duration) (leading context
 		end(l.watch(leading, conn, probe))
 	})
 	return leading, func() { end(context.Canceled); watcher.Wait() }, nil
+}
+
+// endWhenSilent makes PostgreSQL end the session once nothing was heard of it for
+// that long.
+func (l *Ledger) endWhenSilent(ctx context.Context, conn *pgx.Conn, silence time.Duration) error {
+	ctx, cancel := l.deadline(ctx)
+	defer cancel()
+	_, err := conn.Exec(ctx, "SELECT set_config('idle_session_timeout', $1, false)", strconv.FormatInt(silence.Milliseconds(), 10))
+	return err
 }
 
 // await returns once the connection holds the lock. It asks now and then, as

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sort"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
@@ -317,6 +321,28 @@ func TestOneLeads(t *testing.T) {
 	_, release, err = f.Ledger.Lead(t.Context(), probe)
 	require.NoError(t, err, "released")
 	release()
+}
+
+// A leader that was cut off without its connection being closed loses the lead.
+func TestASilentLeaderIsReplaced(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	const probe = 10 * time.Millisecond
+	way := toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop()),
+		"leader", "127.0.0.1:0", f.Server.Address())
+	require.NoError(t, way.Start())
+	defer way.Stop()
+	cutOff := f.Open(t, postgres.Options{DirectURL: strings.Replace(f.URL, f.Server.Address(), way.Listen, 1)})
+	_, release, err := cutOff.Lead(t.Context(), probe)
+	require.NoError(t, err)
+	defer release()
+	_, err = way.Toxics.AddToxicJson(strings.NewReader(`{"type": "timeout", "stream": "upstream", "attributes": {"timeout": 0}}`))
+	require.NoError(t, err)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_, releaseOther, err := f.Ledger.Lead(ctx, probe)
+	require.NoError(t, err)
+	releaseOther()
 }
 
 // Nothing is quoted of a URL that holds a password.
