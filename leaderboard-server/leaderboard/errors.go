@@ -24,6 +24,9 @@ const (
 	CodeNotFound Code = "not-found"
 	// CodeConflict is a username that is taken.
 	CodeConflict Code = "conflict"
+	// CodeWalkEnded is a walk through a board that cannot go on: its snapshot is no
+	// more, or the season is another.
+	CodeWalkEnded Code = "walk-ended"
 	// CodeKeyReused is an idempotency key that came before with another body.
 	CodeKeyReused Code = "key-reused"
 	// CodeOutOfRange is a score (or a sum of scores) outside the board's bounds.

@@ -49,6 +49,12 @@ type Ranking interface {
 	// Page returns up to limit entries after the first offset ones, and how many
 	// entries there are.
 	Page(ctx context.Context, board LiveBoard, offset, limit int64) (entries []RankingEntry, total int64, err error)
+	// BeginWalk begins a walk through a snapshot of the board that is new, or young
+	// enough to be shared.
+	BeginWalk(ctx context.Context, board LiveBoard) (Walk, error)
+	// Walk returns the next part of the walk's snapshot, at most limit entries.
+	// CodeWalkEnded says that there is no such snapshot any more.
+	Walk(ctx context.Context, board LiveBoard, walk Walk, limit int64) (WalkPart, error)
 	// Rank returns one player's entry; CodeNotFound if the player has none.
 	Rank(ctx context.Context, board LiveBoard, player int64) (RankingEntry, error)
 }
@@ -228,19 +234,25 @@ func (s *Service) entries(ctx context.Context, catalog *Catalog, board LiveBoard
 	if err != nil {
 		return nil, 0, err
 	}
+	named, err := s.named(ctx, catalog, board, entries)
+	return named, total, err
+}
+
+// named puts the names to entries of a board.
+func (s *Service) named(ctx context.Context, catalog *Catalog, board LiveBoard, entries []RankingEntry) ([]RankedEntry, error) {
 	numbers := make([]int64, len(entries))
 	for i, e := range entries {
 		numbers[i] = e.Player
 	}
 	names, err := s.Directory.Names(ctx, numbers)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	result := make([]RankedEntry, len(entries))
 	for i, e := range entries {
 		result[i] = ranked(catalog, board, e, names[e.Player])
 	}
-	return result, total, nil
+	return result, nil
 }
 
 // Rank returns a player's own entry on a board; an empty name is GlobalBoard.

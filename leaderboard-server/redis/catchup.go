@@ -524,6 +524,7 @@ func (l *leader) stream(ctx context.Context, board int32, repairs []repair) erro
 		if err != nil {
 			return fmt.Errorf("begin: %w", err)
 		}
+		n.repairs = true
 		from = min(from, r.from)
 		working[r.shardID] = &work{shard: r.shard, progress: &progress{upTo: r.from}, session: n}
 	}

@@ -32,15 +32,21 @@ var (
 	finishSource string
 	//go:embed scripts/forget.lua
 	forgetSource string
+	//go:embed scripts/snapshot.lua
+	snapshotSource string
+	//go:embed scripts/walk.lua
+	walkSource string
 
-	applyScript  = goredis.NewScript(applySource)
-	rankScript   = goredis.NewScript(rankSource)
-	pageScript   = goredis.NewScript(pageSource)
-	countScript  = goredis.NewScript(countSource)
-	beginScript  = goredis.NewScript(beginSource)
-	wipeScript   = goredis.NewScript(wipeSource)
-	finishScript = goredis.NewScript(finishSource)
-	forgetScript = goredis.NewScript(forgetSource)
+	applyScript    = goredis.NewScript(applySource)
+	rankScript     = goredis.NewScript(rankSource)
+	pageScript     = goredis.NewScript(pageSource)
+	countScript    = goredis.NewScript(countSource)
+	beginScript    = goredis.NewScript(beginSource)
+	wipeScript     = goredis.NewScript(wipeSource)
+	finishScript   = goredis.NewScript(finishSource)
+	forgetScript   = goredis.NewScript(forgetSource)
+	snapshotScript = goredis.NewScript(snapshotSource)
+	walkScript     = goredis.NewScript(walkSource)
 )
 
 // Options configure a [Ranking].
@@ -54,6 +60,12 @@ type Options struct {
 	Boards interface{ Catalog() *leaderboard.Catalog }
 	// Timeout bounds one read and one application of a batch. Default: 1 s.
 	Timeout time.Duration
+	// SnapshotLifetime is how long a snapshot for walks through a board lives.
+	// Whoever shares one has half of it at least. Default: 10 minutes.
+	SnapshotLifetime time.Duration
+	// SnapshotSharing is how old a snapshot may be to be shared where there could be
+	// a new one. Default: 1 s.
+	SnapshotSharing time.Duration
 }
 
 // Ranking is a tenant's ranking. It is safe for concurrent use.
@@ -63,7 +75,10 @@ type Ranking struct {
 	boards  interface{ Catalog() *leaderboard.Catalog }
 	timeout time.Duration
 	ranks   rankQueue
-	seen    sync.Map // shardID -> mark: the highest watermark that this process has seen
+	// maxChanges is how many changes a shard's snapshot keeps.
+	maxChanges                        int
+	snapshotLifetime, snapshotSharing time.Duration
+	seen                              sync.Map // shardID -> mark: the highest watermark that this process has seen
 }
 
 // mark is a shard's watermark as a process saw it.
@@ -80,7 +95,14 @@ func New(options Options) (*Ranking, error) {
 	if options.Timeout == 0 {
 		options.Timeout = time.Second
 	}
-	return &Ranking{client: options.Client, prefix: options.Prefix, boards: options.Boards, timeout: options.Timeout}, nil
+	if options.SnapshotLifetime == 0 {
+		options.SnapshotLifetime = 10 * time.Minute
+	}
+	if options.SnapshotSharing == 0 {
+		options.SnapshotSharing = time.Second
+	}
+	return &Ranking{client: options.Client, prefix: options.Prefix, boards: options.Boards, timeout: options.Timeout,
+		maxChanges: maxChanges, snapshotLifetime: options.SnapshotLifetime, snapshotSharing: options.SnapshotSharing}, nil
 }
 
 // Ping says whether Redis answers.

@@ -31,6 +31,9 @@ type session struct {
 	shard    shard
 	identity string
 	token    string
+	// repairs says that the shard was not where its leader left it: what was made of
+	// it until the session's end is not to be trusted for longer.
+	repairs bool
 	// underWay is nil while no chunk is.
 	underWay *chunk
 	// chunks, standings and buried are what has been applied.
@@ -184,7 +187,7 @@ func (n *session) finish(ctx context.Context, watermark string) error {
 		return err
 	}
 	return n.check(ctx, &call{script: finishScript, source: finishSource, keys: []string{n.shard.stateKey(n.ranking.prefix)},
-		args: []any{n.token, strconv.Itoa(n.chunks), watermark}})
+		args: []any{n.token, strconv.Itoa(n.chunks), watermark, n.repairs}})
 }
 
 // check runs a script that answers 1, or 0 if the session has ended.

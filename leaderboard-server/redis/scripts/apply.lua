@@ -10,7 +10,7 @@
 -- generation, then rank, score and member of each that was asked for (rank -1: no
 -- entry).
 local entries, state = KEYS[1], KEYS[2]
-local is = redis.call('HMGET', state, 'id', 'w', 's', 'n', 'b', 'g')
+local is = redis.call('HMGET', state, 'id', 'w', 's', 'n', 'b', 'g', 'x')
 local skip = false
 if ARGV[3] == '' then
   if not is[1] then
@@ -48,6 +48,23 @@ local function version_of(value)
   end
 end
 
+-- While there are snapshots (snapshot.lua), an entry is kept in the newest before
+-- it changes for the first time since.
+local touched, kept
+if is[7] and not skip then
+  local base = sub(state, 1, -2)
+  local newest = string.match(is[7], '%w+$')
+  touched, kept = base .. 't:' .. newest, base .. 'o:' .. newest
+  local most, changes = redis.call('GET', base .. 's:' .. newest), redis.call('HLEN', touched)
+  if not most or changes == 0 or changes - 3 >= tonumber(most) then -- 3: see snapshot.lua
+    for name in string.gmatch(is[7], '%w+') do -- all have ended, or this one is full
+      redis.call('UNLINK', base .. 's:' .. name, base .. 't:' .. name, base .. 'o:' .. name)
+    end
+    redis.call('HDEL', state, 'x')
+    touched = nil
+  end
+end
+
 -- The members of the entries that are asked for, and the scores where known.
 local asks = tonumber(ARGV[6])
 local members, scores = {}, {}
@@ -67,6 +84,12 @@ for i = 3, #KEYS do
       end
     end
     if apply and version > old_version then
+      if touched and redis.call('HSETNX', touched, sub(member, 7, 11), '') == 1 and old_member then
+        local score = redis.call('ZSCORE', entries, old_member)
+        if score then
+          redis.call('ZADD', kept, score, old_member)
+        end
+      end
       if old_member then
         redis.call('ZREM', entries, old_member)
         old_member = nil

@@ -1,0 +1,91 @@
+package leaderboard
+
+import (
+	"context"
+	"time"
+)
+
+// Walk is how far a reader of a whole board has come: a position in a snapshot,
+// which stays as it is while scores go on to move.
+type Walk struct {
+	// Board and Season are the numbers of what is walked through.
+	Board, Season int32
+	// Snapshot names the snapshot, and Stamp tells it from another of that name.
+	Snapshot string
+	Stamp    uint64
+	// AsOf is when the snapshot was made, and Expires until when it is there, both
+	// to the millisecond by the clock of the server that made it.
+	AsOf, Expires time.Time
+	// Order and Tie are the ranking's own notation of the last entry that was
+	// looked at, and Passed is how many have been handed out.
+	Order, Tie, Passed int64
+}
+
+// WalkPart is a part of a snapshot.
+type WalkPart struct {
+	// Entries may be fewer than were asked for, even none, before the end.
+	Entries []RankingEntry
+	// Total is how many entries the snapshot has.
+	Total int64
+	// Next is where to go on; nil at the end.
+	Next *Walk
+}
+
+// WalkPage is a part of a board on a walk, with names.
+type WalkPage struct {
+	Board string
+	// AsOf is when the board was as it is told here.
+	AsOf         time.Time
+	TotalEntries int64
+	Entries      []RankedEntry
+	// Next is where to go on; nil at the end.
+	Next *Walk
+}
+
+// Walk returns a part of a board on a walk to its end, which sees every entry of a
+// moment once; nil begins one.
+func (s *Service) Walk(ctx context.Context, boardName string, walk *Walk, pageSize int64) (WalkPage, error) {
+	catalog := s.Catalog()
+	board, err := lookup(catalog, boardName)
+	if err != nil {
+		return WalkPage{}, err
+	}
+	if _, err := PageOffset(1, pageSize); err != nil {
+		return WalkPage{}, err
+	}
+	page := WalkPage{Board: board.Name}
+	if walk == nil {
+		// What fits a page is read at once and needs no snapshot.
+		page.AsOf = time.Now()
+		entries, total, err := s.entries(ctx, catalog, board, 0, pageSize)
+		if err != nil || total <= pageSize {
+			page.Entries, page.TotalEntries = entries, total
+			return page, err
+		}
+		begun, err := s.Ranking.BeginWalk(ctx, board)
+		if err != nil {
+			return WalkPage{}, err
+		}
+		walk = &begun
+	}
+	switch {
+	case walk.Board != board.Number:
+		return WalkPage{}, invalid("cursor", "cursor is of another board: leave it out to begin with board %s", board.Name)
+	case walk.Season != board.Season:
+		return WalkPage{}, Errorf(CodeWalkEnded, "cursor", "the season of board %s has ended: begin again without a cursor", board.Name)
+	case time.Now().After(walk.Expires):
+		return WalkPage{}, WalkEnded()
+	}
+	part, err := s.Ranking.Walk(ctx, board, *walk, pageSize)
+	if err != nil {
+		return WalkPage{}, err
+	}
+	page.AsOf, page.TotalEntries, page.Next = walk.AsOf, part.Total, part.Next
+	page.Entries, err = s.named(ctx, catalog, board, part.Entries)
+	return page, err
+}
+
+// WalkEnded is the answer to a walk whose snapshot is no more.
+func WalkEnded() *Error {
+	return Errorf(CodeWalkEnded, "cursor", "the walk took too long, or the ranking was rebuilt in the meantime: begin again without a cursor")
+}

@@ -1,0 +1,94 @@
+-- A part of a snapshot of one shard: the entries after a position, from several
+-- sources that the caller merges. A source is what one snapshot kept, from the
+-- wanted one to the newest, or, the last, the entries as they are. Of a player it
+-- counts what the first of them has to say.
+--
+-- KEYS: entries, state. ARGV: the snapshot's name; the position's stored score and
+-- tie; how many entries are wanted of each source (below twice as many come).
+-- Returns: nothing if there is no such snapshot; else its stamp, how many entries
+-- it has, and for each source three: a list of member and score of each entry,
+-- and member and score of the last that was looked at ('' if it has no more).
+local entries, state = KEYS[1], KEYS[2]
+local base = string.sub(state, 1, -2)
+local kept, sets
+for name in string.gmatch(redis.call('HGET', state, 'x') or '', '%w+') do
+  if name == ARGV[1] then
+    kept, sets = {}, {}
+  end
+  if kept then
+    kept[#kept + 1], sets[#sets + 1] = base .. 't:' .. name, base .. 'o:' .. name
+  end
+end
+if not kept or redis.call('EXISTS', base .. 's:' .. ARGV[1], unpack(kept)) <= #kept or redis.call('EXISTS', unpack(sets)) < #sets then
+  return {}
+end
+sets[#sets + 1] = entries
+
+local score, tie, wanted = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+
+-- The index of the first entry after the position. Among equal scores members are
+-- in the order of their ties: search in halves.
+local function start(set)
+  local low = redis.call('ZCOUNT', set, '-inf', '(' .. score)
+  local high = low + redis.call('ZCOUNT', set, score, score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local member = redis.call('ZRANGE', set, middle, middle)[1]
+    local n = 0
+    for i = 1, 6 do
+      n = n * 256 + string.byte(member, i)
+    end
+    if n <= tie then
+      low = middle + 1
+    else
+      high = middle
+    end
+  end
+  return low
+end
+
+-- Appends those of the range that none of the first snapshots has kept.
+local function select_into(list, range, snapshots)
+  local hidden, players = {}, {}
+  for i = 1, #range, 2 do
+    players[#players + 1] = string.sub(range[i], 7, 11)
+  end
+  for k = 1, snapshots do
+    for i, known in ipairs(redis.call('HMGET', kept[k], unpack(players))) do
+      hidden[i] = hidden[i] or known
+    end
+  end
+  for i = 1, #range, 2 do
+    if not hidden[(i + 1) / 2] then
+      list[#list + 1], list[#list + 2] = range[i], range[i + 1]
+    end
+  end
+end
+
+local head = redis.call('HMGET', kept[1], 'i', 'n')
+local result = { head[1], head[2] }
+for k, set in ipairs(sets) do
+  local list, index, last, last_score = {}, start(set), '', ''
+  -- Where nearly all are hidden, a second chunk and then the next call go on.
+  for _ = 1, 2 do
+    local range = redis.call('ZRANGE', set, index, index + wanted - 1, 'WITHSCORES')
+    index = index + wanted
+    local whole = #range == 2 * wanted
+    if k < #sets and range[#range - 1] == '' then
+      range[#range], range[#range - 1], whole = nil, nil, false -- the end of what is kept
+    end
+    if #range > 0 then
+      select_into(list, range, k - 1)
+    end
+    last, last_score = '', ''
+    if not whole then
+      break
+    end
+    last, last_score = range[#range - 1], range[#range]
+    if #list >= 2 * wanted then
+      break
+    end
+  end
+  result[#result + 1], result[#result + 2], result[#result + 3] = list, last, last_score
+end
+return result

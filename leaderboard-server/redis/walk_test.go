@@ -1,0 +1,313 @@
+package redis
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// walked is a ranking that a test changes and knows.
+type walked struct {
+	*Ranking
+	t       *testing.T
+	client  *goredis.Client
+	board   leaderboard.LiveBoard
+	entries map[int64]leaderboard.Standing
+	event   int64
+}
+
+func newWalked(t *testing.T, shards int, players int64) *walked {
+	r, client := newRanking(t, shards)
+	r.prefix = fmt.Sprintf("lb:walked-%d:", rand.Uint64())
+	w := &walked{Ranking: r, t: t, client: client, board: testBoard(shards), entries: make(map[int64]leaderboard.Standing), event: players}
+	fill(t, r, w.board, players)
+	for p := int64(1); p <= players; p++ {
+		w.entries[p] = leaderboard.Standing{Player: p, Score: p, Event: p}
+	}
+	return w
+}
+
+// set gives a player a score, or removes the entry.
+func (w *walked) set(player, score int64, removed bool) {
+	w.t.Helper()
+	w.event++
+	s := leaderboard.Standing{Board: 1, Season: 1, Player: player, Score: score, Event: w.event, Origin: 1, Version: w.event, Removed: removed}
+	_, err := w.Apply(w.t.Context(), leaderboard.Projection{Identity: "ledger", Xid: 200, Standings: []leaderboard.Standing{s}})
+	require.NoError(w.t, err)
+	if w.entries[player] = s; removed {
+		delete(w.entries, player)
+	}
+}
+
+// now is the board as it is.
+func (w *walked) now() []leaderboard.RankingEntry {
+	list := make([]leaderboard.Standing, 0, len(w.entries))
+	for _, s := range w.entries {
+		list = append(list, s)
+	}
+	sort.Slice(list, func(i, j int) bool { return leaderboard.Descending.Before(list[i], list[j]) })
+	entries := make([]leaderboard.RankingEntry, len(list))
+	for i, s := range list {
+		entries[i] = leaderboard.RankingEntry{Rank: int64(i + 1), Player: s.Player, Score: s.Score, Origin: 1}
+	}
+	return entries
+}
+
+func (w *walked) begin() leaderboard.Walk {
+	w.t.Helper()
+	walk, err := w.BeginWalk(w.t.Context(), w.board)
+	require.NoError(w.t, err)
+	return walk
+}
+
+// ended checks that the walk is told to begin again.
+func (w *walked) ended(walk leaderboard.Walk) {
+	w.t.Helper()
+	_, err := w.Walk(w.t.Context(), w.board, walk, 10)
+	require.Equal(w.t, leaderboard.CodeWalkEnded, leaderboard.CodeOf(err), "%v", err)
+}
+
+func (w *walked) keys() []string {
+	w.t.Helper()
+	keys, err := w.client.Keys(w.t.Context(), w.prefix+"{*}:[sto]:*").Result()
+	require.NoError(w.t, err)
+	return keys
+}
+
+// Walks that begin at different times each see the board of their beginning,
+// whatever happens in between.
+func TestWalksSeeTheBoardOfTheirBeginning(t *testing.T) {
+	for _, shards := range []int{1, 3, 16} {
+		t.Run(fmt.Sprint(shards), func(t *testing.T) {
+			seed := uint64(time.Now().UnixNano())
+			t.Logf("seed %d", seed)
+			random := rand.New(rand.NewPCG(seed, 0))
+			w := newWalked(t, shards, 400)
+			w.snapshotSharing = 0
+			w.snapshotLifetime = 10 * time.Minute
+			change := func(n int) {
+				for range n {
+					w.set(1+random.Int64N(500), random.Int64N(20), random.IntN(4) == 0)
+				}
+			}
+			type walker struct {
+				walk      *leaderboard.Walk
+				want, got []leaderboard.RankingEntry
+			}
+			var walkers []*walker
+			for step, under := 0, 0; step < 3 || under > 0; step++ {
+				if step < 3 {
+					walk := w.begin()
+					walkers = append(walkers, &walker{walk: &walk, want: w.now()})
+					require.Len(t, w.keys(), 3*shards*(step+1))
+				}
+				change(random.IntN(150))
+				under = 0
+				for _, v := range walkers {
+					if v.walk == nil {
+						continue
+					}
+					part, err := w.Walk(t.Context(), w.board, *v.walk, 1+random.Int64N(60))
+					require.NoError(t, err)
+					require.Equal(t, int64(len(v.want)), part.Total)
+					v.got, v.walk = append(v.got, part.Entries...), part.Next
+					under++
+				}
+			}
+			for i, v := range walkers {
+				require.Equal(t, v.want, v.got, "walk %d", i)
+			}
+			entries, _, err := w.Page(t.Context(), w.board, 0, 1000)
+			require.NoError(t, err)
+			require.Equal(t, w.now(), entries)
+			for _, key := range w.keys() {
+				ttl, err := w.client.PTTL(t.Context(), key).Result()
+				require.NoError(t, err)
+				require.True(t, ttl > 0 && ttl <= 2*w.snapshotLifetime+time.Second, "%s lives %v", key, ttl)
+			}
+		})
+	}
+}
+
+// Where everybody has changed, parts are short and the walk still ends.
+func TestAWalkWhereEverybodyHasChanged(t *testing.T) {
+	const n = 6 * snapshotChunk
+	w := newWalked(t, 1, n)
+	w.set(1, n+1, false)
+	want := w.now()
+	walk := w.begin()
+	for p := int64(1); p <= n; p++ {
+		w.set(p, 10*n+p, false)
+	}
+	var got []leaderboard.RankingEntry
+	for next, parts := &walk, 0; next != nil; parts++ {
+		part, err := w.Walk(t.Context(), w.board, *next, 100)
+		require.NoError(t, err)
+		got, next = append(got, part.Entries...), part.Next
+		require.Less(t, parts, n)
+	}
+	require.Equal(t, want, got)
+}
+
+// pass lets time go by for all snapshots of the first shard, oldest first.
+func (w *walked) pass(age time.Duration) {
+	w.t.Helper()
+	s := shardsOf(w.board)[0]
+	for _, key := range w.keys() {
+		if !strings.HasPrefix(key, s.key(w.prefix, "s:")) {
+			continue
+		}
+		left, err := w.client.PTTL(w.t.Context(), key).Result()
+		require.NoError(w.t, err)
+		if left -= age; left <= 0 {
+			require.NoError(w.t, w.client.Del(w.t.Context(), key).Err())
+			continue
+		}
+		require.NoError(w.t, w.client.PExpire(w.t.Context(), key, left).Err())
+	}
+}
+
+// Nobody is turned away, whoever shares has half of the life, and there are at
+// most four.
+func TestSnapshotsAreShared(t *testing.T) {
+	w := newWalked(t, 1, 10)
+	w.snapshotSharing = time.Second
+	first := w.begin()
+	require.Equal(t, first.Snapshot, w.begin().Snapshot, "a young one is shared")
+	require.WithinDuration(t, time.Now().Add(10*time.Minute), first.Expires, 5*time.Second)
+	w.pass(2 * time.Second)
+	second := w.begin()
+	require.NotEqual(t, first.Snapshot, second.Snapshot)
+	w.pass(2 * time.Second)
+	third := w.begin()
+	require.NotEqual(t, second.Snapshot, third.Snapshot)
+	w.pass(4 * time.Minute)
+	shared := w.begin()
+	require.Equal(t, third.Snapshot, shared.Snapshot, "the last place is kept")
+	require.Equal(t, third.AsOf, shared.AsOf)
+	w.pass(time.Minute)
+	fourth := w.begin()
+	require.NotContains(t, []string{first.Snapshot, second.Snapshot, third.Snapshot}, fourth.Snapshot)
+	w.pass(4*time.Minute + 50*time.Second)
+	require.Equal(t, fourth.Snapshot, w.begin().Snapshot, "all places are taken")
+	require.Len(t, w.keys(), 3*maxSnapshots)
+	w.pass(10 * time.Second) // the first has ended
+	fifth := w.begin()
+	require.NotEqual(t, fourth.Snapshot, fifth.Snapshot)
+	w.ended(first)
+	w.ended(third)
+	_, err := w.Walk(t.Context(), w.board, fourth, 5)
+	require.NoError(t, err)
+	require.Len(t, w.keys(), 3*2)
+
+	for range 3000 { // a crowd, over hours
+		walk := w.begin()
+		require.Greater(t, time.Until(walk.Expires), 5*time.Minute-5*time.Second)
+		require.LessOrEqual(t, len(w.keys()), 3*maxSnapshots)
+		w.pass(time.Duration(rand.IntN(20_000)) * time.Millisecond)
+	}
+}
+
+// What was kept goes with the first change after the end.
+func TestSnapshotsLeaveNothing(t *testing.T) {
+	w := newWalked(t, 1, 10)
+	w.snapshotSharing = 0
+	walk := w.begin()
+	w.begin()
+	w.set(3, 30, false)
+	require.Len(t, w.keys(), 6)
+	w.pass(time.Hour)
+	w.ended(walk)
+	w.set(4, 40, false)
+	require.Empty(t, w.keys())
+	require.False(t, w.client.HExists(t.Context(), shardsOf(w.board)[0].stateKey(w.prefix), "x").Val())
+}
+
+// A board that changes too much ends its walks instead of filling Redis.
+func TestSnapshotsAreBounded(t *testing.T) {
+	w := newWalked(t, 1, 50)
+	w.maxChanges = 20
+	w.snapshotSharing = 0
+	walk := w.begin()
+	for p := int64(1); p <= 20; p++ {
+		w.set(p, 100, false)
+	}
+	_, err := w.Walk(t.Context(), w.board, walk, 5)
+	require.NoError(t, err)
+	w.set(21, 100, false)
+	w.ended(walk)
+	require.Empty(t, w.keys())
+	walk = w.begin()
+	_, err = w.Walk(t.Context(), w.board, walk, 5)
+	require.NoError(t, err)
+}
+
+// A snapshot does not outlive the data that it is of.
+func TestSnapshotsEndWithTheirData(t *testing.T) {
+	for name, lose := range map[string]func(w *walked){
+		"thrown away": func(w *walked) {
+			for _, s := range shardsOf(w.board) {
+				session, err := w.Ranking.begin(w.t.Context(), s, "another ledger", formatXid(100), true)
+				require.NoError(w.t, err)
+				require.NoError(w.t, session.finish(w.t.Context(), formatXid(200)))
+			}
+		},
+		"one shard lost": func(w *walked) {
+			s := shardsOf(w.board)[2]
+			keys, err := w.client.Keys(w.t.Context(), s.key(w.prefix, "*")).Result()
+			require.NoError(w.t, err)
+			require.NoError(w.t, w.client.Del(w.t.Context(), keys...).Err())
+			session, err := w.Ranking.begin(w.t.Context(), s, "ledger", "", false)
+			require.NoError(w.t, err)
+			require.NoError(w.t, session.finish(w.t.Context(), formatXid(200)))
+		},
+		"repaired": func(w *walked) {
+			for _, s := range shardsOf(w.board) {
+				session, err := w.Ranking.begin(w.t.Context(), s, "ledger", formatXid(100), false)
+				require.NoError(w.t, err)
+				session.repairs = true
+				require.NoError(w.t, session.finish(w.t.Context(), formatXid(200)))
+			}
+			require.Empty(w.t, w.keys())
+		},
+		"a part evicted": func(w *walked) {
+			var sets []string
+			for _, key := range w.keys() {
+				if strings.Contains(key, "}:o:") {
+					sets = append(sets, key)
+				}
+			}
+			require.NoError(w.t, w.client.Del(w.t.Context(), sets[0]).Err())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWalked(t, 3, 30)
+			walk := w.begin()
+			for _, s := range shardsOf(w.board) { // the usual catch-up changes nothing
+				session, err := w.Ranking.begin(t.Context(), s, "ledger", formatXid(100), false)
+				require.NoError(t, err)
+				require.NoError(t, session.finish(t.Context(), formatXid(100)))
+			}
+			_, err := w.Walk(t.Context(), w.board, walk, 10)
+			require.NoError(t, err)
+			lose(w)
+			w.ended(walk)
+			if name == "thrown away" {
+				return
+			}
+			// Who begins now gets all of it; who had it before is not deceived.
+			part, err := w.Walk(t.Context(), w.board, w.begin(), 100)
+			require.NoError(t, err)
+			require.NotEmpty(t, part.Entries)
+			w.ended(walk)
+		})
+	}
+}
