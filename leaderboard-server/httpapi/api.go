@@ -93,6 +93,7 @@ func (a *API) routes() chi.Router {
 	r.Get("/v1/leaderboard/my_rank", a.handle(a.myRank))
 	r.Get("/v1/reports/top_players", a.handle(a.topPlayers))
 	r.Get("/v1/boards", a.handle(a.boards))
+	r.Get("/v1/boards/{game_id}/entries", a.handle(a.entries))
 	r.Get("/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
 		writeBytes(w, "application/yaml", http.StatusOK, openapiYAML)
 	})

@@ -18,13 +18,14 @@ import (
 func calls(token string) map[string]request {
 	today := time.Now().UTC().Format(time.DateOnly)
 	return map[string]request{
-		"register":    {method: "POST", path: "/v1/auth/register", body: credentials("newcomer", password)},
-		"token":       {method: "POST", path: "/v1/auth/token", body: credentials("ada", password)},
-		"submitScore": {method: "POST", path: "/v1/scores/submit", token: token, body: submission("", 5)},
-		"leaderboard": {method: "GET", path: "/v1/leaderboard/global"},
-		"myRank":      {method: "GET", path: "/v1/leaderboard/my_rank", token: token},
-		"topPlayers":  {method: "GET", path: "/v1/reports/top_players?start_date=" + today + "&end_date=" + today, token: token},
-		"boards":      {method: "GET", path: "/v1/boards"},
+		"register":     {method: "POST", path: "/v1/auth/register", body: credentials("newcomer", password)},
+		"token":        {method: "POST", path: "/v1/auth/token", body: credentials("ada", password)},
+		"submitScore":  {method: "POST", path: "/v1/scores/submit", token: token, body: submission("", 5)},
+		"leaderboard":  {method: "GET", path: "/v1/leaderboard/global"},
+		"myRank":       {method: "GET", path: "/v1/leaderboard/my_rank", token: token},
+		"topPlayers":   {method: "GET", path: "/v1/reports/top_players?start_date=" + today + "&end_date=" + today, token: token},
+		"boards":       {method: "GET", path: "/v1/boards"},
+		"boardEntries": {method: "GET", path: "/v1/boards/global/entries"},
 	}
 }
 
@@ -95,6 +96,7 @@ func TestContract(t *testing.T) {
 			r.path += separator + "game_id=chess"
 			g.do(r).problem(404, "not-found", "game_id")
 		}
+		g.do(request{method: "GET", path: "/v1/boards/chess/entries"}).problem(404, "not-found", "game_id")
 		_, fresh := g.player("without-scores")
 		g.do(calls(fresh)["myRank"]).problem(404, "not-found")
 	})
@@ -107,6 +109,15 @@ func TestContract(t *testing.T) {
 		require.Equal(t, 200, g.do(request{method: "POST", path: "/v1/scores/submit", token: token, header: key, body: submission("", 6)}).status)
 		g.do(request{method: "POST", path: "/v1/scores/submit", token: token, header: key, body: submission("", 7)}).
 			problem(409, "idempotency-key-reused", "Idempotency-Key")
+	})
+	t.Run("410", func(t *testing.T) {
+		g.t = t
+		_, second := g.player("second")
+		g.submit(second, "", 1)
+		cursor := g.walk("global", "", 1).NextCursor
+		require.NotNil(t, cursor)
+		g.endSnapshots()
+		g.do(request{method: "GET", path: "/v1/boards/global/entries?cursor=" + *cursor}).problem(410, "walk-ended", "cursor")
 	})
 	t.Run("413 and 415", func(t *testing.T) {
 		g.t = t
@@ -126,7 +137,7 @@ func TestContract(t *testing.T) {
 			r.invalid, r.body = true, "{}"
 			require.Equal(t, 422, g.do(r).status)
 		}
-		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards"} {
+		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "boardEntries"} {
 			r := calls(token)[call]
 			r.invalid = true
 			r.path, _, _ = strings.Cut(r.path, "?")
@@ -193,7 +204,7 @@ func TestWithoutRedis(t *testing.T) {
 	require.Nil(t, receipt.Rank)
 	require.Nil(t, receipt.Score)
 	require.Equal(t, int64(9), receipt.ScoreSaved)
-	for _, call := range []string{"leaderboard", "myRank"} {
+	for _, call := range []string{"leaderboard", "myRank", "boardEntries"} {
 		answer := g.do(calls(token)[call])
 		answer.problem(503, "ranking-unavailable")
 		require.NotEmpty(t, answer.header.Get("Retry-After"))
@@ -231,7 +242,7 @@ func TestWithoutPostgres(t *testing.T) {
 	for _, call := range []string{"register", "token", "submitScore", "topPlayers"} {
 		g.do(calls(token)[call]).problem(503, "unavailable")
 	}
-	for _, call := range []string{"myRank", "leaderboard", "boards"} {
+	for _, call := range []string{"myRank", "leaderboard", "boards", "boardEntries"} {
 		answer := g.do(calls(token)[call])
 		require.Equal(t, 200, answer.status, "%s: %s", call, answer.body)
 	}

@@ -69,6 +69,8 @@ type game struct {
 // gameOptions change what newGame makes.
 type gameOptions struct {
 	redis *stores.Redis // nil: the one that all tests share
+	// snapshotLifetime bounds walks; 0: the server's.
+	snapshotLifetime time.Duration
 	// change is called before the API is made.
 	change func(*httpapi.Options)
 }
@@ -94,7 +96,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 	client := goredis.NewClient(&goredis.Options{Addr: with.redis.Address(), MaxRetries: -1, DialerRetries: 1})
 	t.Cleanup(func() { _ = client.Close() })
 	prefix := "lb:" + g.tenant + ":"
-	ranking, err := redis.New(redis.Options{Client: client, Prefix: prefix, Boards: ledger})
+	ranking, err := redis.New(redis.Options{Client: client, Prefix: prefix, Boards: ledger, SnapshotLifetime: with.snapshotLifetime})
 	require.NoError(t, err)
 	committer, err := commit.New(commit.Options{Ledger: ledger, Ranking: ranking})
 	require.NoError(t, err)

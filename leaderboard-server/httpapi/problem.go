@@ -32,6 +32,7 @@ var (
 	kindForbidden          = kind{"forbidden", http.StatusForbidden, "Not allowed"}
 	kindNotFound           = kind{"not-found", http.StatusNotFound, "Not found"}
 	kindMethodNotAllowed   = kind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
+	kindWalkEnded          = kind{"walk-ended", http.StatusGone, "The walk through the board cannot go on"}
 	kindUsernameTaken      = kind{"username-taken", http.StatusConflict, "The username is taken"}
 	kindKeyReused          = kind{"idempotency-key-reused", http.StatusConflict, "The idempotency key was used for something else"}
 	kindTooLarge           = kind{"body-too-large", http.StatusRequestEntityTooLarge, "The body is too large"}
@@ -49,6 +50,7 @@ var kindOfCode = map[leaderboard.Code]kind{
 	leaderboard.CodeUnauthenticated:    kindUnauthenticated,
 	leaderboard.CodeForbidden:          kindForbidden,
 	leaderboard.CodeNotFound:           kindNotFound,
+	leaderboard.CodeWalkEnded:          kindWalkEnded,
 	leaderboard.CodeConflict:           kindUsernameTaken,
 	leaderboard.CodeKeyReused:          kindKeyReused,
 	leaderboard.CodeOutOfRange:         kindOutOfRange,

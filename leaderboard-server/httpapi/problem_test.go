@@ -26,7 +26,7 @@ func TestEveryProblemIsDocumented(t *testing.T) {
 	require.NoError(t, err)
 	existing := map[string]string{}
 	statuses := map[string]string{"StatusBadRequest": "400", "StatusUnprocessableEntity": "422", "StatusUnauthorized": "401", "StatusForbidden": "403",
-		"StatusNotFound": "404", "StatusMethodNotAllowed": "405", "StatusConflict": "409", "StatusRequestEntityTooLarge": "413",
+		"StatusNotFound": "404", "StatusMethodNotAllowed": "405", "StatusConflict": "409", "StatusGone": "410", "StatusRequestEntityTooLarge": "413",
 		"StatusUnsupportedMediaType": "415", "StatusTooManyRequests": "429", "StatusInternalServerError": "500", "StatusServiceUnavailable": "503"}
 	for _, m := range regexp.MustCompile(`kind\{"([a-z-]+)", http\.(\w+),`).FindAllStringSubmatch(string(source), -1) {
 		existing[m[1]] = statuses[m[2]]

@@ -60,8 +60,8 @@ func (q *query) required(name string) string {
 	return q.text(name, "")
 }
 
-// integer takes a number from least to most.
-func (q *query) integer(name string, fallback, least, most int64) int64 {
+// integer takes a number from 1 to most.
+func (q *query) integer(name string, fallback, most int64) int64 {
 	text := q.text(name, "")
 	if text == "" {
 		return fallback
@@ -76,11 +76,11 @@ func (q *query) integer(name string, fallback, least, most int64) int64 {
 	switch {
 	case err != nil || text[0] == '+':
 		q.wrong(name, "%s must be an integer", name)
-	case value < least || value > most:
+	case value < 1 || value > most:
 		if most == 1<<63-1 {
-			q.wrong(name, "%s must be at least %d", name, least)
+			q.wrong(name, "%s must be at least 1", name)
 		} else {
-			q.wrong(name, "%s must be from %d to %d", name, least, most)
+			q.wrong(name, "%s must be from 1 to %d", name, most)
 		}
 	}
 	return value

@@ -61,8 +61,8 @@ func (b *body) board() string {
 func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
 	q := readQuery(r)
 	key := pageKey{
-		page:  q.integer("page", 1, 1, math.MaxInt64),
-		size:  q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), 1, int64(a.HTTP.MaxPageSize)),
+		page:  q.integer("page", 1, math.MaxInt64),
+		size:  q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), int64(a.HTTP.MaxPageSize)),
 		board: q.text("game_id", leaderboard.GlobalBoard),
 	}
 	if err := q.finish(); err != nil {
@@ -133,7 +133,7 @@ func (a *API) topPlayers(w http.ResponseWriter, r *http.Request, service *leader
 		To:       q.date("end_date"),
 		TimeZone: q.text("time_zone", ""),
 		Board:    q.text("game_id", leaderboard.GlobalBoard),
-		Limit:    int(q.integer("limit", leaderboard.DefaultReportLimit, 1, leaderboard.MaxReportLimit)),
+		Limit:    int(q.integer("limit", leaderboard.DefaultReportLimit, leaderboard.MaxReportLimit)),
 	}
 	if err := q.finish(); err != nil {
 		return err

@@ -1,0 +1,96 @@
+package httpapi
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+const (
+	// cursorPurpose tells cursors from whatever else is sealed.
+	cursorPurpose = "cursor"
+	// cursorVersion begins the content of a cursor; another layout needs another.
+	cursorVersion = 1
+	// maxCursor bounds a cursor, in bytes; ours have some 180.
+	maxCursor = 512
+)
+
+// sealCursor writes a walk as a cursor.
+func (a *API) sealCursor(w *leaderboard.Walk) (string, error) {
+	b := []byte{cursorVersion}
+	b = binary.AppendUvarint(b, uint64(w.Board))
+	b = binary.AppendUvarint(b, uint64(w.Season))
+	b = binary.AppendUvarint(b, uint64(len(w.Snapshot)))
+	b = append(b, w.Snapshot...)
+	b = binary.BigEndian.AppendUint64(b, w.Stamp)
+	b = binary.AppendVarint(b, w.AsOf.UnixMilli())
+	b = binary.AppendVarint(b, w.Expires.UnixMilli())
+	b = binary.AppendVarint(b, w.Order)
+	b = binary.AppendUvarint(b, uint64(w.Tie))
+	b = binary.AppendUvarint(b, uint64(w.Passed))
+	return a.Tokens.Seal(cursorPurpose, b)
+}
+
+// openCursor reads a cursor that a server of this game wrote.
+func (a *API) openCursor(cursor string) (*leaderboard.Walk, error) {
+	refused := leaderboard.Errorf(leaderboard.CodeInvalid, "cursor",
+		"cursor is damaged or not one of this game: pass next_cursor on as it is, or leave cursor out to begin")
+	if len(cursor) > maxCursor {
+		return nil, refused
+	}
+	content, err := a.Tokens.Open(cursorPurpose, cursor)
+	if errors.Is(err, auth.ErrNotSealed) {
+		return nil, refused.WithCause(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := cursorReader{rest: content}
+	if version := r.bytes(1); version == nil || version[0] != cursorVersion {
+		return nil, refused
+	}
+	w := &leaderboard.Walk{Board: int32(r.uvarint()), Season: int32(r.uvarint())}
+	w.Snapshot = string(r.bytes(r.uvarint()))
+	if stamp := r.bytes(8); stamp != nil {
+		w.Stamp = binary.BigEndian.Uint64(stamp)
+	}
+	w.AsOf, w.Expires = time.UnixMilli(r.varint()), time.UnixMilli(r.varint())
+	w.Order, w.Tie, w.Passed = r.varint(), int64(r.uvarint()), int64(r.uvarint())
+	if r.short || len(r.rest) > 0 {
+		return nil, refused // of a later version of the server that kept the number
+	}
+	return w, nil
+}
+
+// cursorReader takes values off the front; short says that one was missing.
+type cursorReader struct {
+	rest  []byte
+	short bool
+}
+
+func (r *cursorReader) bytes(n uint64) []byte {
+	if r.short || n > uint64(len(r.rest)) {
+		r.short = true
+		return nil
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *cursorReader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	r.bytes(uint64(max(n, 0)))
+	r.short = r.short || n <= 0
+	return v
+}
+
+func (r *cursorReader) varint() int64 {
+	v, n := binary.Varint(r.rest)
+	r.bytes(uint64(max(n, 0)))
+	r.short = r.short || n <= 0
+	return v
+}
