@@ -33,7 +33,10 @@ type Tenant struct {
 	Prefix string
 	// Client reaches Redis as the tenant's user.
 	Client goredis.UniversalClient
-	user   string
+	// SnapshotLifetime and SnapshotSharing are of the replicas that are started from
+	// now on; 0: the server's.
+	SnapshotLifetime, SnapshotSharing time.Duration
+	user                              string
 }
 
 // Replica is one server without its API.
@@ -94,7 +97,8 @@ func (t *Tenant) Start(tb testing.TB) *Replica {
 	r := &Replica{Ledger: t.Open(tb, postgres.Options{})}
 	_, err := r.Ledger.LoadCatalog(tb.Context())
 	require.NoError(tb, err)
-	r.Ranking, err = redis.New(redis.Options{Client: t.Client, Prefix: t.Prefix, Boards: r.Ledger})
+	r.Ranking, err = redis.New(redis.Options{Client: t.Client, Prefix: t.Prefix, Boards: r.Ledger,
+		SnapshotLifetime: t.SnapshotLifetime, SnapshotSharing: t.SnapshotSharing})
 	require.NoError(tb, err)
 	r.CatchUp = redis.NewCatchUp(r.Ranking, r.Ledger, Interval, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	r.Committer, err = commit.New(commit.Options{Ledger: r.Ledger, Ranking: dropping{r}, Delayed: r.CatchUp.Wake})
