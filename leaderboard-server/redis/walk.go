@@ -17,7 +17,7 @@ import (
 const (
 	// maxSnapshots is how many snapshots a shard has at most at a time.
 	maxSnapshots = 4
-	// maxChanges is how many changed entries a snapshot keeps, per shard: some 170
+	// maxChanges is how many changed entries a snapshot keeps, per shard: some 160
 	// bytes each. A board that changes more during a walk ends it.
 	maxChanges = 250_000
 	// snapshotChunk is how many entries of each source a script reads, about 1 ms of

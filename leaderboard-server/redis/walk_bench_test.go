@@ -1,0 +1,106 @@
+package redis
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+const benchPlayers, benchBatch = 100_000, 64
+
+// benchWalked makes a board of 100 000 players.
+func benchWalked(b *testing.B, shards int) (*Ranking, leaderboard.LiveBoard) {
+	b.Helper()
+	board := testBoard(shards)
+	catalog, err := leaderboard.NewCatalog([]leaderboard.LiveBoard{board})
+	require.NoError(b, err)
+	client := server.Client()
+	b.Cleanup(func() { _ = client.Close() })
+	require.NoError(b, client.FlushAll(b.Context()).Err())
+	r, err := New(Options{Client: client, Prefix: "lb:bench:", Boards: boards{catalog}, Timeout: 20 * time.Second})
+	require.NoError(b, err)
+	for _, s := range shardsOf(board) {
+		session, err := r.begin(b.Context(), s, "ledger", "", false)
+		require.NoError(b, err)
+		var chunk []leaderboard.ChangedStanding
+		for player := int64(1); player <= benchPlayers; player++ {
+			if shardIndex(player, shards) == s.index {
+				chunk = append(chunk, leaderboard.ChangedStanding{Standing: leaderboard.Standing{Board: 1, Season: 1, Player: player,
+					Score: rand.Int64N(1_000_000), Event: player, Origin: 1, Version: 1}})
+			}
+			if len(chunk) == chunkSize || player == benchPlayers {
+				require.NoError(b, session.apply(b.Context(), chunk))
+				chunk = chunk[:0]
+			}
+		}
+		require.NoError(b, session.finish(b.Context(), formatXid(100)))
+	}
+	return r, board
+}
+
+// benchApply changes the entries of players first, first+1 and so on, within span.
+func benchApply(b *testing.B, r *Ranking, event *int64, span int64) {
+	standings := make([]leaderboard.Standing, benchBatch)
+	for b.Loop() {
+		for i := range standings {
+			*event++
+			standings[i] = leaderboard.Standing{Board: 1, Season: 1, Player: 1 + *event%span, Score: rand.Int64N(1_000_000), Event: benchPlayers + *event, Origin: 1, Version: 1 + *event}
+		}
+		p := projection("ledger", 200, standings...)
+		if _, err := r.Apply(b.Context(), p); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchBatch, "ns/standing")
+}
+
+// What a snapshot costs an application of a batch: without one, where every entry
+// changes for the first time since, and where all have been kept already.
+func BenchmarkApplyBesideAWalk(b *testing.B) {
+	r, board := benchWalked(b, 1)
+	r.snapshotSharing = 0
+	event := int64(0)
+	b.Run("no-snapshot", func(b *testing.B) { benchApply(b, r, &event, benchPlayers) })
+	b.Run("first-change", func(b *testing.B) {
+		_, err := r.BeginWalk(b.Context(), board)
+		require.NoError(b, err)
+		benchApply(b, r, &event, benchPlayers)
+	})
+	b.Run("later-change", func(b *testing.B) { benchApply(b, r, &event, 10*benchBatch) })
+}
+
+// What a walk through all entries costs, by parts of 1000, where some of the
+// entries have changed since it began.
+func BenchmarkWalk(b *testing.B) {
+	for _, shards := range []int{1, 16} {
+		for _, changed := range []int64{0, benchPlayers / 2} {
+			b.Run(fmt.Sprintf("shards=%d/changed=%d", shards, changed), func(b *testing.B) {
+				r, board := benchWalked(b, shards)
+				walk, err := r.BeginWalk(b.Context(), board)
+				require.NoError(b, err)
+				for player := int64(1); player <= changed; player++ {
+					p := leaderboard.Projection{Identity: "ledger", Xid: 200, Standings: []leaderboard.Standing{{Board: 1, Season: 1, Player: player,
+						Score: rand.Int64N(1_000_000), Event: benchPlayers + player, Origin: 1, Version: 2}}}
+					_, err := r.Apply(b.Context(), p)
+					require.NoError(b, err)
+				}
+				parts := 0
+				for b.Loop() {
+					entries := 0
+					for next := &walk; next != nil; parts++ {
+						part, err := r.Walk(b.Context(), board, *next, leaderboard.MaxPageSize)
+						require.NoError(b, err)
+						entries, next = entries+len(part.Entries), part.Next
+					}
+					require.Equal(b, benchPlayers, entries)
+				}
+				b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(parts), "us/part")
+			})
+		}
+	}
+}
