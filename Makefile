@@ -47,6 +47,47 @@ bin/demo: $(call sources,hack/demo test/match test/gameclient api)
 bin/bench: $(call sources,hack/bench test/stores leaderboard-server)
 	$(STATIC) -o $@ ./hack/bench
 
+##@ Images and kind
+
+# The images' architecture, for example ARCH=arm64, and their tag.
+ARCH ?= $(shell go env GOARCH)
+TAG ?= dev
+programs := leaderboard-operator leaderboard-server
+image_programs := $(programs:%=bin/images/$(ARCH)/%)
+
+.PHONY: images images-check sbom
+images: $(image_programs) sbom ## Build the images of the operator and the server, with docker. ARCH=arm64, TAG=v1.2.3.
+	@for p in $(programs); do hack/images/build.sh $$p $(TAG) $(ARCH) $(VERSION); done
+images-check: $(image_programs) ## Build each image twice and compare.
+	@for p in $(programs); do hack/images/build.sh --check $$p $(TAG) $(ARCH) $(VERSION); done
+sbom: $(image_programs:%=%.cdx.json) ## Write what the programs are made of (CycloneDX) beside them in bin/images.
+
+bin/images/$(ARCH)/leaderboard-operator: $(call sources,main.go api controllers leaderboard-server)
+	GOARCH=$(ARCH) $(STATIC) -ldflags "-s -w -buildid= -X main.version=$(VERSION)" -o $@ .
+bin/images/$(ARCH)/leaderboard-server: $(call sources,leaderboard-server)
+	GOARCH=$(ARCH) $(STATIC) -ldflags "-s -w -buildid= -X main.version=$(VERSION)" -o $@ ./leaderboard-server
+%.cdx.json: % $(tools)/cyclonedx-gomod
+	$(tools)/cyclonedx-gomod bin -json -output $@ $<
+
+# kind itself, its cluster and what it runs: docs/kind.md. KIND_NODE_IMAGE,
+# KIND_CLUSTER_NAME, KIND_POSTGRES_IMAGE and KIND_REDIS_IMAGE may be set.
+.PHONY: kind-up kind-load kind-demo kind-e2e kind-down
+kind-up: $(tools)/kind $(tools)/helm bin/kubectl bin/images/$(ARCH)/ingress images ## Start a kind cluster with the platform in it. docs/kind.md
+	hack/kind/up.sh
+kind-load: $(tools)/kind images ## Load newly built images into the kind cluster and roll them out.
+	hack/kind/load.sh
+kind-demo: bin/demo ## Play the demo's match in the kind cluster.
+	hack/kind/demo.sh
+kind-e2e: $(tools)/gotestsum ## Run the end-to-end tests in the kind cluster.
+	hack/kind/e2e.sh $(ARGS)
+kind-down: $(tools)/kind ## Remove the kind cluster.
+	hack/kind/down.sh
+
+bin/kubectl: bin/devcluster # which is kubectl, too
+	ln -sf devcluster $@
+bin/images/$(ARCH)/ingress: $(shell find hack/devcluster/ingress -name '*.go' 2>/dev/null) hack/devcluster/go.mod
+	cd hack/devcluster && GOARCH=$(ARCH) $(STATIC) -ldflags "-s -w" -o ../../$@ ./ingress/controller
+
 ##@ Develop
 
 .PHONY: test
@@ -114,6 +155,7 @@ install-for-tests:
 $(tools)/controller-gen: TOOL = sigs.k8s.io/controller-tools/cmd/controller-gen
 $(tools)/golangci-lint: TOOL = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 $(tools)/oapi-codegen: TOOL = github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen
+$(tools)/cyclonedx-gomod: TOOL = github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 $(tools)/gotestsum: TOOL = gotest.tools/gotestsum
 $(tools)/helm: TOOL = helm.sh/helm/v4/cmd/helm
 $(tools)/kind: TOOL = sigs.k8s.io/kind

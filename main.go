@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/redis/go-redis/v9"
+	_ "golang.org/x/crypto/x509roots/fallback" // public authorities, for images that have none
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 

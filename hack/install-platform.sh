@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs the platform, as a platform team would, into the cluster of
 # $KUBECONFIG with the stores that the file $1 (stores.json of a devcluster)
-# describes. Games get hosts beneath localhost, on the ingress port $2.
+# describes. Games get hosts beneath localhost, on the ingress port $2. KUBECTL is
+# the kubectl to use.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 stores=$1 ingress_port=$2
 namespace=leaderboard-system
-kubectl=(bin/devcluster kubectl)
+read -ra kubectl <<<"${KUBECTL:-bin/devcluster kubectl}"
 
 # field NAME: a value of stores.json, which has one field a line.
 field() { sed -n "s/^ *\"$1\": *\"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$stores" | head -1; }

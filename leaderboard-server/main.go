@@ -15,6 +15,7 @@ import (
 	_ "time/tzdata" // reports take time zones, and images may have none
 
 	goredis "github.com/redis/go-redis/v9"
+	_ "golang.org/x/crypto/x509roots/fallback" // public authorities, for images that have none
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# The demo's match, in the kind cluster.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+source hack/kind/lib.sh
+
+need_docker
+need_cluster
+bin/demo --via "127.0.0.1:$port"
+step "done"
+"${kubectl[@]}" get leaderboards --all-namespaces

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The end-to-end tests, in the kind cluster. Arguments go to go test.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+source hack/kind/lib.sh
+
+need_docker
+need_cluster
+E2E_BASE_URL=http://127.0.0.1:$port \
+  bin/tools/gotestsum --format testname -- -race -count=1 -timeout 40m "$@" ./test/e2e/...
