@@ -98,9 +98,24 @@ func podSpec(in Input) (*corev1ac.PodSpecApplyConfiguration, error) {
 			WithRunAsUser(userID).
 			WithRunAsGroup(userID).
 			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))).
+		WithTolerations(leave(corev1.TaintNodeNotReady), leave(corev1.TaintNodeUnreachable)).
 		WithTopologySpreadConstraints(spread(lb, corev1.LabelHostname), spread(lb, corev1.LabelTopologyZone)).
 		WithContainers(container).
 		WithVolumes(volumes(in)...), nil
+}
+
+// deadNodePatience is for how long a Pod stays on a node that does not answer. It
+// keeps nothing that another Pod lacks, so it need not wait for the default of
+// five minutes.
+const deadNodePatience = 30 * time.Second
+
+// leave makes the Pod go to another node soon once its own has the taint.
+func leave(taint string) *corev1ac.TolerationApplyConfiguration {
+	return corev1ac.Toleration().
+		WithKey(taint).
+		WithOperator(corev1.TolerationOpExists).
+		WithEffect(corev1.TaintEffectNoExecute).
+		WithTolerationSeconds(int64(deadNodePatience.Seconds()))
 }
 
 // spread keeps Pods of one revision apart where that is possible. A game with

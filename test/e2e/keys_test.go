@@ -1,0 +1,75 @@
+package e2e
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
+)
+
+// keyOf is the id of the key that signed a token.
+func keyOf(t *testing.T, token string) string {
+	t.Helper()
+	head, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[0])
+	require.NoError(t, err)
+	var header struct {
+		Kid string `json:"kid"`
+	}
+	require.NoError(t, json.Unmarshal(head, &header))
+	return header.Kid
+}
+
+// New signing keys reach Pods that run, without a restart, and old tokens stay good.
+func TestKeysReachRunningPods(t *testing.T) {
+	lb := create(t, game(namespace(t), "race", 2))
+	c := connect(t, lb)
+	_, err := c.Register(t.Context(), "ada", "correct horse battery")
+	require.NoError(t, err)
+	before, err := c.Login(t.Context(), "ada", "correct horse battery")
+	require.NoError(t, err)
+	pods := podsOf(t, lb)
+
+	secret := &corev1.Secret{}
+	require.NoError(t, cluster.Get(t.Context(), client.ObjectKey{Namespace: lb.Namespace, Name: workload.SigningKeysName(lb)}, secret))
+	keys, err := keyset.Parse(secret.Data[workload.SigningKeysKey])
+	require.NoError(t, err)
+	rotated, err := keys.Rotate(time.Now(), 0, time.Hour)
+	require.NoError(t, err)
+	file, err := rotated.Marshal()
+	require.NoError(t, err)
+	_, err = patch(t.Context(), secret, func() { secret.Data[workload.SigningKeysKey] = file })
+	require.NoError(t, err)
+
+	// kubelet looks at Secrets once a minute or so. Each Pod answers in turn.
+	seen := 0
+	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), time.Second, 4*time.Minute, true, func(ctx context.Context) (bool, error) {
+		token, err := c.Login(ctx, "ada", "correct horse battery")
+		if err != nil {
+			return false, err
+		}
+		if keyOf(t, token) == keyOf(t, before) {
+			seen = 0
+		} else {
+			seen++
+		}
+		return seen >= 5, nil
+	}))
+	_, err = c.Submit(t.Context(), before, "arena", 1, "")
+	require.NoError(t, err, "a token of the old key")
+	after := podsOf(t, lb)
+	require.Len(t, after, len(pods))
+	for _, pod := range after {
+		require.Zero(t, pod.Status.ContainerStatuses[0].RestartCount)
+		require.Contains(t, []string{string(pods[0].UID), string(pods[1].UID)}, string(pod.UID))
+	}
+}

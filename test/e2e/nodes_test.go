@@ -1,0 +1,150 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	games "github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/test/match"
+)
+
+// podsOf are the game's Pods that are not on their way out.
+func podsOf(t *testing.T, game *games.Leaderboard) []corev1.Pod {
+	t.Helper()
+	list := &corev1.PodList{}
+	selector, err := metav1.LabelSelectorAsSelector(deployment(t, game).Spec.Selector)
+	require.NoError(t, err)
+	require.NoError(t, cluster.List(t.Context(), list, client.InNamespace(game.Namespace), client.MatchingLabelsSelector{Selector: selector}))
+	var pods []corev1.Pod
+	for _, pod := range list.Items {
+		if pod.DeletionTimestamp == nil {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
+}
+
+// cordon keeps new Pods off a node until the test ends.
+func cordon(t *testing.T, node *corev1.Node) {
+	t.Helper()
+	set := func(ctx context.Context, off bool) error {
+		if err := cluster.Get(ctx, client.ObjectKeyFromObject(node), node); err != nil {
+			return err
+		}
+		_, err := patch(ctx, node, func() { node.Spec.Unschedulable = off })
+		return err
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), goneTimeout)
+		defer cancel()
+		if err := set(ctx, false); err != nil {
+			t.Error(err)
+		}
+	})
+	require.NoError(t, set(t.Context(), true))
+}
+
+// evict asks for the Pod's eviction until its disruption budget allows it.
+func evict(ctx context.Context, pod *corev1.Pod) (refused int, err error) {
+	err = wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
+		err := clientset.PolicyV1().Evictions(pod.Namespace).Evict(ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}})
+		if apierrors.IsTooManyRequests(err) {
+			refused++
+			return false, nil
+		}
+		return err == nil, client.IgnoreNotFound(err)
+	})
+	return refused, err
+}
+
+// Draining every node in turn fails no request: the budget keeps one Pod up.
+func TestNodeDrainUnderLoad(t *testing.T) {
+	nodes := needNodes(t, 2)
+	lb := create(t, game(namespace(t), "race", 2))
+	c := connect(t, lb)
+	result, err := match.Match{Client: c, Boards: match.Boards(allBoards), Names: []string{"ada", "bo", "carl", "dina"}, Rounds: 1, Seed: 5}.Play(t.Context())
+	require.NoError(t, err)
+	l := startLoad(t, c, result.Players)
+	for i := range nodes {
+		t.Run(nodes[i].Name, func(t *testing.T) {
+			cordon(t, &nodes[i])
+			for _, pod := range podsOf(t, lb) {
+				if pod.Spec.NodeName == nodes[i].Name {
+					_, err := evict(t.Context(), &pod)
+					require.NoError(t, err)
+				}
+			}
+			rolledOut(t, deployment(t, lb), 0)
+			for _, pod := range podsOf(t, lb) {
+				require.NotEqual(t, nodes[i].Name, pod.Spec.NodeName)
+			}
+		})
+	}
+	l.finish(t)
+}
+
+// The budget refuses to take the last Pod that is ready.
+func TestDisruptionBudget(t *testing.T) {
+	needNodes(t, 2)
+	lb := create(t, game(namespace(t), "race", 2))
+	pods := podsOf(t, lb)
+	require.Len(t, pods, 2)
+	dryRun := func(pod corev1.Pod) error {
+		return clientset.PolicyV1().Evictions(pod.Namespace).Evict(t.Context(), &policyv1.Eviction{
+			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}})
+	}
+	require.NoError(t, dryRun(pods[0]))
+	require.True(t, apierrors.IsTooManyRequests(dryRun(pods[1])))
+	rolledOut(t, deployment(t, lb), 0)
+}
+
+// A node that dies takes its Pods along; they come back on another. The commands
+// that end and start a node are given by whoever made the cluster, for example
+// "docker stop" and "docker start"; its name follows.
+func TestNodeDeath(t *testing.T) {
+	stop, start := strings.Fields(os.Getenv("E2E_STOP_NODE")), strings.Fields(os.Getenv("E2E_START_NODE"))
+	if len(stop) == 0 || len(start) == 0 {
+		t.Skip("E2E_STOP_NODE and E2E_START_NODE do not say how nodes of this cluster are stopped")
+	}
+	needNodes(t, 2)
+	lb := create(t, game(namespace(t), "race", 2))
+	c := connect(t, lb)
+	result, err := match.Match{Client: c, Boards: match.Boards(allBoards), Names: []string{"ada", "bo"}, Rounds: 1, Seed: 6}.Play(t.Context())
+	require.NoError(t, err)
+	dead := podsOf(t, lb)[0].Spec.NodeName
+	run := func(ctx context.Context, command []string) {
+		output, err := exec.CommandContext(ctx, command[0], append(command[1:], dead)...).CombinedOutput()
+		require.NoError(t, err, string(output))
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		run(ctx, start)
+	})
+	run(t.Context(), stop)
+	// 40 s until the node counts as dead, then 30 s of the Pods' patience.
+	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), time.Second, 4*time.Minute, true, func(context.Context) (bool, error) {
+		alive := 0
+		for _, pod := range podsOf(t, lb) {
+			for _, condition := range pod.Status.Conditions {
+				if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue && pod.Spec.NodeName != dead {
+					alive++
+				}
+			}
+		}
+		return alive == 2, nil
+	}))
+	require.NoError(t, result.Verify(t.Context()))
+}
