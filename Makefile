@@ -78,11 +78,17 @@ kind-load: $(tools)/kind images ## Load newly built images into the kind cluster
 	hack/kind/load.sh
 kind-demo: bin/demo ## Play the demo's match in the kind cluster.
 	hack/kind/demo.sh
-kind-e2e: $(tools)/gotestsum ## Run the end-to-end tests in the kind cluster.
+kind-e2e: $(tools)/gotestsum $(tools)/helm bin/images/metrics-server ## Run the end-to-end tests in the kind cluster.
+	hack/kind/metrics.sh $(METRICS_SERVER)
 	hack/kind/e2e.sh $(ARGS)
 kind-down: $(tools)/kind ## Remove the kind cluster.
 	hack/kind/down.sh
 
+# What a HorizontalPodAutoscaler asks; the module has its chart, too.
+METRICS_SERVER := sigs.k8s.io/metrics-server@v0.9.0
+bin/images/metrics-server:
+	@echo "building metrics-server: some 5 minutes the first time on two cores"
+	GOBIN=$(CURDIR)/bin/images CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" $(METRICS_SERVER:@%=/cmd/metrics-server@%)
 bin/kubectl: bin/devcluster # which is kubectl, too
 	ln -sf devcluster $@
 bin/images/$(ARCH)/ingress: $(shell find hack/devcluster/ingress -name '*.go' 2>/dev/null) hack/devcluster/go.mod

@@ -21,7 +21,8 @@ if ! cluster_exists; then
   fi
   step "creating the cluster $name"
   sed "s/\${PORT}/$port/" hack/kind/cluster.yaml |
-    "$kind" create cluster --name "$name" --kubeconfig "$KUBECONFIG" ${KIND_NODE_IMAGE:+--image "$KIND_NODE_IMAGE"} --config - --wait 3m
+    "$kind" create cluster --name "$name" --kubeconfig "$KUBECONFIG" ${KIND_NODE_IMAGE:+--image "$KIND_NODE_IMAGE"} --config - --wait 3m ||
+    die "the cluster could not be made: kind says above why. Without a registry, set KIND_NODE_IMAGE to a node image that you have"
 fi
 
 step "loading images"
