@@ -1,4 +1,5 @@
-// Package stores starts throwaway PostgreSQL and Redis servers for tests and
+// Package stores starts throwaway PostgreSQL and Redis servers (alone, as a Redis
+// Cluster, or with Sentinels) for tests and
 // benchmarks: real ones, on free loopback ports, with their data in temporary
 // folders, ended with the process that started them. It never touches a server
 // that already runs.

@@ -2,9 +2,11 @@ package stores
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 )
 
@@ -39,4 +41,72 @@ func TestRedisWithACLFile(t *testing.T) {
 	require.Error(t, client.Ping(ctx).Err())
 	require.NoError(t, server.Start(ctx))
 	require.NoError(t, client.Ping(ctx).Err())
+}
+
+func TestRedisClusterFailsOverAndMovesSlots(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cluster, err := StartRedisCluster(ctx, RedisClusterOptions{Replicas: 1})
+	require.NoError(t, err)
+	defer cluster.Close()
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addresses(), Username: AdminUser, Password: redisAdminPassword})
+	defer client.Close()
+	require.NoError(t, client.Set(ctx, "{kept}a", "1", 0).Err())
+	require.NoError(t, client.Set(ctx, "{kept}b", "2", 0).Err())
+
+	before, err := cluster.Master(ctx, "{kept}a")
+	require.NoError(t, err)
+	to := cluster.Nodes[0]
+	if to == before {
+		to = cluster.Nodes[1]
+	}
+	calls := 0
+	require.NoError(t, cluster.MoveSlot(ctx, "{kept}a", to, func() {
+		calls++
+		require.Equal(t, "1", client.Get(ctx, "{kept}a").Val())
+		require.Equal(t, "2", client.Get(ctx, "{kept}b").Val())
+	}))
+	require.Equal(t, 3, calls, "before, between and after the two keys")
+	require.Equal(t, int64(1), client.Wait(ctx, 1, 10*time.Second).Val())
+
+	to.Kill()
+	require.NoError(t, poll(ctx, func(ctx context.Context) error {
+		master, err := cluster.Master(ctx, "{kept}a")
+		if err == nil && master == to {
+			err = errors.New("the failover is not over")
+		}
+		return err
+	}))
+	require.NoError(t, to.Start(ctx))
+	require.NoError(t, cluster.WaitUntilWhole(ctx))
+	require.Equal(t, "1", client.Get(ctx, "{kept}a").Val())
+}
+
+func TestSentinelFailsOver(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	watched, err := StartSentinel(ctx)
+	require.NoError(t, err)
+	defer watched.Close()
+	first, err := watched.Master(ctx)
+	require.NoError(t, err)
+	client := first.Client()
+	defer client.Close()
+	require.NoError(t, client.Set(ctx, "kept", "1", 0).Err())
+	require.Equal(t, int64(2), client.Wait(ctx, 2, 10*time.Second).Val())
+
+	first.Kill()
+	require.NoError(t, poll(ctx, func(ctx context.Context) error {
+		master, err := watched.Master(ctx)
+		if err != nil {
+			return err
+		}
+		promoted := master.Client()
+		defer promoted.Close()
+		return promoted.Set(ctx, "after", promoted.Get(ctx, "kept").Val(), 0).Err() // refused by the dead and by replicas
+	}))
+	require.NoError(t, first.Start(ctx))
+	require.NoError(t, watched.WaitUntilWhole(ctx))
+	require.NoError(t, poll(ctx, func(ctx context.Context) error { return follows(ctx, client) }))
+	require.Equal(t, "1", client.Get(ctx, "after").Val())
 }
