@@ -104,7 +104,7 @@ func (s *server) drain(next http.Handler) http.Handler {
 
 // openStores makes the pools and what works on them; nothing connects yet.
 func (s *server) openStores() (err error) {
-	if s.redis, err = newRedisClient(s.settings.Redis); err != nil {
+	if s.redis, err = redis.NewClient(s.settings.Redis); err != nil {
 		return err
 	}
 	s.ledger, err = postgres.Open(context.Background(), postgres.Options{URL: s.settings.Database.URL.Reveal(),

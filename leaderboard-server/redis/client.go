@@ -1,0 +1,59 @@
+package redis
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
+)
+
+// slotsInterval is how old what a client knows of a Cluster's slots may get: a
+// pipeline that cannot reach a master tries that one again and again, and learns
+// in no other way that a replica has taken over.
+const slotsInterval = time.Second
+
+// NewClient makes a pool of connections to Redis in any of its modes. It does not
+// connect yet.
+func NewClient(settings config.Redis) (goredis.UniversalClient, error) {
+	options := &goredis.UniversalOptions{
+		Addrs:                 settings.Addresses,
+		Username:              settings.Username,
+		Password:              settings.Password.Reveal(),
+		MasterName:            settings.SentinelMaster,
+		SentinelUsername:      settings.SentinelUsername,
+		SentinelPassword:      settings.SentinelPassword.Reveal(),
+		DialTimeout:           2 * time.Second,
+		ReadTimeout:           2 * time.Second,
+		WriteTimeout:          2 * time.Second,
+		ContextTimeoutEnabled: true,
+		DialerRetries:         1, // commands are repeated; dialing on top of that hides why it fails
+		// Neither is within a tenant's rights, nor of use here.
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	if settings.TLS {
+		options.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		if settings.CAFile != "" {
+			file, err := os.ReadFile(settings.CAFile)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", config.EnvRedisCAFile, err)
+			}
+			options.TLSConfig.RootCAs = x509.NewCertPool()
+			if !options.TLSConfig.RootCAs.AppendCertsFromPEM(file) {
+				return nil, fmt.Errorf("%s: the file has no certificate in PEM", config.EnvRedisCAFile)
+			}
+		}
+	}
+	if settings.Mode == config.RedisCluster {
+		cluster := options.Cluster()
+		cluster.ClusterStateReloadInterval = slotsInterval
+		return goredis.NewClusterClient(cluster), nil
+	}
+	return goredis.NewUniversalClient(options), nil
+}
