@@ -6,13 +6,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"sort"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 	"github.com/leaderboard-dev/leaderboard-operator/test/conformance/ledgertest"
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
@@ -34,6 +34,11 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer rdb.Close()
+	defer func() {
+		if sharedCluster.cluster != nil {
+			sharedCluster.cluster.Close()
+		}
+	}()
 	return stores.Main(m, &pg, nil)
 }
 
@@ -66,8 +71,12 @@ func round(t *testing.T, tenant *Tenant, replicas []*Replica, players []leaderbo
 		})
 	}
 	group.Wait()
-	sort.Slice(results, func(i, j int) bool { return results[i].receipt.Event < results[j].receipt.Event })
+	sortByEvent(results)
 	return results
+}
+
+func sortByEvent(all []stored) {
+	sort.Slice(all, func(i, j int) bool { return all[i].receipt.Event < all[j].receipt.Event })
 }
 
 // The same random submissions, removals and faults, on every layout and on the model.
@@ -77,26 +86,11 @@ func TestEveryLayoutIsTheModel(t *testing.T) {
 	for _, shards := range []int{1, 3, 16} {
 		t.Run(fmt.Sprintf("shards=%d", shards), func(t *testing.T) { layout(t, NewTenant(t, pg, rdb, shards), seed) })
 	}
-	t.Run("cluster", func(t *testing.T) { layout(t, NewTenant(t, pg, clusterNode(t), 3), seed) })
-}
-
-// clusterNode starts a Redis Cluster of one node: keys of different slots must not
-// meet in one command there either.
-func clusterNode(t *testing.T) *stores.Redis {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	server, err := stores.StartRedis(ctx, stores.RedisOptions{ACLFile: true, Args: []string{"--cluster-enabled", "yes"}})
-	require.NoError(t, err)
-	t.Cleanup(server.Close)
-	admin := server.Client()
-	t.Cleanup(func() { _ = admin.Close() })
-	require.NoError(t, admin.Do(ctx, "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err())
-	require.Eventually(t, func() bool {
-		state, err := admin.ClusterInfo(ctx).Result()
-		return err == nil && strings.Contains(state, "cluster_state:ok")
-	}, 20*time.Second, 10*time.Millisecond)
-	return server
+	for _, shards := range []int{1, 3} {
+		t.Run(fmt.Sprintf("cluster/shards=%d", shards), func(t *testing.T) {
+			layout(t, NewTenantOn(t, pg, Clustered(startCluster(t)), shards), seed)
+		})
+	}
 }
 
 func layout(t *testing.T, tenant *Tenant, seed uint64) {
@@ -139,16 +133,28 @@ func layout(t *testing.T, tenant *Tenant, seed uint64) {
 	require.Empty(t, mismatches)
 }
 
-// forgetAll deletes the tenant's keys, as a Redis does that restarts empty.
+// forgetAll deletes the tenant's keys, as a Redis does that restarts empty: on each
+// node at once.
 func (t *Tenant) forgetAll(tb testing.TB) error {
-	admin := t.Redis.Client()
-	defer admin.Close()
-	if isCluster(tb, t.Redis) {
-		return admin.FlushAll(tb.Context()).Err() // at once, over all slots
+	for _, node := range t.Redis.Nodes {
+		admin := node.Client()
+		defer admin.Close()
+		role, err := admin.Do(tb.Context(), "ROLE").Slice()
+		switch {
+		case err != nil:
+			return err
+		case role[0] != "master": // replicas follow
+		case t.Redis.Mode == provision.Cluster: // where one DEL is of one slot
+			err = admin.FlushAll(tb.Context()).Err()
+		default:
+			var keys []string
+			if keys, err = admin.Keys(tb.Context(), t.Prefix+"*").Result(); err == nil && len(keys) > 0 {
+				err = admin.Del(tb.Context(), keys...).Err()
+			}
+		}
+		if err != nil {
+			return err
+		}
 	}
-	keys, err := admin.Keys(tb.Context(), t.Prefix+"*").Result()
-	if err != nil || len(keys) == 0 {
-		return err
-	}
-	return admin.Del(tb.Context(), keys...).Err()
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,7 +14,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/commit"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis"
@@ -25,18 +29,51 @@ import (
 // for it.
 const Interval = 20 * time.Millisecond
 
+// Deployment is a Redis that tenants share.
+type Deployment struct {
+	Mode provision.RedisMode
+	// Endpoints are what clients are told: the server, the Sentinels, or nodes of
+	// the cluster.
+	Endpoints []string
+	// Nodes are all servers, whatever their roles.
+	Nodes []*stores.Redis
+}
+
+// Standalone is a deployment of one server, which has an ACL file.
+func Standalone(server *stores.Redis) Deployment {
+	return Deployment{provision.Standalone, []string{server.Address()}, []*stores.Redis{server}}
+}
+
+// Clustered is a Redis Cluster.
+func Clustered(cluster *stores.RedisCluster) Deployment {
+	return Deployment{provision.Cluster, cluster.Addresses(), cluster.Nodes}
+}
+
+// Watched is a master with replicas that Sentinels watch.
+func Watched(watched *stores.Sentinel) Deployment {
+	return Deployment{provision.Sentinel, watched.Addresses(), watched.Nodes}
+}
+
+// master is the name that Sentinels know the master by; empty without Sentinels.
+func (d Deployment) master() string {
+	if d.Mode == provision.Sentinel {
+		return stores.SentinelMaster
+	}
+	return ""
+}
+
 // Tenant is a tenant's ledger and ranking with the rights that the operator gives
 // it, and any number of replicas of a server's inner parts.
 type Tenant struct {
 	*ledgertest.Fixture
-	Redis  *stores.Redis
+	Redis  Deployment
 	Prefix string
-	// Client reaches Redis as the tenant's user.
+	// Client reaches Redis as the tenant's user, with the server's settings.
 	Client goredis.UniversalClient
 	// SnapshotLifetime and SnapshotSharing are of the replicas that are started from
 	// now on; 0: the server's.
 	SnapshotLifetime, SnapshotSharing time.Duration
-	user                              string
+	names                             tenant.Tenant
 }
 
 // Replica is one server without its API.
@@ -50,45 +87,41 @@ type Replica struct {
 	Drop atomic.Bool
 }
 
-// NewTenant makes a tenant whose boards are spread over the given number of shards.
+// NewTenant makes a tenant whose boards are spread over the given number of shards
+// of a standalone Redis.
 func NewTenant(tb testing.TB, pg *stores.Postgres, rdb *stores.Redis, shards int) *Tenant {
 	tb.Helper()
+	return NewTenantOn(tb, pg, Standalone(rdb), shards)
+}
+
+// tenantPassword is of the tenants' Redis users.
+const tenantPassword = "tenant"
+
+// NewTenantOn makes a tenant on any deployment.
+func NewTenantOn(tb testing.TB, pg *stores.Postgres, rdb Deployment, shards int) *Tenant {
+	tb.Helper()
 	f := ledgertest.New(tb, pg, ledgertest.Boards(tb, shards), postgres.Options{})
-	t := &Tenant{Fixture: f, Redis: rdb, Prefix: "lb:" + f.Database + ":", user: "lb_" + f.Database}
+	t := &Tenant{Fixture: f, Redis: rdb, names: tenant.For("test", "conformance", f.Database)}
+	t.Prefix = t.names.KeyPrefix()
 	t.Allow(tb)
-	t.Client = goredis.NewUniversalClient(&goredis.UniversalOptions{Addrs: []string{rdb.Address()}, Username: t.user, Password: "tenant",
-		IsClusterMode: isCluster(tb, rdb), MaxRetries: -1, DialerRetries: 1})
+	var err error
+	t.Client, err = redis.NewClient(config.Redis{Mode: config.RedisMode(strings.ToLower(string(rdb.Mode))), Addresses: rdb.Endpoints,
+		SentinelMaster: rdb.master(), Username: t.names.RedisUser(), Password: tenantPassword})
+	require.NoError(tb, err)
 	tb.Cleanup(func() { _ = t.Client.Close() })
 	return t
 }
 
-// isCluster says whether the server is a node of a Redis Cluster.
-func isCluster(tb testing.TB, server *stores.Redis) bool {
-	tb.Helper()
-	admin := server.Client()
-	defer admin.Close()
-	info, err := admin.InfoMap(tb.Context(), "cluster").Result()
-	require.NoError(tb, err)
-	return info["Cluster"]["cluster_enabled"] == "1"
-}
-
-// Allow gives the tenant its Redis user, with the operator's rules. A Redis that
-// lost its users needs it again.
+// Allow gives the tenant its Redis user, as the operator does. A Redis that lost
+// its users needs it again.
 func (t *Tenant) Allow(tb testing.TB) {
 	tb.Helper()
-	admin := t.Redis.Client()
+	admin, err := provision.OpenRedis(provision.RedisAdmin{Mode: t.Redis.Mode, Endpoints: t.Redis.Endpoints, MasterName: t.Redis.master(),
+		Username: stores.AdminUser, Password: t.Redis.Nodes[0].AdminPassword()})
+	require.NoError(tb, err)
 	defer admin.Close()
-	rules := []any{"ACL", "SETUSER", t.user, "reset", "on", ">tenant", "~" + t.Prefix + "*", "resetchannels", "&" + t.Prefix + "*", "-@all"}
-	for _, rule := range []string{"+@sortedset", "+@hash", "+@string", "-@blocking",
-		"+del", "+unlink", "+exists", "+type", "+expire", "+pexpire", "+ttl", "+pttl", "+persist", "+rename", "+@transaction",
-		"+eval", "+evalsha", "+eval_ro", "+evalsha_ro", "+script|load", "+script|exists",
-		"+publish", "+subscribe", "+unsubscribe", "+psubscribe", "+punsubscribe", "+spublish", "+ssubscribe", "+sunsubscribe",
-		"+hello", "+ping", "+client|setname", "+client|getname", "+client|id", "+client|reply", "-@dangerous", "-@admin",
-		// What a client of a Redis Cluster needs.
-		"+cluster|slots", "+cluster|shards", "+cluster|nodes", "+readonly", "+readwrite", "+asking", "+command"} {
-		rules = append(rules, rule)
-	}
-	require.NoError(tb, admin.Do(tb.Context(), rules...).Err())
+	_, err = admin.EnsureUser(tb.Context(), t.names, tenantPassword)
+	require.NoError(tb, err)
 }
 
 // Start starts a replica; it ends with the test.

@@ -125,7 +125,7 @@ func TestAWalkIsTheBoardOfItsBeginning(t *testing.T) {
 	for _, shards := range []int{1, 3, 16} {
 		t.Run(fmt.Sprintf("shards=%d", shards), func(t *testing.T) { walks(t, NewTenant(t, pg, rdb, shards), seed) })
 	}
-	t.Run("cluster", func(t *testing.T) { walks(t, NewTenant(t, pg, clusterNode(t), 3), seed) })
+	t.Run("cluster", func(t *testing.T) { walks(t, NewTenantOn(t, pg, Clustered(startCluster(t)), 3), seed) })
 }
 
 // walker is one walk of a test.
