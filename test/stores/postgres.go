@@ -26,6 +26,9 @@ type PostgresOptions struct {
 	Port int
 	// Durable turns fsync on, as measurements of durable writes need.
 	Durable bool
+	// Authority, where set, signs a certificate for the server, which then takes
+	// encrypted connections as well.
+	Authority *Authority
 	// Settings are further server settings, e.g. {"log_statement": "all"}.
 	Settings map[string]string
 }
@@ -150,6 +153,12 @@ func (p *Postgres) Start(ctx context.Context) error {
 		"full_page_writes":        onOff(p.options.Durable),
 		"max_wal_size":            "4GB",
 	}
+	if p.options.Authority != nil {
+		if err := p.certify(); err != nil {
+			return err
+		}
+		settings["ssl"], settings["ssl_cert_file"], settings["ssl_key_file"] = "on", p.certificatePath(), p.certificatePath()+".key"
+	}
 	for name, value := range p.options.Settings {
 		settings[name] = value
 	}
@@ -169,6 +178,27 @@ func (p *Postgres) Start(ctx context.Context) error {
 		}
 		return conn.Close(ctx)
 	})
+}
+
+func (p *Postgres) certificatePath() string { return filepath.Join(p.dir, "server.crt") }
+
+// certify gives the server a new certificate.
+func (p *Postgres) certify() error {
+	certificate, key, err := p.options.Authority.issue()
+	if err != nil {
+		return err
+	}
+	for path, content := range map[string][]byte{p.certificatePath(): certificate, p.certificatePath() + ".key": key} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			return fmt.Errorf("write the certificate of PostgreSQL: %w", err)
+		}
+		if p.owner != nil {
+			if err := os.Chown(path, int(p.owner.Uid), int(p.owner.Gid)); err != nil {
+				return fmt.Errorf("hand the certificate to the user of PostgreSQL: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 func onOff(on bool) string {

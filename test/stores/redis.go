@@ -23,6 +23,9 @@ type RedisOptions struct {
 	// user "admin" (see [Redis.AdminPassword]) may do everything, as a shared
 	// production server should have it.
 	ACLFile bool
+	// Authority, where set, signs a certificate for the server, which then takes
+	// encrypted connections only.
+	Authority *Authority
 	// Args are further arguments of redis-server, e.g. {"--appendonly", "yes"}.
 	Args []string
 }
@@ -83,6 +86,13 @@ func (r *Redis) Start(ctx context.Context) error {
 		}
 		args = append(args, "--aclfile", r.ACLPath())
 	}
+	if r.options.Authority != nil {
+		if err := r.certify(); err != nil {
+			return err
+		}
+		args = append(args, "--port", "0", "--tls-port", strconv.Itoa(r.Port), "--tls-auth-clients", "no",
+			"--tls-cert-file", r.certificatePath(), "--tls-key-file", r.certificatePath()+".key", "--tls-ca-cert-file", r.certificatePath())
+	}
 	child, err := startProcess(r.binary, append(args, r.options.Args...), filepath.Join(r.Dir, "server.log"), nil)
 	if err != nil {
 		return err
@@ -111,6 +121,22 @@ func (r *Redis) writeACLFile() error {
 	return nil
 }
 
+func (r *Redis) certificatePath() string { return filepath.Join(r.Dir, "server.crt") }
+
+// certify gives the server a new certificate.
+func (r *Redis) certify() error {
+	certificate, key, err := r.options.Authority.issue()
+	if err != nil {
+		return err
+	}
+	for path, content := range map[string][]byte{r.certificatePath(): certificate, r.certificatePath() + ".key": key} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			return fmt.Errorf("write the certificate of Redis: %w", err)
+		}
+	}
+	return nil
+}
+
 // Address is host:port.
 func (r *Redis) Address() string { return address(r.Port) }
 
@@ -130,6 +156,9 @@ func (r *Redis) clientOptions() *redis.Options {
 	options := &redis.Options{Addr: r.Address()}
 	if r.options.ACLFile {
 		options.Username, options.Password = AdminUser, redisAdminPassword
+	}
+	if r.options.Authority != nil {
+		options.TLSConfig = r.options.Authority.clientConfig()
 	}
 	return options
 }
