@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -88,6 +89,9 @@ func postgresError(err error, format string, args ...any) error {
 	message := fmt.Sprintf(format, args...)
 	switch sqlState(err) {
 	case "":
+		if cause := distrust(err); cause != nil {
+			return &Error{Kind: Unreachable, Message: message + ": the certificate of PostgreSQL is not trusted; check the host in the LeaderboardClass and ca.crt in the admin Secret", Cause: cause}
+		}
 		return &Error{Kind: Unreachable, Message: message + ": PostgreSQL did not answer", Cause: short(err)}
 	case stateInvalidPassword, stateInvalidAuthorization:
 		return &Error{Kind: Refused, Message: message + ": PostgreSQL refused the login; check the username and the password in the admin Secret", Cause: short(err)}
@@ -96,6 +100,16 @@ func postgresError(err error, format string, args ...any) error {
 	default:
 		return &Error{Kind: Failed, Message: message, Cause: short(err)}
 	}
+}
+
+// distrust is why the server's certificate was not accepted; nil: it was, or the
+// error is another one.
+func distrust(err error) error {
+	var verification *tls.CertificateVerificationError
+	if errors.As(err, &verification) {
+		return verification.Err
+	}
+	return nil
 }
 
 // short is the innermost cause that says something: pgx wraps it in the
@@ -123,6 +137,8 @@ func redisError(err error, format string, args ...any) error {
 	message := fmt.Sprintf(format, args...)
 	var answer redis.Error
 	switch text := err.Error(); {
+	case distrust(err) != nil:
+		return &Error{Kind: Unreachable, Message: message + ": the certificate of Redis is not trusted; check the endpoints in the LeaderboardClass and ca.crt in the admin Secret", Cause: distrust(err)}
 	case !errors.As(err, &answer):
 		return &Error{Kind: Unreachable, Message: message + ": Redis did not answer", Cause: short(err)}
 	case strings.HasPrefix(text, "WRONGPASS"), strings.HasPrefix(text, "NOAUTH"):
