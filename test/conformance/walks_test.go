@@ -243,7 +243,7 @@ func TestAWalkEndsWithTheDataOfRedis(t *testing.T) {
 	for _, shards := range []int{1, 3} {
 		tenant := NewTenant(t, pg, ownRedis(t), shards)
 		r, board, walk := walkFour(t, tenant)
-		admin := tenant.Redis.Client()
+		admin := tenant.Redis.Nodes[0].Client()
 		require.NoError(t, admin.FlushAll(t.Context()).Err())
 		require.NoError(t, admin.Close())
 		_, err := r.Ranking.Walk(t.Context(), board, walk, 4)
