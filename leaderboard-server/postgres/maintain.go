@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -17,29 +18,38 @@ const (
 	maintenanceTimeout = time.Minute
 )
 
-// Maintain makes partitions ahead, drops events past their retention and
-// deletes expired idempotency keys. It is to be called every hour or so, by any
-// number of replicas.
+// Maintain makes partitions ahead, drops events past their retention, rolls closed
+// days up for reports and deletes expired idempotency keys. It is to be called every
+// hour or so, by any number of replicas. Where one of these fails it goes on with the
+// next.
 func (l *Ledger) Maintain(ctx context.Context) error {
+	return errors.Join(l.maintainPartitions(ctx), l.rollUp(ctx), l.expireKeys(ctx))
+}
+
+func (l *Ledger) maintainPartitions(ctx context.Context) error {
 	var keep *string
 	if l.options.EventRetention > 0 {
 		s := fmt.Sprintf("%d seconds", int64(l.options.EventRetention.Seconds()))
 		keep = &s
 	}
-	attempt, cancel := context.WithTimeout(ctx, maintenanceTimeout)
+	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
-	if _, err := l.pool.Exec(attempt, "SELECT maintain_partitions($1, $2::text::interval)", monthsAhead, keep); err != nil {
+	if _, err := l.pool.Exec(ctx, "SELECT maintain_partitions($1, $2::text::interval)", monthsAhead, keep); err != nil {
 		return fmt.Errorf("maintain the partitions of events: %w", err)
 	}
+	return nil
+}
+
+func (l *Ledger) expireKeys(ctx context.Context) error {
 	for {
-		deleted, err := l.expireKeys(ctx)
+		deleted, err := l.expireSomeKeys(ctx)
 		if err != nil || deleted < keyChunk {
 			return err
 		}
 	}
 }
 
-func (l *Ledger) expireKeys(ctx context.Context) (int64, error) {
+func (l *Ledger) expireSomeKeys(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
 	tag, err := l.pool.Exec(ctx, `

@@ -1,0 +1,238 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+const (
+	// rollupDepth is how many of a day's best players its rollup names. A report
+	// cannot list more. A larger number needs rollups made anew.
+	rollupDepth = leaderboard.MaxReportLimit
+	// closingDelay is how long after its end a day is closed: more than clocks are
+	// ever set back, or differ between a primary and the standby that takes over.
+	closingDelay = 10 * time.Minute
+	// closingPoll is how often transactions that a day waits for are looked for.
+	closingPoll = 50 * time.Millisecond
+)
+
+// The statements that roll up have in common: $1 and $2 the first day and the day
+// after the last, $3 whether they are a month, $4 rollupDepth.
+
+// rollUpDaySQL folds a day's events by board and player. The arrays put the
+// better score first and then the earlier event.
+const rollUpDaySQL = `
+	WITH folded AS MATERIALIZED (
+		SELECT e.board, e.player, count(*) AS submissions,
+			max(ARRAY[CASE b.board_order WHEN 'Ascending' THEN -e.score ELSE e.score END, -e.id, e.score, e.board]) AS best,
+			count(e.global_season) AS global_submissions,
+			max(ARRAY[e.score, -e.id, e.score, e.board]) FILTER (WHERE e.global_season IS NOT NULL) AS global_best
+		FROM score_events e JOIN boards b ON b.number = e.board
+		WHERE e.at >= $1::date::timestamp AT TIME ZONE 'UTC' AND e.at < $2::date::timestamp AT TIME ZONE 'UTC'
+		GROUP BY e.board, e.player
+	), rolled AS MATERIALIZED (
+		SELECT board, player, best, submissions FROM folded WHERE board <> 1
+		UNION ALL
+		SELECT 1, player, max(global_best), sum(global_submissions) FROM folded WHERE global_submissions > 0 GROUP BY player
+	), best AS (SELECT board, player, best FROM rolled), counted AS (SELECT board, player, submissions FROM rolled), ` + packSQL
+
+// rollUpMonthSQL merges the rollups of a month's days. $5 the board.
+const rollUpMonthSQL = `
+	WITH best AS (
+		SELECT t.board, u.player, max(ARRAY[CASE b.board_order WHEN 'Ascending' THEN -u.score ELSE u.score END, -u.event, u.score, u.origin]) AS best
+		FROM report_tops t JOIN boards b ON b.number = t.board,
+			unnest(t.players, t.scores, t.events, t.origins) AS u (player, score, event, origin)
+		WHERE NOT t.monthly AND t.start >= $1::date AND t.start < $2::date AND t.board = $5
+		GROUP BY t.board, u.player
+	), counted AS (
+		SELECT c.board, u.player, sum(u.submissions) AS submissions
+		FROM report_counts c, unnest(c.players, c.counts) AS u (player, submissions)
+		WHERE NOT c.monthly AND c.start >= $1::date AND c.start < $2::date AND c.board = $5
+		GROUP BY c.board, u.player
+	), ` + packSQL
+
+// packSQL stores what the expressions best and counted hold. 64 and 100 players
+// make rows of 2,000 and 1,300 bytes: as large as PostgreSQL keeps in one piece,
+// and good to fill a page.
+const packSQL = `tops AS (
+		INSERT INTO report_tops (monthly, start, board, place, players, scores, events, origins)
+		SELECT $3::boolean, $1::date, board, min(place), array_agg(player ORDER BY place), array_agg(best[3] ORDER BY place),
+			array_agg(-best[2] ORDER BY place), array_agg(best[4]::int ORDER BY place)
+		FROM (SELECT board, player, best, row_number() OVER (PARTITION BY board ORDER BY best DESC) - 1 AS place FROM best) t
+		WHERE place < $4::bigint
+		GROUP BY board, place / 64
+	)
+	INSERT INTO report_counts (monthly, start, board, first_player, players, counts)
+	SELECT $3::boolean, $1::date, board, min(player), array_agg(player ORDER BY player), array_agg(submissions::int ORDER BY player)
+	FROM (SELECT board, player, submissions, (row_number() OVER (PARTITION BY board ORDER BY player) - 1) / 100 AS part FROM counted) t
+	GROUP BY board, part`
+
+// rollUp makes the rollups of all closed days and whole months that are not made
+// yet, each in a transaction of its own: it goes on where it was interrupted,
+// shares the work with other replicas, and holds nothing that submissions wait for.
+func (l *Ledger) rollUp(ctx context.Context) error {
+	open, due, err := l.openDay(ctx)
+	if err != nil {
+		return err
+	}
+	if due {
+		if err := l.awaitTransactions(ctx); err != nil {
+			return fmt.Errorf("close the days before %s: %w", open.Format(time.DateOnly), err)
+		}
+	}
+	for _, step := range []func(context.Context, pgx.Tx) error{
+		func(ctx context.Context, tx pgx.Tx) error { return rollUpDay(ctx, tx, open) },
+		rollUpMonth,
+	} {
+		for {
+			err := l.maintenance(ctx, step)
+			if errors.Is(err, pgx.ErrNoRows) { // nothing is due, or another replica is at it
+				break
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// openDay returns the first day that is not over for closingDelay yet, and
+// whether there are days before it to be rolled up.
+func (l *Ledger) openDay(ctx context.Context) (open time.Time, due bool, err error) {
+	ctx, cancel := l.deadline(ctx)
+	defer cancel()
+	err = l.pool.QueryRow(ctx, `
+		SELECT open, open > days_until
+		FROM report_progress, LATERAL (SELECT (now() AT TIME ZONE 'UTC' - $1::interval)::date) t (open)`, closingDelay).Scan(&open, &due)
+	if err != nil {
+		return open, false, fmt.Errorf("look how far reports are rolled up: %w", err)
+	}
+	return open, due, nil
+}
+
+// runningSQL lists the transactions that might insert events. The time of an event
+// is when its transaction started; a transaction is in this list from then on, while
+// it has an xid only once it writes, so that snapshots do not tell.
+const runningSQL = `
+	SELECT l.virtualxid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+	WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND l.pid <> pg_backend_pid()
+		AND a.datname = current_database() AND has_table_privilege(a.usesysid, 'score_events', 'INSERT')
+	UNION ALL
+	SELECT gid FROM pg_prepared_xacts WHERE database = current_database()`
+
+// awaitTransactions returns once every transaction has ended that runs now. After
+// it a day that was over before is closed: what was inserted is visible, and
+// nothing can be inserted any more.
+func (l *Ledger) awaitTransactions(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
+	defer cancel()
+	ticker := time.NewTicker(closingPoll)
+	defer ticker.Stop()
+	var waiting map[string]bool
+	for {
+		rows, err := l.pool.Query(ctx, runningSQL)
+		if err != nil {
+			return fmt.Errorf("look for running transactions: %w", err)
+		}
+		running, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return fmt.Errorf("look for running transactions: %w", err)
+		}
+		still := make(map[string]bool)
+		for _, id := range running {
+			if waiting == nil || waiting[id] {
+				still[id] = true
+			}
+		}
+		if waiting = still; len(waiting) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d transactions that might add scores to them still run: %w", len(waiting), ctx.Err())
+		case <-ticker.C:
+		}
+	}
+}
+
+// maintenance runs one step in a transaction that ends in bounded time.
+func (l *Ledger) maintenance(ctx context.Context, step func(context.Context, pgx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
+	defer cancel()
+	return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		// The role's limit is meant for requests.
+		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true)", fmt.Sprint(maintenanceTimeout.Milliseconds())); err != nil {
+			return fmt.Errorf("set the time limit: %w", err)
+		}
+		return step(ctx, tx)
+	})
+}
+
+// rollUpDay rolls up the next day before open. ErrNoRows: there is none.
+func rollUpDay(ctx context.Context, tx pgx.Tx, open time.Time) error {
+	var day time.Time
+	err := tx.QueryRow(ctx, "SELECT days_until FROM report_progress WHERE days_until < $1 FOR UPDATE SKIP LOCKED", open).Scan(&day)
+	if err != nil {
+		return fmt.Errorf("take a day to roll up: %w", err)
+	}
+	next := day.AddDate(0, 0, 1)
+	if err := discardRollup(ctx, tx, false, day); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, rollUpDaySQL, day, next, false, rollupDepth); err != nil {
+		return fmt.Errorf("roll up %s: %w", day.Format(time.DateOnly), err)
+	}
+	if _, err := tx.Exec(ctx, "UPDATE report_progress SET days_until = $1", next); err != nil {
+		return fmt.Errorf("record that %s is rolled up: %w", day.Format(time.DateOnly), err)
+	}
+	return nil
+}
+
+// rollUpMonth rolls up the next month all of whose days are. ErrNoRows: there is
+// none.
+func rollUpMonth(ctx context.Context, tx pgx.Tx) error {
+	var month time.Time
+	err := tx.QueryRow(ctx, "SELECT months_until FROM report_progress WHERE months_until + interval '1 month' <= days_until FOR UPDATE SKIP LOCKED").Scan(&month)
+	if err != nil {
+		return fmt.Errorf("take a month to roll up: %w", err)
+	}
+	next := month.AddDate(0, 1, 0)
+	if err := discardRollup(ctx, tx, true, month); err != nil {
+		return err
+	}
+	// By the board, so that one statement stays small.
+	rows, err := tx.Query(ctx, "SELECT DISTINCT board FROM report_tops WHERE NOT monthly AND start >= $1 AND start < $2", month, next)
+	if err != nil {
+		return fmt.Errorf("list the boards of %s: %w", month.Format("2006-01"), err)
+	}
+	boards, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil {
+		return fmt.Errorf("list the boards of %s: %w", month.Format("2006-01"), err)
+	}
+	for _, board := range boards {
+		if _, err := tx.Exec(ctx, rollUpMonthSQL, month, next, true, rollupDepth, board); err != nil {
+			return fmt.Errorf("roll up %s of board %d: %w", month.Format("2006-01"), board, err)
+		}
+	}
+	if _, err := tx.Exec(ctx, "UPDATE report_progress SET months_until = $1", next); err != nil {
+		return fmt.Errorf("record that %s is rolled up: %w", month.Format("2006-01"), err)
+	}
+	return nil
+}
+
+// discardRollup deletes a rollup that was made before progress was set back.
+func discardRollup(ctx context.Context, tx pgx.Tx, monthly bool, start time.Time) error {
+	for _, table := range []string{"report_tops", "report_counts"} {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE monthly = $1 AND start = $2", monthly, start); err != nil {
+			return fmt.Errorf("delete the old rollup of %s: %w", start.Format(time.DateOnly), err)
+		}
+	}
+	return nil
+}
