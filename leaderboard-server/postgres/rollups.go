@@ -18,6 +18,8 @@ const (
 	// closingDelay is how long after its end a day is closed: more than clocks are
 	// ever set back, or differ between a primary and the standby that takes over.
 	closingDelay = 10 * time.Minute
+	// rollupTimeout bounds one day or month. An event costs 3 to 10 us.
+	rollupTimeout = 10 * time.Minute
 	// closingPoll is how often transactions that a day waits for are looked for.
 	closingPoll = 50 * time.Millisecond
 )
@@ -91,7 +93,7 @@ func (l *Ledger) rollUp(ctx context.Context) error {
 		rollUpMonth,
 	} {
 		for {
-			err := l.maintenance(ctx, step)
+			err := l.rollUpStep(ctx, step)
 			if errors.Is(err, pgx.ErrNoRows) { // nothing is due, or another replica is at it
 				break
 			}
@@ -162,13 +164,15 @@ func (l *Ledger) awaitTransactions(ctx context.Context) error {
 	}
 }
 
-// maintenance runs one step in a transaction that ends in bounded time.
-func (l *Ledger) maintenance(ctx context.Context, step func(context.Context, pgx.Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
+// rollUpStep runs one step in a transaction of its own.
+func (l *Ledger) rollUpStep(ctx context.Context, step func(context.Context, pgx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, rollupTimeout)
 	defer cancel()
 	return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
-		// The role's limit is meant for requests.
-		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true)", fmt.Sprint(maintenanceTimeout.Milliseconds())); err != nil {
+		// The role's time limit is meant for requests. Sorts of a month are large.
+		_, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('work_mem', '64MB', true)",
+			fmt.Sprint(rollupTimeout.Milliseconds()))
+		if err != nil {
 			return fmt.Errorf("set the time limit: %w", err)
 		}
 		return step(ctx, tx)

@@ -106,7 +106,9 @@ func (h *history) requirePlain(t *testing.T, n int) {
 		first := h.first.AddDate(0, 0, h.random.IntN(days+10)-5)
 		last := first.AddDate(0, 0, h.random.IntN(days+5))
 		limit := []int{1, 2, 10, 63, 64, 65, 1 + h.random.IntN(leaderboard.MaxReportLimit), leaderboard.MaxReportLimit}[h.random.IntN(8)]
-		date := func(t time.Time) leaderboard.Date { return leaderboard.Date{Year: t.Year(), Month: t.Month(), Day: t.Day()} }
+		date := func(t time.Time) leaderboard.Date {
+			return leaderboard.Date{Year: t.Year(), Month: t.Month(), Day: t.Day()}
+		}
 		query := leaderboard.ReportQuery{From: date(first), To: date(last), TimeZone: zones[h.random.IntN(len(zones))], Limit: limit}
 		from, to, err := query.Range()
 		require.NoError(t, err)
