@@ -104,6 +104,10 @@ test: install-for-tests bin/envtest bin/leaderboard-operator bin/leaderboard-ser
 faults: install-for-tests ## Break everything around two servers 200 times and look for lost scores. ARGS="-seed=42 -faults=50".
 	go test -race -count=1 -v -timeout 60m ./test/faults -args -faults=200 -writers=16 $(ARGS)
 
+.PHONY: test-matrix
+test-matrix: ## Run the tests of the stores on every supported version of PostgreSQL, Redis and Valkey.
+	hack/test-matrix.sh $(ARGS)
+
 .PHONY: e2e
 e2e: install-for-tests bin/devcluster bin/leaderboard-operator bin/leaderboard-server $(tools)/helm $(tools)/gotestsum ## Run the end-to-end tests in an embedded cluster of their own.
 	hack/e2e.sh $(ARGS)
