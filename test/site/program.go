@@ -7,18 +7,15 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"syscall"
 	"time"
-)
 
-// stopTimeout is how long a program may take to stop; a server finishes within 20 s
-// by default.
-const stopTimeout = 30 * time.Second
+	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
+)
 
 // Program is a server as a process. It can be ended and started again, on the same
 // ports.
 type Program struct {
+	*stores.Program
 	// URL is where its API answers, Ops where probes and metrics do.
 	URL, Ops string
 	// Log is the file that it writes to.
@@ -27,8 +24,6 @@ type Program struct {
 	path        string
 	args        []string
 	environment []string
-	cmd         *exec.Cmd
-	ended       chan struct{}
 }
 
 // Start starts a program as the server of the site. args gets the address that it
@@ -54,22 +49,11 @@ func (s *Site) Start(name, path string, args func(listen string) []string, chang
 
 // Restart starts a program that has ended.
 func (p *Program) Restart() error {
-	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	program, err := stores.StartProgram(p.path, p.args, p.environment, p.Log)
 	if err != nil {
-		return fmt.Errorf("open a server's log: %w", err)
-	}
-	defer log.Close()
-	cmd, ended := exec.Command(p.path, p.args...), make(chan struct{}) //nolint:noctx // Stop and Kill end it
-	cmd.Env, cmd.Stdout, cmd.Stderr = p.environment, log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process, which then stops it
-	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start a server: %w", err)
 	}
-	go func() {
-		_ = cmd.Wait() // whoever asked for its end, or Await, notices
-		close(ended)
-	}()
-	p.cmd, p.ended = cmd, ended
+	p.Program = program
 	return nil
 }
 
@@ -88,31 +72,12 @@ func (p *Program) Await(ctx context.Context) error {
 			}
 		}
 		select {
-		case <-p.ended:
+		case <-p.Ended():
 			return fmt.Errorf("the server has ended:\n%s", p.Tail())
 		case <-ctx.Done():
 			return fmt.Errorf("the server did not become ready: %w\n%s", errors.Join(ctx.Err(), err), p.Tail())
 		case <-time.After(10 * time.Millisecond):
 		}
-	}
-}
-
-// PID is the process's id.
-func (p *Program) PID() int { return p.cmd.Process.Pid }
-
-// Stop ends the program in an orderly way.
-func (p *Program) Stop() { p.signal(syscall.SIGTERM) }
-
-// Kill ends the program at once.
-func (p *Program) Kill() { p.signal(syscall.SIGKILL) }
-
-func (p *Program) signal(signal syscall.Signal) {
-	_ = p.cmd.Process.Signal(signal) // fails only if it has ended already
-	select {
-	case <-p.ended:
-	case <-time.After(stopTimeout):
-		_ = p.cmd.Process.Kill()
-		<-p.ended
 	}
 }
 

@@ -166,7 +166,7 @@ func (p *Postgres) Start(ctx context.Context) error {
 	for name, value := range settings {
 		args = append(args, "-c", name+"="+value)
 	}
-	child, err := startProcess(filepath.Join(p.binDir, "postgres"), args, p.LogFile, p.owner)
+	child, err := startProcess(filepath.Join(p.binDir, "postgres"), args, nil, p.LogFile, p.owner)
 	if err != nil {
 		return err
 	}

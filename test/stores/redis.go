@@ -93,7 +93,7 @@ func (r *Redis) Start(ctx context.Context) error {
 		args = append(args, "--port", "0", "--tls-port", strconv.Itoa(r.Port), "--tls-auth-clients", "no",
 			"--tls-cert-file", r.certificatePath(), "--tls-key-file", r.certificatePath()+".key", "--tls-ca-cert-file", r.certificatePath())
 	}
-	child, err := startProcess(r.binary, append(args, r.options.Args...), filepath.Join(r.Dir, "server.log"), nil)
+	child, err := startProcess(r.binary, append(args, r.options.Args...), nil, filepath.Join(r.Dir, "server.log"), nil)
 	if err != nil {
 		return err
 	}

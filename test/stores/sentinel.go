@@ -111,7 +111,7 @@ sentinel failover-timeout %[1]s 5000
 		return fmt.Errorf("write the configuration of a Sentinel: %w", err)
 	}
 	log := filepath.Join(dir, "server.log")
-	if one.process, err = startProcess(s.Nodes[0].binary, []string{config, "--sentinel"}, log, nil); err != nil {
+	if one.process, err = startProcess(s.Nodes[0].binary, []string{config, "--sentinel"}, nil, log, nil); err != nil {
 		return err
 	}
 	client := one.client()

@@ -3,6 +3,8 @@ package stores
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -109,4 +111,19 @@ func TestSentinelFailsOver(t *testing.T) {
 	require.NoError(t, watched.WaitUntilWhole(ctx))
 	require.NoError(t, poll(ctx, func(ctx context.Context) error { return follows(ctx, client) }))
 	require.Equal(t, "1", client.Get(ctx, "after").Val())
+}
+
+func TestAProgramEndsAsItIsTold(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	program, err := StartProgram("/bin/sh", []string{"-c", `trap 'exit 7' TERM; echo "$NAME"; while :; do sleep 0.01; done`}, []string{"NAME=somebody"}, log)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		content, err := os.ReadFile(log)
+		return err == nil && string(content) == "somebody\n"
+	}, 20*time.Second, 5*time.Millisecond)
+	program.Pause()
+	program.Resume()
+	require.Equal(t, 7, program.Stop())
+	<-program.Ended()
+	program.Kill() // of what has ended does no harm
 }
