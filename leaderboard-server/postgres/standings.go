@@ -27,7 +27,7 @@ func (l *Ledger) Snapshot(ctx context.Context) (leaderboard.Snapshot, error) {
 // Read streams the standings that transactions from <= xid < until wrote last,
 // in chunks of at most size, each valid until fn returns. until is the Xmin of an
 // earlier Snapshot: what was written again since is then left out and will be
-// read with a later range. board 0 means all boards. Memory is bounded by the
+// read with a later range; or the greatest number, for all that is committed. board 0 means all boards. Memory is bounded by the
 // chunk. The caller's context bounds the time.
 func (l *Ledger) Read(ctx context.Context, board int32, from, until uint64, size int, fn func([]leaderboard.ChangedStanding) error) error {
 	err := pgx.BeginTxFunc(ctx, l.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -528,8 +529,14 @@ func (l *leader) stream(ctx context.Context, board int32, repairs []repair) erro
 		from = min(from, r.from)
 		working[r.shardID] = &work{shard: r.shard, progress: &progress{upTo: r.from}, session: n}
 	}
-	err = l.read(ctx, board, from, snapshot.Xmin, func(standings []leaderboard.ChangedStanding) error {
+	// All that is committed, not only what is below the watermark: of an entry that
+	// was written since there is no earlier state to read, and whoever wrote it may
+	// have applied it before Redis lost it.
+	err = l.read(ctx, board, from, math.MaxUint64, func(standings []leaderboard.ChangedStanding) error {
 		for _, s := range standings {
+			if s.Removed && s.Xid >= snapshot.Xmax {
+				continue // its tombstone would be forgotten too soon: a tick will read it
+			}
 			w := working[shardID{board, s.Season, shardIndex(s.Player, repairs[0].of)}]
 			if l.add(ctx, w, s, snapshot); w != nil && w.err != nil {
 				return w.err

@@ -256,3 +256,41 @@ func TestPostgresIsPutBackToAnOlderState(t *testing.T) {
 	_, err = r.Ranking.Rank(ctx, speed, players[1].Number)
 	require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
 }
+
+// longTransaction is one that has written and stays open: whatever commits from now
+// on is above the watermark until it ends.
+func longTransaction(t *testing.T, tenant *Tenant) {
+	t.Helper()
+	tx, err := tenant.Connect(t).Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "SELECT pg_current_xact_id()")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
+}
+
+// Redis loses its data while a transaction runs long: what was acknowledged since
+// that began must not be missing from the rebuilt ranking.
+func TestARebuildBesideALongTransaction(t *testing.T) {
+	server := ownRedis(t)
+	tenant := NewTenant(t, pg, server, 1)
+	r := tenant.Start(t)
+	players := tenant.Players(t, 2)
+	speed := tenant.Board(t, "speed")
+	tenant.RequireEqual(t, r.Ranking, NewModel(tenant.Catalog), players)
+	commitOne(t, r, ledgertest.Submission(players[0], "speed", 10))
+	rankIs(t, r, speed, players[0].Number, 1, 10)
+	longTransaction(t, tenant)
+	require.Equal(t, leaderboard.RankingLive, commitOne(t, r, ledgertest.Submission(players[0], "speed", 20)).Ranking)
+	commitOne(t, r, ledgertest.Submission(players[1], "speed", 30))
+
+	admin := server.Client()
+	require.NoError(t, admin.FlushAll(t.Context()).Err())
+	require.NoError(t, admin.Close())
+	var entry leaderboard.RankingEntry
+	eventually(t, "the ranking answers again", func() (ok bool) {
+		var err error
+		entry, err = r.Ranking.Rank(context.Background(), speed, players[0].Number)
+		return leaderboard.CodeOf(err) != leaderboard.CodeRankingUnavailable
+	})
+	require.Equal(t, leaderboard.RankingEntry{Rank: 2, Player: players[0].Number, Score: 20, Origin: speed.Number}, entry, "an acknowledged score is missing")
+}
