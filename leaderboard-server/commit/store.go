@@ -16,15 +16,15 @@ const maxRepeats = 5
 type batch struct {
 	requests []*request
 	stored   leaderboard.Stored
-	asks     []leaderboard.EntryKey // the accepted requests' entries
+	asks     []leaderboard.Ask // the accepted requests' entries
 }
 
 // accepted are the entries of the submissions that were stored.
-func (b *batch) accepted() []leaderboard.EntryKey {
-	entries := make([]leaderboard.EntryKey, 0, len(b.requests))
-	for _, o := range b.stored.Outcomes {
+func (b *batch) accepted() []leaderboard.Ask {
+	entries := make([]leaderboard.Ask, 0, len(b.requests))
+	for i, o := range b.stored.Outcomes {
 		if o.Err == nil {
-			entries = append(entries, o.Entry)
+			entries = append(entries, leaderboard.Ask{EntryKey: o.Entry, Event: o.Event, Score: b.requests[i].submission.Score})
 		}
 	}
 	return entries

@@ -79,5 +79,23 @@ type Projection struct {
 	// Standings are those that the transaction changed, each once.
 	Standings []Standing
 	// Ask are entries whose rank is wanted after the standings are applied.
-	Ask []EntryKey
+	Ask []Ask
+}
+
+// Ask is an entry whose rank is wanted for the receipt of a submission to it: the
+// rank is told only of an entry that reflects the submission, by its event and
+// score. One that the transaction did not change may be behind in the ranking, as
+// after a repetition of what another server has stored and could not apply.
+type Ask struct {
+	EntryKey
+	Event, Score int64
+}
+
+// ReflectedBy says whether an entry on the board with this score, which the event
+// has reached, came after the submission.
+func (a Ask) ReflectedBy(board Board, score, event int64) bool {
+	if board.Scoring == Best {
+		return !board.Order.Better(a.Score, score)
+	}
+	return event >= a.Event
 }

@@ -237,3 +237,20 @@ func TestFingerprintsAndKeys(t *testing.T) {
 		require.Error(t, checkIdempotencyKey(bad))
 	}
 }
+
+func TestAskIsReflectedBy(t *testing.T) {
+	ask := Ask{Event: 7, Score: 50}
+	for _, c := range []struct {
+		scoring      Scoring
+		order        Order
+		score, event int64
+		want         bool
+	}{
+		{Best, Descending, 50, 3, true}, {Best, Descending, 51, 3, true}, {Best, Descending, 49, 9, false},
+		{Best, Ascending, 50, 3, true}, {Best, Ascending, 49, 3, true}, {Best, Ascending, 51, 9, false},
+		{Latest, Descending, 1, 7, true}, {Latest, Descending, 99, 6, false},
+		{Sum, Ascending, 1, 8, true}, {Sum, Ascending, 99, 6, false},
+	} {
+		require.Equal(t, c.want, ask.ReflectedBy(Board{Scoring: c.scoring, Order: c.order}, c.score, c.event), "%+v", c)
+	}
+}

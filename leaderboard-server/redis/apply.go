@@ -34,11 +34,11 @@ func (r *Ranking) Apply(ctx context.Context, projection leaderboard.Projection) 
 		return nil, fmt.Errorf("apply standings: %w", err)
 	}
 	results := make([]leaderboard.RankingEntry, len(projection.Ask))
-	return results, r.collect(ctx, catalog, applies, results)
+	return results, r.collect(ctx, catalog, applies, projection.Ask, results)
 }
 
 // collect reads the ranks that the calls told.
-func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, applies map[shardID]*applyCall, results []leaderboard.RankingEntry) error {
+func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, applies map[shardID]*applyCall, asks []leaderboard.Ask, results []leaderboard.RankingEntry) error {
 	type asked struct {
 		*position
 		result *leaderboard.RankingEntry
@@ -56,12 +56,13 @@ func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, app
 		if r.trust(a.call, a.args[0], values[0], values[1]) != nil {
 			continue // the standings are in, but ranks are not to be told yet
 		}
+		board, _ := catalog.Numbered(a.shard.board)
 		for k, ask := range a.asks {
 			p, ok, err := a.shard.ranked(values[2+3*k:])
 			if err != nil {
 				return err
 			}
-			if !ok {
+			if !ok || !asks[ask].ReflectedBy(board.Board, p.Score, p.tie) {
 				continue
 			}
 			result := &results[ask]
@@ -139,7 +140,8 @@ func (r *Ranking) applyCalls(catalog *leaderboard.Catalog, p leaderboard.Project
 		changed[p.Standings[i].Key()] = &p.Standings[i]
 	}
 	// The entries that are asked for come first, each once per time it is asked.
-	for i, key := range p.Ask {
+	for i, ask := range p.Ask {
+		key := ask.EntryKey
 		standing := changed[key]
 		if standing == nil {
 			standing = &leaderboard.Standing{Board: key.Board, Season: key.Season, Player: key.Player, Origin: key.Board}
@@ -149,8 +151,8 @@ func (r *Ranking) applyCalls(catalog *leaderboard.Catalog, p leaderboard.Project
 			a.asks = append(a.asks, i)
 		}
 	}
-	for _, key := range p.Ask {
-		delete(changed, key)
+	for _, ask := range p.Ask {
+		delete(changed, ask.EntryKey)
 	}
 	for i := range p.Standings {
 		standing := &p.Standings[i]

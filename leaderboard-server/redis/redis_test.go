@@ -97,10 +97,11 @@ func TestScoresAreExactInRedis(t *testing.T) {
 	require.Equal(t, "listpack", encoding)
 }
 
+// projection asks for the entries as they are, whatever they reflect.
 func projection(identity string, xid uint64, standings ...leaderboard.Standing) leaderboard.Projection {
 	p := leaderboard.Projection{Identity: identity, Xid: xid, Standings: standings}
 	for _, s := range standings {
-		p.Ask = append(p.Ask, s.Key())
+		p.Ask = append(p.Ask, leaderboard.Ask{EntryKey: s.Key(), Score: -leaderboard.MaxScore})
 	}
 	return p
 }

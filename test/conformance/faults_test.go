@@ -294,3 +294,31 @@ func TestARebuildBesideALongTransaction(t *testing.T) {
 	})
 	require.Equal(t, leaderboard.RankingEntry{Rank: 2, Player: players[0].Number, Score: 20, Origin: speed.Number}, entry, "an acknowledged score is missing")
 }
+
+// A receipt tells a rank only of an entry that reflects the submission: another
+// replica may have stored what improved it, and not have applied it.
+func TestARankIsToldOfAnEntryThatReflectsTheSubmission(t *testing.T) {
+	tenant := NewTenant(t, pg, rdb, 1)
+	first, second := tenant.Start(t), tenant.Start(t)
+	players := tenant.Players(t, 1)
+	speed := tenant.Board(t, "speed")
+	tenant.RequireEqual(t, second.Ranking, NewModel(tenant.Catalog), players)
+	commitOne(t, second, ledgertest.Submission(players[0], "speed", 10))
+	rankIs(t, second, speed, players[0].Number, 1, 10)
+	longTransaction(t, tenant) // catch-up cannot help
+	first.Drop.Store(true)
+	submission := ledgertest.Submission(players[0], "speed", 20)
+	submission.IdempotencyKey = "once"
+	require.Equal(t, leaderboard.RankingDelayed, commitOne(t, first, submission).Ranking)
+
+	receipt := commitOne(t, second, submission)
+	require.True(t, receipt.Replayed)
+	require.Equal(t, leaderboard.RankingDelayed, receipt.Ranking, "the ranking has 10")
+	lower := commitOne(t, second, ledgertest.Submission(players[0], "speed", 15))
+	require.Equal(t, leaderboard.RankingDelayed, lower.Ranking, "the standing is 20, the ranking has 10")
+	equal := commitOne(t, second, ledgertest.Submission(players[0], "speed", 10))
+	require.Equal(t, leaderboard.RankingLive, equal.Ranking)
+	higher := commitOne(t, second, ledgertest.Submission(players[0], "speed", 30))
+	require.Equal(t, leaderboard.RankingLive, higher.Ranking)
+	require.Equal(t, leaderboard.RankingLive, commitOne(t, second, submission).Ranking)
+}
