@@ -153,9 +153,9 @@ func (s *server) observe() {
 	s.metrics.Gauge("postgres", "connections", "Connections that are open.", func() float64 { return float64(s.ledger.Stat().TotalConns()) })
 	s.metrics.Gauge("postgres", "connections_in_use", "Connections that are in use.", func() float64 { return float64(s.ledger.Stat().AcquiredConns()) })
 	s.metrics.Counter("postgres", "connection_waits_total", "How often no connection was free.", func() float64 { return float64(s.ledger.Stat().EmptyAcquireCount()) })
-	s.metrics.Gauge("redis", "connections", "Connections that are open.", func() float64 { return float64(s.redis.PoolStats().TotalConns) })
-	s.metrics.Gauge("redis", "connections_idle", "Connections that are open and not in use.", func() float64 { return float64(s.redis.PoolStats().IdleConns) })
-	s.metrics.Counter("redis", "connection_timeouts_total", "How often no connection was free in time.", func() float64 { return float64(s.redis.PoolStats().Timeouts) })
+	s.metrics.Gauge("redis", "connections", "Connections that are open.", func() float64 { return float64(redis.Pools(s.redis).TotalConns) })
+	s.metrics.Gauge("redis", "connections_idle", "Connections that are open and not in use.", func() float64 { return float64(redis.Pools(s.redis).IdleConns) })
+	s.metrics.Counter("redis", "connection_timeouts_total", "How often no connection was free in time.", func() float64 { return float64(redis.Pools(s.redis).Timeouts) })
 	s.metrics.Gauge("catch_up", "leading", "1 on the replica that compares the ranking with the ledger.", func() float64 {
 		if s.catchUp.Status().Leading {
 			return 1

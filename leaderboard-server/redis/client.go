@@ -57,3 +57,15 @@ func NewClient(settings config.Redis) (goredis.UniversalClient, error) {
 	}
 	return goredis.NewUniversalClient(options), nil
 }
+
+// Pools adds up the counters of a client's pools: the library keeps pipelines, by
+// which the ranking is read and written, in one of their own.
+func Pools(client goredis.UniversalClient) goredis.PoolStats {
+	stats := *client.PoolStats()
+	if pipelines := stats.PipelineStats; pipelines != nil {
+		stats.TotalConns += pipelines.TotalConns
+		stats.IdleConns += pipelines.IdleConns
+		stats.Timeouts += pipelines.Timeouts
+	}
+	return stats
+}
