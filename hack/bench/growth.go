@@ -41,8 +41,7 @@ func measureGrowth(ctx context.Context, o options, r *report) error {
 			return fmt.Errorf("%d players: %w", players, err)
 		}
 		all = append(all, g)
-		ms := func(d time.Duration) string { return number(float64(d) / float64(time.Millisecond)) }
-		r.line(t, fmt.Sprint(players), ms(g.submit.P50), ms(g.submit.P99), ms(g.rank.P50), ms(g.rank.P99), number(g.redisPerEntry),
+		r.line(t, fmt.Sprint(players), milliseconds(g.submit.P50), milliseconds(g.submit.P99), milliseconds(g.rank.P50), milliseconds(g.rank.P99), number(g.redisPerEntry),
 			number(g.eventBytes), number(g.standingBytes), number(float64(g.memory)/mebibyte), number(g.rebuild.Seconds()), fmt.Sprint(g.answered))
 		if players == million {
 			r.atMost("Redis bytes per entry, 1 million players", g.redisPerEntry, "B", 130)

@@ -103,14 +103,13 @@ func (f figures) and(g figures) figures {
 }
 
 func (r *report) figures(t *table, name string, connections int, program string, f figures) {
-	ms := func(d time.Duration) string { return number(float64(d) / float64(time.Millisecond)) }
 	us := func(d time.Duration) string {
 		if d == 0 {
 			return ""
 		}
 		return number(float64(d) / float64(time.Microsecond))
 	}
-	r.line(t, name, fmt.Sprint(connections), program, number(f.Rate), ms(f.P50), ms(f.P99), ms(f.P999), fmt.Sprint(f.Failed),
+	r.line(t, name, fmt.Sprint(connections), program, number(f.Rate), milliseconds(f.P50), milliseconds(f.P99), milliseconds(f.P999), fmt.Sprint(f.Failed),
 		us(f.Generator), us(f.Server), us(f.Postgres), us(f.Redis))
 }
 

@@ -80,6 +80,7 @@ var parts = []part{
 	{"http", measureHTTP},
 	{"batch", measureBatch},
 	{"growth", measureGrowth},
+	{"year", measureYear},
 }
 
 func partNames() []string {

@@ -89,6 +89,8 @@ func number(v float64) string {
 	}
 }
 
+func milliseconds(d time.Duration) string { return number(float64(d) / float64(time.Millisecond)) }
+
 func (r *report) table(title, note string, columns ...string) *table {
 	t := &table{Title: title, Note: note, Columns: columns}
 	r.Tables = append(r.Tables, t)

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
+	"github.com/leaderboard-dev/leaderboard-operator/test/conformance/ledgertest"
+)
+
+const (
+	yearDays    = 365
+	yearPlayers = 100_000
+	// reportTarget is the most that a report over a year may take.
+	reportTarget = 100 * time.Millisecond
+	// reportRepeats is how often a report is read; the median counts.
+	reportRepeats = 9
+)
+
+// measureYear compares reports over 365 days with the query over the events that
+// they stand for. Players come at random, so that a player's day is mostly a single
+// event: the least that rollups can save.
+func measureYear(ctx context.Context, o options, r *report) error {
+	s, err := newGame(ctx, yearPlayers)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	ledger, err := postgres.Open(ctx, postgres.Options{URL: s.Postgres.URL(s.Database), ReportTimeout: rebuildPatience})
+	if err != nil {
+		return err
+	}
+	defer ledger.Close()
+	configured, err := leaderboard.ParseBoards([]byte(boards))
+	if err != nil {
+		return err
+	}
+	catalog, err := ledger.SyncBoards(ctx, configured)
+	if err != nil {
+		return err
+	}
+	conn, err := s.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	first := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -yearDays)
+	if err := insertYear(ctx, conn, catalog, first, o.events); err != nil {
+		return err
+	}
+	started := time.Now()
+	if err := ledger.Maintain(ctx); err != nil {
+		return err
+	}
+	rollup := time.Since(started)
+	if _, err := conn.Exec(ctx, "VACUUM ANALYZE"); err != nil {
+		return err
+	}
+	eventBytes, rollupBytes, err := yearBytes(ctx, conn, o.events)
+	if err != nil {
+		return err
+	}
+	t := r.table("Reports over a year", fmt.Sprintf("%d events of %d players over %d days, read from rollups and straight from the events, with equal results; times in ms. An event takes %s B, its rollups %s B more; rolling up took %.1f s a day.",
+		o.events, yearPlayers, yearDays, number(eventBytes), number(rollupBytes), rollup.Seconds()/yearDays), "board", "rows", "report", "plain query", "plain / report")
+	for _, name := range []string{"race", leaderboard.GlobalBoard} {
+		for _, limit := range []int{leaderboard.DefaultReportLimit, leaderboard.MaxReportLimit} {
+			board, err := catalog.Lookup(name)
+			if err != nil {
+				return err
+			}
+			took, plain, err := compareReports(ctx, ledger, conn, board, first.AddDate(0, 0, 1), limit)
+			if err != nil {
+				return err
+			}
+			r.line(t, name, fmt.Sprint(limit), milliseconds(took), milliseconds(plain), number(float64(plain)/float64(took)))
+			if limit == leaderboard.DefaultReportLimit && name == leaderboard.GlobalBoard {
+				r.atMost(fmt.Sprintf("report of %d rows over %d days and %d events", limit, yearDays, o.events), float64(took)/float64(time.Millisecond), "ms", float64(reportTarget/time.Millisecond))
+				r.inform("the same from the events", float64(plain)/float64(time.Millisecond), "ms")
+			}
+		}
+	}
+	return nil
+}
+
+// compareReports returns the median time of a report and the time of the plain query.
+func compareReports(ctx context.Context, ledger *postgres.Ledger, conn *pgx.Conn, board leaderboard.LiveBoard, from time.Time, limit int) (took, plain time.Duration, err error) {
+	to := from.AddDate(0, 0, yearDays)
+	var got []leaderboard.ReportRow
+	var times []time.Duration
+	for range reportRepeats {
+		started := time.Now()
+		if got, err = ledger.TopPlayers(ctx, board, from, to, limit); err != nil {
+			return 0, 0, err
+		}
+		times = append(times, time.Since(started))
+	}
+	slices.Sort(times)
+	started := time.Now()
+	want, err := ledgertest.PlainTopPlayers(ctx, conn, board, from, to, limit)
+	plain = time.Since(started)
+	if err == nil && (len(got) != limit || !slices.Equal(got, want)) {
+		err = errors.New("the report differs from the plain query")
+	}
+	return times[len(times)/2], plain, err
+}
+
+// insertYear stores events in the order of time up to now, in a partition a month.
+func insertYear(ctx context.Context, conn *pgx.Conn, catalog *leaderboard.Catalog, first time.Time, events int) error {
+	board, err := catalog.Lookup("race")
+	if err != nil {
+		return err
+	}
+	statements := []string{
+		"SET synchronous_commit = off",
+		fmt.Sprintf("UPDATE report_progress SET since = '%[1]s', days_until = '%[1]s', months_until = date_trunc('month', date '%[1]s' + interval '1 month')", first.Format(time.DateOnly)),
+	}
+	thisMonth := time.Now().UTC()
+	for month := first.AddDate(0, 0, 1-first.Day()); month.Year() != thisMonth.Year() || month.Month() != thisMonth.Month(); month = month.AddDate(0, 1, 0) {
+		statements = append(statements, fmt.Sprintf("CREATE TABLE score_events_%s PARTITION OF score_events FOR VALUES FROM ('%s+00') TO ('%s+00')",
+			month.Format("200601"), month.Format(time.DateOnly), month.AddDate(0, 1, 0).Format(time.DateOnly)))
+	}
+	statements = append(statements, fmt.Sprintf(`INSERT INTO score_events (id, at, player, score, board, season, global_season, improved)
+		SELECT i, timestamptz '%s+00' + (now() - timestamptz '%[1]s+00') * (i::float8 / %d), 1 + floor(random() * %d), floor(random() * 1e9), %d, 1, 1, true
+		FROM generate_series(1, %[2]d) i`, first.Format(time.DateOnly), events, yearPlayers, board.Number), "VACUUM ANALYZE")
+	for _, sql := range statements {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("make a year of events: %w", err)
+		}
+	}
+	return nil
+}
+
+// yearBytes is what an event and its rollups take on disk.
+func yearBytes(ctx context.Context, conn *pgx.Conn, events int) (event, rollup float64, err error) {
+	err = conn.QueryRow(ctx, `SELECT
+		(SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('score_events'))::float8 / $1::int,
+		(SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c WHERE relname ~ '^report_(tops|counts)' AND relkind = 'r')::float8 / $1::int`, events).Scan(&event, &rollup)
+	return event, rollup, err
+}
