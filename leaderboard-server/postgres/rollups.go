@@ -18,8 +18,8 @@ const (
 	// closingDelay is how long after its end a day is closed: more than clocks are
 	// ever set back, or differ between a primary and the standby that takes over.
 	closingDelay = 10 * time.Minute
-	// rollupTimeout bounds one day or month. An event costs up to 11 us (measured:
-	// BenchmarkReportYear), so it is enough for 50 million a day.
+	// rollupTimeout bounds one day or month. An event costs up to 11 us (measured by
+	// make bench), so it is enough for 50 million a day.
 	rollupTimeout = 10 * time.Minute
 	// closingPoll is how often transactions that a day waits for are looked for.
 	closingPoll = 50 * time.Millisecond

@@ -8,82 +8,133 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/jackc/pgx/v5"
+)
+
+// target is what a fault breaks. Two faults at once break different things.
+type target int
+
+const (
+	atServers target = iota
+	atRedis
+	atPostgres
+	// atWays: between between the replicas and the stores.
+	atWays
 )
 
 // fault breaks something, holds it for a while, and mends it. What it breaks by
 // killing comes back at its end; that everything else recovers is the server's.
 type fault struct {
-	name string
-	// way says that the fault is on the way to a store: it can be combined with one
-	// that is not.
-	way bool
-	run func(ctx context.Context, w *world, random *rand.Rand) error
+	name   string
+	target target
+	// rollback says that Redis comes back with an earlier state.
+	rollback bool
+	run      func(ctx context.Context, w *world, random *rand.Rand) error
 }
 
 var faults = []fault{
-	{"kill -9 a server", false, func(ctx context.Context, w *world, random *rand.Rand) error {
-		return w.replaceServer(ctx, w.one(random), (*replica).kill, hold(random))
+	{name: "kill -9 a server", target: atServers, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		r := w.one(random)
+		r.Kill()
+		pause(ctx, hold(random))
+		return r.Restart()
 	}},
-	{"kill -9 both servers", false, func(ctx context.Context, w *world, random *rand.Rand) error {
+	{name: "kill -9 both servers", target: atServers, run: func(ctx context.Context, w *world, random *rand.Rand) error {
 		for _, r := range w.replicas {
-			r.kill()
+			r.Kill()
 		}
 		pause(ctx, hold(random))
 		return errors.Join(w.replicas[0].Restart(), w.replicas[1].Restart())
 	}},
-	{"stop a server in order", false, func(ctx context.Context, w *world, random *rand.Rand) error {
-		return w.replaceServer(ctx, w.one(random), (*replica).stop, hold(random))
+	{name: "stop a server in order", target: atServers, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		r := w.one(random)
+		if status := r.Stop(); status != 0 {
+			return fmt.Errorf("%s stopped with status %d", r.name, status)
+		}
+		pause(ctx, hold(random))
+		return r.Restart()
 	}},
-	{"Redis comes back empty", false, func(ctx context.Context, w *world, random *rand.Rand) error {
+	{name: "a server is suspended", target: atServers, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		r := w.one(random)
+		r.Pause()
+		defer r.Resume()
+		pause(ctx, hold(random))
+		return nil
+	}},
+	{name: "Redis comes back empty", target: atRedis, run: func(ctx context.Context, w *world, random *rand.Rand) error {
 		return w.restartRedis(ctx, hold(random), "")
 	}},
-	{"Redis comes back with an older snapshot", false, func(ctx context.Context, w *world, random *rand.Rand) error {
+	{name: "Redis comes back with an older snapshot", target: atRedis, rollback: true, run: func(ctx context.Context, w *world, random *rand.Rand) error {
 		return w.restartRedis(ctx, hold(random), w.snapshot)
 	}},
-	{"Redis loses its data while it runs", false, func(ctx context.Context, w *world, _ *rand.Rand) error {
+	{name: "Redis comes back with its last snapshot", target: atRedis, rollback: true, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		if err := w.saveRedis(ctx); err != nil {
+			return err
+		}
+		return w.restartRedis(ctx, hold(random), w.snapshot)
+	}},
+	{name: "Redis loses its data while it runs", target: atRedis, run: func(ctx context.Context, w *world, _ *rand.Rand) error {
 		return w.redisCommand(ctx, "FLUSHALL")
 	}},
-	{"Redis forgets its scripts", false, func(ctx context.Context, w *world, _ *rand.Rand) error {
+	{name: "Redis forgets its scripts", target: atRedis, run: func(ctx context.Context, w *world, _ *rand.Rand) error {
 		return w.redisCommand(ctx, "SCRIPT", "FLUSH")
 	}},
-	{"Redis closes its connections", false, func(ctx context.Context, w *world, _ *rand.Rand) error {
+	{name: "Redis closes its connections", target: atRedis, run: func(ctx context.Context, w *world, _ *rand.Rand) error {
 		return w.redisCommand(ctx, "CLIENT", "KILL", "TYPE", "normal")
 	}},
-	{"Redis hangs", false, func(ctx context.Context, w *world, random *rand.Rand) error {
-		return w.redisCommand(ctx, "CLIENT", "PAUSE", hold(random).Milliseconds(), "ALL")
+	{name: "Redis hangs", target: atRedis, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		long := hold(random)
+		err := w.redisCommand(ctx, "CLIENT", "PAUSE", long.Milliseconds(), "ALL")
+		pause(ctx, long)
+		return err
 	}},
-	{"PostgreSQL stops at once", false, func(ctx context.Context, w *world, random *rand.Rand) error {
+	{name: "PostgreSQL stops at once", target: atPostgres, run: func(ctx context.Context, w *world, random *rand.Rand) error {
 		w.Postgres.Kill()
 		pause(ctx, hold(random))
 		return w.Postgres.Start(ctx)
 	}},
-	{"PostgreSQL ends its sessions", false, func(ctx context.Context, w *world, _ *rand.Rand) error {
+	{name: "PostgreSQL ends its sessions", target: atPostgres, run: func(ctx context.Context, w *world, _ *rand.Rand) error {
 		return w.sql(ctx, 0, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
 	}},
-	{"somebody locks the standings", false, func(ctx context.Context, w *world, random *rand.Rand) error {
+	{name: "kill -9 a session of PostgreSQL", target: atPostgres, run: killSession},
+	{name: "somebody locks the standings", target: atPostgres, run: func(ctx context.Context, w *world, random *rand.Rand) error {
 		return w.sql(ctx, hold(random), "LOCK TABLE standings IN EXCLUSIVE MODE")
 	}},
-	{"a transaction stays open", false, func(ctx context.Context, w *world, random *rand.Rand) error {
+	{name: "a transaction stays open", target: atPostgres, run: func(ctx context.Context, w *world, random *rand.Rand) error {
 		return w.sql(ctx, hold(random), "SELECT pg_current_xact_id()")
 	}},
-	{"the way to a store is cut", true, func(ctx context.Context, w *world, random *rand.Rand) error {
-		p := w.way(random)
-		p.Stop()
+	{name: "the way to a store is cut", target: atWays, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		chosen := w.someWays(random)
+		for _, p := range chosen {
+			p.Stop()
+		}
 		pause(ctx, hold(random))
-		return p.Start()
+		var err error
+		for _, p := range chosen {
+			err = errors.Join(err, p.Start())
+		}
+		return err
 	}},
-	{"the way to a store is slow", true, poisoned("latency", `{"latency": 150, "jitter": 100}`)},
-	{"the way to a store is narrow", true, poisoned("bandwidth", `{"rate": 20}`)},
-	{"the way to a store swallows everything", true, poisoned("timeout", `{"timeout": 0}`)},
-	{"the way to a store resets connections", true, poisoned("reset_peer", `{"timeout": 100}`)},
-	{"the way to a store ends in the middle", true, poisoned("limit_data", `{"bytes": 3000}`)},
+	{name: "the way to a store is slow", target: atWays, run: poisoned("latency", `{"latency": 150, "jitter": 100}`)},
+	// Longer than any timeout of the server: what it has given up arrives later.
+	{name: "the way to a store delivers late", target: atWays, run: poisoned("latency", `{"latency": 6000}`)},
+	{name: "the way to a store is narrow", target: atWays, run: poisoned("bandwidth", `{"rate": 20}`)},
+	{name: "the way to a store swallows everything", target: atWays, run: poisoned("timeout", `{"timeout": 0}`)},
+	{name: "the way to a store closes late", target: atWays, run: poisoned("slow_close", `{"delay": 1000}`)},
+	{name: "the way to a store resets connections", target: atWays, run: poisoned("reset_peer", `{"timeout": 100}`)},
+	{name: "the way to a store ends in the middle", target: atWays, run: poisoned("limit_data", `{"bytes": 3000}`)},
 }
 
-// hold is for how long something stays broken.
+// hold is for how long something stays broken: shorter than the server's timeouts
+// most of the time, and now and then longer than all of them (5 s for a batch).
 func hold(random *rand.Rand) time.Duration {
+	if random.IntN(8) == 0 {
+		return time.Duration(5500+random.IntN(2000)) * time.Millisecond
+	}
 	return time.Duration(50+random.IntN(1200)) * time.Millisecond
 }
 
@@ -97,22 +148,35 @@ func pause(ctx context.Context, d time.Duration) {
 
 func (w *world) one(random *rand.Rand) *replica { return w.replicas[random.IntN(len(w.replicas))] }
 
-// way is the proxy between a replica and a store.
-func (w *world) way(random *rand.Rand) *toxiproxy.Proxy {
-	r := w.one(random)
+// someWays are the proxies to one store: of one replica or, now and then, of both.
+func (w *world) someWays(random *rand.Rand) []*toxiproxy.Proxy {
+	way := func(r *replica) *toxiproxy.Proxy { return r.redis }
 	if random.IntN(2) == 0 {
-		return r.postgres
+		way = func(r *replica) *toxiproxy.Proxy { return r.postgres }
 	}
-	return r.redis
+	if random.IntN(4) == 0 {
+		return []*toxiproxy.Proxy{way(w.replicas[0]), way(w.replicas[1])}
+	}
+	return []*toxiproxy.Proxy{way(w.one(random))}
 }
 
-func (r *replica) kill() { r.Kill() }
-func (r *replica) stop() { r.Stop() }
-
-func (w *world) replaceServer(ctx context.Context, r *replica, end func(*replica), down time.Duration) error {
-	end(r)
-	pause(ctx, down)
-	return r.Restart()
+// killSession ends one session of PostgreSQL by force, upon which PostgreSQL ends
+// all of them and recovers, as it does not trust its memory any more.
+func killSession(ctx context.Context, w *world, random *rand.Rand) error {
+	conn, err := w.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	rows, err := conn.Query(ctx, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	if err != nil {
+		return err
+	}
+	sessions, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil || len(sessions) == 0 {
+		return err
+	}
+	return syscall.Kill(sessions[random.IntN(len(sessions))], syscall.SIGKILL)
 }
 
 // restartRedis kills Redis and starts it with the snapshot ("": empty).
@@ -144,7 +208,7 @@ func (w *world) saveRedis(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.snapshot = filepath.Join(w.t.TempDir(), "snapshot.rdb")
+	w.snapshot = filepath.Join(w.Redis.Dir, "earlier.rdb")
 	return os.WriteFile(w.snapshot, content, 0o600)
 }
 
@@ -175,15 +239,19 @@ func (w *world) sql(ctx context.Context, open time.Duration, statement string) e
 // poisoned makes a fault of one of toxiproxy's toxics, in either direction.
 func poisoned(toxic, attributes string) func(context.Context, *world, *rand.Rand) error {
 	return func(ctx context.Context, w *world, random *rand.Rand) error {
-		p, stream := w.way(random), "downstream"
+		chosen, stream := w.someWays(random), "downstream"
 		if random.IntN(2) == 0 {
 			stream = "upstream"
 		}
-		if _, err := p.Toxics.AddToxicJson(strings.NewReader(fmt.Sprintf(`{"name": "%d", "type": %q, "stream": %q, "attributes": %s}`, random.Uint64(), toxic, stream, attributes))); err != nil {
-			return err
+		for _, p := range chosen {
+			if _, err := p.Toxics.AddToxicJson(strings.NewReader(fmt.Sprintf(`{"type": %q, "stream": %q, "attributes": %s}`, toxic, stream, attributes))); err != nil {
+				return err
+			}
 		}
 		pause(ctx, hold(random))
-		p.Toxics.ResetToxics(ctx)
+		for _, p := range chosen {
+			p.Toxics.ResetToxics(ctx)
+		}
 		return nil
 	}
 }

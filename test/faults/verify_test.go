@@ -2,47 +2,96 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 	"github.com/leaderboard-dev/leaderboard-operator/test/gameclient"
+	"github.com/leaderboard-dev/leaderboard-operator/test/site"
 )
+
+// verify has everybody pause and checks everything.
+func (w *world) verify(ctx context.Context, c *crowd, tally *tally) error {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	if err := w.await(ctx); err != nil {
+		return err
+	}
+	conn, err := w.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	tally.checks++
+	events, err := c.count(ctx, conn)
+	if err != nil {
+		return err
+	}
+	tally.lost, tally.doubled = events.lost, events.doubled
+	if events != (counts{}) {
+		err = fmt.Errorf("the ledger is not what was submitted: %+v", events)
+	}
+	c.mu.Lock()
+	if len(c.violations) > 0 {
+		err = errors.Join(err, fmt.Errorf("%d violations, the first of which are:\n%s", len(c.violations), strings.Join(c.violations[:min(10, len(c.violations))], "\n")))
+	}
+	c.mu.Unlock()
+	err = errors.Join(err, w.sameStandings(ctx))
+	for _, board := range []string{"global", "race", "golf", "mood", "coins"} {
+		err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compare(ctx, conn, board) }))
+	}
+	if failed := settle(ctx, func(ctx context.Context) error { return w.checkFootprint(ctx, conn) }); failed != nil {
+		err = errors.Join(err, failed, w.keepGoroutines())
+	}
+	return errors.Join(err, w.quietLogs())
+}
+
+// counts is what is wrong with the ledger.
+type counts struct {
+	// lost submissions were acknowledged and are not there; doubled ones are there
+	// twice; unrefused ones are there although they were refused; foreign events are
+	// of nobody.
+	lost, doubled, unrefused, foreign int
+}
 
 // count compares the ledger's events with what was submitted: every acknowledged
 // submission is there once, every other one at most once, and nothing else is.
-func (c *crowd) count(ctx context.Context, conn *pgx.Conn) (lost, doubled, foreign int, err error) {
+func (c *crowd) count(ctx context.Context, conn *pgx.Conn) (found counts, err error) {
 	type key struct{ player, score int64 }
 	stored := make(map[key]int)
 	rows, err := conn.Query(ctx, "SELECT player, score FROM score_events")
 	if err != nil {
-		return 0, 0, 0, err
+		return found, err
 	}
 	for rows.Next() {
 		var k key
 		if err := rows.Scan(&k.player, &k.score); err != nil {
-			return 0, 0, 0, err
+			return found, err
 		}
 		stored[k]++
 	}
 	if err := rows.Err(); err != nil {
-		return 0, 0, 0, err
+		return found, err
 	}
 	for _, s := range c.submissions {
 		k := key{s.player, s.score}
 		switch n := stored[k]; {
 		case n == 0 && s.acknowledged:
-			lost++
+			found.lost++
 		case n > 1:
-			doubled++
+			found.doubled++
+		case n > 0 && s.refused && !s.keyed:
+			found.unrefused++
 		}
 		delete(stored, k)
 	}
-	return lost, doubled, len(stored), nil
+	found.foreign = len(stored)
+	return found, nil
 }
 
 // sameStandings verifies that the standings are the fold of the events.
@@ -65,38 +114,55 @@ const boardSQL = `
 	FROM standings s JOIN boards b ON b.number = s.board JOIN players p ON p.number = s.player JOIN boards o ON o.number = s.origin
 	WHERE b.name = $1 AND NOT s.removed ORDER BY 1`
 
-// sameRanking waits until every replica's pages of a board are the standings, and
-// returns the last difference once ctx ends.
-func (w *world) sameRanking(ctx context.Context, conn *pgx.Conn, board string) error {
+// settle repeats a check until it passes: what was given up may still be on its way.
+// It returns what was wrong last once that took too long.
+func settle(ctx context.Context, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, settling)
+	defer cancel()
+	var last error
+	for {
+		err := check(ctx)
+		if err == nil {
+			return nil
+		}
+		if last == nil || ctx.Err() == nil { // not what its end made of the check
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return last
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// compare checks that every replica's pages of a board, and what it tells each
+// player, are the standings.
+func (w *world) compare(ctx context.Context, conn *pgx.Conn, board string) error {
 	rows, err := conn.Query(ctx, boardSQL, board)
 	if err != nil {
 		return err
 	}
-	want, err := pgx.CollectRows(rows, pgx.RowToStructByPos[gameclientEntry])
+	want, err := pgx.CollectRows(rows, pgx.RowToStructByPos[boardEntry])
 	if err != nil {
 		return err
 	}
 	for _, r := range w.replicas {
-		for {
-			difference := r.compare(ctx, board, want)
-			if difference == nil {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("%s, board %s: %w", r.name, board, difference)
-			case <-time.After(50 * time.Millisecond):
-			}
+		if err := r.comparePages(ctx, board, want); err != nil {
+			return fmt.Errorf("board %s of %s: %w", board, r.name, err)
+		}
+		if err := r.compareRanks(ctx, board, want, w.Players); err != nil {
+			return fmt.Errorf("board %s of %s: %w", board, r.name, err)
 		}
 	}
 	return nil
 }
 
-// gameclientEntry has the fields of [gameclient.Entry] in boardSQL's order.
-type gameclientEntry gameclient.Entry
+// boardEntry has the fields of [gameclient.Entry] in boardSQL's order.
+type boardEntry gameclient.Entry
 
-func (r *replica) compare(ctx context.Context, board string, want []gameclientEntry) error {
-	const size = 100
+func (r *replica) comparePages(ctx context.Context, board string, want []boardEntry) error {
+	const size = 70 // no divisor of anything
 	for first := 0; first <= len(want); first += size {
 		page, err := r.client.Page(ctx, board, first/size+1, size)
 		if err != nil {
@@ -115,50 +181,22 @@ func (r *replica) compare(ctx context.Context, board string, want []gameclientEn
 	return nil
 }
 
-// footprint is what a replica holds on to.
-type footprint struct{ goroutines, postgres, redis int }
-
-var metricLine = regexp.MustCompile(`(?m)^(go_goroutines|leaderboard_postgres_connections|leaderboard_redis_connections) (\d+)$`)
-
-func (r *replica) footprint(ctx context.Context) (f footprint, err error) {
-	body, err := r.ops(ctx, "/metrics")
-	if err != nil {
-		return f, err
+// compareRanks asks for the rank of every player who is on the board.
+func (r *replica) compareRanks(ctx context.Context, board string, want []boardEntry, players []site.Player) error {
+	tokens := make(map[string]string, len(players))
+	for _, p := range players {
+		tokens[p.ID] = p.Token
 	}
-	for _, match := range metricLine.FindAllSubmatch(body, -1) {
-		n, err := strconv.Atoi(string(match[2]))
-		if err != nil {
-			return f, err
-		}
-		switch string(match[1]) {
-		case "go_goroutines":
-			f.goroutines = n
-		case "leaderboard_postgres_connections":
-			f.postgres = n
-		default:
-			f.redis = n
-		}
-	}
-	return f, nil
-}
-
-// sameFootprint waits until each replica holds on to no more than a bound: what its
-// pools may keep, and a goroutine for each of a few idle connections.
-func (w *world) sameFootprint(ctx context.Context) error {
-	most := footprint{goroutines: 80, postgres: 8, redis: 30}
-	for _, r := range w.replicas {
-		r.client.Close()
-		for {
-			f, err := r.footprint(ctx)
-			if err == nil && f.goroutines <= most.goroutines && f.postgres <= most.postgres && f.redis <= most.redis && f.goroutines > 0 {
-				break
+	var group errgroup.Group
+	group.SetLimit(8)
+	for _, e := range want {
+		group.Go(func() error {
+			got, err := r.client.Rank(ctx, tokens[e.UserID], board)
+			if err == nil && got != gameclient.Entry(e) {
+				err = fmt.Errorf("my_rank is %+v instead of %+v", got, e)
 			}
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("%s holds on to %+v, more than %+v (%w)", r.name, f, most, err)
-			case <-time.After(50 * time.Millisecond):
-			}
-		}
+			return err
+		})
 	}
-	return nil
+	return group.Wait()
 }

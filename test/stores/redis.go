@@ -93,7 +93,7 @@ func (r *Redis) Start(ctx context.Context) error {
 		args = append(args, "--port", "0", "--tls-port", strconv.Itoa(r.Port), "--tls-auth-clients", "no",
 			"--tls-cert-file", r.certificatePath(), "--tls-key-file", r.certificatePath()+".key", "--tls-ca-cert-file", r.certificatePath())
 	}
-	child, err := startProcess(r.binary, append(args, r.options.Args...), nil, filepath.Join(r.Dir, "server.log"), nil)
+	child, err := startProcess(r.binary, append(args, r.options.Args...), nil, r.LogFile(), nil)
 	if err != nil {
 		return err
 	}
@@ -102,10 +102,13 @@ func (r *Redis) Start(ctx context.Context) error {
 	options.MaxRetries, options.DialerRetries = -1, 1 // ready is what retries
 	client := redis.NewClient(options)
 	defer client.Close()
-	return child.ready(ctx, "Redis", filepath.Join(r.Dir, "server.log"), func(ctx context.Context) error {
+	return child.ready(ctx, "Redis", r.LogFile(), func(ctx context.Context) error {
 		return client.Ping(ctx).Err() // also refused while a dump is being loaded
 	})
 }
+
+// LogFile is where the server logs.
+func (r *Redis) LogFile() string { return filepath.Join(r.Dir, "server.log") }
 
 // ACLPath is the ACL file's path.
 func (r *Redis) ACLPath() string { return filepath.Join(r.Dir, "users.acl") }
