@@ -141,12 +141,19 @@ func (s *game) halfOfPeak(ctx context.Context, o options, r *report, t *table, r
 	if err != nil {
 		return err
 	}
+	// What of the latency is HTTP's and the generator's, on the same cores.
+	bare, err := s.run(ctx, s.bare, load{call: submitCall, connections: 256, rate: rate, duration: duration})
+	if err != nil {
+		return err
+	}
 	insert, err := s.pgbench(ctx, 64, rate, duration)
 	if err != nil {
 		return err
 	}
 	r.figures(t, fmt.Sprintf("%s at %d/s", submitCall.name, rate), 256, "server", real)
+	r.figures(t, fmt.Sprintf("%s at %d/s", submitCall.name, rate), 256, "bare handler", bare)
 	r.figures(t, fmt.Sprintf("INSERT of one row at %d/s", rate), 64, "pgbench", insert)
 	r.atMost("durable submit p99 / pgbench insert p99, at half of peak", float64(real.P99)/float64(insert.P99), "", 3)
+	r.inform("bare handler p99 / pgbench insert p99, at half of peak", float64(bare.P99)/float64(insert.P99), "")
 	return nil
 }
