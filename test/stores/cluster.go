@@ -222,7 +222,7 @@ func (c *RedisCluster) masterAsSeenBy(ctx context.Context, node *Redis, key stri
 		}
 		for _, found := range shard.Nodes {
 			i := slices.IndexFunc(c.Nodes, func(n *Redis) bool { return int64(n.Port) == found.Port })
-			if found.Role == "master" && i >= 0 {
+			if found.Role == "master" && found.Health == "online" && i >= 0 { // a master that is gone stays in the list
 				return c.Nodes[i], nil
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -107,14 +108,24 @@ func tail(path string) string {
 	return string(content)
 }
 
-// freePort asks the kernel for a TCP port that nobody listens on now.
+// Ports of servers are below those that systems give to outgoing connections
+// (from 32768 on Linux, 49152 elsewhere): while a server is down, its port would
+// be given away, or a client that keeps dialing it would meet itself.
+const firstPort, lastPort = 15000, 32000
+
+// freePort finds a TCP port that nobody listens on now.
 func freePort() (int, error) {
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+	var failed error
+	for range 100 {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address(port))
+		if err != nil {
+			failed = err
+			continue
+		}
+		return port, listener.Close()
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("find a free port: %w", failed)
 }
 
 // findBinary looks for name in the folder that the environment names, in PATH

@@ -105,7 +105,7 @@ sentinel monitor %[1]s 127.0.0.1 %[4]d 2
 sentinel auth-user %[1]s %[5]s
 sentinel auth-pass %[1]s %[6]s
 sentinel down-after-milliseconds %[1]s 1000
-sentinel failover-timeout %[1]s 5000
+sentinel failover-timeout %[1]s 3000
 `, SentinelMaster, one.port, dir, s.Nodes[0].Port, AdminUser, redisAdminPassword)
 	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 		return fmt.Errorf("write the configuration of a Sentinel: %w", err)
