@@ -102,7 +102,7 @@ test: install-for-tests bin/envtest bin/leaderboard-operator bin/leaderboard-ser
 
 .PHONY: faults
 faults: install-for-tests ## Break everything around two servers 200 times and look for lost scores. ARGS="-seed=42 -faults=50".
-	go test -race -count=1 -v -timeout 60m ./test/faults -args -faults=200 -writers=16 $(ARGS)
+	go test -race -count=1 -v -timeout 60m ./test/faults -args -faults=200 -writers=16 -staleness=1s $(ARGS)
 
 .PHONY: test-matrix
 test-matrix: ## Run the tests of the stores on every supported version of PostgreSQL, Redis and Valkey.

@@ -7,11 +7,6 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/test/gameclient"
 )
 
-// staleness is the bound of docs/architecture.md: so long after everything is whole
-// again a rank reflects every submission that was acknowledged that long ago, also
-// those whose receipts said that the ranking was delayed.
-const staleness = time.Second
-
 // pageAge is how old a page that was read without a token may be, the server's
 // default, and one reading of it.
 const pageAge = 10 * time.Millisecond
@@ -167,7 +162,7 @@ func (r record) mustShow(asked time.Time, before, after outlook) bool {
 		return true
 	}
 	return !before.whole.IsZero() && before.whole.Equal(after.whole) &&
-		asked.Sub(before.whole) > staleness && asked.Sub(r.acknowledged) > staleness
+		asked.Sub(before.whole) > *staleness && asked.Sub(r.acknowledged) > *staleness
 }
 
 // plausible says whether the entry on the board is one that was submitted.
