@@ -130,6 +130,14 @@ const runningSQL = `
 	UNION ALL
 	SELECT gid FROM pg_prepared_xacts WHERE database = current_database()`
 
+func (l *Ledger) running(ctx context.Context) ([]string, error) {
+	rows, err := l.pool.Query(ctx, runningSQL)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
 // awaitTransactions returns once every transaction has ended that runs now. After
 // it a day that was over before is closed: what was inserted is visible, and
 // nothing can be inserted any more.
@@ -140,13 +148,9 @@ func (l *Ledger) awaitTransactions(ctx context.Context) error {
 	defer ticker.Stop()
 	var waiting map[string]bool
 	for {
-		rows, err := l.pool.Query(ctx, runningSQL)
+		running, err := l.running(ctx)
 		if err != nil {
-			return fmt.Errorf("look for running transactions: %w", err)
-		}
-		running, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil {
-			return fmt.Errorf("look for running transactions: %w", err)
+			return fmt.Errorf("look for running transactions (%d that might add scores ran before): %w", len(waiting), err)
 		}
 		still := make(map[string]bool)
 		for _, id := range running {
