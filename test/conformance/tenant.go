@@ -130,7 +130,8 @@ func (t *Tenant) Start(tb testing.TB) *Replica {
 	r := &Replica{Ledger: t.Open(tb, postgres.Options{})}
 	_, err := r.Ledger.LoadCatalog(tb.Context())
 	require.NoError(tb, err)
-	r.Ranking, err = redis.New(redis.Options{Client: t.Client, Prefix: t.Prefix, Boards: r.Ledger,
+	const patience = 5 * time.Second // other tests take the processors
+	r.Ranking, err = redis.New(redis.Options{Client: t.Client, Prefix: t.Prefix, Boards: r.Ledger, Timeout: patience,
 		SnapshotLifetime: t.SnapshotLifetime, SnapshotSharing: t.SnapshotSharing})
 	require.NoError(tb, err)
 	r.CatchUp = redis.NewCatchUp(r.Ranking, r.Ledger, Interval, slog.New(slog.NewTextHandler(io.Discard, nil)))
