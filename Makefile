@@ -55,19 +55,26 @@ TAG ?= dev
 programs := leaderboard-operator leaderboard-server
 image_programs := $(programs:%=bin/images/$(ARCH)/%)
 
-.PHONY: images images-check sbom
-images: $(image_programs) sbom ## Build the images of the operator and the server, with docker. ARCH=arm64, TAG=v1.2.3.
+.PHONY: images image-programs images-check sbom
+images: image-programs sbom ## Build the images of the operator and the server, with docker. ARCH=arm64, TAG=v1.2.3.
 	@for p in $(programs); do hack/images/build.sh $$p $(TAG) $(ARCH) $(VERSION); done
-images-check: $(image_programs) ## Build each image twice and compare.
-	@for p in $(programs); do hack/images/build.sh --check $$p $(TAG) $(ARCH) $(VERSION); done
+image-programs: $(image_programs) bin/stamp
+images-check: images ## Build each image once more, elsewhere, and compare their ids.
+	hack/images/check.sh $(ARCH) $(TAG) $(programs)
 sbom: $(image_programs:%=%.cdx.json) ## Write what the programs are made of (CycloneDX) beside them in bin/images.
 
+bin/stamp: hack/images/stamp/main.go
+	$(STATIC) -o $@ ./hack/images/stamp
+
+# Nothing of the folder or the clone in which it is built; the image's labels tell
+# the revision.
+IMAGE_PROGRAM = GOARCH=$(ARCH) $(STATIC) -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$(VERSION)"
 bin/images/$(ARCH)/leaderboard-operator: $(call sources,main.go api controllers leaderboard-server)
-	GOARCH=$(ARCH) $(STATIC) -ldflags "-s -w -buildid= -X main.version=$(VERSION)" -o $@ .
+	$(IMAGE_PROGRAM) -o $@ .
 bin/images/$(ARCH)/leaderboard-server: $(call sources,leaderboard-server)
-	GOARCH=$(ARCH) $(STATIC) -ldflags "-s -w -buildid= -X main.version=$(VERSION)" -o $@ ./leaderboard-server
+	$(IMAGE_PROGRAM) -o $@ ./leaderboard-server
 %.cdx.json: % $(tools)/cyclonedx-gomod
-	$(tools)/cyclonedx-gomod bin -json -output $@ $<
+	$(tools)/cyclonedx-gomod bin -json -version $(VERSION) -output $@ $<
 
 # kind itself, its cluster and what it runs: docs/kind.md. KIND_NODE_IMAGE,
 # KIND_CLUSTER_NAME, KIND_POSTGRES_IMAGE and KIND_REDIS_IMAGE may be set.
