@@ -69,10 +69,14 @@ bin/stamp: hack/images/stamp/main.go
 # Nothing of the folder or the clone in which it is built; the image's labels tell
 # the revision.
 IMAGE_PROGRAM = GOARCH=$(ARCH) $(STATIC) -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$(VERSION)"
-bin/images/$(ARCH)/leaderboard-operator: $(call sources,main.go api controllers leaderboard-server)
+bin/images/$(ARCH)/leaderboard-operator: bin/images/version $(call sources,main.go api controllers leaderboard-server)
 	$(IMAGE_PROGRAM) -o $@ .
-bin/images/$(ARCH)/leaderboard-server: $(call sources,leaderboard-server)
+bin/images/$(ARCH)/leaderboard-server: bin/images/version $(call sources,leaderboard-server)
 	$(IMAGE_PROGRAM) -o $@ ./leaderboard-server
+# Changes only when the version does, which programs tell as their image's label does.
+.PHONY: FORCE
+bin/images/version: FORCE
+	@mkdir -p $(@D); [[ $$(cat $@ 2>/dev/null) == "$(VERSION)" ]] || echo "$(VERSION)" >$@
 %.cdx.json: % $(tools)/cyclonedx-gomod
 	$(tools)/cyclonedx-gomod bin -json -version $(VERSION) -output $@ $<
 
