@@ -6,5 +6,5 @@ source hack/kind/lib.sh
 
 need_docker
 need_cluster
-E2E_BASE_URL=http://127.0.0.1:$port E2E_STOP_NODE="docker stop --time 1" E2E_START_NODE="docker start" \
+E2E_BASE_URL=http://127.0.0.1:$port \
   bin/tools/gotestsum --format testname -- -race -count=1 -timeout 40m "$@" ./test/e2e/...

@@ -2,9 +2,6 @@ package e2e
 
 import (
 	"context"
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -101,39 +98,34 @@ func TestDisruptionBudget(t *testing.T) {
 	lb := create(t, game(namespace(t), "race", 2))
 	pods := podsOf(t, lb)
 	require.Len(t, pods, 2)
-	dryRun := func(pod corev1.Pod) error {
+	evictOnce := func(pod corev1.Pod) error {
 		return clientset.PolicyV1().Evictions(pod.Namespace).Evict(t.Context(), &policyv1.Eviction{
 			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}})
 	}
-	require.NoError(t, dryRun(pods[0]))
-	require.True(t, apierrors.IsTooManyRequests(dryRun(pods[1])))
+	require.NoError(t, evictOnce(pods[0]))
+	require.True(t, apierrors.IsTooManyRequests(evictOnce(pods[1])))
 	rolledOut(t, deployment(t, lb), 0)
 }
 
-// A node that dies takes its Pods along; they come back on another. The commands
-// that end and start a node are given by whoever made the cluster, for example
-// "docker stop" and "docker start"; its name follows.
+// A node that dies takes its Pods along; they come back on another.
 func TestNodeDeath(t *testing.T) {
-	stop, start := strings.Fields(os.Getenv("E2E_STOP_NODE")), strings.Fields(os.Getenv("E2E_START_NODE"))
-	if len(stop) == 0 || len(start) == 0 {
-		t.Skip("E2E_STOP_NODE and E2E_START_NODE do not say how nodes of this cluster are stopped")
-	}
-	needNodes(t, 2)
+	docker := needKindNodes(t, needNodes(t, 2))
 	lb := create(t, game(namespace(t), "race", 2))
 	c := connect(t, lb)
 	result, err := match.Match{Client: c, Boards: match.Boards(allBoards), Names: []string{"ada", "bo"}, Rounds: 1, Seed: 6}.Play(t.Context())
 	require.NoError(t, err)
 	dead := podsOf(t, lb)[0].Spec.NodeName
-	run := func(ctx context.Context, command []string) {
-		output, err := exec.CommandContext(ctx, command[0], append(command[1:], dead)...).CombinedOutput()
-		require.NoError(t, err, string(output))
-	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), goneTimeout)
 		defer cancel()
-		run(ctx, start)
+		if err := docker(ctx, "start", dead); err != nil {
+			t.Error(err)
+		}
+		if err := waitFree(ctx, dead); err != nil { // for the tests that follow
+			t.Errorf("%s did not come back: %v", dead, err)
+		}
 	})
-	run(t.Context(), stop)
+	require.NoError(t, docker(t.Context(), "stop", "--time", "1", dead))
 	// 40 s until the node counts as dead, then 30 s of the Pods' patience.
 	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), time.Second, 4*time.Minute, true, func(context.Context) (bool, error) {
 		alive := 0

@@ -31,13 +31,20 @@ func TestRestrictedPodSecurity(t *testing.T) {
 	}
 }
 
+// accountGroups are the groups of every ServiceAccount in the operator's namespace.
+var accountGroups = []string{"system:serviceaccounts", "system:serviceaccounts:" + operatorNamespace, "system:authenticated"}
+
+// serviceAccount is the user that a ServiceAccount of the operator's namespace is.
+func serviceAccount(name string) string {
+	return "system:serviceaccount:" + operatorNamespace + ":" + name
+}
+
 // What the operator may not do is refused to it: the rights that somebody who took
 // it over would look for.
 func TestOperatorHasNoOtherRights(t *testing.T) {
 	game := create(t, game(namespace(t), "race", 1))
 	config := rest.CopyConfig(restConfig)
-	config.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:" + operatorNamespace + ":" + operatorName,
-		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + operatorNamespace, "system:authenticated"}}
+	config.Impersonate = rest.ImpersonationConfig{UserName: serviceAccount(operatorName), Groups: accountGroups}
 	operator, err := kubernetes.NewForConfig(config)
 	require.NoError(t, err)
 	core, ctx, everything := operator.CoreV1(), t.Context(), metav1.ListOptions{}
