@@ -24,11 +24,11 @@ bin/devcluster up --fresh --image leaderboard-operator="$PWD/bin/leaderboard-ope
   --image leaderboard-server="$PWD/bin/leaderboard-server"
 step "installing the operator with its chart"
 hack/install-platform.sh "$DEVCLUSTER_STATE/stores.json" "$ingress_port"
+bin/devcluster status
 step "applying two games and playing a match in each"
 bin/demo --via "127.0.0.1:$ingress_port"
 step "done"
-bin/devcluster kubectl get leaderboards --all-namespaces
-bin/devcluster status
+bin/devcluster kubectl get leaderboards --all-namespaces # the end of make kind-demo, too
 if [[ -z $once ]]; then
   echo
   echo "The cluster stays up until you press Ctrl-C. In another terminal:"

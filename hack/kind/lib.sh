@@ -17,8 +17,10 @@ die() { echo "kind: $*" >&2; exit 1; }
 need_docker() {
   command -v docker >/dev/null || die "docker is not installed: apt-get install docker.io (or see https://docs.docker.com/engine/install/)"
   local version
-  version=$(docker version --format '{{.Server.Version}}' 2>/dev/null) ||
+  if ! version=$(docker version --format '{{.Server.Version}}' 2>/dev/null); then
+    [[ $(docker version 2>&1) != *"permission denied"* ]] || die "you may not use docker: run this as root, or join its group (usermod -aG docker \$USER) and log in again"
     die "the docker daemon does not answer: start it (systemctl start docker, or dockerd), or see docker version"
+  fi
   [[ ${version%%.*} -ge 20 ]] || die "docker $version is too old for kind: install 20.10 or later"
 }
 

@@ -2,7 +2,6 @@ package chart
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -55,18 +54,5 @@ func TestKindManifests(t *testing.T) {
 			}
 			require.Equal(t, 1, pods)
 		})
-	}
-}
-
-// Every script parses.
-func TestScripts(t *testing.T) {
-	for _, pattern := range []string{"hack/*.sh", "hack/kind/*.sh", "hack/images/*.sh", ".ci/run"} {
-		scripts, err := filepath.Glob(filepath.Join(root, pattern))
-		require.NoError(t, err)
-		require.NotEmpty(t, scripts, pattern)
-		for _, script := range scripts {
-			output, err := exec.CommandContext(t.Context(), "bash", "-n", script).CombinedOutput()
-			require.NoError(t, err, "%s: %s", script, output)
-		}
 	}
 }

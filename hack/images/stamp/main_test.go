@@ -51,7 +51,7 @@ func TestStamp(t *testing.T) {
 
 	files, err := read(bytes.NewReader(first))
 	require.NoError(t, err)
-	config := digest([]byte(files[configName(t, files)]))
+	config := digest(files[configName(t, files)])
 	require.Equal(t, config+".json", configName(t, files), "an image's id is the digest of its settings")
 	require.JSONEq(t, fmt.Sprintf(`{"architecture":"amd64","config":{"User":"65532"},"created":"2023-11-14T22:13:20Z",
 		"history":[{"created":"2023-11-14T22:13:20Z","created_by":"COPY"}],"os":"linux",
