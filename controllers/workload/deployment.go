@@ -99,7 +99,8 @@ func podSpec(in Input) (*corev1ac.PodSpecApplyConfiguration, error) {
 			WithRunAsGroup(userID).
 			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))).
 		WithTolerations(leave(corev1.TaintNodeNotReady), leave(corev1.TaintNodeUnreachable)).
-		WithTopologySpreadConstraints(spread(lb, corev1.LabelHostname), spread(lb, corev1.LabelTopologyZone)).
+		WithTopologySpreadConstraints(spreadOverNodes(lb)).
+		WithAffinity(corev1ac.Affinity().WithPodAntiAffinity(spreadOverZones(lb))).
 		WithContainers(container).
 		WithVolumes(volumes(in)...), nil
 }
@@ -118,15 +119,27 @@ func leave(taint string) *corev1ac.TolerationApplyConfiguration {
 		WithTolerationSeconds(int64(deadNodePatience.Seconds()))
 }
 
-// spread keeps Pods of one revision apart where that is possible. A game with
-// more Pods than nodes still runs.
-func spread(lb *v1alpha1.Leaderboard, key string) *corev1ac.TopologySpreadConstraintApplyConfiguration {
+// spreadOverNodes keeps Pods of one revision apart where that is possible. A game
+// with more Pods than nodes still runs.
+func spreadOverNodes(lb *v1alpha1.Leaderboard) *corev1ac.TopologySpreadConstraintApplyConfiguration {
 	return corev1ac.TopologySpreadConstraint().
 		WithMaxSkew(1).
-		WithTopologyKey(key).
+		WithTopologyKey(corev1.LabelHostname).
 		WithWhenUnsatisfiable(corev1.ScheduleAnyway).
 		WithLabelSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(lb))).
 		WithMatchLabelKeys(appsv1.DefaultDeploymentUniqueLabelKey)
+}
+
+// spreadOverZones does so for zones. It is no second spread constraint, as the
+// scheduler weighs those only for nodes that have the labels of all of them: where
+// nodes have no zone, Pods would not be spread over nodes either.
+func spreadOverZones(lb *v1alpha1.Leaderboard) *corev1ac.PodAntiAffinityApplyConfiguration {
+	const weight = 100 // of 100
+	return corev1ac.PodAntiAffinity().WithPreferredDuringSchedulingIgnoredDuringExecution(
+		corev1ac.WeightedPodAffinityTerm().WithWeight(weight).WithPodAffinityTerm(corev1ac.PodAffinityTerm().
+			WithTopologyKey(corev1.LabelTopologyZone).
+			WithLabelSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(lb))).
+			WithMatchLabelKeys(appsv1.DefaultDeploymentUniqueLabelKey)))
 }
 
 func container(in Input) (*corev1ac.ContainerApplyConfiguration, error) {
