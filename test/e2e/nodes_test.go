@@ -66,6 +66,18 @@ func evict(ctx context.Context, pod *corev1.Pod) (refused int, err error) {
 	return refused, err
 }
 
+// Pods of a game run on different nodes where there are several, so that the game
+// outlives the loss of one.
+func TestPodsAreSpreadOverNodes(t *testing.T) {
+	needNodes(t, 2)
+	ns := namespace(t)
+	for _, name := range []string{"race", "chess", "golf"} {
+		pods := podsOf(t, create(t, game(ns, name, 2)))
+		require.Len(t, pods, 2)
+		require.NotEqual(t, pods[0].Spec.NodeName, pods[1].Spec.NodeName, name)
+	}
+}
+
 // Draining every node in turn fails no request: the budget keeps one Pod up.
 func TestNodeDrainUnderLoad(t *testing.T) {
 	nodes := needNodes(t, 2)
@@ -74,6 +86,7 @@ func TestNodeDrainUnderLoad(t *testing.T) {
 	result, err := match.Match{Client: c, Boards: match.Boards(allBoards), Names: []string{"ada", "bo", "carl", "dina"}, Rounds: 1, Seed: 5}.Play(t.Context())
 	require.NoError(t, err)
 	l := startLoad(t, c, result.Players)
+	moved := 0
 	for i := range nodes {
 		t.Run(nodes[i].Name, func(t *testing.T) {
 			cordon(t, &nodes[i])
@@ -81,6 +94,7 @@ func TestNodeDrainUnderLoad(t *testing.T) {
 				if pod.Spec.NodeName == nodes[i].Name {
 					_, err := evict(t.Context(), &pod)
 					require.NoError(t, err)
+					moved++
 				}
 			}
 			rolledOut(t, deployment(t, lb), 0)
@@ -89,6 +103,7 @@ func TestNodeDrainUnderLoad(t *testing.T) {
 			}
 		})
 	}
+	require.GreaterOrEqual(t, moved, 2, "Pods that had to leave a node")
 	l.finish(t)
 }
 
