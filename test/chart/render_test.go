@@ -123,7 +123,8 @@ func TestPodFollowsValues(t *testing.T) {
 	require.Equal(t, "registry.example.com:5000/games/leaderboard-operator:v9", pod.Containers[0].Image)
 	require.Equal(t, corev1.PullAlways, pod.Containers[0].ImagePullPolicy)
 	require.EqualValues(t, 30, *pod.TerminationGracePeriodSeconds, "shutdownTimeoutSeconds and a margin")
-	require.Len(t, pod.TopologySpreadConstraints, 2)
+	require.Len(t, pod.TopologySpreadConstraints, 1, "a second one could switch it off")
+	require.Equal(t, corev1.LabelHostname, pod.TopologySpreadConstraints[0].TopologyKey)
 	require.Equal(t, "metrics-tls", pod.Volumes[0].Secret.SecretName)
 	require.Equal(t, "system-cluster-critical", pod.PriorityClassName)
 	require.Len(t, pod.Tolerations, 1)
@@ -135,6 +136,13 @@ func TestPodFollowsValues(t *testing.T) {
 	d = find[*appsv1.Deployment](t, render(t, "minimal"), "leaderboard-operator")
 	require.Equal(t, "leaderboard-operator:"+appVersion(t), d.Spec.Template.Spec.Containers[0].Image)
 	require.Empty(t, d.Spec.Template.Spec.TopologySpreadConstraints)
+	require.Nil(t, d.Spec.Template.Spec.Affinity)
+
+	d = find[*appsv1.Deployment](t, render(t, "minimal", "--set", "replicaCount=2"), "leaderboard-operator")
+	apart := d.Spec.Template.Spec.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution
+	require.Len(t, apart, 1)
+	require.Equal(t, corev1.LabelTopologyZone, apart[0].PodAffinityTerm.TopologyKey)
+	require.Equal(t, d.Spec.Selector.MatchLabels, apart[0].PodAffinityTerm.LabelSelector.MatchLabels)
 }
 
 func appVersion(t *testing.T) string {

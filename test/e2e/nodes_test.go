@@ -33,6 +33,26 @@ func podsOf(t *testing.T, game *games.Leaderboard) []corev1.Pod {
 	return pods
 }
 
+// awayTimeout is how long Pods may take to come up elsewhere: a node counts as dead
+// after 40 s, and Pods leave it after 30 s more.
+const awayTimeout = 4 * time.Minute
+
+// waitReadyOff waits until so many Pods of the game are ready, all on other nodes.
+func waitReadyOff(t *testing.T, game *games.Leaderboard, node string, count int) {
+	t.Helper()
+	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), 2*poll, awayTimeout, true, func(context.Context) (bool, error) {
+		ready := 0
+		for _, pod := range podsOf(t, game) {
+			for _, condition := range pod.Status.Conditions {
+				if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue && pod.Spec.NodeName != node {
+					ready++
+				}
+			}
+		}
+		return ready == count, nil
+	}))
+}
+
 // cordon keeps new Pods off a node until the test ends.
 func cordon(t *testing.T, node *corev1.Node) {
 	t.Helper()
@@ -69,7 +89,7 @@ func evict(ctx context.Context, pod *corev1.Pod) (refused int, err error) {
 // Pods of a game run on different nodes where there are several, so that the game
 // outlives the loss of one.
 func TestPodsAreSpreadOverNodes(t *testing.T) {
-	needNodes(t, 2)
+	needNodes(t)
 	ns := namespace(t)
 	for _, name := range []string{"race", "chess", "golf"} {
 		pods := podsOf(t, create(t, game(ns, name, 2)))
@@ -80,7 +100,7 @@ func TestPodsAreSpreadOverNodes(t *testing.T) {
 
 // Draining every node in turn fails no request: the budget keeps one Pod up.
 func TestNodeDrainUnderLoad(t *testing.T) {
-	nodes := needNodes(t, 2)
+	nodes := needNodes(t)
 	lb := create(t, game(namespace(t), "race", 2))
 	c := connect(t, lb)
 	result, err := match.Match{Client: c, Boards: match.Boards(allBoards), Names: []string{"ada", "bo", "carl", "dina"}, Rounds: 1, Seed: 5}.Play(t.Context())
@@ -97,10 +117,7 @@ func TestNodeDrainUnderLoad(t *testing.T) {
 					moved++
 				}
 			}
-			rolledOut(t, deployment(t, lb), 0)
-			for _, pod := range podsOf(t, lb) {
-				require.NotEqual(t, nodes[i].Name, pod.Spec.NodeName)
-			}
+			waitReadyOff(t, lb, nodes[i].Name, 2)
 		})
 	}
 	require.GreaterOrEqual(t, moved, 2, "Pods that had to leave a node")
@@ -109,7 +126,7 @@ func TestNodeDrainUnderLoad(t *testing.T) {
 
 // The budget refuses to take the last Pod that is ready.
 func TestDisruptionBudget(t *testing.T) {
-	needNodes(t, 2)
+	needNodes(t)
 	lb := create(t, game(namespace(t), "race", 2))
 	pods := podsOf(t, lb)
 	require.Len(t, pods, 2)
@@ -124,7 +141,7 @@ func TestDisruptionBudget(t *testing.T) {
 
 // A node that dies takes its Pods along; they come back on another.
 func TestNodeDeath(t *testing.T) {
-	docker := needKindNodes(t, needNodes(t, 2))
+	docker := needKindNodes(t, needNodes(t))
 	lb := create(t, game(namespace(t), "race", 2))
 	c := connect(t, lb)
 	result, err := match.Match{Client: c, Boards: match.Boards(allBoards), Names: []string{"ada", "bo"}, Rounds: 1, Seed: 6}.Play(t.Context())
@@ -141,17 +158,6 @@ func TestNodeDeath(t *testing.T) {
 		}
 	})
 	require.NoError(t, docker(t.Context(), "stop", "--time", "1", dead))
-	// 40 s until the node counts as dead, then 30 s of the Pods' patience.
-	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), time.Second, 4*time.Minute, true, func(context.Context) (bool, error) {
-		alive := 0
-		for _, pod := range podsOf(t, lb) {
-			for _, condition := range pod.Status.Conditions {
-				if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue && pod.Spec.NodeName != dead {
-					alive++
-				}
-			}
-		}
-		return alive == 2, nil
-	}))
+	waitReadyOff(t, lb, dead, 2)
 	require.NoError(t, result.Verify(t.Context()))
 }
