@@ -134,7 +134,7 @@ func (w *world) campaign(ctx context.Context, c *crowd, random *rand.Rand, tally
 func choose(random *rand.Rand) []fault {
 	chosen := []fault{faults[random.IntN(len(faults))]}
 	if random.IntN(3) == 0 {
-		if second := faults[random.IntN(len(faults))]; second.target != chosen[0].target {
+		if second := faults[random.IntN(len(faults))]; second.target&chosen[0].target == 0 {
 			chosen = append(chosen, second)
 		}
 	}

@@ -19,10 +19,10 @@ import (
 type target int
 
 const (
-	atServers target = iota
+	atServers target = 1 << iota
 	atRedis
 	atPostgres
-	// atWays: between between the replicas and the stores.
+	// atWays: between the replicas and the stores.
 	atWays
 )
 
@@ -79,6 +79,14 @@ var faults = []fault{
 	}},
 	{name: "Redis loses its data while it runs", target: atRedis, run: func(ctx context.Context, w *world, _ *rand.Rand) error {
 		return w.redisCommand(ctx, "FLUSHALL")
+	}},
+	// What commits meanwhile is above the watermark that the rebuild ends with.
+	{name: "Redis loses its data beside a transaction that stays open", target: atRedis | atPostgres, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		lose := func() error {
+			pause(ctx, hold(random)/2)
+			return w.redisCommand(ctx, "FLUSHALL")
+		}
+		return w.sqlBeside(ctx, hold(random), "SELECT pg_current_xact_id()", lose)
 	}},
 	{name: "Redis forgets its scripts", target: atRedis, run: func(ctx context.Context, w *world, _ *rand.Rand) error {
 		return w.redisCommand(ctx, "SCRIPT", "FLUSH")
@@ -220,6 +228,11 @@ func (w *world) redisCommand(ctx context.Context, command ...any) error {
 
 // sql runs a statement in a transaction that stays open for a while.
 func (w *world) sql(ctx context.Context, open time.Duration, statement string) error {
+	return w.sqlBeside(ctx, open, statement, func() error { return nil })
+}
+
+// sqlBeside does something more before the transaction's while.
+func (w *world) sqlBeside(ctx context.Context, open time.Duration, statement string, do func() error) error {
 	conn, err := w.Connect(ctx)
 	if err != nil {
 		return err
@@ -230,6 +243,9 @@ func (w *world) sql(ctx context.Context, open time.Duration, statement string) e
 		return err
 	}
 	if _, err := tx.Exec(ctx, statement); err != nil {
+		return err
+	}
+	if err := do(); err != nil {
 		return err
 	}
 	pause(ctx, open)

@@ -21,9 +21,7 @@ const (
 	// port and of a client that is being closed, and what pools do now and then. One
 	// that leaks with each fault, or each call that failed, is far beyond that.
 	moreGoroutines = 12
-	// mostPostgres and mostRedis are the limits of a replica's pools: the default of
-	// the settings, and the Redis library's 10 connections a processor on the two
-	// that are here.
+	// mostPostgres is the default limit of a replica's pool.
 	mostPostgres = 8
 	// leads is how many sessions beside the pools: each replica leads or waits to.
 	leads = 2
