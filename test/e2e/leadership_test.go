@@ -1,14 +1,20 @@
 package e2e
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	games "github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
@@ -54,7 +60,8 @@ func TestLeadershipHandover(t *testing.T) {
 	require.Len(t, deployments.Items, len(list))
 }
 
-// deposeLeader kills the operator's Pod that leads and waits until another one does.
+// deposeLeader ends the operator's Pods one after the other until another one leads.
+// Where a Pod's host name is its own, the first is the leader's.
 func deposeLeader(t *testing.T) {
 	t.Helper()
 	leases := &coordinationv1.LeaseList{}
@@ -62,15 +69,24 @@ func deposeLeader(t *testing.T) {
 	require.Len(t, leases.Items, 1)
 	lease := &leases.Items[0]
 	eventually(t, lease, func() bool { return lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity != "" })
-	leader := *lease.Spec.HolderIdentity // the Pod's name, "_" and an id
+	leader := *lease.Spec.HolderIdentity // the host name, "_" and an id
 	pods := &corev1.PodList{}
 	require.NoError(t, cluster.List(t.Context(), pods, client.InNamespace(operatorNamespace)))
+	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int {
+		return cmp.Compare(strings.Index(leader, b.Name), strings.Index(leader, a.Name)) // -1: not in it
+	})
+	const handover = 20 * time.Second // a lease lasts 15 s where its holder did not give it back
 	for i := range pods.Items {
-		if name := pods.Items[i].Name; len(leader) > len(name) && leader[:len(name)] == name {
-			require.NoError(t, cluster.Delete(t.Context(), &pods.Items[i], client.GracePeriodSeconds(0)))
+		require.NoError(t, client.IgnoreNotFound(cluster.Delete(t.Context(), &pods.Items[i], client.GracePeriodSeconds(1))))
+		err := wait.PollUntilContextTimeout(t.Context(), poll, handover, true, func(ctx context.Context) (bool, error) {
+			if err := cluster.Get(ctx, client.ObjectKeyFromObject(lease), lease); err != nil {
+				return false, err
+			}
+			return lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity != "" && *lease.Spec.HolderIdentity != leader, nil
+		})
+		if err == nil {
+			return
 		}
 	}
-	eventually(t, lease, func() bool {
-		return lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity != "" && *lease.Spec.HolderIdentity != leader
-	})
+	t.Fatalf("%s still leads", leader)
 }
