@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -139,8 +140,35 @@ func (c *container) start(ctx context.Context) (*process.Process, error) {
 			Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC,
 			Setsid:     true,
 		},
-		Prepare: c.worker.network.Enter,
+		Prepare: func() error {
+			if err := c.worker.network.Enter(); err != nil {
+				return err
+			}
+			return setHostName(hostName(pod))
+		},
 	})
+}
+
+// hostName is what a Pod's processes see as the name of their machine.
+func hostName(pod *corev1.Pod) string {
+	name := pod.Name
+	if pod.Spec.Hostname != "" {
+		name = pod.Spec.Hostname
+	}
+	const limit = 63 // bytes; the kubelet cuts longer ones off, too
+	return strings.TrimRight(name[:min(len(name), limit)], "-.")
+}
+
+// setHostName names the machine for the calling thread and what it starts; the
+// thread must be locked and be thrown away.
+func setHostName(name string) error {
+	if err := unix.Unshare(unix.CLONE_NEWUTS); err != nil {
+		return fmt.Errorf("make a namespace of host names: %w", err)
+	}
+	if err := unix.Sethostname([]byte(name)); err != nil {
+		return fmt.Errorf("set the host name: %w", err)
+	}
+	return nil
 }
 
 // user is who the container runs as, by its own security context or its Pod's.

@@ -19,7 +19,7 @@ func (c *container) environment(ctx context.Context) (map[string]string, error) 
 	agent, pod := c.worker.agent, c.worker.current()
 	env := map[string]string{
 		"PATH":                    "/",
-		"HOSTNAME":                pod.Name,
+		"HOSTNAME":                hostName(pod),
 		"KUBERNETES_SERVICE_HOST": agent.IP.String(),
 		"KUBERNETES_SERVICE_PORT": strconv.Itoa(agent.APIPort),
 	}
