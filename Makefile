@@ -24,7 +24,7 @@ sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' -o -name '*.sql'
 
 .PHONY: help
 help: ## Show the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
 ##@ Use
 

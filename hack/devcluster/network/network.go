@@ -7,6 +7,7 @@
 package network
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -26,6 +27,7 @@ type Bridge struct {
 	name   string
 	prefix netip.Prefix
 	link   *netlink.Bridge
+	owner  net.Listener
 
 	mutex sync.Mutex
 	taken map[netip.Addr]bool
@@ -36,8 +38,12 @@ type Bridge struct {
 // that must not leave the machine although nothing here answers for it.
 func Up(name string, prefix netip.Prefix, outside string) (*Bridge, error) {
 	Down(name, outside) // what a killed devcluster left
+	owner, err := own(name)
+	if err != nil {
+		return nil, fmt.Errorf("another devcluster owns the bridge %s: %w", name, err)
+	}
 	gateway := prefix.Masked().Addr().Next()
-	b := &Bridge{name: name, prefix: prefix, taken: map[netip.Addr]bool{gateway: true}, last: gateway}
+	b := &Bridge{name: name, prefix: prefix, owner: owner, taken: map[netip.Addr]bool{gateway: true}, last: gateway}
 	b.link = &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}
 	if err := netlink.LinkAdd(b.link); err != nil {
 		return nil, fmt.Errorf("make the bridge %s (CAP_NET_ADMIN is needed): %w", name, err)
@@ -59,6 +65,35 @@ func Up(name string, prefix netip.Prefix, outside string) (*Bridge, error) {
 		return nil, fmt.Errorf("keep %s on this machine: %w", outside, err)
 	}
 	return b, nil
+}
+
+// own takes the bridge's name for as long as this process lives: an abstract
+// socket (unix(7)) belongs to a network namespace, as the bridge does, and goes
+// with its process, as the bridge does not.
+func own(name string) (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(context.Background(), "unix", "@devcluster-"+name)
+}
+
+// Clean removes the bridges of devclusters that were killed, whatever directory
+// they were started in: nobody else would, and their addresses are taken.
+func Clean(outside string) error {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return fmt.Errorf("list the networks of this machine: %w", err)
+	}
+	for _, link := range links {
+		name := link.Attrs().Name
+		if link.Type() != "bridge" || !bridgeName.MatchString(name) {
+			continue
+		}
+		owner, err := own(name)
+		if err != nil {
+			continue // it is in use
+		}
+		Down(name, outside)
+		_ = owner.Close()
+	}
+	return nil
 }
 
 // Down removes a bridge and, where no other devcluster needs it, the route of

@@ -163,14 +163,14 @@ func freeBind(_, _ string, socket syscall.RawConn) error {
 // checkNetwork complains of a network of this machine that the Pods' overlaps,
 // another devcluster's among them.
 func checkNetwork(c *config.Config) error {
+	if err := network.Clean(config.ServiceCIDR); err != nil {
+		return err
+	}
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return fmt.Errorf("list the networks of this machine: %w", err)
 	}
 	for _, one := range interfaces {
-		if one.Name == c.ID() {
-			continue // its own, of a killed supervisor
-		}
 		addresses, err := one.Addrs()
 		if err != nil {
 			continue // it has just gone

@@ -89,8 +89,8 @@ func (c *cluster) pids(t *testing.T) []int {
 	return pids
 }
 
-// requireNothingLeft waits a moment for the kernel to end the processes.
-func (c *cluster) requireNothingLeft(t *testing.T, pids []int) {
+// requireEnded waits a moment for the kernel to end the processes.
+func requireEnded(t *testing.T, pids []int) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for _, pid := range pids {
@@ -101,6 +101,11 @@ func (c *cluster) requireNothingLeft(t *testing.T, pids []int) {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
+}
+
+func (c *cluster) requireNothingLeft(t *testing.T, pids []int) {
+	t.Helper()
+	requireEnded(t, pids)
 	if _, err := net.InterfaceByName(c.config.ID()); err == nil {
 		t.Errorf("the bridge %s is left", c.config.ID())
 	}
@@ -130,6 +135,11 @@ func TestNothingIsLeft(t *testing.T) {
 	if len(pids) < 7 {
 		t.Fatalf("there are %d processes", len(pids))
 	}
+	other := *c.config
+	other.StateDir = t.TempDir()
+	if err := checkNetwork(&other); err == nil || !strings.Contains(err.Error(), "DEVCLUSTER_POD_CIDR") {
+		t.Errorf("a running devcluster's network was told as %v", err)
+	}
 	c.run(t, true, "down")
 	c.requireNothingLeft(t, pids)
 	c.run(t, false, "status")
@@ -140,7 +150,14 @@ func TestNothingIsLeft(t *testing.T) {
 	if err := syscall.Kill(pids[0], syscall.SIGKILL); err != nil { // the supervisor, which is first
 		t.Fatal(err)
 	}
-	c.run(t, true, "down")
+	requireEnded(t, pids)
+	if _, err := net.InterfaceByName(c.config.ID()); err != nil {
+		t.Fatalf("a killed devcluster's bridge: %v", err)
+	}
+	// Whoever comes next must not stumble over it, in another directory either.
+	if err := checkNetwork(&other); err != nil {
+		t.Fatal(err)
+	}
 	c.requireNothingLeft(t, pids)
 
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", c.config.IngressAddress())
