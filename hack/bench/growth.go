@@ -79,11 +79,18 @@ func grow(ctx context.Context, o options, players int) (g grown, err error) {
 		return g, err
 	}
 	g.redisPerEntry = float64(full-empty) / float64(players)
-	if g.rank, err = s.run(ctx, s.server, load{call: ownRankCall, connections: 64, rate: growthRate, duration: 2 * o.duration}); err != nil {
+	if err := s.meet(ctx, s.server); err != nil {
 		return g, err
 	}
-	if g.submit, err = s.run(ctx, s.server, load{call: submitCall, connections: 64, rate: growthRate, duration: 2 * o.duration}); err != nil {
-		return g, err
+	for _, one := range []struct {
+		call
+		figures *figures
+	}{{ownRankCall, &g.rank}, {submitCall, &g.submit}} {
+		f, err := s.compare(ctx, load{call: one.call, connections: 64, rate: growthRate, duration: o.duration}, s.server)
+		if err != nil {
+			return g, err
+		}
+		*one.figures = f[0]
 	}
 	if g.eventBytes, g.standingBytes, err = s.postgresBytes(ctx); err != nil {
 		return g, err

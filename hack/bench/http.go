@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/leaderboard-dev/leaderboard-operator/test/site"
 )
 
 // players of the HTTP part.
@@ -34,7 +36,12 @@ func measureHTTP(ctx context.Context, o options, r *report) error {
 	if err := s.startServer(ctx, o.server); err != nil {
 		return err
 	}
-	t := r.table("Requests", fmt.Sprintf("%d players. Each load ran twice for %s, the bare handler and the server in turn. Latencies in ms; CPU time of one request in microseconds.", httpPlayers, o.duration),
+	for _, p := range []*site.Program{s.bare, s.server} {
+		if err := s.meet(ctx, p); err != nil {
+			return err
+		}
+	}
+	t := r.table("Requests", fmt.Sprintf("%d players. Each load ran for %s, the bare handler and the server in turn in short rounds. Latencies in ms; CPU time of one request in microseconds.", httpPlayers, o.duration),
 		"load", "connections", "program", "requests/s", "p50", "p99", "p99.9", "failed", "CPU generator", "CPU server", "CPU PostgreSQL", "CPU Redis")
 	var peak float64
 	for _, connections := range connectionCounts {
@@ -42,7 +49,7 @@ func measureHTTP(ctx context.Context, o options, r *report) error {
 			if !strings.HasPrefix(c.name, o.calls) {
 				continue
 			}
-			bare, real, err := s.compare(ctx, r, t, load{call: c, connections: connections, duration: o.duration})
+			bare, real, err := s.compareWithBare(ctx, r, t, load{call: c, connections: connections, duration: o.duration})
 			if err != nil {
 				return err
 			}
@@ -61,7 +68,7 @@ func measureHTTP(ctx context.Context, o options, r *report) error {
 		return nil
 	}
 	// Passwords are hashed a few at a time: more connections only wait longer.
-	bare, real, err := s.compare(ctx, r, t, load{call: loginCall, connections: 8, duration: o.duration})
+	bare, real, err := s.compareWithBare(ctx, r, t, load{call: loginCall, connections: 8, duration: o.duration})
 	if err != nil {
 		return err
 	}
@@ -72,34 +79,15 @@ func measureHTTP(ctx context.Context, o options, r *report) error {
 	return s.halfOfPeak(ctx, o, r, t, int(peak/2))
 }
 
-// compare runs a load on the bare handler and on the server, twice in turn, so
-// that a machine that slows down meets both.
-func (s *game) compare(ctx context.Context, r *report, t *table, l load) (bare, real figures, err error) {
-	for range 2 {
-		b, err := s.run(ctx, s.bare, l)
-		if err != nil {
-			return bare, real, err
-		}
-		f, err := s.run(ctx, s.server, l)
-		if err != nil {
-			return bare, real, err
-		}
-		bare, real = bare.and(b), real.and(f)
+// compareWithBare runs a load on the bare handler and on the server.
+func (s *game) compareWithBare(ctx context.Context, r *report, t *table, l load) (bare, real figures, err error) {
+	f, err := s.compare(ctx, l, s.bare, s.server)
+	if err != nil {
+		return bare, real, err
 	}
-	r.figures(t, l.name, l.connections, "bare handler", bare)
-	r.figures(t, l.name, l.connections, "server", real)
-	return bare, real, nil
-}
-
-// and puts two runs of equal length together; of percentiles the worse.
-func (f figures) and(g figures) figures {
-	if f.Requests == 0 {
-		return g
-	}
-	mean := func(a, b time.Duration) time.Duration { return (a + b) / 2 }
-	return figures{Requests: f.Requests + g.Requests, Rate: (f.Rate + g.Rate) / 2, Failed: f.Failed + g.Failed,
-		P50: max(f.P50, g.P50), P99: max(f.P99, g.P99), P999: max(f.P999, g.P999),
-		Generator: mean(f.Generator, g.Generator), Server: mean(f.Server, g.Server), Postgres: mean(f.Postgres, g.Postgres), Redis: mean(f.Redis, g.Redis)}
+	r.figures(t, l.name, l.connections, "bare handler", f[0])
+	r.figures(t, l.name, l.connections, "server", f[1])
+	return f[0], f[1], nil
 }
 
 func (r *report) figures(t *table, name string, connections int, program string, f figures) {
@@ -136,17 +124,14 @@ func (s *game) compareStores(ctx context.Context, o options, r *report, t *table
 // halfOfPeak compares latencies in the open loop: requests come at a fixed rate,
 // half of what the server can do.
 func (s *game) halfOfPeak(ctx context.Context, o options, r *report, t *table, rate int) error {
-	duration := 3 * o.duration
-	real, err := s.run(ctx, s.server, load{call: submitCall, connections: 256, rate: rate, duration: duration})
+	// What of the latency is HTTP's and the generator's, on the same cores, the bare
+	// handler tells.
+	f, err := s.compare(ctx, load{call: submitCall, connections: 256, rate: rate, duration: o.duration}, s.bare, s.server)
 	if err != nil {
 		return err
 	}
-	// What of the latency is HTTP's and the generator's, on the same cores.
-	bare, err := s.run(ctx, s.bare, load{call: submitCall, connections: 256, rate: rate, duration: duration})
-	if err != nil {
-		return err
-	}
-	insert, err := s.pgbench(ctx, 64, rate, duration)
+	bare, real := f[0], f[1]
+	insert, err := s.pgbench(ctx, 64, rate, o.duration)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/leaderboard-dev/leaderboard-operator/test/site"
 )
@@ -96,70 +97,137 @@ type figures struct {
 	Redis     time.Duration `json:"cpuRedis"`
 }
 
+const (
+	// warmUp is how long a load runs before it counts.
+	warmUp = 500 * time.Millisecond
+	// rounds is into how many parts a load is cut, so that what is compared takes
+	// turns: a machine that slows down for a while then meets all of it.
+	rounds = 8
+)
+
 // load is how a call is repeated: rate 0 is the closed loop, in which each of the
 // connections sends its next request when it has the answer to the last one.
 type load struct {
 	call
 	connections int
 	rate        int
-	duration    time.Duration
+	duration    time.Duration // of all rounds together
 }
 
-// run drives the program.
-func (s *game) run(ctx context.Context, p *site.Program, l load) (figures, error) {
-	const warm = 500 * time.Millisecond
-	if _, err := s.drive(ctx, p, l, warm, nil); err != nil {
-		return figures{}, err
-	}
-	before, err := s.times(p)
+// tally is a load on one program: it keeps its connections and adds up what all
+// rounds showed.
+type tally struct {
+	program *site.Program
+	client  *http.Client
+	metrics vegeta.Metrics
+	ok      uint64
+	elapsed time.Duration
+	cpu     [4]time.Duration
+}
+
+func newTally(p *site.Program, l load) *tally {
+	return &tally{program: p, client: &http.Client{Timeout: patience,
+		Transport: &http.Transport{MaxIdleConnsPerHost: l.connections, MaxConnsPerHost: l.connections}}}
+}
+
+// round drives the program for a time and adds to the tally.
+func (s *game) round(ctx context.Context, sum *tally, l load, duration time.Duration) error {
+	before, err := s.times(sum.program)
 	if err != nil {
-		return figures{}, err
+		return err
 	}
-	var metrics vegeta.Metrics
 	started := time.Now()
-	ok, err := s.drive(ctx, p, l, l.duration, &metrics)
+	if err := s.drive(ctx, sum, l, duration); err != nil {
+		return err
+	}
+	sum.elapsed += time.Since(started)
+	after, err := s.times(sum.program)
 	if err != nil {
-		return figures{}, err
+		return err
 	}
-	elapsed := time.Since(started)
-	after, err := s.times(p)
-	if err != nil {
-		return figures{}, err
+	for i := range sum.cpu {
+		sum.cpu[i] += after[i] - before[i]
 	}
-	f := figures{Requests: metrics.Requests, Rate: float64(ok) / elapsed.Seconds(), Failed: metrics.Requests - ok,
-		P50: metrics.Latencies.Quantile(0.5), P99: metrics.Latencies.Quantile(0.99), P999: metrics.Latencies.Quantile(0.999)}
-	for i, each := range []*time.Duration{&f.Generator, &f.Server, &f.Postgres, &f.Redis} {
-		*each = (after[i] - before[i]) / time.Duration(max(1, metrics.Requests))
-	}
-	return f, nil
+	return nil
 }
 
-// drive sends requests for a time and returns how many were answered with 2xx.
-func (s *game) drive(ctx context.Context, p *site.Program, l load, duration time.Duration, metrics *vegeta.Metrics) (ok uint64, err error) {
-	attacker := vegeta.NewAttacker(vegeta.Workers(uint64(l.connections)), vegeta.MaxWorkers(uint64(l.connections)),
-		vegeta.Connections(l.connections), vegeta.MaxConnections(l.connections), vegeta.KeepAlive(true), vegeta.HTTP2(false),
-		vegeta.Timeout(patience), vegeta.MaxBody(0))
-	pacer := vegeta.Rate{Freq: l.rate, Per: time.Second}
+func (sum *tally) figures() figures {
+	sum.metrics.Close()
+	f := figures{Requests: sum.metrics.Requests, Rate: float64(sum.ok) / sum.elapsed.Seconds(), Failed: sum.metrics.Requests - sum.ok,
+		P50: sum.metrics.Latencies.Quantile(0.5), P99: sum.metrics.Latencies.Quantile(0.99), P999: sum.metrics.Latencies.Quantile(0.999)}
+	for i, each := range []*time.Duration{&f.Generator, &f.Server, &f.Postgres, &f.Redis} {
+		*each = sum.cpu[i] / time.Duration(max(1, f.Requests))
+	}
+	return f
+}
+
+// compare runs a load on the programs in turn.
+func (s *game) compare(ctx context.Context, l load, programs ...*site.Program) ([]figures, error) {
+	sums := make([]*tally, len(programs))
+	for i, p := range programs {
+		warm := newTally(p, l)
+		if err := s.round(ctx, warm, l, warmUp); err != nil {
+			return nil, err
+		}
+		sums[i] = &tally{program: p, client: warm.client}
+		defer sums[i].client.CloseIdleConnections()
+	}
+	for range rounds {
+		for _, sum := range sums {
+			if err := s.round(ctx, sum, l, l.duration/rounds); err != nil {
+				return nil, err
+			}
+		}
+	}
+	results := make([]figures, len(programs))
+	for i, sum := range sums {
+		results[i] = sum.figures()
+	}
+	return results, nil
+}
+
+// meet lets every player who is online ask for its rank once, so that the program
+// knows their tokens and names, as one that has run for a while does.
+func (s *game) meet(ctx context.Context, p *site.Program) error {
+	const callers = 16
+	group, ctx := errgroup.WithContext(ctx)
+	for first := range callers {
+		group.Go(func() error {
+			for i := first; i < len(s.Players); i += callers {
+				request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL+ownRankCall.path, nil)
+				if err != nil {
+					return err
+				}
+				request.Header.Set("Authorization", "Bearer "+s.Players[i].Token)
+				if status, body, err := send(request); err != nil || status != http.StatusOK {
+					return fmt.Errorf("read a rank: %d %s %w", status, body, err)
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// drive sends requests for a time.
+func (s *game) drive(ctx context.Context, sum *tally, l load, duration time.Duration) error {
+	attacker := vegeta.NewAttacker(vegeta.Client(sum.client), vegeta.Workers(uint64(l.connections)), vegeta.MaxWorkers(uint64(l.connections)), vegeta.MaxBody(0))
 	stop := context.AfterFunc(ctx, func() { attacker.Stop() })
 	defer stop()
 	var failed string
-	for result := range attacker.Attack(l.targeter(p.URL, s.Players), pacer, duration, l.name) {
-		if metrics != nil {
-			metrics.Add(result)
-		}
+	before := sum.ok
+	for result := range attacker.Attack(l.targeter(sum.program.URL, s.Players), vegeta.Rate{Freq: l.rate, Per: time.Second}, duration, l.name) {
+		sum.metrics.Add(result)
 		if result.Code/100 == 2 {
-			ok++
+			sum.ok++
 		} else if failed == "" {
 			failed = fmt.Sprintf("%d %s", result.Code, result.Error)
 		}
 	}
-	if metrics != nil {
-		metrics.Close()
+	if sum.ok == before && ctx.Err() == nil {
+		return fmt.Errorf("no %s was answered: %s\n%s", l.name, failed, sum.program.Tail())
 	}
-	if ok == 0 {
-		return 0, fmt.Errorf("no %s was answered: %s\n%s", l.name, failed, p.Tail())
-	}
-	return ok, ctx.Err()
+	return ctx.Err()
 }
 
 // times are the CPU times so far of the generator, the program, PostgreSQL and Redis.

@@ -46,7 +46,7 @@ func main() {
 	flag.StringVar(&o.markdown, "markdown", "", "where the tables of a whole run go as Markdown; empty: nowhere")
 	flag.StringVar(&o.only, "only", "", "measure only these parts, comma-separated: "+strings.Join(partNames(), ", "))
 	flag.StringVar(&o.calls, "calls", "", "of the part http measure only the calls whose names begin so, and not the stores")
-	flag.DurationVar(&o.duration, "duration", 4*time.Second, "how long each load lasts; it is run twice")
+	flag.DurationVar(&o.duration, "duration", 8*time.Second, "how long each load lasts")
 	flag.IntVar(&o.events, "events", 10_000_000, "events of the report over a year")
 	flag.Parse()
 	n, ok := map[string]int{"10k": 10_000, "100k": 100_000, "1m": 1_000_000, "10m": 10_000_000}[strings.ToLower(*size)]
