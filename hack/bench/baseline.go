@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -20,73 +21,95 @@ const insertScript = `\set player random(1, 100000)
 INSERT INTO pgbench_events (player, score) VALUES (:player, :player);
 `
 
-// pgbench runs single-row inserts; rate 0: as fast as they go.
-func (s *game) pgbench(ctx context.Context, connections, rate int, duration time.Duration) (figures, error) {
+// pgbenchStart is what of a run of pgbench does not count: its connections have
+// only just been made.
+const pgbenchStart = time.Second
+
+// pgbench runs single-row inserts and adds their latencies to the sum; rate 0: as
+// fast as they go. The duration counts in whole seconds.
+func (s *game) pgbench(ctx context.Context, connections, rate int, duration time.Duration, sum *inserts) error {
 	if err := s.Postgres.Exec(ctx, s.Database, `CREATE TABLE IF NOT EXISTS pgbench_events
 		(id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL DEFAULT now(), player bigint NOT NULL, score bigint NOT NULL)`); err != nil {
-		return figures{}, err
+		return err
 	}
 	dir, err := os.MkdirTemp("", "pgbench-")
 	if err != nil {
-		return figures{}, err
+		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	script := filepath.Join(dir, "insert.sql")
 	if err := os.WriteFile(script, []byte(insertScript), 0o644); err != nil {
-		return figures{}, err
+		return err
 	}
-	seconds := max(1, int(duration.Seconds()))
 	args := []string{"--no-vacuum", "--protocol=prepared", "--log", "--log-prefix=" + filepath.Join(dir, "log"), "--file=" + script,
-		"--client=" + strconv.Itoa(connections), "--jobs=2", "--time=" + strconv.Itoa(seconds)}
+		"--client=" + strconv.Itoa(connections), "--jobs=2", "--time=" + strconv.Itoa(int((max(time.Second, duration.Truncate(time.Second)) + pgbenchStart).Seconds()))}
 	if rate > 0 {
 		args = append(args, "--rate="+strconv.Itoa(rate))
 	}
 	cmd := exec.CommandContext(ctx, s.Postgres.Program("pgbench"), append(args, s.Postgres.URL(s.Database))...)
 	if output, err := cmd.CombinedOutput(); err != nil {
-		return figures{}, fmt.Errorf("pgbench: %w\n%s", err, output)
+		return fmt.Errorf("pgbench: %w\n%s", err, output)
 	}
-	latencies, err := pgbenchLatencies(dir)
-	if err != nil {
-		return figures{}, err
-	}
-	at := func(q float64) time.Duration { return latencies[int(q*float64(len(latencies)-1))] }
-	return figures{Requests: uint64(len(latencies)), Rate: float64(len(latencies)) / float64(seconds), P50: at(0.5), P99: at(0.99), P999: at(0.999)}, nil
+	return sum.add(dir)
 }
 
-// pgbenchLatencies reads the log: a line a transaction, the third field its
-// latency in microseconds, which at a fixed rate counts from when it was due.
-func pgbenchLatencies(dir string) ([]time.Duration, error) {
+// inserts are the latencies that runs of pgbench showed in a time.
+type inserts struct {
+	latencies []time.Duration
+	elapsed   time.Duration
+}
+
+func (sum *inserts) figures() figures {
+	slices.Sort(sum.latencies)
+	at := func(q float64) time.Duration { return sum.latencies[int(q*float64(len(sum.latencies)-1))] }
+	return figures{Requests: uint64(len(sum.latencies)), Rate: float64(len(sum.latencies)) / sum.elapsed.Seconds(), P50: at(0.5), P99: at(0.99), P999: at(0.999)}
+}
+
+// add reads a run's logs: a line a transaction, the third field its latency in
+// microseconds, which at a fixed rate counts from when it was due, the fifth and
+// sixth when it ended. Those of the run's beginning are left out.
+func (sum *inserts) add(dir string) error {
 	logs, err := filepath.Glob(filepath.Join(dir, "log.*"))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var latencies []time.Duration
+	type transaction struct{ latency, ended time.Duration }
+	var all []transaction
 	for _, path := range logs {
 		file, err := os.Open(path)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		lines := bufio.NewScanner(file)
 		for lines.Scan() {
 			fields := strings.Fields(lines.Text())
-			if len(fields) < 3 {
-				continue
+			if len(fields) < 6 {
+				return fmt.Errorf("pgbench logged %q", lines.Text())
 			}
-			microseconds, err := strconv.ParseInt(fields[2], 10, 64)
-			if err != nil {
-				continue // "skipped": never with an unlimited lag
+			var numbers [3]int64
+			for i, column := range []int{2, 4, 5} {
+				if numbers[i], err = strconv.ParseInt(fields[column], 10, 64); err != nil {
+					return fmt.Errorf("pgbench logged %q", lines.Text())
+				}
 			}
-			latencies = append(latencies, time.Duration(microseconds)*time.Microsecond)
+			all = append(all, transaction{time.Duration(numbers[0]) * time.Microsecond, time.Duration(numbers[1])*time.Second + time.Duration(numbers[2])*time.Microsecond})
 		}
 		if err := errors.Join(lines.Err(), file.Close()); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if len(latencies) == 0 {
-		return nil, errors.New("pgbench logged no transaction")
+	if len(all) == 0 {
+		return errors.New("pgbench logged no transaction")
 	}
-	slices.Sort(latencies)
-	return latencies, nil
+	slices.SortFunc(all, func(a, b transaction) int { return cmp.Compare(a.ended, b.ended) })
+	counts := all[0].ended + pgbenchStart
+	for _, t := range all {
+		if t.ended >= counts {
+			sum.latencies = append(sum.latencies, t.latency)
+		}
+	}
+	sum.elapsed += all[len(all)-1].ended - counts
+	return nil
 }
 
 // redisBenchmark runs one command, in which __rand_int__ is a random number, and

@@ -163,6 +163,11 @@ func (sum *tally) figures() figures {
 
 // compare runs a load on the programs in turn.
 func (s *game) compare(ctx context.Context, l load, programs ...*site.Program) ([]figures, error) {
+	return s.compareWith(ctx, l, func(time.Duration) error { return nil }, programs...)
+}
+
+// compareWith is compare with something else that takes its turn in every round.
+func (s *game) compareWith(ctx context.Context, l load, other func(time.Duration) error, programs ...*site.Program) ([]figures, error) {
 	sums := make([]*tally, len(programs))
 	for i, p := range programs {
 		warm := newTally(p, l)
@@ -177,6 +182,9 @@ func (s *game) compare(ctx context.Context, l load, programs ...*site.Program) (
 			if err := s.round(ctx, sum, l, l.duration/rounds); err != nil {
 				return nil, err
 			}
+		}
+		if err := other(l.duration / rounds); err != nil {
+			return nil, err
 		}
 	}
 	results := make([]figures, len(programs))

@@ -10,11 +10,8 @@ import (
 )
 
 const (
-	// maxRankBatch is how many ranks share a round trip.
+	// maxRankBatch is how many ranks share a round trip: some 0.7 ms of Redis' time.
 	maxRankBatch = 128
-	// maxRankRounds is how many such round trips are under way at once: two keep
-	// Redis busy while the answers of one are being handed out.
-	maxRankRounds = 2
 	// maxRanksWaiting bounds the queue; callers are bounded by the server's limits
 	// before that.
 	maxRanksWaiting = 16384
@@ -32,13 +29,14 @@ type rankRequest struct {
 }
 
 // rankQueue lets concurrent callers of Rank share round trips without a goroutine
-// of its own and without waiting for company: a caller who finds less than
-// maxRankRounds rounds under way carries the next one, for all who wait. A request
-// is in waiting, or with one carrier.
+// of its own and without waiting for company: a caller who finds none under way
+// carries the next one, for all who wait. (A second one at the same time makes
+// both smaller: it costs a tenth more CPU time and answers nobody sooner.) A
+// request is in waiting, or with the carrier.
 type rankQueue struct {
-	mu      sync.Mutex
-	waiting []*rankRequest
-	rounds  int
+	mu       sync.Mutex
+	waiting  []*rankRequest
+	underWay bool
 }
 
 // Rank implements [leaderboard.Ranking].
@@ -47,8 +45,8 @@ func (r *Ranking) Rank(ctx context.Context, board leaderboard.LiveBoard, player 
 	q := &r.ranks
 	q.mu.Lock()
 	switch {
-	case q.rounds < maxRankRounds:
-		q.rounds++
+	case !q.underWay:
+		q.underWay = true
 		q.mu.Unlock()
 		return r.carry(ctx, request)
 	case len(q.waiting) >= maxRanksWaiting:
@@ -88,11 +86,11 @@ func (q *rankQueue) leave(request *rankRequest) {
 	}
 }
 
-// pass lets the first who waits carry the next round, or ends the round. The queue
+// pass lets the first who waits carry the next round, if anybody does. The queue
 // is locked.
 func (q *rankQueue) pass() {
 	if len(q.waiting) == 0 {
-		q.rounds--
+		q.underWay = false
 		return
 	}
 	q.waiting[0].turn <- false

@@ -92,7 +92,7 @@ func TestConcurrentRanks(t *testing.T) {
 		}
 		group.Wait()
 		require.Empty(t, r.ranks.waiting)
-		require.Zero(t, r.ranks.rounds)
+		require.False(t, r.ranks.underWay)
 	}
 }
 
