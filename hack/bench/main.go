@@ -21,6 +21,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/redis/go-redis/v9/logging"
 )
 
 // options are the command's flags.
@@ -106,6 +108,7 @@ func measure(ctx context.Context, o options) error {
 		return err
 	}
 	o.server = server
+	logging.Disable() // go-redis tells of every attempt to reach a Redis that has only been started
 	r := newReport(ctx)
 	started := time.Now()
 	for _, p := range parts {

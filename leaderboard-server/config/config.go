@@ -59,7 +59,7 @@ type HTTP struct {
 	// PageSnapshotTTL is how old a page that was read without a token may be:
 	// the first pages are shared by everybody who asks for them within that
 	// time. 0: every request reads the ranking.
-	PageSnapshotTTL time.Duration `env:"LEADERBOARD_PAGE_SNAPSHOT_TTL" envDefault:"10ms"`
+	PageSnapshotTTL time.Duration `env:"LEADERBOARD_PAGE_SNAPSHOT_TTL" envDefault:"20ms"`
 	// TrustedProxies are the networks (CIDRs, comma-separated) of the proxies
 	// whose X-Forwarded-For names the client. Empty: the peer is the client.
 	TrustedProxies Prefixes `env:"LEADERBOARD_TRUSTED_PROXIES"`

@@ -22,8 +22,10 @@ type pageKey struct {
 }
 
 type snapshot struct {
-	body  []byte
-	until time.Time
+	body []byte
+	// After renew whoever asks starts the next reading, and still gets this one until
+	// it is too old: under load nobody waits.
+	renew, until time.Time
 }
 
 // pageCache shares one reading of a page among those who ask for it without a
@@ -48,20 +50,26 @@ func (c *pageCache) covers(key pageKey) bool { return c.ttl > 0 && key.page <= s
 // get returns the page, reading it unless a reading is younger than ttl. The
 // reading outlives the one request that started it, as others wait for it.
 func (c *pageCache) get(ctx context.Context, key pageKey, read func(context.Context) ([]byte, error)) ([]byte, error) {
-	if s, ok := c.pages.Get(key); ok && time.Now().Before(s.until) {
+	now := time.Now()
+	s, ok := c.pages.Get(key)
+	fresh := ok && now.Before(s.until)
+	if fresh && now.Before(s.renew) {
 		return s.body, nil
 	}
 	result := c.flight.DoChan(fmt.Sprintf("%s/%d/%d", key.board, key.page, key.size), func() (any, error) {
 		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
 		defer cancel()
-		until := time.Now().Add(c.ttl) // from before the reading on: a snapshot is never older than ttl
+		begun := time.Now() // before the reading: a snapshot is never older than ttl
 		body, err := read(detached)
 		if err != nil {
 			return nil, err
 		}
-		c.pages.Add(key, snapshot{body: body, until: until})
+		c.pages.Add(key, snapshot{body: body, renew: begun.Add(c.ttl / 2), until: begun.Add(c.ttl)})
 		return body, nil
 	})
+	if fresh {
+		return s.body, nil
+	}
 	select {
 	case r := <-result:
 		if r.Err != nil {
