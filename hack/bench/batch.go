@@ -43,7 +43,7 @@ func measureBatch(ctx context.Context, o options, r *report) error {
 	var path [2]float64
 	paths := []int{batchSize, 4 * batchSize}
 	for range rounds {
-		f, err := b.loop(ctx, o.duration/rounds)
+		f, err := b.loop(ctx, batchSize, o.duration/rounds)
 		if err != nil {
 			return err
 		}
@@ -62,6 +62,29 @@ func measureBatch(ctx context.Context, o options, r *report) error {
 	}
 	r.atLeast(fmt.Sprintf("batch path / bare pgx loop, %d callers", paths[1]), path[1]/loop, "", batchTarget)
 	r.inform(fmt.Sprintf("batch path / bare pgx loop, %d callers", paths[0]), path[0]/loop, "")
+	return b.bySize(ctx, s.Postgres.PID(), o, r)
+}
+
+// bySize shows what of a batch's cost is the statement's and what each submission's.
+func (b *batchPath) bySize(ctx context.Context, postgresPID int, o options, r *report) error {
+	t := r.table("The statement, by the size of its batch", fmt.Sprintf("One connection, one batch after the other for %s.", o.duration/rounds),
+		"submissions", "ms a batch", "CPU PostgreSQL, us a batch", "us a submission")
+	for _, size := range []int{1, 8, 64, batchSize} {
+		before, err := processTime(postgresPID)
+		if err != nil {
+			return err
+		}
+		rate, err := b.loop(ctx, size, o.duration/rounds)
+		if err != nil {
+			return err
+		}
+		after, err := processTime(postgresPID)
+		if err != nil {
+			return err
+		}
+		used := float64(after-before) / float64(time.Microsecond) / (rate * (o.duration / rounds).Seconds())
+		r.line(t, fmt.Sprint(size), number(1000*float64(size)/rate), number(used*float64(size)), number(used))
+	}
 	return nil
 }
 
@@ -136,8 +159,8 @@ func (b *batchPath) submission() leaderboard.Submission {
 }
 
 // loop stores one batch after the other and returns submissions a second.
-func (b *batchPath) loop(ctx context.Context, duration time.Duration) (float64, error) {
-	batch := make([]leaderboard.Submission, batchSize)
+func (b *batchPath) loop(ctx context.Context, size int, duration time.Duration) (float64, error) {
+	batch := make([]leaderboard.Submission, size)
 	stored, started := 0, time.Now()
 	for time.Since(started) < duration {
 		for i := range batch {

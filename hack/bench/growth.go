@@ -127,8 +127,9 @@ func (s *game) redisBytes(ctx context.Context) (bytes int64, err error) {
 	return bytes, err
 }
 
-// postgresBytes are the sizes on disk, indexes included, of one event and of one
-// standing.
+// postgresBytes are the sizes on disk of one event, without the block range index,
+// which is next to nothing beside events in any number, and of one standing with its
+// indexes.
 func (s *game) postgresBytes(ctx context.Context) (event, standing float64, err error) {
 	conn, err := s.Connect(ctx)
 	if err != nil {
@@ -136,7 +137,7 @@ func (s *game) postgresBytes(ctx context.Context) (event, standing float64, err 
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	err = conn.QueryRow(ctx, `SELECT
-		(SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('score_events'))::float8 / greatest(1, (SELECT count(*) FROM score_events)),
+		(SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree('score_events') WHERE isleaf)::float8 / greatest(1, (SELECT count(*) FROM score_events)),
 		pg_total_relation_size('standings')::float8 / (SELECT count(*) FROM standings)`).Scan(&event, &standing)
 	return event, standing, err
 }

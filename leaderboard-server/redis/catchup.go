@@ -25,6 +25,9 @@ const (
 	maxRebuilds = 2
 	// readTimeout bounds one pass over the ledger.
 	readTimeout = 30 * time.Minute
+	// awayTicks is after how many ticks in a row that reached nothing of Redis a
+	// leader gives the lead up: another replica may reach it.
+	awayTicks = 3
 )
 
 // Standings is the ledger as catch-up reads it.
@@ -115,7 +118,7 @@ func (c *CatchUp) Run(ctx context.Context) {
 		} else if ctx.Err() == nil {
 			c.log.WarnContext(ctx, "catch-up cannot reach the ledger", "error", err)
 		}
-		if !c.pause(ctx) {
+		if !c.rest(ctx) {
 			return
 		}
 	}
@@ -134,7 +137,21 @@ func (c *CatchUp) pause(ctx context.Context) bool {
 	return true
 }
 
-// lead ticks until ctx ends, and then waits for its rebuilds.
+// rest leaves the lead to others, who ask for it every interval; false: ctx has
+// ended.
+func (c *CatchUp) rest(ctx context.Context) bool {
+	timer := time.NewTimer(c.interval + c.interval/2)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// lead ticks until ctx ends or Redis cannot be reached, and then waits for its
+// rebuilds.
 func (c *CatchUp) lead(ctx context.Context) {
 	l := &leader{CatchUp: c, shards: make(map[shardID]*progress), slots: make(chan struct{}, maxRebuilds)}
 	defer l.rebuilds.Wait()
@@ -154,6 +171,10 @@ func (c *CatchUp) lead(ctx context.Context) {
 			c.log.InfoContext(ctx, "catch-up goes on")
 		}
 		failing = err != nil
+		if l.away >= awayTicks {
+			c.log.WarnContext(ctx, "catch-up leaves the lead to others, as Redis cannot be reached")
+			return
+		}
 		if !c.pause(ctx) {
 			return
 		}
@@ -191,6 +212,8 @@ type leader struct {
 	shards   map[shardID]*progress
 
 	samples []sample
+	// away counts the last ticks that reached nothing of Redis.
+	away int
 }
 
 // sample is what the ledger's newest transaction was at a time.
@@ -216,7 +239,12 @@ func (l *leader) tick(ctx context.Context) error {
 			all = append(all, shardsOf(board)...)
 		}
 	}
-	healthy, repairs, err := l.examine(all, l.ranking.states(ctx, all), snapshot)
+	states := l.ranking.states(ctx, all)
+	l.away++
+	if len(all) == 0 || slices.ContainsFunc(states, func(s shardState) bool { return s.err == nil }) {
+		l.away = 0
+	}
+	healthy, repairs, err := l.examine(all, states, snapshot)
 	for board, list := range repairs {
 		l.rebuilds.Go(func() { l.rebuild(ctx, board, list) })
 	}

@@ -83,6 +83,20 @@ func TestSubmissionsAreAcceptedWhileRedisIsAway(t *testing.T) {
 	require.NoError(t, r.Ranking.Ready(t.Context()))
 }
 
+// A leader that alone is cut off from Redis does not keep the others from applying
+// what it stores.
+func TestALeaderThatCannotReachRedisIsReplaced(t *testing.T) {
+	tenant := NewTenant(t, pg, rdb, 1)
+	leader := tenant.StartWith(t, tenant.NewClient(t))
+	eventually(t, "the first replica leads", func() bool { return leader.CatchUp.Status().Leading })
+	other := tenant.Start(t)
+	player := tenant.Players(t, 1)[0]
+	require.NoError(t, leader.client.Close())
+	receipt := commitOne(t, leader, ledgertest.Submission(player, "speed", 10))
+	require.Equal(t, leaderboard.RankingDelayed, receipt.Ranking)
+	rankIs(t, other, tenant.Board(t, "speed"), player.Number, 1, 10)
+}
+
 // A Redis that comes back with an older state is not believed.
 func TestRedisIsPutBackToAnOlderState(t *testing.T) {
 	server := ownRedis(t)

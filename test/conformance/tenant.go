@@ -82,6 +82,7 @@ type Replica struct {
 	Ranking   *redis.Ranking
 	Committer *commit.Committer
 	CatchUp   *redis.CatchUp
+	client    goredis.UniversalClient
 	// Drop makes this replica forget to apply what it stored, as one does that is
 	// killed in between.
 	Drop atomic.Bool
@@ -104,12 +105,18 @@ func NewTenantOn(tb testing.TB, pg *stores.Postgres, rdb Deployment, shards int)
 	t := &Tenant{Fixture: f, Redis: rdb, names: tenant.For("test", "conformance", f.Database)}
 	t.Prefix = t.names.KeyPrefix()
 	t.Allow(tb)
-	var err error
-	t.Client, err = redis.NewClient(config.Redis{Mode: config.RedisMode(strings.ToLower(string(rdb.Mode))), Addresses: rdb.Endpoints,
-		SentinelMaster: rdb.master(), Username: t.names.RedisUser(), Password: tenantPassword})
-	require.NoError(tb, err)
-	tb.Cleanup(func() { _ = t.Client.Close() })
+	t.Client = t.NewClient(tb)
 	return t
+}
+
+// NewClient makes another client like Client.
+func (t *Tenant) NewClient(tb testing.TB) goredis.UniversalClient {
+	tb.Helper()
+	client, err := redis.NewClient(config.Redis{Mode: config.RedisMode(strings.ToLower(string(t.Redis.Mode))), Addresses: t.Redis.Endpoints,
+		SentinelMaster: t.Redis.master(), Username: t.names.RedisUser(), Password: tenantPassword})
+	require.NoError(tb, err)
+	tb.Cleanup(func() { _ = client.Close() }) // a test may have closed it
+	return client
 }
 
 // Allow gives the tenant its Redis user, as the operator does. A Redis that lost
@@ -127,11 +134,17 @@ func (t *Tenant) Allow(tb testing.TB) {
 // Start starts a replica; it ends with the test.
 func (t *Tenant) Start(tb testing.TB) *Replica {
 	tb.Helper()
-	r := &Replica{Ledger: t.Open(tb, postgres.Options{})}
+	return t.StartWith(tb, t.Client)
+}
+
+// StartWith starts a replica that reaches Redis by a client of its own.
+func (t *Tenant) StartWith(tb testing.TB, client goredis.UniversalClient) *Replica {
+	tb.Helper()
+	r := &Replica{Ledger: t.Open(tb, postgres.Options{}), client: client}
 	_, err := r.Ledger.LoadCatalog(tb.Context())
 	require.NoError(tb, err)
 	const patience = 5 * time.Second // other tests take the processors
-	r.Ranking, err = redis.New(redis.Options{Client: t.Client, Prefix: t.Prefix, Boards: r.Ledger, Timeout: patience,
+	r.Ranking, err = redis.New(redis.Options{Client: client, Prefix: t.Prefix, Boards: r.Ledger, Timeout: patience,
 		SnapshotLifetime: t.SnapshotLifetime, SnapshotSharing: t.SnapshotSharing})
 	require.NoError(tb, err)
 	r.CatchUp = redis.NewCatchUp(r.Ranking, r.Ledger, Interval, slog.New(slog.NewTextHandler(io.Discard, nil)))
