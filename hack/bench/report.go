@@ -137,7 +137,8 @@ figures are those of this machine, on which the load generator ran, too.
 
 %s
 
-How it is measured, and what each row means: [hack/bench](../hack/bench/README.md).
+How it is measured: [hack/bench](../hack/bench/README.md). What the figures mean, and why
+some targets are missed: [performance.md](performance.md).
 
 ## Targets
 
