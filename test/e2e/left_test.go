@@ -44,10 +44,12 @@ func contents(ctx context.Context, t require.TestingT, namespace string) []strin
 // controllers put there: wait for it before counting.
 func settled(t *testing.T, namespace string) []string {
 	t.Helper()
+	var found []string
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		require.Subset(c, contents(t.Context(), c, namespace), []string{"configmaps/kube-root-ca.crt", "serviceaccounts/default"})
+		found = contents(t.Context(), c, namespace)
+		require.Subset(c, found, []string{"configmaps/kube-root-ca.crt", "serviceaccounts/default"})
 	}, goneTimeout, poll)
-	return contents(t.Context(), t, namespace)
+	return found
 }
 
 // requireNothingLeft: whatever was made for a game goes with it.

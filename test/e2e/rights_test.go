@@ -4,7 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -99,8 +101,13 @@ func allowed(t *testing.T, namespace string) []string {
 // everyAttempt is every verb on every resource of the cluster, subresources too.
 func everyAttempt(t *testing.T) []authorizationv1.ResourceAttributes {
 	t.Helper()
-	_, groups, err := clientset.Discovery().ServerGroupsAndResources()
-	require.NoError(t, err)
+	var groups []*metav1.APIResourceList
+	// An extension of the API, as metrics are, may be away for a while: with its node.
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		var err error
+		_, groups, err = clientset.Discovery().ServerGroupsAndResources()
+		require.NoError(c, err)
+	}, 2*time.Minute, time.Second)
 	// What no resource of the cluster tells: the right to set an owner that blocks
 	// its deletion, and verbs that give more than any other.
 	attempts := []authorizationv1.ResourceAttributes{
