@@ -207,8 +207,12 @@ func (s *game) meet(ctx context.Context, p *site.Program) error {
 					return err
 				}
 				request.Header.Set("Authorization", "Bearer "+s.Players[i].Token)
-				if status, body, err := send(request); err != nil || status != http.StatusOK {
-					return fmt.Errorf("read a rank: %d %s %w", status, body, err)
+				status, body, err := send(request)
+				if err != nil {
+					return err
+				}
+				if status != http.StatusOK {
+					return fmt.Errorf("a rank was answered with %d %s", status, body)
 				}
 			}
 			return nil
