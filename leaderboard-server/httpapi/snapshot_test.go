@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,11 +19,12 @@ func TestASnapshotIsRenewedBeforeItIsTooOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cache, err := newPageCache(ttl, time.Second)
 		require.NoError(t, err)
-		start, readings := time.Now(), 0
+		start := time.Now()
+		var readings atomic.Int64
 		get := func() (age, waited time.Duration) {
 			asked := time.Now()
 			body, err := cache.get(t.Context(), pageKey{board: "b"}, func(context.Context) ([]byte, error) {
-				readings++
+				readings.Add(1)
 				begun := time.Since(start)
 				time.Sleep(takes)
 				return []byte(strconv.FormatInt(int64(begun), 10)), nil
@@ -40,7 +42,7 @@ func TestASnapshotIsRenewedBeforeItIsTooOld(t *testing.T) {
 			require.Zero(t, waited)
 			require.Less(t, age, ttl)
 		}
-		require.InDelta(t, 300*time.Millisecond/(ttl/2), readings, 2, "one in half of ttl")
+		require.InDelta(t, 300*time.Millisecond/(ttl/2), readings.Load(), 2, "one in half of ttl")
 		time.Sleep(ttl) // nobody asks
 		age, waited := get()
 		require.Equal(t, takes, waited, "too old")
