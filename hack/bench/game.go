@@ -65,13 +65,13 @@ func await(ctx context.Context, p *site.Program) error {
 	return p.Await(ctx)
 }
 
-// get reads an address.
-func get(ctx context.Context, url string) (status int, body []byte, err error) {
+// get reads an address, as a player unless token is empty.
+func get(ctx context.Context, url, token string) (status int, body []byte, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0, nil, err
 	}
-	return send(request)
+	return send(request, token)
 }
 
 // post sends a player's request.
@@ -81,12 +81,14 @@ func post(ctx context.Context, url, token string, content []byte) (status int, e
 		return 0, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Authorization", "Bearer "+token)
-	status, _, err = send(request)
+	status, _, err = send(request, token)
 	return status, err
 }
 
-func send(request *http.Request) (status int, body []byte, err error) {
+func send(request *http.Request, token string) (status int, body []byte, err error) {
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0, nil, err
@@ -98,7 +100,7 @@ func send(request *http.Request) (status int, body []byte, err error) {
 
 // totalEntries asks how many entries global has; -1: it cannot be read now.
 func totalEntries(ctx context.Context, p *site.Program) int64 {
-	status, body, err := get(ctx, p.URL+"/v1/leaderboard/global")
+	status, body, err := get(ctx, p.URL+"/v1/leaderboard/global", "")
 	var page struct {
 		TotalEntries int64 `json:"total_entries"`
 	}

@@ -155,7 +155,7 @@ func (s *game) rebuild(ctx context.Context, g *grown) error {
 	defer cancel()
 	for totalEntries(ctx, s.server) != int64(g.players) {
 		// The board race is as empty as before and is back with the first tick.
-		status, _, err := get(ctx, s.server.URL+"/v1/leaderboard/global?game_id=race")
+		status, _, err := get(ctx, s.server.URL+"/v1/leaderboard/global?game_id=race", "")
 		if err != nil {
 			return err
 		}

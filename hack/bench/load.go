@@ -125,11 +125,6 @@ type tally struct {
 	cpu     [4]time.Duration
 }
 
-func newTally(p *site.Program, l load) *tally {
-	return &tally{program: p, client: &http.Client{Timeout: patience,
-		Transport: &http.Transport{MaxIdleConnsPerHost: l.connections, MaxConnsPerHost: l.connections}}}
-}
-
 // round drives the program for a time and adds to the tally.
 func (s *game) round(ctx context.Context, sum *tally, l load, duration time.Duration) error {
 	before, err := s.times(sum.program)
@@ -170,12 +165,13 @@ func (s *game) compare(ctx context.Context, l load, programs ...*site.Program) (
 func (s *game) compareWith(ctx context.Context, l load, other func(time.Duration) error, programs ...*site.Program) ([]figures, error) {
 	sums := make([]*tally, len(programs))
 	for i, p := range programs {
-		warm := newTally(p, l)
-		if err := s.round(ctx, warm, l, warmUp); err != nil {
+		client := &http.Client{Timeout: patience,
+			Transport: &http.Transport{MaxIdleConnsPerHost: l.connections, MaxConnsPerHost: l.connections}}
+		defer client.CloseIdleConnections()
+		if err := s.round(ctx, &tally{program: p, client: client}, l, warmUp); err != nil {
 			return nil, err
 		}
-		sums[i] = &tally{program: p, client: warm.client}
-		defer sums[i].client.CloseIdleConnections()
+		sums[i] = &tally{program: p, client: client}
 	}
 	for range rounds {
 		for _, sum := range sums {
@@ -202,12 +198,7 @@ func (s *game) meet(ctx context.Context, p *site.Program) error {
 	for first := range callers {
 		group.Go(func() error {
 			for i := first; i < len(s.Players); i += callers {
-				request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL+ownRankCall.path, nil)
-				if err != nil {
-					return err
-				}
-				request.Header.Set("Authorization", "Bearer "+s.Players[i].Token)
-				status, body, err := send(request)
+				status, body, err := get(ctx, p.URL+ownRankCall.path, s.Players[i].Token)
 				if err != nil {
 					return err
 				}

@@ -23,9 +23,8 @@ type pageKey struct {
 
 type snapshot struct {
 	body []byte
-	// After renew whoever asks starts the next reading, and still gets this one until
-	// it is too old: under load nobody waits.
-	renew, until time.Time
+	// begun is from before the reading: what is told is never older.
+	begun time.Time
 }
 
 // pageCache shares one reading of a page among those who ask for it without a
@@ -47,27 +46,28 @@ func newPageCache(ttl, timeout time.Duration) (*pageCache, error) {
 
 func (c *pageCache) covers(key pageKey) bool { return c.ttl > 0 && key.page <= snapshotPages }
 
-// get returns the page, reading it unless a reading is younger than ttl. The
-// reading outlives the one request that started it, as others wait for it.
+// get returns the page, reading it unless a reading is younger than ttl. Whoever
+// finds it half as old starts the next reading and still gets the last: under load
+// nobody waits. A reading outlives the one request that started it, as others wait
+// for it.
 func (c *pageCache) get(ctx context.Context, key pageKey, read func(context.Context) ([]byte, error)) ([]byte, error) {
-	now := time.Now()
 	s, ok := c.pages.Get(key)
-	fresh := ok && now.Before(s.until)
-	if fresh && now.Before(s.renew) {
+	age := time.Since(s.begun)
+	if ok && age < c.ttl/2 {
 		return s.body, nil
 	}
 	result := c.flight.DoChan(fmt.Sprintf("%s/%d/%d", key.board, key.page, key.size), func() (any, error) {
 		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
 		defer cancel()
-		begun := time.Now() // before the reading: a snapshot is never older than ttl
+		begun := time.Now()
 		body, err := read(detached)
 		if err != nil {
 			return nil, err
 		}
-		c.pages.Add(key, snapshot{body: body, renew: begun.Add(c.ttl / 2), until: begun.Add(c.ttl)})
+		c.pages.Add(key, snapshot{body: body, begun: begun})
 		return body, nil
 	})
-	if fresh {
+	if ok && age < c.ttl {
 		return s.body, nil
 	}
 	select {

@@ -118,36 +118,24 @@ func (c *CatchUp) Run(ctx context.Context) {
 		} else if ctx.Err() == nil {
 			c.log.WarnContext(ctx, "catch-up cannot reach the ledger", "error", err)
 		}
-		if !c.rest(ctx) {
+		// Others ask for the lead every interval: who left it is not the next.
+		if !wait(ctx, c.interval+c.interval/2, nil) {
 			return
 		}
 	}
 }
 
-// pause waits for the next tick; false: ctx has ended.
-func (c *CatchUp) pause(ctx context.Context) bool {
-	timer := time.NewTimer(c.interval)
+// wait returns after d, or earlier if it is woken (nil: never); false: ctx has ended.
+func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
-	case <-c.wake:
+	case <-wake:
 	}
 	return true
-}
-
-// rest leaves the lead to others, who ask for it every interval; false: ctx has
-// ended.
-func (c *CatchUp) rest(ctx context.Context) bool {
-	timer := time.NewTimer(c.interval + c.interval/2)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // lead ticks until ctx ends or Redis cannot be reached, and then waits for its
@@ -175,7 +163,7 @@ func (c *CatchUp) lead(ctx context.Context) {
 			c.log.WarnContext(ctx, "catch-up leaves the lead to others, as Redis cannot be reached")
 			return
 		}
-		if !c.pause(ctx) {
+		if !wait(ctx, c.interval, c.wake) {
 			return
 		}
 	}
@@ -240,9 +228,10 @@ func (l *leader) tick(ctx context.Context) error {
 		}
 	}
 	states := l.ranking.states(ctx, all)
-	l.away++
 	if len(all) == 0 || slices.ContainsFunc(states, func(s shardState) bool { return s.err == nil }) {
 		l.away = 0
+	} else {
+		l.away++
 	}
 	healthy, repairs, err := l.examine(all, states, snapshot)
 	for board, list := range repairs {

@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// maxRankBatch is how many ranks share a round trip: some 0.7 ms of Redis' time.
+	// maxRankBatch is how many ranks share a round trip: at the some 10 us of Redis'
+	// time that one takes (docs/benchmarks.md), others wait little more than 1 ms.
 	maxRankBatch = 128
 	// maxRanksWaiting bounds the queue; callers are bounded by the server's limits
 	// before that.

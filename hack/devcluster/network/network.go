@@ -34,10 +34,10 @@ type Bridge struct {
 	last  netip.Addr
 }
 
-// Up makes the bridge with the network's first address. outside names a network
+// Up makes the bridge with the network's first address; Clean comes first, for what
+// a killed devcluster left. outside names a network
 // that must not leave the machine although nothing here answers for it.
 func Up(name string, prefix netip.Prefix, outside string) (*Bridge, error) {
-	Down(name, outside) // what a killed devcluster left
 	owner, err := own(name)
 	if err != nil {
 		return nil, fmt.Errorf("another devcluster owns the bridge %s: %w", name, err)

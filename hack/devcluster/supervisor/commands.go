@@ -161,7 +161,7 @@ func freeBind(_, _ string, socket syscall.RawConn) error {
 }
 
 // checkNetwork complains of a network of this machine that the Pods' overlaps,
-// another devcluster's among them.
+// another devcluster's among them; those of killed devclusters it removes.
 func checkNetwork(c *config.Config) error {
 	if err := network.Clean(config.ServiceCIDR); err != nil {
 		return err

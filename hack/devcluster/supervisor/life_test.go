@@ -103,6 +103,21 @@ func requireEnded(t *testing.T, pids []int) {
 	}
 }
 
+// kill kills the supervisor, whose processes go with it and whose bridge stays, and
+// returns their ids.
+func (c *cluster) kill(t *testing.T) []int {
+	t.Helper()
+	pids := c.pids(t)
+	if err := syscall.Kill(pids[0], syscall.SIGKILL); err != nil { // the supervisor, which is first
+		t.Fatal(err)
+	}
+	requireEnded(t, pids)
+	if _, err := net.InterfaceByName(c.config.ID()); err != nil {
+		t.Fatalf("a killed devcluster's bridge: %v", err)
+	}
+	return pids
+}
+
 func (c *cluster) requireNothingLeft(t *testing.T, pids []int) {
 	t.Helper()
 	requireEnded(t, pids)
@@ -146,18 +161,16 @@ func TestNothingIsLeft(t *testing.T) {
 
 	c.run(t, true, "up")
 	c.run(t, true, "kubectl", "get", "namespace", "kept")
-	pids = c.pids(t)
-	if err := syscall.Kill(pids[0], syscall.SIGKILL); err != nil { // the supervisor, which is first
-		t.Fatal(err)
-	}
-	requireEnded(t, pids)
-	if _, err := net.InterfaceByName(c.config.ID()); err != nil {
-		t.Fatalf("a killed devcluster's bridge: %v", err)
-	}
+	pids = c.kill(t)
 	// Whoever comes next must not stumble over it, in another directory either.
 	if err := checkNetwork(&other); err != nil {
 		t.Fatal(err)
 	}
+	c.requireNothingLeft(t, pids)
+
+	c.run(t, true, "up")
+	pids = c.kill(t)
+	c.run(t, true, "down")
 	c.requireNothingLeft(t, pids)
 
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", c.config.IngressAddress())
