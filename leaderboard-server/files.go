@@ -36,9 +36,11 @@ func (f *watchedFile) check(ctx context.Context) error {
 	if err := f.apply(ctx, content); err != nil {
 		return fmt.Errorf("apply %s: %w", f.path, err)
 	}
+
 	if f.applied != nil {
 		f.log.InfoContext(ctx, "a file of the configuration was read again", "file", f.path)
 	}
+
 	f.applied = append([]byte{}, content...)
 	return nil
 }
@@ -48,6 +50,7 @@ func (f *watchedFile) check(ctx context.Context) error {
 func (f *watchedFile) watch(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
+
 	for {
 		select {
 		case <-ctx.Done():

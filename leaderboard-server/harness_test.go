@@ -57,6 +57,7 @@ func environment(t *testing.T) map[string]string {
 	require.NoError(t, run(t.Context(), []string{"keys"}, nil, &keys, io.Discard))
 	keyFile := filepath.Join(t.TempDir(), "keys.json")
 	require.NoError(t, os.WriteFile(keyFile, keys.Bytes(), 0o600))
+
 	return map[string]string{
 		config.EnvTenant:           "test-" + strings.ToLower(rand.Text()),
 		config.EnvDatabaseURL:      postgresServer.URL(database),
@@ -100,6 +101,7 @@ func start(t *testing.T, environment map[string]string) *running {
 		r.done <- s.Run(ctx)
 		close(r.done)
 	}()
+
 	r.client, err = gameclient.New("http://"+s.api.address(), "")
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -108,11 +110,13 @@ func start(t *testing.T, environment map[string]string) *running {
 		if err := <-r.done; err != nil {
 			t.Errorf("the server did not stop cleanly: %v", err)
 		}
+
 		if t.Failed() {
 			all := logs.String()
 			t.Log(all[max(0, len(all)-8000):])
 		}
 	})
+
 	return r
 }
 
@@ -125,6 +129,7 @@ func (r *running) get(t *testing.T, path string) (int, string) {
 		return 0, err.Error()
 	}
 	defer response.Body.Close()
+
 	body, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	return response.StatusCode, string(body)

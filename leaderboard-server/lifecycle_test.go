@@ -51,11 +51,13 @@ func TestMigrateCommand(t *testing.T) {
 	database, err := postgresServer.CreateDatabase(t.Context())
 	require.NoError(t, err)
 	url := postgresServer.URL(database)
+
 	for i, environ := range []string{url, url, url + "&search_path=games"} {
 		var out bytes.Buffer
 		require.NoError(t, run(t.Context(), []string{"migrate"}, []string{config.EnvDatabaseURL + "=" + environ}, &out, io.Discard))
 		require.Contains(t, out.String(), []string{"schema public", "schema public", "schema games"}[i])
 	}
+
 	err = run(t.Context(), []string{"migrate"}, []string{config.EnvDatabaseURL + "=postgres://u:a-secret@127.0.0.1:1/x"}, io.Discard, io.Discard)
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "a-secret")
@@ -67,6 +69,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	own, err := stores.StartRedis(t.Context(), stores.RedisOptions{})
 	require.NoError(t, err)
 	defer own.Close()
+
 	own.Stop()
 	environment := environment(t)
 	environment[config.EnvRedisAddresses] = own.Address()
@@ -81,6 +84,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 		}
 		return names
 	}
+
 	status, _ := r.get(t, "/readyz")
 	require.Equal(t, 503, status)
 	require.Equal(t, []string{"signing keys", "redis"}, missing())
@@ -120,6 +124,7 @@ func TestReadinessNamesARankingThatIsBeingBuilt(t *testing.T) {
 	other, err := postgres.Open(t.Context(), postgres.Options{URL: environment[config.EnvDatabaseURL]})
 	require.NoError(t, err)
 	defer other.Close()
+
 	_, release, err := other.Lead(t.Context(), time.Second)
 	require.NoError(t, err)
 	release = sync.OnceFunc(release)
@@ -154,6 +159,7 @@ func TestEventRetention(t *testing.T) {
 	conn, err := pgx.Connect(t.Context(), environment[config.EnvDatabaseURL])
 	require.NoError(t, err)
 	defer conn.Close(context.WithoutCancel(t.Context()))
+
 	count := func() (events int) {
 		require.NoError(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM score_events").Scan(&events))
 		return events
@@ -181,6 +187,7 @@ func TestAnOldSchemaIsNotServed(t *testing.T) {
 		missing := r.readiness(t).Missing
 		return len(missing) == 1 && strings.Contains(missing[0].Reason, "migrate")
 	}, patience, 20*time.Millisecond)
+
 	require.NoError(t, run(t.Context(), []string{"migrate"}, list(environment), io.Discard, io.Discard))
 	r.waitFor(t, "serving")
 }
@@ -199,6 +206,7 @@ func TestGracefulShutdown(t *testing.T) {
 	var accepted, lost atomic.Int64
 	var stopping atomic.Bool
 	var group sync.WaitGroup
+
 	for worker := range 8 {
 		group.Go(func() {
 			// One connection a request: one that the server has closed must not be
@@ -213,6 +221,7 @@ func TestGracefulShutdown(t *testing.T) {
 					return // no longer listening
 				}
 				_ = dialed.Close()
+
 				if answer := submit(client, r.api.address(), token, worker*1000+i); answer == http.StatusOK {
 					accepted.Add(1)
 				} else if answer != 0 {
@@ -221,6 +230,7 @@ func TestGracefulShutdown(t *testing.T) {
 			}
 		})
 	}
+
 	require.Eventually(t, func() bool { return accepted.Load() > 50 }, patience, time.Millisecond)
 	stopping.Store(true)
 	r.stop()
@@ -247,6 +257,7 @@ func submit(client *http.Client, address, token string, score int) int {
 	if err != nil {
 		return -1
 	}
+
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Authorization", "Bearer "+token)
 	answer, err := client.Do(request)
@@ -257,12 +268,15 @@ func submit(client *http.Client, address, token string, score int) int {
 		return -1
 	}
 	defer answer.Body.Close()
+
 	var receipt struct {
 		Saved *int `json:"score_saved"`
 	}
+
 	if json.NewDecoder(answer.Body).Decode(&receipt) != nil || receipt.Saved == nil {
 		return -1
 	}
+
 	return answer.StatusCode
 }
 
@@ -273,6 +287,7 @@ func TestShutdownWaitsForASlowBody(t *testing.T) {
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.api.address())
 	require.NoError(t, err)
 	defer conn.Close()
+
 	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
 	body := `{"username":"ada","password":"correct horse"}`
 	_, err = fmt.Fprintf(conn, "POST /v1/auth/register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", len(body))
@@ -291,11 +306,13 @@ func TestShutdownWaitsForASlowBody(t *testing.T) {
 		}
 		return err != nil
 	}, patience, time.Millisecond, "no longer listening")
+
 	_, err = io.WriteString(conn, body)
 	require.NoError(t, err)
 	answer, err := http.ReadResponse(reader, nil)
 	require.NoError(t, err)
 	defer answer.Body.Close()
+
 	require.Equal(t, 201, answer.StatusCode)
 	require.NoError(t, <-r.done)
 }
@@ -306,6 +323,7 @@ func TestSlowHeadersAreCut(t *testing.T) {
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.api.address())
 	require.NoError(t, err)
 	defer conn.Close()
+
 	require.NoError(t, conn.SetDeadline(time.Now().Add(headerTimeout+patience)))
 	begun := time.Now()
 	_, err = io.WriteString(conn, "GET /v1/boards HTTP/1.1\r\nHost: x\r\nX-Slow: ")
@@ -324,6 +342,7 @@ func TestHeadersAreBounded(t *testing.T) {
 	answer, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
 	defer answer.Body.Close()
+
 	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, answer.StatusCode)
 }
 
@@ -341,13 +360,16 @@ func TestConnectionsAreBounded(t *testing.T) {
 		if _, err := io.WriteString(conn, "GET /openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			return err
 		}
+
 		_, err := bufio.NewReader(conn).ReadString('\n')
 		return err
 	}
+
 	require.NoError(t, ask(first, patience))
 	second, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.api.address())
 	require.NoError(t, err)
 	defer second.Close()
+
 	require.ErrorIs(t, ask(second, 200*time.Millisecond), os.ErrDeadlineExceeded)
 	require.NoError(t, first.Close())
 	require.NoError(t, second.SetDeadline(time.Now().Add(patience)))
@@ -369,10 +391,12 @@ func TestFilesAreReadAgain(t *testing.T) {
 		require.NoError(t, os.Symlink(version, filepath.Join(mount, "..new")))
 		require.NoError(t, os.Rename(filepath.Join(mount, "..new"), filepath.Join(mount, "..data")))
 	}
+
 	publish("..1", keys, `{"boards":[{"name":"race"}]}`)
 	for _, name := range []string{"keys.json", "boards.json"} {
 		require.NoError(t, os.Symlink(filepath.Join("..data", name), filepath.Join(mount, name)))
 	}
+
 	environment[config.EnvKeySetFile] = filepath.Join(mount, "keys.json")
 	environment[config.EnvBoardsFile] = filepath.Join(mount, "boards.json")
 	r := start(t, environment)
@@ -393,6 +417,7 @@ func TestFilesAreReadAgain(t *testing.T) {
 		_, err := r.client.Submit(t.Context(), token, "race", 2, "")
 		return err != nil && strings.Contains(err.Error(), "status 401")
 	}, patience, 50*time.Millisecond, "its key is withdrawn")
+
 	token, err = r.client.Login(t.Context(), "ada", "correct horse")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {

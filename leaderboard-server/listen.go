@@ -42,6 +42,7 @@ func listen(ctx context.Context, name, address string, maxConnections int, handl
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s: %w", name, err)
 	}
+
 	l := &listener{name: name, net: netutil.LimitListener(opened, maxConnections), served: make(chan struct{})}
 	l.server = &http.Server{
 		Handler:           handler,
@@ -53,6 +54,7 @@ func listen(ctx context.Context, name, address string, maxConnections int, handl
 		ConnState:         l.busy.change,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // what clients do wrong below HTTP
 	}
+
 	return l, nil
 }
 
@@ -81,10 +83,12 @@ func (l *listener) shutdown(ctx context.Context) error {
 	case <-l.served: // Shutdown would close the port a second time before that
 	case <-ctx.Done():
 	}
+
 	l.busy.wait(ctx, headerTimeout)
 	if err := l.server.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("%s: not everything was answered in time: %w", l.name, err), l.server.Close())
 	}
+
 	return nil
 }
 
@@ -99,9 +103,11 @@ type busy struct {
 func (b *busy) change(conn net.Conn, state http.ConnState) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+
 	if b.connections == nil {
 		b.connections = make(map[net.Conn]struct{})
 	}
+
 	if state == http.StateNew || state == http.StateActive {
 		b.connections[conn] = struct{}{}
 	} else {
@@ -119,9 +125,11 @@ func (b *busy) count() int {
 func (b *busy) wait(ctx context.Context, most time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
+
 	const look = 5 * time.Millisecond
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
+
 	for b.count() > 0 {
 		select {
 		case <-ctx.Done():

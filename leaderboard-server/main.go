@@ -40,6 +40,7 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()
+
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "leaderboard-server:", err)
 		os.Exit(1)
@@ -52,6 +53,7 @@ func run(ctx context.Context, arguments, environ []string, stdout, stderr io.Wri
 		fmt.Fprint(stderr, usage)
 		return errors.New("exactly one command is needed")
 	}
+
 	switch arguments[0] {
 	case "serve":
 		return serve(ctx, environ, stderr)
@@ -75,6 +77,7 @@ func run(ctx context.Context, arguments, environ []string, stdout, stderr io.Wri
 		fmt.Fprint(stdout, usage)
 		return nil
 	}
+
 	fmt.Fprint(stderr, usage)
 	return fmt.Errorf("there is no command %q", arguments[0])
 }
@@ -84,13 +87,16 @@ func serve(ctx context.Context, environ []string, stderr io.Writer) error {
 	if err == nil {
 		err = settings.Validate()
 	}
+
 	if err != nil {
 		return fmt.Errorf("the configuration is wrong:\n%w", err)
 	}
+
 	server, err := newServer(settings, stderr)
 	if err != nil {
 		return err
 	}
+
 	goredis.SetLogger(redisLog{server.log})
 	return server.Run(ctx)
 }

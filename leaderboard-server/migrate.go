@@ -21,13 +21,16 @@ func migrate(ctx context.Context, environ []string, stdout io.Writer) error {
 	if err == nil {
 		err = settings.ValidateDatabase()
 	}
+
 	if err != nil {
 		return fmt.Errorf("the configuration is wrong:\n%w", err)
 	}
+
 	schema, err := migrateDatabase(ctx, settings.Database.URL)
 	if err != nil {
 		return err
 	}
+
 	fmt.Fprintf(stdout, "schema %s has version %d\n", schema, postgres.RequiredVersion())
 	return nil
 }
@@ -38,8 +41,10 @@ func migrateDatabase(ctx context.Context, url config.Secret) (schema string, err
 	if err != nil {
 		return "", fmt.Errorf("%s is not a valid PostgreSQL URL", config.EnvDatabaseURL) // pgx' error may quote it
 	}
+
 	attempt, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
+
 	conn, err := pgx.ConnectConfig(attempt, settings)
 	if err != nil {
 		return "", fmt.Errorf("connect to the database: %w", err)
@@ -49,6 +54,7 @@ func migrateDatabase(ctx context.Context, url config.Secret) (schema string, err
 		defer cancel()
 		err = errors.Join(err, conn.Close(goodbye))
 	}()
+
 	// A search_path in the URL may name a schema that does not exist yet.
 	path, _, _ := strings.Cut(settings.RuntimeParams["search_path"], ",")
 	if schema = strings.Trim(strings.TrimSpace(path), `"`); schema == "" {
@@ -56,8 +62,10 @@ func migrateDatabase(ctx context.Context, url config.Secret) (schema string, err
 			return "", fmt.Errorf("find the schema to migrate: %w", err)
 		}
 	}
+
 	if schema == "" {
 		return "", errors.New("the role's search_path names no schema that exists: add ?search_path=NAME to " + config.EnvDatabaseURL)
 	}
+
 	return schema, postgres.Migrate(ctx, conn, schema)
 }

@@ -29,6 +29,7 @@ func playOnce(t *testing.T, environment map[string]string) {
 		_, err := r.client.Page(t.Context(), "global", 1, 10)
 		return err == nil
 	}, patience, 10*time.Millisecond, "the ranking is built")
+
 	receipt, err := r.client.Submit(t.Context(), token, "global", 10, "")
 	require.NoError(t, err)
 	require.Equal(t, "live", receipt.Ranking)
@@ -46,8 +47,10 @@ func TestServesOnARedisCluster(t *testing.T) {
 	cluster, err := stores.StartRedisCluster(t.Context(), stores.RedisClusterOptions{})
 	require.NoError(t, err)
 	defer cluster.Close()
+
 	environment := environment(t)
 	environment[config.EnvRedisMode] = "cluster"
+
 	environment[config.EnvRedisAddresses] = cluster.Nodes[0].Address() // it tells the others
 	asAdministrator(environment, cluster.Nodes[0])
 	t.Run("play", func(t *testing.T) { playOnce(t, environment) })
@@ -57,8 +60,10 @@ func TestServesWithSentinels(t *testing.T) {
 	watched, err := stores.StartSentinel(t.Context())
 	require.NoError(t, err)
 	defer watched.Close()
+
 	environment := environment(t)
 	environment[config.EnvRedisMode] = "sentinel"
+
 	environment[config.EnvRedisAddresses] = "127.0.0.1:1," + watched.Addresses()[0] // one of them suffices
 	environment[config.EnvRedisSentinelMaster] = stores.SentinelMaster
 	asAdministrator(environment, watched.Nodes[0])
@@ -83,9 +88,11 @@ func TestServesOverTLS(t *testing.T) {
 	rdb, err := stores.StartRedis(t.Context(), stores.RedisOptions{ACLFile: true, Authority: trusted})
 	require.NoError(t, err)
 	defer rdb.Close()
+
 	pg, err := stores.StartPostgres(t.Context(), stores.PostgresOptions{Authority: trusted})
 	require.NoError(t, err)
 	defer pg.Close()
+
 	database, err := pg.CreateDatabase(t.Context())
 	require.NoError(t, err)
 	verified := func(caFile string) string {
@@ -94,11 +101,13 @@ func TestServesOverTLS(t *testing.T) {
 		u.RawQuery = url.Values{"sslmode": {"verify-full"}, "sslrootcert": {caFile}}.Encode()
 		return u.String()
 	}
+
 	environment := environment(t)
 	environment[config.EnvRedisAddresses], environment[config.EnvRedisTLS] = rdb.Address(), "true"
 	asAdministrator(environment, rdb)
 	environment[config.EnvRedisCAFile], environment[config.EnvDatabaseURL] = file, verified(file)
 	t.Run("play", func(t *testing.T) { playOnce(t, environment) })
+
 	for _, store := range []string{"redis", "postgres"} {
 		t.Run("another authority of "+store, func(t *testing.T) {
 			wrong := maps.Clone(environment)
@@ -107,6 +116,7 @@ func TestServesOverTLS(t *testing.T) {
 			} else {
 				wrong[config.EnvDatabaseURL] = verified(otherFile)
 			}
+
 			r := start(t, wrong)
 			require.Eventually(t, func() bool {
 				missing := r.readiness(t).Missing

@@ -61,12 +61,14 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 			s.closeStores()
 		}
 	}()
+
 	if err := s.openStores(); err != nil {
 		return nil, err
 	}
 	if s.tokens, err = auth.NewTokens(settings.Tenant, settings.Auth.TokenTTL, time.Now); err != nil {
 		return nil, err
 	}
+
 	s.passwords = auth.NewPasswords(settings.Auth.PasswordCost, settings.Auth.HashingConcurrency, settings.Auth.HashingTimeout)
 	s.keys = &watchedFile{path: settings.Auth.KeySetFile, apply: s.applyKeys, log: s.log}
 	s.boards = &watchedFile{path: settings.BoardsFile, apply: s.applyBoards, log: s.log}
@@ -74,11 +76,13 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 	if err != nil {
 		return nil, err
 	}
+
 	handler, err := httpapi.New(httpapi.Options{Service: s.service.Load, Tokens: s.tokens, Limiter: limiter, Observer: s.metrics,
 		Log: s.log, HTTP: settings.HTTP, Auth: settings.Auth})
 	if err != nil {
 		return nil, err
 	}
+
 	s.observe()
 	ctx := context.Background()
 	if s.ops, err = listen(ctx, "operations", settings.HTTP.OpsListenAddress, opsConnections, telemetry.OpsHandler(s.probes, s.metrics), profileTimeout, s.log); err != nil {
@@ -87,6 +91,7 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 	if s.api, err = listen(ctx, "the API", settings.HTTP.ListenAddress, settings.HTTP.MaxConnections, s.drain(handler), settings.HTTP.RequestTimeout, s.log); err != nil {
 		return nil, errors.Join(err, s.ops.net.Close())
 	}
+
 	return s, nil
 }
 
@@ -107,6 +112,7 @@ func (s *server) openStores() (err error) {
 	if s.redis, err = redis.NewClient(s.settings.Redis); err != nil {
 		return err
 	}
+
 	s.ledger, err = postgres.Open(context.Background(), postgres.Options{URL: s.settings.Database.URL.Reveal(),
 		DirectURL: s.settings.Database.DirectURL.Reveal(), MaxConnections: int32(s.settings.Database.MaxConnections), IdempotencyTTL: s.settings.IdempotencyTTL,
 		EventRetention: s.settings.EventRetention, ReportTimeout: s.settings.HTTP.RequestTimeout})
@@ -119,6 +125,7 @@ func (s *server) openStores() (err error) {
 	if s.ranking, err = redis.New(redis.Options{Client: s.redis, Prefix: s.settings.Redis.KeyPrefix, Boards: s.ledger}); err != nil {
 		return err
 	}
+
 	s.catchUp = redis.NewCatchUp(s.ranking, s.ledger, s.settings.CatchUpInterval, s.log)
 	s.committer, err = commit.New(commit.Options{Ledger: s.ledger, Ranking: s.ranking, Observer: s.metrics.Commit(), Delayed: s.catchUp.Wake,
 		QueueSize: s.settings.Commit.Queue, MaxBatch: s.settings.Commit.MaxBatch, InFlight: s.settings.Commit.InFlight})
@@ -130,9 +137,11 @@ func (s *server) closeStores() {
 	if s.committer != nil {
 		s.committer.Close()
 	}
+
 	if s.ledger != nil {
 		s.ledger.Close()
 	}
+
 	if s.redis != nil {
 		if err := s.redis.Close(); err != nil {
 			s.log.Warn("closing the connections to Redis", "error", err)
@@ -145,6 +154,7 @@ func (s *server) observe() {
 	s.probes.Watch(telemetry.Dependency{Name: "signing keys", Essential: true, Check: func(context.Context) error { return s.tokens.Ready() }})
 	s.probes.Watch(telemetry.Dependency{Name: "postgres", Check: s.ledger.Ping})
 	s.probes.Watch(telemetry.Dependency{Name: "redis", Check: s.ranking.Ping})
+
 	// Every replica has the same ranking: taking this one out would help nobody.
 	s.probes.Watch(telemetry.Dependency{Name: "ranking", Informative: true, Check: s.checkRanking})
 	s.metrics.Gauge("http", "busy_connections", "Connections of the API that are new or have a request that is being answered.", func() float64 { return float64(s.api.busy.count()) })
@@ -162,6 +172,7 @@ func (s *server) observe() {
 		}
 		return 0
 	})
+
 	s.metrics.Gauge("catch_up", "behind_seconds", "For how long the ranking's watermark has been behind the ledger; of the leading replica.", func() float64 { return s.catchUp.Status().Behind.Seconds() })
 	s.metrics.Gauge("catch_up", "behind_transactions", "By how many transactions the ranking's watermark is behind the ledger.", func() float64 { return float64(s.catchUp.Status().BehindTransactions) })
 	s.metrics.Gauge("catch_up", "rebuilding", "Shards of rankings that are being rebuilt.", func() float64 { return float64(s.catchUp.Status().Rebuilding) })
@@ -197,11 +208,13 @@ func (s *server) applyBoards(ctx context.Context, content []byte) error {
 	if err != nil {
 		return err
 	}
+
 	if service := s.service.Load(); service != nil {
 		if err := service.Reload(ctx, boards); err != nil {
 			return err
 		}
 	}
+
 	s.configured.Store(&boards)
 	return nil
 }
@@ -213,6 +226,7 @@ func (s *server) Run(ctx context.Context) error {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
 	failed := make(chan error, 2)
+
 	for _, l := range []*listener{s.api, s.ops} {
 		group.Go(func() {
 			if err := l.serve(); err != nil {
@@ -220,6 +234,7 @@ func (s *server) Run(ctx context.Context) error {
 			}
 		})
 	}
+
 	group.Go(func() { s.work(work) })
 
 	var err error
@@ -227,6 +242,7 @@ func (s *server) Run(ctx context.Context) error {
 	case err = <-failed:
 	case <-ctx.Done():
 	}
+
 	err = errors.Join(err, s.stop(stopWork, &group))
 	s.log.Info("stopped", "clean", err == nil)
 	return err
@@ -240,14 +256,18 @@ func (s *server) stop(stopWork context.CancelFunc, group *sync.WaitGroup) error 
 	time.Sleep(s.settings.DrainDelay)
 	ctx, cancel := context.WithTimeout(context.Background(), s.settings.ShutdownTimeout)
 	defer cancel()
+
 	err := s.api.shutdown(ctx)
 	stopWork()
+
 	const opsGrace = time.Second // somebody may be reading a profile
 	opsCtx, cancelOps := context.WithTimeout(context.Background(), opsGrace)
 	defer cancelOps()
+
 	if opsErr := s.ops.shutdown(opsCtx); opsErr != nil {
 		s.log.Debug("operations", "error", opsErr)
 	}
+
 	group.Wait()
 	s.closeStores()
 	return err

@@ -28,11 +28,14 @@ func (s *server) work(ctx context.Context) {
 	if !s.start(ctx) {
 		return
 	}
+
 	var group sync.WaitGroup
 	defer group.Wait()
+
 	group.Go(func() { s.catchUp.Run(ctx) })
 	group.Go(func() { s.maintain(ctx) })
 	group.Go(func() { s.keys.watch(ctx, filePoll) })
+
 	if s.boards.path != "" {
 		group.Go(func() { s.boards.watch(ctx, filePoll) })
 	}
@@ -53,11 +56,13 @@ func (s *server) start(ctx context.Context) bool {
 		if ctx.Err() != nil {
 			return false
 		}
+
 		s.probes.Waiting(err)
 		if reason := err.Error(); reason != lastReason {
 			lastReason = reason
 			s.log.WarnContext(ctx, "not serving yet, trying again", "error", err)
 		}
+
 		// Half of it by chance, so that replicas do not come all at once.
 		if !sleep(ctx, pause/2+rand.N(pause/2)) {
 			return false
@@ -70,6 +75,7 @@ func (s *server) newService(ctx context.Context) (*leaderboard.Service, error) {
 	if err := s.keys.check(ctx); err != nil {
 		return nil, err
 	}
+
 	if s.boards.path == "" {
 		if err := s.applyBoards(ctx, nil); err != nil {
 			return nil, err
@@ -77,13 +83,16 @@ func (s *server) newService(ctx context.Context) (*leaderboard.Service, error) {
 	} else if err := s.boards.check(ctx); err != nil {
 		return nil, err
 	}
+
 	if s.settings.Database.MigrateOnStart {
 		if _, err := migrateDatabase(ctx, s.settings.Database.URL); err != nil {
 			return nil, err
 		}
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+
 	// Redis is not asked for: without it scores are accepted all the same.
 	if err := s.ledger.Ping(ctx); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
@@ -91,6 +100,7 @@ func (s *server) newService(ctx context.Context) (*leaderboard.Service, error) {
 	if err := s.ledger.CheckVersion(ctx); err != nil {
 		return nil, err
 	}
+
 	return leaderboard.NewService(ctx, leaderboard.Dependencies{
 		Passwords: s.passwords, NormalizeUsername: auth.NormalizeUsername, Players: s.ledger, Directory: s.directory,
 		Committer: s.committer, Ranking: s.ranking, Reports: s.ledger, Boards: s.ledger,
@@ -115,6 +125,7 @@ func (s *server) maintain(ctx context.Context) {
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
+
 	select {
 	case <-ctx.Done():
 		return false

@@ -43,11 +43,13 @@ func TestTokenRoundTrip(t *testing.T) {
 	tokens, clock := newTokens(t, newKeys(t))
 	token, err := tokens.Issue(player)
 	require.NoError(t, err)
+
 	for range 2 { // the second time from the cache
 		identity, err := tokens.Verify(token)
 		require.NoError(t, err)
 		require.Equal(t, auth.Identity{Player: player.ID, Username: "Ada", TokenVersion: 3}, identity)
 	}
+
 	clock.now = clock.now.Add(time.Hour + auth.ClockTolerance)
 	_, err = tokens.Verify(token)
 	require.Equal(t, leaderboard.CodeUnauthenticated, leaderboard.CodeOf(err))
@@ -65,6 +67,7 @@ func TestRotatedAndWithdrawnKeys(t *testing.T) {
 	tokens.SetKeys(rotated)
 	fresh, err := tokens.Issue(player)
 	require.NoError(t, err)
+
 	for _, token := range []string{old, fresh} {
 		_, err := tokens.Verify(token)
 		require.NoError(t, err)
@@ -91,16 +94,19 @@ func TestRefusedTokens(t *testing.T) {
 		token.Header["kid"] = keys.Signer(clock.now).ID()
 		change(token.Header, c)
 		var key any = private
+
 		switch token.Header["alg"] {
 		case "none":
 			token.Method, key = jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType
 		case "HS256": // the public key as an HMAC secret
 			token.Method, key = jwt.SigningMethodHS256, []byte(private.Public().(ed25519.PublicKey))
 		}
+
 		signed, err := token.SignedString(key)
 		require.NoError(t, err)
 		return signed
 	}
+
 	_, err = tokens.Verify(sign(func(map[string]any, jwt.MapClaims) {}))
 	require.NoError(t, err, "what the cases below change is right before")
 
@@ -113,9 +119,11 @@ func TestRefusedTokens(t *testing.T) {
 			c[name] = value
 		})
 	}
+
 	header := func(name string, value any) string {
 		return sign(func(h map[string]any, _ jwt.MapClaims) { h[name] = value })
 	}
+
 	tampered := func() string {
 		payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 		require.NoError(t, err)
@@ -124,6 +132,7 @@ func TestRefusedTokens(t *testing.T) {
 		c["username"] = "Eve"
 		payload, err = json.Marshal(c)
 		require.NoError(t, err)
+
 		return parts[0] + "." + base64.RawURLEncoding.EncodeToString(payload) + "." + parts[2]
 	}
 	other, _ := newTokens(t, newKeys(t))
@@ -168,15 +177,18 @@ func TestPasswords(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, ok)
 	}
+
 	hash, err := passwords.Hash(ctx, strings.Repeat("x", 72))
 	require.NoError(t, err)
 	ok, err := passwords.Verify(ctx, hash, strings.Repeat("x", 73))
 	require.NoError(t, err)
 	require.False(t, ok, "bcrypt alone would take it")
+
 	for _, password := range []string{"", "1234567", strings.Repeat("x", 73), strings.Repeat("ä", 37), "\xff\xfe567890"} {
 		_, err := passwords.Hash(ctx, password)
 		require.Equal(t, leaderboard.CodeInvalid, leaderboard.CodeOf(err))
 	}
+
 	_, err = passwords.Verify(ctx, "no hash", "12345678")
 	require.Equal(t, leaderboard.CodeInternal, leaderboard.CodeOf(err))
 }
@@ -189,6 +201,7 @@ func TestHashingIsBounded(t *testing.T) {
 		_, err := passwords.Hash(context.Background(), "12345678")
 		done <- err
 	}()
+
 	require.Eventually(t, func() bool {
 		_, err := passwords.Verify(t.Context(), "", "x")
 		return leaderboard.CodeOf(err) == leaderboard.CodeBusy
@@ -209,9 +222,11 @@ func TestUsernames(t *testing.T) {
 			require.Equal(t, key, otherKey, "%q and %q", same[0], other)
 		}
 	}
+
 	username, _, ok := auth.NormalizeUsername("Zoe\u0308")
 	require.True(t, ok)
 	require.Equal(t, "Zoë", username)
+
 	for _, bad := range []string{"a\x00b", "a\nb", "a b", "a\tb", "\xff\xfeab", "a\u200bb", "a\u202eb", "ad\u0007a", "ﬁsh", "½half", "ada\U000e0061"} {
 		_, _, ok := auth.NormalizeUsername(bad)
 		require.False(t, ok, "%q", bad)

@@ -41,15 +41,18 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	if err := leaderboard.CheckPassword(password); err != nil {
 		return "", err
 	}
+
 	release, err := p.acquire(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer release()
+
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), p.cost)
 	if err != nil {
 		return "", fmt.Errorf("hash a password: %w", err)
 	}
+
 	return string(hash), nil
 }
 
@@ -60,6 +63,7 @@ func (p *Passwords) Verify(ctx context.Context, hash, password string) (bool, er
 		return false, err
 	}
 	defer release()
+
 	err = bcrypt.CompareHashAndPassword([]byte(hash), []byte(password))
 	switch {
 	case err == nil:
@@ -67,6 +71,7 @@ func (p *Passwords) Verify(ctx context.Context, hash, password string) (bool, er
 	case errors.Is(err, bcrypt.ErrMismatchedHashAndPassword):
 		return false, nil
 	}
+
 	return false, fmt.Errorf("verify a password: %w", err)
 }
 
@@ -80,14 +85,17 @@ func (p *Passwords) acquire(ctx context.Context) (release func(), err error) {
 		return release, nil
 	default:
 	}
+
 	busy := leaderboard.Errorf(leaderboard.CodeBusy, "", "too many logins and registrations are under way: try again in a moment").After(time.Second)
 	if p.waiting.Add(1) > maxWaiting {
 		p.waiting.Add(-1)
 		return nil, busy
 	}
 	defer p.waiting.Add(-1)
+
 	timer := time.NewTimer(p.timeout)
 	defer timer.Stop()
+
 	select {
 	case p.slots <- struct{}{}:
 		return release, nil

@@ -27,11 +27,13 @@ func (t *Tokens) Seal(purpose string, content []byte) (string, error) {
 	if keys == nil {
 		return "", errNoKeys()
 	}
+
 	key := keys.Signer(t.now())
 	sum, err := t.sum(key, purpose, content)
 	if err != nil {
 		return "", err
 	}
+
 	return key.ID() + "." + strict.EncodeToString(content) + "." + strict.EncodeToString(sum), nil
 }
 
@@ -41,20 +43,24 @@ func (t *Tokens) Open(purpose, sealed string) ([]byte, error) {
 	if keys == nil {
 		return nil, errNoKeys()
 	}
+
 	id, rest, _ := strings.Cut(sealed, ".")
 	encoded, encodedSum, _ := strings.Cut(rest, ".")
 	key, known := keys.Lookup(id)
 	if !known || strings.ContainsAny(rest, "\r\n") { // which decoders skip
 		return nil, ErrNotSealed
 	}
+
 	content, err := strict.DecodeString(encoded)
 	if err != nil {
 		return nil, ErrNotSealed
 	}
+
 	sum, err := strict.DecodeString(encodedSum)
 	if err != nil {
 		return nil, ErrNotSealed
 	}
+
 	want, err := t.sum(key, purpose, content)
 	if err != nil {
 		return nil, err
@@ -62,6 +68,7 @@ func (t *Tokens) Open(purpose, sealed string) ([]byte, error) {
 	if !hmac.Equal(sum, want) {
 		return nil, ErrNotSealed
 	}
+
 	return content, nil
 }
 

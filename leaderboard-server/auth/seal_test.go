@@ -31,15 +31,18 @@ func TestSealedTexts(t *testing.T) {
 		_, err = tokens.Open("cursor", sealed[:i])
 		require.ErrorIs(t, err, auth.ErrNotSealed, "cut at %d", i)
 	}
+
 	for _, bad := range []string{sealed + "\n", sealed + "=", sealed + ".", strings.Replace(sealed, ".", ".\n", 1), strings.Repeat(".", 1000)} {
 		_, err := tokens.Open("cursor", bad)
 		require.ErrorIs(t, err, auth.ErrNotSealed, "%q", bad)
 	}
+
 	_, err = tokens.Open("another purpose", sealed)
 	require.ErrorIs(t, err, auth.ErrNotSealed)
 	foreign, _ := newTokens(t, newKeys(t))
 	_, err = foreign.Open("cursor", sealed)
 	require.ErrorIs(t, err, auth.ErrNotSealed)
+
 	// Another game that was given the same keys by mistake.
 	other, err := auth.NewTokens("other", time.Hour, clock.Now)
 	require.NoError(t, err)

@@ -69,6 +69,7 @@ func NewTokens(tenant string, ttl time.Duration, now func() time.Time) (*Tokens,
 	if err != nil {
 		return nil, fmt.Errorf("make the cache of tokens: %w", err)
 	}
+
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
 		jwt.WithAudience(tenant), jwt.WithIssuer(Issuer), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
@@ -89,6 +90,7 @@ func (t *Tokens) Issue(player leaderboard.Player) (string, error) {
 	if keys == nil {
 		return "", errNoKeys()
 	}
+
 	now := t.now()
 	key := keys.Signer(now)
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
@@ -99,11 +101,13 @@ func (t *Tokens) Issue(player leaderboard.Player) (string, error) {
 		Username: player.Username,
 		Version:  player.TokenVersion,
 	})
+
 	token.Header["kid"] = key.ID()
 	signed, err := token.SignedString(key.Private())
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}
+
 	return signed, nil
 }
 
@@ -116,6 +120,7 @@ func (t *Tokens) Verify(token string) (Identity, error) {
 	if len(token) > maxToken {
 		return Identity{}, refused("is not one of this server")
 	}
+
 	sum := sha256.Sum256([]byte(token))
 	if v, ok := t.verified.Get(sum); ok {
 		if _, listed := keys.Lookup(v.keyID); listed && t.now().Before(v.expiresAt.Add(ClockTolerance)) {
@@ -123,6 +128,7 @@ func (t *Tokens) Verify(token string) (Identity, error) {
 		}
 		t.verified.Remove(sum)
 	}
+
 	var c claims
 	parsed, err := t.parser.ParseWithClaims(token, &c, func(token *jwt.Token) (any, error) {
 		id, _ := token.Header["kid"].(string)
@@ -138,9 +144,11 @@ func (t *Tokens) Verify(token string) (Identity, error) {
 	if id, err := uuid.Parse(c.Subject); err != nil || id.String() != c.Subject {
 		return Identity{}, refused("is not one of this server")
 	}
+
 	identity := Identity{Player: leaderboard.PlayerID(c.Subject), Username: c.Username, TokenVersion: c.Version}
 	keyID, _ := parsed.Header["kid"].(string)
 	t.verified.Add(sum, verifiedToken{identity: identity, expiresAt: c.ExpiresAt.Time, keyID: keyID})
+
 	return identity, nil
 }
 

@@ -17,14 +17,17 @@ func NormalizeUsername(raw string) (username, key string, ok bool) {
 	if raw == "" || len(raw) > maxRawUsername {
 		return raw, "", true // the rule about lengths refuses it and says why
 	}
+
 	username, err := precis.UsernameCasePreserved.String(raw)
 	if err != nil {
 		return "", "", false
 	}
+
 	key, err = precis.UsernameCaseMapped.String(raw)
 	if err != nil {
 		return "", "", false
 	}
+
 	// The profile maps to lower case, where a final sigma and others keep
 	// variants; folding leaves one form of each letter.
 	return username, norm.NFC.String(cases.Fold().String(key)), true

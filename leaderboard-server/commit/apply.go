@@ -18,8 +18,10 @@ func (c *Committer) apply(b *batch) []leaderboard.RankingEntry {
 	if time.Now().UnixNano() < c.resume.Load() {
 		return nil
 	}
+
 	ctx, cancel := context.WithTimeout(context.Background(), c.options.ApplyTimeout)
 	defer cancel()
+
 	started := time.Now()
 	ranked, err := c.options.Ranking.Apply(ctx, leaderboard.Projection{
 		Identity: b.stored.Identity, Xid: b.stored.Xid, Standings: b.stored.Changed, Ask: b.asks})
@@ -29,6 +31,7 @@ func (c *Committer) apply(b *batch) []leaderboard.RankingEntry {
 		c.options.Delayed()
 		return nil
 	}
+
 	return ranked
 }
 
@@ -40,12 +43,14 @@ func (b *batch) answer(ranked []leaderboard.RankingEntry) {
 		if o.Err != nil {
 			continue // answered already
 		}
+
 		r := b.requests[i]
 		receipt := leaderboard.Receipt{Event: o.Event, Player: r.submission.Player, Board: r.submission.Board, Score: r.submission.Score,
 			Improved: o.Improved, Replayed: o.Replayed, Ranking: leaderboard.RankingDelayed}
 		if ranked != nil && ranked[asked].Rank != 0 {
 			receipt.Ranking, receipt.Rank, receipt.StandingScore = leaderboard.RankingLive, ranked[asked].Rank, ranked[asked].Score
 		}
+
 		asked++
 		r.done <- result{receipt: receipt}
 	}

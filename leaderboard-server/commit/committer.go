@@ -64,9 +64,11 @@ func (o Options) withDefaults() Options {
 	if o.Observer == nil {
 		o.Observer = silent{}
 	}
+
 	if o.Delayed == nil {
 		o.Delayed = func() {}
 	}
+
 	for _, n := range []struct {
 		value        *int
 		defaultValue int
@@ -75,12 +77,15 @@ func (o Options) withDefaults() Options {
 			*n.value = n.defaultValue
 		}
 	}
+
 	if o.CommitTimeout == 0 {
 		o.CommitTimeout = 5 * time.Second
 	}
+
 	if o.ApplyTimeout == 0 {
 		o.ApplyTimeout = 500 * time.Millisecond
 	}
+
 	return o
 }
 
@@ -132,6 +137,7 @@ func (c *Committer) Commit(ctx context.Context, submission leaderboard.Submissio
 	if err := c.enqueue(r); err != nil {
 		return leaderboard.Receipt{}, err
 	}
+
 	select {
 	case result := <-r.done:
 		return result.receipt, result.err
@@ -146,9 +152,11 @@ func (c *Committer) Commit(ctx context.Context, submission leaderboard.Submissio
 func (c *Committer) enqueue(r *request) error {
 	c.closing.RLock()
 	defer c.closing.RUnlock()
+
 	if c.closed {
 		return leaderboard.Errorf(leaderboard.CodeBusy, "", "this server is shutting down, try again").After(time.Second)
 	}
+
 	select {
 	case c.queue <- r:
 		if len(c.queue) >= c.options.MaxBatch {

@@ -37,8 +37,10 @@ func (l *scripted) Store(ctx context.Context, batch []leaderboard.Submission) (l
 			return leaderboard.Stored{}, err
 		}
 	}
+
 	l.mu.Lock()
 	defer l.mu.Unlock()
+
 	l.batches = append(l.batches, append([]leaderboard.Submission(nil), batch...))
 	stored := leaderboard.Stored{Outcomes: make([]leaderboard.Outcome, len(batch))}
 	for i, s := range batch {
@@ -51,6 +53,7 @@ func (l *scripted) Store(ctx context.Context, batch []leaderboard.Submission) (l
 		l.events++
 		stored.Outcomes[i] = leaderboard.Outcome{Event: l.events, Improved: true, Entry: leaderboard.EntryKey{Board: 1, Season: 1, Player: s.Score}}
 	}
+
 	return stored, nil
 }
 
@@ -59,15 +62,18 @@ func (l *scripted) Apply(ctx context.Context, projection leaderboard.Projection)
 	l.mu.Lock()
 	l.applied++
 	l.mu.Unlock()
+
 	if l.apply != nil {
 		if err := l.apply(ctx); err != nil {
 			return nil, err
 		}
 	}
+
 	results := make([]leaderboard.RankingEntry, len(projection.Ask))
 	for i, key := range projection.Ask {
 		results[i] = leaderboard.RankingEntry{Rank: key.Player + 1, Player: key.Player, Score: key.Player}
 	}
+
 	return results, nil
 }
 
@@ -100,6 +106,7 @@ func send(c *commit.Committer, from, to int64) func() map[int64]answer {
 	answers := make(map[int64]answer)
 	var mu sync.Mutex
 	var group sync.WaitGroup
+
 	for score := from; score < to; score++ {
 		group.Go(func() {
 			receipt, err := c.Commit(context.Background(), leaderboard.Submission{Player: "p", Board: "b", Score: score})
@@ -108,6 +115,7 @@ func send(c *commit.Committer, from, to int64) func() map[int64]answer {
 			answers[score] = answer{receipt, err}
 		})
 	}
+
 	return func() map[int64]answer { group.Wait(); return answers }
 }
 
@@ -125,6 +133,7 @@ func TestBatchesGrowWhileOneIsBeingStored(t *testing.T) {
 	rest := send(c, 1, 251)
 	queued(t, c, 250)
 	close(gate.open)
+
 	for score, a := range rest() {
 		require.NoError(t, a.err)
 		require.Equal(t, leaderboard.RankingLive, a.receipt.Ranking)
@@ -132,12 +141,15 @@ func TestBatchesGrowWhileOneIsBeingStored(t *testing.T) {
 		require.Equal(t, score, a.receipt.StandingScore)
 		require.Equal(t, score, a.receipt.Score)
 	}
+
 	first()
 	c.Close()
 	var sizes []int
+
 	for _, b := range l.batches {
 		sizes = append(sizes, len(b))
 	}
+
 	require.Equal(t, []int{1, 100, 100, 50}, sizes)
 }
 
@@ -156,11 +168,13 @@ func TestASecondBatchStartsOnlyWhenFull(t *testing.T) {
 	queued(t, c, 20)
 	require.Empty(t, entered, "two are in flight")
 	close(gate)
+
 	for _, wait := range []func() map[int64]answer{first, some, last, more} {
 		for _, a := range wait() {
 			require.NoError(t, a.err)
 		}
 	}
+
 	c.Close()
 }
 
@@ -178,9 +192,11 @@ func TestAFullQueueRefuses(t *testing.T) {
 	require.ErrorAs(t, err, &e)
 	require.Positive(t, e.RetryAfter)
 	close(gate.open)
+
 	for _, a := range waiting() {
 		require.NoError(t, a.err)
 	}
+
 	first()
 	c.Close()
 	require.Equal(t, int64(6), l.events, "the refused one is not stored")
@@ -198,12 +214,14 @@ func TestTheGuiltySubmissionEndsAlone(t *testing.T) {
 		}
 		return nil
 	}}
+
 	c := start(t, l, commit.Options{InFlight: 1})
 	first := send(c, 1000, 1001)
 	<-gate.entered
 	answers := send(c, 0, 100)
 	queued(t, c, 100)
 	close(gate.open)
+
 	for score, a := range answers() {
 		if score == 77 || score == 13 {
 			require.Equal(t, leaderboard.CodeOutOfRange, leaderboard.CodeOf(a.err))
@@ -211,6 +229,7 @@ func TestTheGuiltySubmissionEndsAlone(t *testing.T) {
 			require.NoError(t, a.err)
 		}
 	}
+
 	first()
 	c.Close()
 	require.Equal(t, int64(99), l.events)
@@ -256,6 +275,7 @@ func TestABatchThatMeetsAnotherIsRepeated(t *testing.T) {
 		}
 		return nil
 	}}
+
 	c := start(t, l, commit.Options{})
 	require.NoError(t, send(c, 0, 1)()[0].err)
 	c.Close()
@@ -278,6 +298,7 @@ func TestStoredWhileTheRankingIsAway(t *testing.T) {
 	delayed := make(chan struct{}, 100)
 	l := &scripted{apply: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
 	c := start(t, l, commit.Options{ApplyTimeout: time.Millisecond, Delayed: func() { delayed <- struct{}{} }})
+
 	for range 3 {
 		a := send(c, 5, 6)()[5]
 		require.NoError(t, a.err)
@@ -285,6 +306,7 @@ func TestStoredWhileTheRankingIsAway(t *testing.T) {
 		require.Zero(t, a.receipt.Rank)
 		require.True(t, a.receipt.Improved)
 	}
+
 	<-delayed
 	c.Close()
 	require.Equal(t, int64(3), l.events)
@@ -300,6 +322,7 @@ func TestACallerThatLeavesTakesNobodyAlong(t *testing.T) {
 		_, err := c.Commit(ctx, leaderboard.Submission{Score: 1})
 		left <- err
 	}()
+
 	<-gate.entered
 	other := send(c, 2, 3)
 	queued(t, c, 1)
@@ -334,10 +357,12 @@ func TestCloseFinishesWhatWasAccepted(t *testing.T) {
 		_, err := c.Commit(ctx, leaderboard.Submission{})
 		return leaderboard.CodeOf(err) == leaderboard.CodeBusy
 	}, 10*time.Second, time.Millisecond)
+
 	close(gate.open)
 	<-closed
 	for _, a := range answers() {
 		require.NoError(t, a.err)
 	}
+
 	first()
 }

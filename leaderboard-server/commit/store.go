@@ -44,10 +44,12 @@ func (c *Committer) dispatch() {
 			case <-c.full: // or was a moment ago: the condition decides
 			}
 		}
+
 		requests := c.take()
 		if requests == nil {
 			return
 		}
+
 		inFlight++
 		c.working.Go(func() {
 			c.process(requests)
@@ -63,6 +65,7 @@ func (c *Committer) take() []*request {
 	if !ok {
 		return nil
 	}
+
 	requests := append(make([]*request, 0, min(len(c.queue)+1, c.options.MaxBatch)), first)
 	for len(requests) < c.options.MaxBatch {
 		select {
@@ -75,6 +78,7 @@ func (c *Committer) take() []*request {
 			return requests
 		}
 	}
+
 	return requests
 }
 
@@ -84,9 +88,11 @@ func (c *Committer) process(requests []*request) {
 	for i, r := range requests {
 		submissions[i] = r.submission
 	}
+
 	started := time.Now()
 	stored, err := c.store(submissions)
 	c.options.Observer.Stored(len(requests), started.Sub(requests[0].queued), time.Since(started), err)
+
 	switch {
 	case err == nil:
 		c.settle(requests, stored)
@@ -113,6 +119,7 @@ func (c *Committer) store(submissions []leaderboard.Submission) (stored leaderbo
 		if !errors.Is(err, leaderboard.ErrRepeat) || expired {
 			break
 		}
+
 		c.options.Observer.Repeated()
 	}
 	return stored, err
@@ -133,9 +140,11 @@ func (c *Committer) settle(requests []*request, stored leaderboard.Stored) {
 			requests[i].done <- result{err: o.Err}
 		}
 	}
+
 	if b.asks = b.accepted(); len(b.asks) > 0 {
 		b.answer(c.apply(b))
 	}
+
 	for _, r := range alone {
 		c.process([]*request{r})
 	}

@@ -72,9 +72,11 @@ func TestWrongValues(t *testing.T) {
 			if err == nil {
 				err = c.Validate()
 			}
+
 			if entry == config.EnvRedisMode+"=sentinel" {
 				name = config.EnvRedisSentinelMaster
 			}
+
 			require.ErrorContains(t, err, name)
 			require.NotContains(t, err.Error(), "secret")
 		})
@@ -98,6 +100,7 @@ func TestSecretsDoNotShow(t *testing.T) {
 	var logged strings.Builder
 	slog.New(slog.NewTextHandler(&logged, nil)).Info("x", "config", c, "url", c.Database.URL)
 	slog.New(slog.NewJSONHandler(&logged, nil)).Info("x", "config", c, "url", c.Database.URL)
+
 	for _, shown := range []string{fmt.Sprint(c), fmt.Sprintf("%+v %#v %q", c, c, c.Database.URL), string(encoded), logged.String()} {
 		require.NotContains(t, shown, "secret-of")
 		require.Contains(t, shown, "[redacted]")
@@ -109,11 +112,13 @@ func TestNamesAreComplete(t *testing.T) {
 	params, err := env.GetFieldParams(&config.Config{})
 	require.NoError(t, err)
 	var read []string
+
 	for _, p := range params {
 		if p.Key != "" {
 			read = append(read, p.Key)
 		}
 	}
+
 	file, err := parser.ParseFile(token.NewFileSet(), "names.go", nil, 0)
 	require.NoError(t, err)
 	var named []string
@@ -125,5 +130,6 @@ func TestNamesAreComplete(t *testing.T) {
 		}
 		return true
 	})
+
 	require.ElementsMatch(t, read, named)
 }

@@ -26,15 +26,18 @@ func FromEnvironment(environ []string) (Config, error) {
 			variables[name] = value
 		}
 	}
+
 	c, err := env.ParseAsWithOptions[Config](env.Options{Environment: variables})
 	if err != nil {
 		return Config{}, describe(err, variables)
 	}
+
 	trim(c.Redis.Addresses)
 	trim(c.HTTP.CORSAllowedOrigins)
 	if c.Redis.KeyPrefix == "" {
 		c.Redis.KeyPrefix = "lb:" + c.Tenant + ":"
 	}
+
 	return c, nil
 }
 
@@ -54,13 +57,16 @@ func describe(all error, variables map[string]string) error {
 		}
 		_, err := env.ParseAsWithOptions[Config](env.Options{Environment: map[string]string{name: value}})
 		var parse env.ParseError
+
 		if errors.As(err, &parse) {
 			described = append(described, fmt.Errorf("%s: %w", name, parse.Err))
 		}
 	}
+
 	if described == nil {
 		return fmt.Errorf("read the configuration: %w", all)
 	}
+
 	slices.SortFunc(described, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(described...)
 }
@@ -82,9 +88,11 @@ func (c Config) Validate() error {
 	v.oneOf(c.Log.Format, EnvLogFormat, "json", "text")
 	v.duration(c.CatchUpInterval, 10*time.Millisecond, time.Minute, EnvCatchUpInterval)
 	v.duration(c.IdempotencyTTL, time.Minute, 30*24*time.Hour, EnvIdempotencyTTL)
+
 	if c.EventRetention != 0 {
 		v.duration(c.EventRetention, 24*time.Hour, 100*365*24*time.Hour, EnvEventRetention)
 	}
+
 	v.duration(c.ShutdownTimeout, time.Second, time.Hour, EnvShutdownTimeout)
 	v.duration(c.DrainDelay, 0, time.Hour, EnvDrainDelay)
 	return errors.Join(v.errs...)
@@ -104,6 +112,7 @@ func (h HTTP) validate(v *validation) {
 	v.between(h.MaxPageSize, 1, 1000, EnvMaxPageSize)
 	v.duration(h.RequestTimeout, time.Second, 10*time.Minute, EnvRequestTimeout)
 	v.duration(h.PageSnapshotTTL, 0, time.Minute, EnvPageSnapshotTTL)
+
 	for _, origin := range h.CORSAllowedOrigins {
 		u, err := url.Parse(origin)
 		ok := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Path == "" && u.RawQuery == ""
@@ -128,10 +137,12 @@ func (r Redis) validate(v *validation) {
 	v.oneOf(string(r.Mode), EnvRedisMode, string(RedisStandalone), string(RedisSentinel), string(RedisCluster))
 	v.check(len(r.Addresses) > 0, EnvRedisAddresses, "must be set to host:port, several separated by commas")
 	v.check(r.Mode != RedisStandalone || len(r.Addresses) <= 1, EnvRedisAddresses, "must be one address unless "+EnvRedisMode+" is sentinel or cluster")
+
 	for _, address := range r.Addresses {
 		host, port, err := net.SplitHostPort(address)
 		v.check(err == nil && host != "" && port != "", EnvRedisAddresses, fmt.Sprintf("%q is not host:port", address))
 	}
+
 	v.check((r.Mode == RedisSentinel) == (r.SentinelMaster != ""), EnvRedisSentinelMaster, "must be set if, and only if, "+EnvRedisMode+" is sentinel")
 	v.check(r.CAFile == "" || r.TLS, EnvRedisCAFile, "is set, but "+EnvRedisTLS+" is not true")
 	// Braces would make a hash tag, and glob characters another tenant's keys.

@@ -56,15 +56,19 @@ func (p *Prefixes) UnmarshalText(text []byte) error {
 		if part == "" {
 			continue
 		}
+
 		prefix, err := netip.ParsePrefix(part)
 		if address, addressErr := netip.ParseAddr(part); err != nil && addressErr == nil {
 			prefix, err = netip.PrefixFrom(address, address.BitLen()), nil
 		}
+
 		if err != nil {
 			return fmt.Errorf("%q is not a network such as 10.0.0.0/8", part)
 		}
+
 		*p = append(*p, prefix.Masked())
 	}
+
 	return nil
 }
 
@@ -95,15 +99,18 @@ func (r *Rate) UnmarshalText(text []byte) error {
 		*r = Rate{}
 		return nil
 	}
+
 	match := ratePattern.FindStringSubmatch(string(text))
 	if match == nil {
 		return fmt.Errorf("%q is not a rate such as \"10/s burst 100\" (per s, m or h) or \"off\"", text)
 	}
+
 	events, _ := strconv.Atoi(match[1]) // the pattern admits numbers only
 	burst, _ := strconv.Atoi(match[3])
 	if events < 1 || burst < 1 {
 		return fmt.Errorf("%q: both numbers must be at least 1; \"off\" bounds nothing", text)
 	}
+
 	*r = Rate{Events: events, Per: map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[match[2]], Burst: burst}
 	return nil
 }
@@ -116,10 +123,12 @@ func (r Rate) String() string {
 	if r.Off() {
 		return "off"
 	}
+
 	unit := map[time.Duration]string{time.Second: "s", time.Minute: "m", time.Hour: "h"}[r.Per]
 	if unit == "" {
 		unit = r.Per.String()
 	}
+
 	return fmt.Sprintf("%d/%s burst %d", r.Events, unit, r.Burst)
 }
 

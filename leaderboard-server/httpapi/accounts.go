@@ -24,16 +24,19 @@ func (a *API) authenticate(r *http.Request) (auth.Identity, error) {
 	if len(values) == 0 {
 		return auth.Identity{}, newProblem(kindUnauthenticated, "send the header Authorization: Bearer with an access token from /v1/auth/token")
 	}
+
 	scheme, token, _ := strings.Cut(values[0], " ")
 	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return auth.Identity{}, newProblem(kindUnauthenticated, "the header Authorization must be there once, as: Bearer, a space, and an access token")
 	}
+
 	info := requestInfo(r)
 	info.token = true
 	identity, err := a.Tokens.Verify(strings.TrimSpace(token))
 	if err != nil {
 		return auth.Identity{}, err
 	}
+
 	info.player = string(identity.Player)
 	return identity, nil
 }
@@ -45,10 +48,12 @@ func (a *API) register(w http.ResponseWriter, r *http.Request, service *leaderbo
 	if err := readQuery(r).finish(); err != nil {
 		return err
 	}
+
 	b, err := readBody(r)
 	if err != nil {
 		return err
 	}
+
 	request := RegisterRequest{Username: b.text("username", true), Password: b.text("password", true)}
 	if err := b.finish(); err != nil {
 		return err
@@ -56,10 +61,12 @@ func (a *API) register(w http.ResponseWriter, r *http.Request, service *leaderbo
 	if err := a.limitUsername(r, "register-username", request.Username, a.Auth.RegisterRatePerUsername); err != nil {
 		return err
 	}
+
 	player, err := service.Register(r.Context(), request.Username, request.Password)
 	if err != nil {
 		return err
 	}
+
 	requestInfo(r).player = string(player.ID)
 	answer(w, http.StatusCreated, Account{UserID: string(player.ID), Username: player.Username})
 	return nil
@@ -81,11 +88,13 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 	if media == mediaForm {
 		read, refuse = tokenForm, failOAuth
 	}
+
 	token, err := a.logIn(r, read)
 	if err != nil {
 		refuse(w, r, err)
 		return
 	}
+
 	w.Header().Set("Pragma", "no-cache") // RFC 6749, section 5.1
 	answer(w, http.StatusOK, token)
 }
@@ -101,6 +110,7 @@ func (a *API) logIn(r *http.Request, read func(*http.Request) (TokenRequest, err
 	if err := readQuery(r).finish(); err != nil {
 		return Token{}, err
 	}
+
 	request, err := read(r)
 	if err != nil {
 		return Token{}, err
@@ -108,15 +118,18 @@ func (a *API) logIn(r *http.Request, read func(*http.Request) (TokenRequest, err
 	if err := a.limitUsername(r, "login-username", request.Username, a.Auth.LoginRatePerUsername); err != nil {
 		return Token{}, err
 	}
+
 	player, err := service.Authenticate(r.Context(), request.Username, request.Password)
 	if err != nil {
 		return Token{}, err
 	}
+
 	requestInfo(r).player = string(player.ID)
 	token, err := a.Tokens.Issue(player)
 	if err != nil {
 		return Token{}, err
 	}
+
 	return Token{AccessToken: token, TokenType: Bearer, ExpiresIn: int64(a.Tokens.TTL().Seconds()), Username: player.Username}, nil
 }
 
@@ -124,10 +137,12 @@ func tokenJSON(r *http.Request) (TokenRequest, error) {
 	if err := contentType(r, mediaJSON, mediaForm); err != nil {
 		return TokenRequest{}, err
 	}
+
 	b, err := readBody(r)
 	if err != nil {
 		return TokenRequest{}, err
 	}
+
 	request := TokenRequest{Username: b.text("username", true), Password: b.text("password", true)}
 	return request, b.finish()
 }
@@ -138,14 +153,17 @@ func tokenForm(r *http.Request) (TokenRequest, error) {
 	if err := contentType(r, mediaForm); err != nil {
 		return TokenRequest{}, err
 	}
+
 	content, err := readAll(r)
 	if err != nil {
 		return TokenRequest{}, err
 	}
+
 	form, err := url.ParseQuery(string(content))
 	if err != nil {
 		return TokenRequest{}, &oauthError{InvalidRequest, "the form is not well-formed"}
 	}
+
 	for name, values := range form {
 		switch {
 		case len(values) > 1:
@@ -154,14 +172,17 @@ func tokenForm(r *http.Request) (TokenRequest, error) {
 			return TokenRequest{}, &oauthError{InvalidRequest, quote(name) + " is not valid UTF-8"}
 		}
 	}
+
 	for _, name := range []string{"grant_type", "username", "password"} {
 		if form.Get(name) == "" {
 			return TokenRequest{}, &oauthError{InvalidRequest, name + " is required"}
 		}
 	}
+
 	if form.Get("grant_type") != string(Password) {
 		return TokenRequest{}, &oauthError{UnsupportedGrantType, "grant_type must be password"}
 	}
+
 	return TokenRequest{Username: form.Get("username"), Password: form.Get("password")}, nil
 }
 
@@ -181,6 +202,7 @@ func failOAuth(w http.ResponseWriter, r *http.Request, err error) {
 		answer(w, http.StatusBadRequest, OAuthError{Error: e.code, ErrorDescription: e.description})
 		return
 	}
+
 	p := toProblem(err)
 	status, code := http.StatusBadRequest, InvalidRequest
 	switch {
@@ -195,5 +217,6 @@ func failOAuth(w http.ResponseWriter, r *http.Request, err error) {
 	case p.kind.status >= 500:
 		status, code = p.kind.status, ServerError
 	}
+
 	answer(w, status, OAuthError{Error: code, ErrorDescription: p.detail})
 }

@@ -64,6 +64,7 @@ func New(options Options) (*API, error) {
 	if a.pages, err = newPageCache(options.HTTP.PageSnapshotTTL, options.HTTP.RequestTimeout); err != nil {
 		return nil, err
 	}
+
 	var document map[string]any
 	if err := yaml.Unmarshal(openapiYAML, &document); err != nil {
 		return nil, fmt.Errorf("read the embedded OpenAPI document: %w", err)
@@ -71,6 +72,7 @@ func New(options Options) (*API, error) {
 	if a.openapiJSON, err = json.Marshal(document); err != nil {
 		return nil, fmt.Errorf("write the OpenAPI document as JSON: %w", err)
 	}
+
 	a.router = a.routes()
 	return a, nil
 }
@@ -84,6 +86,7 @@ func (a *API) routes() chi.Router {
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, newProblem(kindNotFound, "there is nothing at this path: /openapi.yaml describes what there is"))
 	})
+
 	r.MethodNotAllowed(a.methodNotAllowed)
 
 	r.Post("/v1/auth/register", a.handle(a.register))
@@ -97,6 +100,7 @@ func (a *API) routes() chi.Router {
 	r.Get("/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
 		writeBytes(w, "application/yaml", http.StatusOK, openapiYAML)
 	})
+
 	r.Get("/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		writeBytes(w, "application/json", http.StatusOK, a.openapiJSON)
 	})
@@ -136,6 +140,7 @@ func (a *API) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
+
 	fail(w, r, p)
 }
 

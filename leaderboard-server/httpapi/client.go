@@ -16,10 +16,12 @@ func clientOf(r *http.Request, trusted config.Prefixes) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
+
 	client := peer.Addr().Unmap()
 	if !trusted.Contain(client) {
 		return client
 	}
+
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
 		hop := strings.TrimSpace(hops[i])
@@ -31,11 +33,13 @@ func clientOf(r *http.Request, trusted config.Prefixes) netip.Addr {
 			}
 			address = withPort.Addr()
 		}
+
 		client = address.Unmap().WithZone("")
 		if !trusted.Contain(client) {
 			return client
 		}
 	}
+
 	return client
 }
 

@@ -52,10 +52,12 @@ func TestContract(t *testing.T) {
 		for name, r := range calls(token) {
 			require.Less(t, g.do(r).status, 300, name)
 		}
+
 		for _, path := range []string{"/openapi.yaml", "/openapi.json"} {
 			require.Equal(t, 200, g.do(request{method: "GET", path: path}).status)
 		}
 	})
+
 	t.Run("400", func(t *testing.T) {
 		g.t = t
 		for _, call := range []string{"register", "token", "submitScore"} {
@@ -64,6 +66,7 @@ func TestContract(t *testing.T) {
 			g.do(r).problem(400, "malformed-request")
 		}
 	})
+
 	t.Run("401", func(t *testing.T) {
 		g.t = t
 		for _, call := range []string{"submitScore", "myRank", "topPlayers"} {
@@ -72,11 +75,13 @@ func TestContract(t *testing.T) {
 			answer.problem(401, "unauthenticated")
 			require.Equal(t, `Bearer realm="leaderboard"`, answer.header.Get("WWW-Authenticate"), "no token, no error in it")
 		}
+
 		for _, who := range []string{"ada", "nobody"} {
 			r := request{method: "POST", path: "/v1/auth/token", body: credentials(who, "wrong horse")}
 			require.Equal(t, "the username or the password is wrong", g.do(r).problem(401, "unauthenticated").Detail)
 		}
 	})
+
 	t.Run("403", func(t *testing.T) {
 		g.t = t
 		_, token := g.player("mallory")
@@ -84,6 +89,7 @@ func TestContract(t *testing.T) {
 		g.do(calls(token)["submitScore"]).problem(403, "forbidden")
 		g.do(request{method: "POST", path: "/v1/auth/token", body: credentials("mallory", password)}).problem(403, "forbidden")
 	})
+
 	t.Run("404", func(t *testing.T) {
 		g.t = t
 		g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: submission("chess", 5)}).problem(404, "not-found", "game_id")
@@ -96,10 +102,12 @@ func TestContract(t *testing.T) {
 			r.path += separator + "game_id=chess"
 			g.do(r).problem(404, "not-found", "game_id")
 		}
+
 		g.do(request{method: "GET", path: "/v1/boards/chess/entries"}).problem(404, "not-found", "game_id")
 		_, fresh := g.player("without-scores")
 		g.do(calls(fresh)["myRank"]).problem(404, "not-found")
 	})
+
 	t.Run("409", func(t *testing.T) {
 		g.t = t
 		r := calls(token)["register"]
@@ -110,6 +118,7 @@ func TestContract(t *testing.T) {
 		g.do(request{method: "POST", path: "/v1/scores/submit", token: token, header: key, body: submission("", 7)}).
 			problem(409, "idempotency-key-reused", "Idempotency-Key")
 	})
+
 	t.Run("410", func(t *testing.T) {
 		g.t = t
 		_, second := g.player("second")
@@ -119,6 +128,7 @@ func TestContract(t *testing.T) {
 		g.endSnapshots()
 		g.do(request{method: "GET", path: "/v1/boards/global/entries?cursor=" + *cursor}).problem(410, "walk-ended", "cursor")
 	})
+
 	t.Run("413 and 415", func(t *testing.T) {
 		g.t = t
 		for _, call := range []string{"register", "token", "submitScore"} {
@@ -130,6 +140,7 @@ func TestContract(t *testing.T) {
 			g.do(r).problem(415, "unsupported-media-type", "Content-Type")
 		}
 	})
+
 	t.Run("422", func(t *testing.T) {
 		g.t = t
 		for _, call := range []string{"register", "token", "submitScore"} {
@@ -137,6 +148,7 @@ func TestContract(t *testing.T) {
 			r.invalid, r.body = true, "{}"
 			require.Equal(t, 422, g.do(r).status)
 		}
+
 		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "boardEntries"} {
 			r := calls(token)[call]
 			r.invalid = true
@@ -144,18 +156,22 @@ func TestContract(t *testing.T) {
 			r.path += "?game_id="
 			require.Equal(t, 422, g.do(r).status, call)
 		}
+
 		g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: submission("race", 1001)}).problem(422, "score-out-of-range", "score")
 	})
+
 	t.Run("429", func(t *testing.T) {
 		g.t = t
 		strict := g.withBroken(func(o *httpapi.Options) {
 			rate := config.Rate{Events: 1, Per: time.Hour, Burst: 1}
 			o.Auth.LoginRatePerClient, o.Auth.RegisterRatePerUsername = rate, rate
 		})
+
 		for range 2 {
 			g.do(strict(calls("")["token"]))
 			g.do(strict(calls("")["register"]))
 		}
+
 		for _, call := range []string{"register", "token"} {
 			answer := g.do(strict(calls("")[call]))
 			answer.problem(429, "rate-limited")
@@ -165,17 +181,20 @@ func TestContract(t *testing.T) {
 			require.Equal(t, fmt.Sprintf(`"%s";r=0;t=%s`, limit, answer.header.Get("Retry-After")), answer.header.Get("RateLimit"))
 		}
 	})
+
 	t.Run("500", func(t *testing.T) {
 		g.t = t
 		panics := g.withBroken(func(o *httpapi.Options) {
 			o.Service = func() *leaderboard.Service { panic("a defect with secrets in it") }
 		})
+
 		for _, r := range calls(token) {
 			answer := g.do(panics(r))
 			answer.problem(500, "internal-error")
 			require.NotContains(t, string(answer.body), "secrets")
 		}
 	})
+
 	t.Run("503", func(t *testing.T) {
 		g.t = t
 		starting := g.withBroken(func(o *httpapi.Options) { o.Service = func() *leaderboard.Service { return nil } })
@@ -194,6 +213,7 @@ func TestWithoutRedis(t *testing.T) {
 	own, err := stores.StartRedis(t.Context(), stores.RedisOptions{})
 	require.NoError(t, err)
 	defer own.Close()
+
 	g := newGame(t, gameOptions{redis: own})
 	_, token := g.player("ada")
 	require.Equal(t, httpapi.Live, g.submit(token, "race", 5).Ranking)
@@ -204,11 +224,13 @@ func TestWithoutRedis(t *testing.T) {
 	require.Nil(t, receipt.Rank)
 	require.Nil(t, receipt.Score)
 	require.Equal(t, int64(9), receipt.ScoreSaved)
+
 	for _, call := range []string{"leaderboard", "myRank", "boardEntries"} {
 		answer := g.do(calls(token)[call])
 		answer.problem(503, "ranking-unavailable")
 		require.NotEmpty(t, answer.header.Get("Retry-After"))
 	}
+
 	require.Equal(t, 200, g.do(calls(token)["topPlayers"]).status, "reports come from the ledger")
 	require.Equal(t, 200, g.do(calls(token)["token"]).status, "logins go on, with a limit of this process")
 
@@ -222,6 +244,7 @@ func TestWithoutRedis(t *testing.T) {
 		answer.into(200, &entry)
 		return true
 	}, patience, 20*time.Millisecond)
+
 	require.Equal(t, int64(9), entry.Score)
 }
 
@@ -230,18 +253,22 @@ func TestWithoutPostgres(t *testing.T) {
 	server, err := stores.StartPostgres(t.Context(), stores.PostgresOptions{})
 	require.NoError(t, err)
 	defer server.Close()
+
 	shared := postgresServer
 	postgresServer = server
 	defer func() { postgresServer = shared }()
+
 	g := newGame(t, gameOptions{})
 	_, token := g.player("ada")
 	g.submit(token, "", 5)
 	require.Equal(t, 200, g.do(calls(token)["myRank"]).status)
 	require.Equal(t, 200, g.do(calls(token)["leaderboard"]).status)
 	server.Kill()
+
 	for _, call := range []string{"register", "token", "submitScore", "topPlayers"} {
 		g.do(calls(token)[call]).problem(503, "unavailable")
 	}
+
 	for _, call := range []string{"myRank", "leaderboard", "boards", "boardEntries"} {
 		answer := g.do(calls(token)[call])
 		require.Equal(t, 200, answer.status, "%s: %s", call, answer.body)
@@ -261,9 +288,11 @@ func TestPathsAndMethods(t *testing.T) {
 	head := g.do(request{method: "HEAD", path: "/v1/boards"})
 	require.Equal(t, 200, head.status)
 	require.Empty(t, head.body)
+
 	for _, header := range []string{"X-Content-Type-Options", "Content-Security-Policy", "Cache-Control"} {
 		require.NotEmpty(t, answer.header.Get(header))
 	}
+
 	id := g.do(request{method: "GET", path: "/v1/boards", header: map[string]string{"X-Request-Id": "trace-1.2_3"}}).header.Get("X-Request-Id")
 	require.Equal(t, "trace-1.2_3", id)
 	id = g.do(request{method: "GET", path: "/v1/boards", header: map[string]string{"X-Request-Id": `"><script>`}}).header.Get("X-Request-Id")
@@ -277,11 +306,13 @@ func TestCORS(t *testing.T) {
 	require.Equal(t, 204, preflight.status)
 	require.Equal(t, "https://play.example.com", preflight.header.Get("Access-Control-Allow-Origin"))
 	require.Contains(t, preflight.header.Get("Access-Control-Allow-Headers"), "Idempotency-Key")
+
 	for origin, allowed := range map[string]string{"https://play.example.com": "https://play.example.com", "https://evil.example.com": ""} {
 		answer := g.do(request{method: "GET", path: "/v1/boards", header: map[string]string{"Origin": origin}})
 		require.Equal(t, 200, answer.status)
 		require.Equal(t, allowed, answer.header.Get("Access-Control-Allow-Origin"))
 	}
+
 	g.do(request{method: "OPTIONS", path: "/v1/scores/submit", header: map[string]string{
 		"Origin": "https://evil.example.com", "Access-Control-Request-Method": "POST"}}).problem(405, "method-not-allowed")
 }

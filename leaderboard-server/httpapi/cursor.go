@@ -31,6 +31,7 @@ func (a *API) sealCursor(w *leaderboard.Walk) (string, error) {
 	b = binary.AppendVarint(b, w.Order)
 	b = binary.AppendUvarint(b, uint64(w.Tie))
 	b = binary.AppendUvarint(b, uint64(w.Passed))
+
 	return a.Tokens.Seal(cursorPurpose, b)
 }
 
@@ -41,6 +42,7 @@ func (a *API) openCursor(cursor string) (*leaderboard.Walk, error) {
 	if len(cursor) > maxCursor {
 		return nil, refused
 	}
+
 	content, err := a.Tokens.Open(cursorPurpose, cursor)
 	if errors.Is(err, auth.ErrNotSealed) {
 		return nil, refused.WithCause(err)
@@ -48,20 +50,24 @@ func (a *API) openCursor(cursor string) (*leaderboard.Walk, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	r := cursorReader{rest: content}
 	if version := r.bytes(1); version == nil || version[0] != cursorVersion {
 		return nil, refused
 	}
+
 	w := &leaderboard.Walk{Board: int32(r.uvarint()), Season: int32(r.uvarint())}
 	w.Snapshot = string(r.bytes(r.uvarint()))
 	if stamp := r.bytes(8); stamp != nil {
 		w.Stamp = binary.BigEndian.Uint64(stamp)
 	}
+
 	w.AsOf, w.Expires = time.UnixMilli(r.varint()), time.UnixMilli(r.varint())
 	w.Order, w.Tie, w.Passed = r.varint(), int64(r.uvarint()), int64(r.uvarint())
 	if r.short || len(r.rest) > 0 {
 		return nil, refused // of a later version of the server that kept the number
 	}
+
 	return w, nil
 }
 

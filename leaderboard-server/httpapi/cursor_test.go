@@ -19,6 +19,7 @@ func TestCursorsCarryEverything(t *testing.T) {
 	tokens.SetKeys(keys)
 	api := &API{Options: Options{Tokens: tokens}}
 	now := time.Now().Truncate(time.Millisecond)
+
 	for _, order := range []int64{-leaderboard.MaxScore - 1, -1, 0, leaderboard.MaxScore} {
 		walk := &leaderboard.Walk{Board: 1<<31 - 1, Season: 1<<31 - 1, Snapshot: "ABCDEFGHIJKLM", Stamp: 1<<64 - 1,
 			AsOf: now, Expires: now.Add(time.Minute), Order: order, Tie: 1<<48 - 1, Passed: 1 << 40}
@@ -37,6 +38,7 @@ func TestCursorsCarryEverything(t *testing.T) {
 			_, err = api.openCursor(short)
 			require.Equal(t, leaderboard.CodeInvalid, leaderboard.CodeOf(err), "%d bytes", n)
 		}
+
 		long, err := tokens.Seal(cursorPurpose, append(content, 0))
 		require.NoError(t, err)
 		_, err = api.openCursor(long)

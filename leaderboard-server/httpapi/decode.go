@@ -31,14 +31,17 @@ func readBody(r *http.Request) (*body, error) {
 	if err := contentType(r, "application/json"); err != nil {
 		return nil, err
 	}
+
 	content, err := readAll(r)
 	if err != nil {
 		return nil, err
 	}
+
 	fields, err := parseObject(content)
 	if err != nil {
 		return nil, err
 	}
+
 	return &body{fields: fields}, nil
 }
 
@@ -53,6 +56,7 @@ func contentType(r *http.Request, wanted ...string) error {
 	if len(r.Header.Values("Content-Type")) != 1 {
 		return sorry
 	}
+
 	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {
 		return sorry
@@ -60,11 +64,13 @@ func contentType(r *http.Request, wanted ...string) error {
 	if charset, ok := parameters["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
 		return newProblem(kindMediaType, "send the body in UTF-8")
 	}
+
 	for _, w := range wanted {
 		if media == w {
 			return nil
 		}
 	}
+
 	return sorry
 }
 
@@ -77,6 +83,7 @@ func readAll(r *http.Request) ([]byte, error) {
 	case errors.As(err, &maxBytes):
 		return nil, err
 	}
+
 	return nil, &problem{kind: kindMalformed, detail: "the body ended early", cause: err}
 }
 
@@ -89,6 +96,7 @@ func parseObject(content []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(content) {
 		return nil, malformed("the body is not valid UTF-8")
 	}
+
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	token, err := decoder.Token()
 	if err != nil {
@@ -97,30 +105,36 @@ func parseObject(content []byte) (map[string]json.RawMessage, error) {
 	if token != json.Delim('{') {
 		return nil, malformed("the body must be a JSON object")
 	}
+
 	fields := map[string]json.RawMessage{}
 	for decoder.More() {
 		name, err := decoder.Token()
 		if err != nil {
 			return nil, malformed("the body is not valid JSON near byte %d", decoder.InputOffset())
 		}
+
 		var value json.RawMessage
 		if err := decoder.Decode(&value); err != nil {
 			return nil, malformed("the body is not valid JSON near byte %d", decoder.InputOffset())
 		}
+
 		key, _ := name.(string) // a name cannot be anything else
 		if _, twice := fields[key]; twice {
 			p := malformed("the field %s is there twice", quote(key))
 			p.errors = []FieldError{{Field: shorten(key), Message: p.detail}}
 			return nil, p
 		}
+
 		fields[key] = value
 	}
+
 	if _, err := decoder.Token(); err != nil {
 		return nil, malformed("the body is not valid JSON: it ends too early")
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, malformed("the body goes on after its JSON object")
 	}
+
 	return fields, nil
 }
 
@@ -156,6 +170,7 @@ func (b *body) text(name string, required bool) string {
 	if !ok {
 		return ""
 	}
+
 	var s string
 	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
 		b.wrong(name, "%s must be a string", name)
@@ -166,6 +181,7 @@ func (b *body) text(name string, required bool) string {
 		b.wrong(name, "%s has a character that is not valid Unicode", name)
 		return ""
 	}
+
 	return s
 }
 
@@ -183,11 +199,13 @@ func (b *body) integer(name string) int64 {
 		b.wrong(name, "%s must be an integer, without a fraction or an exponent", name)
 		return 0
 	}
+
 	value, err := strconv.ParseInt(string(raw), 10, 64)
 	if err != nil || value < -leaderboard.MaxScore || value > leaderboard.MaxScore {
 		b.wrong(name, "%s must be from %d to %d", name, int64(-leaderboard.MaxScore), int64(leaderboard.MaxScore))
 		return 0
 	}
+
 	return value
 }
 

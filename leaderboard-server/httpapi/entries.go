@@ -18,24 +18,29 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 	if err := q.finish(); err != nil {
 		return err
 	}
+
 	board, err := url.PathUnescape(chi.URLParam(r, "game_id"))
 	if err != nil {
 		return fmt.Errorf("read the path: %w", err)
 	}
+
 	var walk *leaderboard.Walk
 	if cursor != "" {
 		if walk, err = a.openCursor(cursor); err != nil {
 			return err
 		}
 	}
+
 	page, err := service.Walk(r.Context(), board, walk, size)
 	if err != nil {
 		return err
 	}
+
 	body := BoardEntries{GameID: page.Board, AsOf: page.AsOf.UTC(), TotalEntries: page.TotalEntries, Entries: make([]Entry, len(page.Entries))}
 	for i, e := range page.Entries {
 		body.Entries[i] = entry(e)
 	}
+
 	if page.Next != nil {
 		next, err := a.sealCursor(page.Next)
 		if err != nil {
@@ -44,6 +49,7 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 		expires := page.Next.Expires.UTC()
 		body.NextCursor, body.ExpiresAt = &next, &expires
 	}
+
 	answer(w, http.StatusOK, body)
 	return nil
 }

@@ -53,6 +53,7 @@ func TestAWalkThroughABoard(t *testing.T) {
 	require.WithinDuration(t, time.Now(), first.AsOf, patience)
 	require.WithinDuration(t, time.Now().Add(10*time.Minute), *first.ExpiresAt, patience)
 	entries, part := first.Entries, first
+
 	for parts := 1; part.NextCursor != nil; parts++ {
 		require.Less(t, parts, 4)
 		g.submit(tokens[len(tokens)-parts], "race", 500)
@@ -64,6 +65,7 @@ func TestAWalkThroughABoard(t *testing.T) {
 		require.Equal(t, []any{int64(7), first.AsOf}, []any{part.TotalEntries, part.AsOf})
 		entries = append(entries, part.Entries...)
 	}
+
 	require.Nil(t, part.ExpiresAt)
 	require.Len(t, entries, 7)
 	for i, e := range entries {
@@ -83,6 +85,7 @@ func TestASmallBoardIsOnePart(t *testing.T) {
 	require.Nil(t, part.NextCursor)
 	client := redisServer.Client()
 	defer client.Close()
+
 	require.Empty(t, client.Keys(t.Context(), "lb:"+g.tenant+":{*}:s:*").Val())
 }
 
@@ -95,12 +98,15 @@ func TestBadCursors(t *testing.T) {
 		g.do(request{method: "GET", path: "/v1/boards/" + board + "/entries?cursor=" + cursor, invalid: len(cursor) > 512}).
 			problem(422, "invalid-request", "cursor")
 	}
+
 	for i := 0; i < len(cursor); i += 7 {
 		refused("race", cursor[:i]+string(cursor[i]^1)+cursor[i+1:])
 	}
+
 	for _, bad := range []string{"x", cursor + "A", cursor[1:], cursor + cursor + cursor} {
 		refused("race", bad)
 	}
+
 	refused("golf", cursor)
 	g.do(request{method: "GET", path: "/v1/boards/race/entries?cursor=", invalid: true}).problem(422, "invalid-request", "cursor")
 	g.do(request{method: "GET", path: "/v1/boards/chess/entries?cursor=" + cursor}).problem(404, "not-found", "game_id")
@@ -137,6 +143,7 @@ func TestCursorsAreGoodEverywhere(t *testing.T) {
 		tokens.SetKeys(read)
 		o.Tokens = tokens
 	})
+
 	var part httpapi.BoardEntries
 	g.do(replica(request{method: "GET", path: "/v1/boards/race/entries?cursor=" + cursor})).into(200, &part)
 	require.Equal(t, int64(3), part.Entries[0].Rank)
@@ -152,5 +159,6 @@ func TestAWalkThatTakesTooLong(t *testing.T) {
 		answer = g.do(request{method: "GET", path: "/v1/boards/race/entries?cursor=" + *part.NextCursor})
 		return answer.status != 200
 	}, patience, 10*time.Millisecond)
+
 	answer.problem(410, "walk-ended", "cursor")
 }

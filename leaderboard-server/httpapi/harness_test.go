@@ -90,9 +90,11 @@ func newGame(t *testing.T, with gameOptions) *game {
 	ledger, err := postgres.Open(ctx, postgres.Options{URL: postgresServer.URL(g.database)})
 	require.NoError(t, err)
 	t.Cleanup(ledger.Close)
+
 	if with.redis == nil {
 		with.redis = redisServer
 	}
+
 	client := goredis.NewClient(&goredis.Options{Addr: with.redis.Address(), MaxRetries: -1, DialerRetries: 1})
 	t.Cleanup(func() { _ = client.Close() })
 	prefix := "lb:" + g.tenant + ":"
@@ -108,6 +110,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 	g.service, err = leaderboard.NewService(ctx, leaderboard.Dependencies{
 		Passwords: auth.NewPasswords(bcrypt.MinCost, 2, patience), NormalizeUsername: auth.NormalizeUsername,
 		Players: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Boards: ledger}, boards)
+
 	require.NoError(t, err)
 	g.tokens, err = auth.NewTokens(g.tenant, time.Hour, time.Now)
 	require.NoError(t, err)
@@ -131,6 +134,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 	if with.change != nil {
 		with.change(&g.options)
 	}
+
 	g.server = g.serve(g.options)
 	return g
 }
@@ -169,6 +173,7 @@ func (g *game) do(r request) response {
 	if r.server == nil {
 		r.server = g.server
 	}
+
 	req, err := http.NewRequestWithContext(g.t.Context(), r.method, r.server.URL+r.path, strings.NewReader(r.body))
 	require.NoError(g.t, err)
 	if r.body != "" {
@@ -177,22 +182,27 @@ func (g *game) do(r request) response {
 			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		}
 	}
+
 	if r.token != "" {
 		req.Header.Set("Authorization", "Bearer "+r.token)
 	}
+
 	for name, value := range r.header {
 		req.Header.Set(name, value)
 		if value == "" {
 			req.Header.Del(name)
 		}
 	}
+
 	answer, err := r.server.Client().Do(req)
 	require.NoError(g.t, err)
 	defer answer.Body.Close()
+
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(g.t, err)
 	req.Body = io.NopCloser(strings.NewReader(r.body))
 	g.contract.check(g.t, req, answer, body, !r.invalid)
+
 	return response{g.t, answer.StatusCode, answer.Header, body}
 }
 
@@ -215,12 +225,14 @@ func (r response) problem(status int, slug string, fields ...string) httpapi.Pro
 	require.Equal(r.t, r.header.Get("X-Request-Id"), p.RequestID)
 	require.NotEmpty(r.t, p.Detail)
 	var named []string
+
 	if p.Errors != nil {
 		for _, e := range *p.Errors {
 			named = append(named, e.Field)
 			require.NotEmpty(r.t, e.Message)
 		}
 	}
+
 	require.Equal(r.t, fields, named, "%s", r.body)
 	return p
 }
@@ -290,6 +302,7 @@ func newContract(t *testing.T) *contract {
 	document, err := openapi3.NewLoader().LoadFromData(file)
 	require.NoError(t, err)
 	require.NoError(t, document.Validate(t.Context()))
+
 	// Clients must ignore further fields; the server must not send undocumented ones.
 	no := false
 	for _, schema := range document.Components.Schemas {
@@ -297,10 +310,12 @@ func newContract(t *testing.T) *contract {
 			schema.Value.AdditionalProperties = openapi3.AdditionalProperties{Has: &no}
 		}
 	}
+
 	form := document.Components.Schemas["TokenForm"].Value
 	form.AdditionalProperties = openapi3.AdditionalProperties{} // OAuth 2.0 wants unknown ones ignored
 	router, err := legacy.NewRouter(document)
 	require.NoError(t, err)
+
 	return &contract{document: document, router: router, seen: map[string]bool{}}
 }
 
@@ -309,6 +324,7 @@ func (c *contract) check(t *testing.T, r *http.Request, answer *http.Response, b
 	at := *r.URL
 	r.URL.Scheme, r.URL.Host = "", "" // the document's server is "/"
 	defer func() { *r.URL = at }()
+
 	route, parameters, err := c.router.FindRoute(r)
 	if err != nil {
 		expected := []int{http.StatusNotFound, http.StatusMethodNotAllowed}
@@ -321,16 +337,19 @@ func (c *contract) check(t *testing.T, r *http.Request, answer *http.Response, b
 		require.Contains(t, expected, answer.StatusCode, "%s %s is not in the contract: %v", r.Method, r.URL, err)
 		return
 	}
+
 	options := &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true, MultiError: true}
 	input := &openapi3filter.RequestValidationInput{Request: r, PathParams: parameters, Route: route, Options: options}
 	if validRequest {
 		require.NoError(t, openapi3filter.ValidateRequest(t.Context(), input), "the request is not as the contract says")
 	}
+
 	require.NoError(t, openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{RequestValidationInput: input,
 		Status: answer.StatusCode, Header: answer.Header, Body: io.NopCloser(bytes.NewReader(body)), Options: options}),
 		"the answer is not as the contract says: %d %s", answer.StatusCode, body)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+
 	c.seen[fmt.Sprint(route.Operation.OperationID, " ", answer.StatusCode)] = true
 }
 
@@ -346,5 +365,6 @@ func (c *contract) unseen() []string {
 			}
 		}
 	}
+
 	return missing
 }

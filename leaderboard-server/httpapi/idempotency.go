@@ -17,12 +17,14 @@ func idempotencyKey(r *http.Request) (string, error) {
 	if len(values) == 0 {
 		return "", nil
 	}
+
 	wrong := func(message string) error {
 		return invalidFields([]FieldError{{Field: idempotencyHeader, Message: message}})
 	}
 	if len(values) > 1 {
 		return "", wrong("Idempotency-Key is there more than once")
 	}
+
 	key := strings.Trim(values[0], " \t")
 	if strings.HasPrefix(key, `"`) {
 		var ok bool
@@ -30,14 +32,17 @@ func idempotencyKey(r *http.Request) (string, error) {
 			return "", wrong(`Idempotency-Key must be text in double quotes with \" and \\ as the only escapes, or bare text`)
 		}
 	}
+
 	if key == "" || len(key) > leaderboard.MaxIdempotencyKey {
 		return "", wrong("Idempotency-Key must have 1 to 255 characters")
 	}
+
 	for i := range len(key) {
 		if key[i] < ' ' || key[i] > '~' {
 			return "", wrong("Idempotency-Key must be printable ASCII")
 		}
 	}
+
 	return key, nil
 }
 
@@ -58,5 +63,6 @@ func unquote(s string) (string, bool) {
 			b.WriteByte(c)
 		}
 	}
+
 	return "", false
 }

@@ -29,6 +29,7 @@ func TestBadBodies(t *testing.T) {
 	before := g.written()
 	account := credentials
 	const register, login, submit = "/v1/auth/register", "/v1/auth/token", "/v1/scores/submit"
+
 	for _, c := range []struct {
 		name, path, body string
 		status           int
@@ -121,6 +122,7 @@ func TestBadBodies(t *testing.T) {
 			g.do(r).problem(c.status, c.slug, c.fields...)
 		})
 	}
+
 	g.t = t
 	require.Equal(t, before, g.written())
 }
@@ -129,6 +131,7 @@ func TestBadHeaders(t *testing.T) {
 	g := newGame(t, gameOptions{})
 	_, token := g.player("ada")
 	before := g.written()
+
 	for _, c := range []struct {
 		name, header, value string
 		status              int
@@ -157,6 +160,7 @@ func TestBadHeaders(t *testing.T) {
 				header: map[string]string{c.header: c.value}, invalid: true}).problem(c.status, c.slug, c.fields...)
 		})
 	}
+
 	g.t = t
 	require.Equal(t, before, g.written())
 	// What is unusual and fine.
@@ -168,6 +172,7 @@ func TestBadQueries(t *testing.T) {
 	g := newGame(t, gameOptions{})
 	_, token := g.player("ada")
 	const days = "/v1/reports/top_players?start_date=2026-01-01&end_date=2026-01-31"
+
 	for _, c := range []struct {
 		path   string
 		status int
@@ -218,12 +223,14 @@ func TestBadQueries(t *testing.T) {
 			g.do(request{method: "GET", path: c.path, token: token, invalid: true}).problem(c.status, slug, c.fields...)
 		})
 	}
+
 	g.t = t
 	before := g.written()
 	for _, path := range []string{"/v1/scores/submit?score=1", "/v1/auth/register?username=x", "/v1/auth/token?password=x"} {
 		name, _, _ := strings.Cut(path[strings.Index(path, "?")+1:], "=")
 		g.do(request{method: "POST", path: path, token: token, body: submission("", 1), invalid: true}).problem(422, "invalid-request", name)
 	}
+
 	require.Equal(t, before, g.written())
 }
 
@@ -234,6 +241,7 @@ func TestManyErrors(t *testing.T) {
 	for i := range 2000 {
 		fields[fmt.Sprint(strings.Repeat("x", 15), i)] = i
 	}
+
 	answer := g.do(request{method: "POST", path: "/v1/auth/register", body: encode(fields), invalid: true})
 	require.Equal(t, 422, answer.status)
 	require.Less(t, len(answer.body), 8<<10)
@@ -250,6 +258,7 @@ func TestScoresAtTheirBounds(t *testing.T) {
 		require.Equal(t, score, receipt.ScoreSaved)
 		require.Equal(t, score, *receipt.Score)
 	}
+
 	g.submit(token, "coins", 1<<53-1)
 	g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: submission("coins", 1)}).
 		problem(422, "score-out-of-range", "score")
@@ -262,6 +271,7 @@ func TestPages(t *testing.T) {
 		_, token := g.player(fmt.Sprint("player-", i))
 		g.submit(token, "", 100) // all equal: who came first ranks first
 	}
+
 	page := func(query string) httpapi.Leaderboard {
 		var page httpapi.Leaderboard
 		require.Eventually(t, func() bool { // a shared page may be some milliseconds old
@@ -274,11 +284,13 @@ func TestPages(t *testing.T) {
 	require.Len(t, all.Leaderboard, players)
 	require.Equal(t, int64(1), all.Page)
 	require.Equal(t, int64(10), all.PageSize)
+
 	for i, entry := range all.Leaderboard {
 		require.Equal(t, int64(i+1), entry.Rank)
 		require.Equal(t, fmt.Sprint("player-", i), entry.Username)
 		require.Equal(t, "global", entry.GameID)
 	}
+
 	require.Equal(t, all.Leaderboard[:3], page("?page_size=3").Leaderboard)
 	require.Equal(t, all.Leaderboard[3:6], page("?page=2&page_size=3").Leaderboard)
 	require.Equal(t, all.Leaderboard[6:], page("?page=3&page_size=3").Leaderboard)

@@ -43,6 +43,7 @@ func requestID(r *http.Request) string {
 	if len(id) == 0 || len(id) > 64 {
 		return rand.Text()
 	}
+
 	for i := range len(id) {
 		c := id[i]
 		alphanumeric := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
@@ -50,6 +51,7 @@ func requestID(r *http.Request) string {
 			return rand.Text()
 		}
 	}
+
 	return id
 }
 
@@ -68,17 +70,21 @@ func (a *API) observe(next http.Handler) http.Handler {
 			if status == 0 {
 				status = http.StatusOK
 			}
+
 			route := chi.RouteContext(r.Context()).RoutePattern()
 			if route == "" {
 				route = "unmatched"
 			}
+
 			method := r.Method
 			if !slices.Contains(knownMethods, method) {
 				method = "other"
 			}
+
 			a.Observer.ObserveRequest(method, route, status, duration)
 			a.log(r, i, method, route, status, wrapped.BytesWritten(), duration)
 		}()
+
 		next.ServeHTTP(wrapped, r)
 	})
 }
@@ -94,9 +100,11 @@ func (a *API) log(r *http.Request, i *info, method, route string, status, size i
 	case status >= 500:
 		level = slog.LevelError
 	}
+
 	if !a.Log.Enabled(r.Context(), level) {
 		return
 	}
+
 	attributes := []slog.Attr{
 		slog.String("request_id", i.id), slog.String("method", method), slog.String("route", route),
 		slog.Int("status", status), slog.Int("bytes", size), slog.Float64("duration_ms", float64(duration.Microseconds())/1000),
@@ -105,9 +113,11 @@ func (a *API) log(r *http.Request, i *info, method, route string, status, size i
 	if i.player != "" {
 		attributes = append(attributes, slog.String("player", i.player))
 	}
+
 	if i.err != nil {
 		attributes = append(attributes, slog.Any("error", i.err))
 	}
+
 	a.Log.LogAttrs(r.Context(), level, "request", attributes...)
 }
 
@@ -120,14 +130,17 @@ func (a *API) recoverPanics(next http.Handler) http.Handler {
 			if cause == nil {
 				return
 			}
+
 			if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(cause) // how a handler ends a connection
 			}
+
 			err := fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
 			if wrapped, ok := w.(middleware.WrapResponseWriter); ok && wrapped.Status() != 0 {
 				requestInfo(r).failed(err)
 				panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 			}
+
 			fail(w, r, err)
 		}()
 		next.ServeHTTP(w, r)
@@ -154,6 +167,7 @@ func (a *API) cors(next http.Handler) http.Handler {
 	if len(origins) == 0 {
 		return next
 	}
+
 	anyOrigin := slices.Contains(origins, "*")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -163,6 +177,7 @@ func (a *API) cors(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Expose-Headers", "X-Request-Id, Idempotency-Replayed, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate")
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
@@ -172,6 +187,7 @@ func (a *API) cors(next http.Handler) http.Handler {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
+
 		next.ServeHTTP(w, r)
 	})
 }

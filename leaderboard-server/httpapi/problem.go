@@ -98,10 +98,12 @@ func toProblem(err error) *problem {
 	if errors.As(err, &p) {
 		return p
 	}
+
 	var maxBytes *http.MaxBytesError
 	if errors.As(err, &maxBytes) {
 		return &problem{kind: kindTooLarge, detail: "the body has more than " + strconv.FormatInt(maxBytes.Limit, 10) + " bytes", cause: err}
 	}
+
 	var e *leaderboard.Error
 	if errors.As(err, &e) {
 		k, ok := kindOfCode[e.Code]
@@ -117,6 +119,7 @@ func toProblem(err error) *problem {
 	if leaderboard.CodeOf(err) == leaderboard.CodeUnavailable {
 		return &problem{kind: kindUnavailable, detail: "the server did not finish in time: try again, submissions with the same Idempotency-Key", retryAfter: time.Second, cause: err}
 	}
+
 	return &problem{kind: kindInternal, detail: internalDetail, cause: err}
 }
 
@@ -132,6 +135,7 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.errors != nil {
 		body.Errors = &p.errors
 	}
+
 	write(w, "application/problem+json", p.kind.status, body)
 }
 
@@ -140,6 +144,7 @@ func (p *problem) headers(w http.ResponseWriter, info *info) {
 	if p.exceeded != nil {
 		p.exceeded.headers(w, p.retryAfter)
 	}
+
 	switch p.kind.status {
 	case http.StatusUnauthorized:
 		challenge := `Bearer realm="leaderboard"`
@@ -152,6 +157,7 @@ func (p *problem) headers(w http.ResponseWriter, info *info) {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", strconv.FormatInt(wholeSeconds(p.retryAfter), 10))
 	}
+
 	w.Header().Set("Cache-Control", "no-store")
 }
 

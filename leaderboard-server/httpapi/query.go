@@ -48,6 +48,7 @@ func (q *query) text(name, fallback string) string {
 		q.wrong(name, "%s is not valid UTF-8", name)
 		return fallback
 	}
+
 	return values[0]
 }
 
@@ -66,6 +67,7 @@ func (q *query) integer(name string, fallback, most int64) int64 {
 	if text == "" {
 		return fallback
 	}
+
 	value, err := strconv.ParseInt(text, 10, 64)
 	if err != nil && !strings.ContainsFunc(text, func(r rune) bool { return r < '0' || r > '9' }) {
 		value, err = most, nil // only too large
@@ -73,6 +75,7 @@ func (q *query) integer(name string, fallback, most int64) int64 {
 			value++
 		}
 	}
+
 	switch {
 	case err != nil || text[0] == '+':
 		q.wrong(name, "%s must be an integer", name)
@@ -83,6 +86,7 @@ func (q *query) integer(name string, fallback, most int64) int64 {
 			q.wrong(name, "%s must be from 1 to %d", name, most)
 		}
 	}
+
 	return value
 }
 

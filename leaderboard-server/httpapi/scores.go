@@ -19,31 +19,38 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboar
 	if err := readQuery(r).finish(); err != nil {
 		return err
 	}
+
 	key, err := idempotencyKey(r)
 	if err != nil {
 		return err
 	}
+
 	b, err := readBody(r)
 	if err != nil {
 		return err
 	}
+
 	submission := leaderboard.Submission{Player: identity.Player, TokenVersion: identity.TokenVersion,
 		Board: b.board(), Score: b.integer("score"), IdempotencyKey: key}
 	if err := b.finish(); err != nil {
 		return err
 	}
+
 	receipt, err := service.Submit(r.Context(), submission)
 	if err != nil {
 		return err
 	}
+
 	if receipt.Replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
+
 	body := Receipt{UserID: string(receipt.Player), Username: identity.Username, GameID: receipt.Board,
 		ScoreSaved: receipt.Score, Improved: receipt.Improved, Ranking: Delayed}
 	if receipt.Ranking == leaderboard.RankingLive {
 		body.Ranking, body.Rank, body.Score = Live, &receipt.Rank, &receipt.StandingScore
 	}
+
 	answer(w, http.StatusOK, body)
 	return nil
 }
@@ -65,9 +72,11 @@ func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.
 		size:  q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), int64(a.HTTP.MaxPageSize)),
 		board: q.text("game_id", leaderboard.GlobalBoard),
 	}
+
 	if err := q.finish(); err != nil {
 		return err
 	}
+
 	read := func(ctx context.Context) ([]byte, error) { return readPage(ctx, service, key) }
 	// A player sees its own last submission: with a token, pages are live.
 	if _, err := a.authenticate(r); err != nil && a.pages.covers(key) {
@@ -77,10 +86,12 @@ func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.
 		}
 		return err
 	}
+
 	content, err := read(r.Context())
 	if err == nil {
 		writeBytes(w, mediaJSON, http.StatusOK, content)
 	}
+
 	return err
 }
 
@@ -89,15 +100,18 @@ func readPage(ctx context.Context, service *leaderboard.Service, key pageKey) ([
 	if err != nil {
 		return nil, err
 	}
+
 	body := Leaderboard{GameID: page.Board, Page: page.Page, PageSize: page.PageSize, TotalEntries: page.TotalEntries,
 		Leaderboard: make([]Entry, len(page.Entries))}
 	for i, e := range page.Entries {
 		body.Leaderboard[i] = entry(e)
 	}
+
 	content, err := json.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("encode a page: %w", err)
 	}
+
 	return append(content, '\n'), nil
 }
 
@@ -110,15 +124,18 @@ func (a *API) myRank(w http.ResponseWriter, r *http.Request, service *leaderboar
 	if err != nil {
 		return err
 	}
+
 	q := readQuery(r)
 	board := q.text("game_id", leaderboard.GlobalBoard)
 	if err := q.finish(); err != nil {
 		return err
 	}
+
 	e, err := service.Rank(r.Context(), identity.Player, board)
 	if err != nil {
 		return err
 	}
+
 	answer(w, http.StatusOK, entry(e))
 	return nil
 }
@@ -127,6 +144,7 @@ func (a *API) topPlayers(w http.ResponseWriter, r *http.Request, service *leader
 	if _, err := a.authenticate(r); err != nil {
 		return err
 	}
+
 	q := readQuery(r)
 	query := leaderboard.ReportQuery{
 		From:     q.date("start_date"),
@@ -135,18 +153,22 @@ func (a *API) topPlayers(w http.ResponseWriter, r *http.Request, service *leader
 		Board:    q.text("game_id", leaderboard.GlobalBoard),
 		Limit:    int(q.integer("limit", leaderboard.DefaultReportLimit, leaderboard.MaxReportLimit)),
 	}
+
 	if err := q.finish(); err != nil {
 		return err
 	}
+
 	rows, err := service.TopPlayers(r.Context(), query)
 	if err != nil {
 		return err
 	}
+
 	body := make([]ReportRow, len(rows))
 	for i, row := range rows {
 		body[i] = ReportRow{Rank: row.Rank, UserID: string(row.Player), Username: row.Username, GameID: row.Board, Score: row.Score,
 			TotalScoresSubmitted: row.Submissions, DateRangeStart: query.From.String(), DateRangeEnd: query.To.String()}
 	}
+
 	answer(w, http.StatusOK, body)
 	return nil
 }
@@ -157,11 +179,13 @@ func (q *query) date(name string) leaderboard.Date {
 	if text == "" {
 		return leaderboard.Date{}
 	}
+
 	day, err := leaderboard.ParseDate(name, text)
 	var e *leaderboard.Error
 	if errors.As(err, &e) {
 		q.wrong(name, "%s", e.Message)
 	}
+
 	return day
 }
 
@@ -169,6 +193,7 @@ func (a *API) boards(w http.ResponseWriter, r *http.Request, service *leaderboar
 	if err := readQuery(r).finish(); err != nil {
 		return err
 	}
+
 	body := BoardList{Boards: []Board{}}
 	for _, b := range service.Catalog().All() {
 		if b.Active {
@@ -176,6 +201,7 @@ func (a *API) boards(w http.ResponseWriter, r *http.Request, service *leaderboar
 				MinScore: b.MinScore, MaxScore: b.MaxScore, CountsTowardGlobal: b.CountsTowardGlobal})
 		}
 	}
+
 	answer(w, http.StatusOK, body)
 	return nil
 }

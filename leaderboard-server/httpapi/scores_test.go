@@ -42,6 +42,7 @@ func TestIdempotencyKeys(t *testing.T) {
 	send := func(token, key, body string) response {
 		return g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: body, header: map[string]string{"Idempotency-Key": key}})
 	}
+
 	var first, again httpapi.Receipt
 	answer := send(ada, `"a \"quoted\" key"`, submission("coins", 5))
 	answer.into(200, &first)
@@ -64,12 +65,14 @@ func TestConcurrentRepetitions(t *testing.T) {
 	_, token := g.player("ada")
 	var group sync.WaitGroup
 	answers := make([]response, 20)
+
 	for i := range answers {
 		group.Go(func() {
 			answers[i] = g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: submission("coins", 3),
 				header: map[string]string{"Idempotency-Key": "k"}})
 		})
 	}
+
 	group.Wait()
 	fresh := 0
 	for _, a := range answers {
@@ -78,6 +81,7 @@ func TestConcurrentRepetitions(t *testing.T) {
 			fresh++
 		}
 	}
+
 	require.Equal(t, 1, fresh)
 	require.Equal(t, 1, g.count("score_events"))
 }
@@ -91,6 +95,7 @@ func TestPageSnapshots(t *testing.T) {
 		g.do(request{method: "GET", path: "/v1/leaderboard/global", token: token}).into(200, &page)
 		return page
 	}
+
 	require.Empty(t, page("").Leaderboard)
 	g.submit(token, "", 5)
 	require.Empty(t, page("").Leaderboard, "shared for an hour")
@@ -115,9 +120,11 @@ func TestBoards(t *testing.T) {
 	var list httpapi.BoardList
 	g.do(request{method: "GET", path: "/v1/boards"}).into(200, &list)
 	names := make([]string, len(list.Boards))
+
 	for i, b := range list.Boards {
 		names[i] = b.GameID
 	}
+
 	require.ElementsMatch(t, []string{"global", "race", "golf", "coins"}, names)
 	require.Equal(t, "global", names[0])
 }
@@ -130,6 +137,7 @@ func TestReportsAtTheEdgesOfDays(t *testing.T) {
 	g.submit(ada, "race", 10)
 	g.submit(ada, "race", 30)
 	g.submit(grace, "race", 30)
+
 	g.submit(ada, "coins", 900) // does not count toward global
 	at := func(score int64, instant string) {
 		g.sql("UPDATE score_events SET at = $1::timestamptz WHERE score = $2 AND player = (SELECT number FROM players WHERE username = 'ada')", instant, score)
@@ -139,6 +147,7 @@ func TestReportsAtTheEdgesOfDays(t *testing.T) {
 		g.do(request{method: "GET", path: "/v1/reports/top_players?" + query, token: ada}).into(200, &rows)
 		return rows
 	}
+
 	at(10, "2026-03-10T00:00:00Z")
 	at(30, "2026-03-10T23:59:59.999999Z")
 	rows := report("start_date=2026-03-10&end_date=2026-03-10")
@@ -160,6 +169,7 @@ func TestReportsAtTheEdgesOfDays(t *testing.T) {
 	require.Len(t, berlin("2026-03-11"), 1)
 	require.Equal(t, int64(30), berlin("2026-03-11")[0].Score)
 	require.Equal(t, "grace", berlin("2026-03-10")[0].Username)
+
 	// A leap day, and the longest range.
 	require.Empty(t, report("start_date=2024-02-29&end_date=2024-02-29"))
 	require.Len(t, report("start_date=2016-12-01&end_date=2026-11-30"), 2)
@@ -173,9 +183,11 @@ func TestManyPlayersRankAsOne(t *testing.T) {
 	}})
 	const players = 20
 	tokens := make([]string, players)
+
 	for i := range players {
 		_, tokens[i] = g.player(fmt.Sprint("racer-", i))
 	}
+
 	var group sync.WaitGroup
 	for i, token := range tokens {
 		group.Go(func() {
@@ -184,15 +196,18 @@ func TestManyPlayersRankAsOne(t *testing.T) {
 			}
 		})
 	}
+
 	group.Wait()
 	var page httpapi.Leaderboard
 	g.do(request{method: "GET", path: "/v1/leaderboard/global?game_id=race&page_size=100"}).into(200, &page)
 	require.Len(t, page.Leaderboard, players)
 	byName := map[string]httpapi.Entry{}
+
 	for i, e := range page.Leaderboard {
 		require.Equal(t, int64(i+1), e.Rank)
 		byName[e.Username] = e
 	}
+
 	for i, token := range tokens {
 		var entry httpapi.Entry
 		g.do(request{method: "GET", path: "/v1/leaderboard/my_rank?game_id=race", token: token}).into(200, &entry)

@@ -56,20 +56,24 @@ func (c *pageCache) get(ctx context.Context, key pageKey, read func(context.Cont
 	if ok && age < c.ttl/2 {
 		return s.body, nil
 	}
+
 	result := c.flight.DoChan(fmt.Sprintf("%s/%d/%d", key.board, key.page, key.size), func() (any, error) {
 		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
 		defer cancel()
+
 		begun := time.Now()
 		body, err := read(detached)
 		if err != nil {
 			return nil, err
 		}
+
 		c.pages.Add(key, snapshot{body: body, begun: begun})
 		return body, nil
 	})
 	if ok && age < c.ttl {
 		return s.body, nil
 	}
+
 	select {
 	case r := <-result:
 		if r.Err != nil {

@@ -29,11 +29,14 @@ func TestASnapshotIsRenewedBeforeItIsTooOld(t *testing.T) {
 				time.Sleep(takes)
 				return []byte(strconv.FormatInt(int64(begun), 10)), nil
 			})
+
 			require.NoError(t, err)
 			begun, err := strconv.ParseInt(string(body), 10, 64)
 			require.NoError(t, err)
+
 			return time.Since(start) - time.Duration(begun), time.Since(asked)
 		}
+
 		_, waited := get()
 		require.Equal(t, takes, waited, "there was none")
 		for range 300 {
@@ -42,6 +45,7 @@ func TestASnapshotIsRenewedBeforeItIsTooOld(t *testing.T) {
 			require.Zero(t, waited)
 			require.Less(t, age, ttl)
 		}
+
 		require.InDelta(t, 300*time.Millisecond/(ttl/2), readings.Load(), 2, "one in half of ttl")
 		time.Sleep(ttl) // nobody asks
 		age, waited := get()
@@ -61,6 +65,7 @@ func TestAFailedRenewalShowsInTheEnd(t *testing.T) {
 			_, err := cache.get(t.Context(), pageKey{board: "b"}, func(context.Context) ([]byte, error) { return []byte("page"), broken })
 			return err
 		}
+
 		require.NoError(t, get())
 		broken = errors.New("Redis is away")
 		time.Sleep(ttl - time.Millisecond)

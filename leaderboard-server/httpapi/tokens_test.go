@@ -33,6 +33,7 @@ func TestRefusedTokens(t *testing.T) {
 		require.NoError(t, err)
 		return token
 	}
+
 	require.Equal(t, 200, g.do(request{method: "POST", path: "/v1/scores/submit", token: issue(g.tenant, g.keys, now), body: submission("", 1)}).status,
 		"what the cases below change is right before")
 	otherKeys, err := keyset.New(now.Add(-time.Minute))
@@ -44,6 +45,7 @@ func TestRefusedTokens(t *testing.T) {
 	require.NoError(t, err)
 	parts, foreign := strings.Split(good, "."), strings.Split(issue(g.tenant, otherKeys, now.Add(-time.Minute)), ".")
 	before := g.written()
+
 	for name, token := range map[string]string{
 		"another tenant's":          issue("another", otherKeys, now),
 		"another audience, our key": issue("another", g.keys, now),
@@ -66,6 +68,7 @@ func TestRefusedTokens(t *testing.T) {
 			require.Equal(t, 200, g.do(request{method: "GET", path: "/v1/leaderboard/global", token: token}).status, "this call is for everybody")
 		})
 	}
+
 	g.t = t
 	require.Equal(t, before, g.written())
 
@@ -126,6 +129,7 @@ func TestOAuth2Errors(t *testing.T) {
 		}
 		return values.Encode()
 	}
+
 	for _, c := range []struct {
 		body   string
 		status int
@@ -146,12 +150,14 @@ func TestOAuth2Errors(t *testing.T) {
 		require.Equal(t, c.code, answer.Error, c.body)
 		require.Equal(t, "no-store", r.header.Get("Cache-Control"))
 	}
+
 	g.do(request{method: "POST", path: "/v1/auth/token", body: strings.Repeat("a", 65<<10), form: true, invalid: true}).problem(413, "body-too-large")
 
 	good := form("grant_type", "password", "username", "ada", "password", "x")
 	strict := g.withBroken(func(o *httpapi.Options) {
 		o.Auth.LoginRatePerUsername = config.Rate{Events: 1, Per: time.Hour, Burst: 1}
 	})
+
 	g.do(strict(request{method: "POST", path: "/v1/auth/token", body: good, form: true}))
 	r := g.do(strict(request{method: "POST", path: "/v1/auth/token", body: good, form: true}))
 	var limited httpapi.OAuthError
@@ -177,6 +183,7 @@ func TestRateLimitsAcrossInstances(t *testing.T) {
 		}
 		o.Auth.RegisterRatePerClient = rate
 	}})
+
 	second := g.serve(g.options)
 	attempt := func(i int, path, username, client string) response {
 		r := request{method: "POST", path: path, body: credentials(username, "wrong horse"), header: map[string]string{"X-Forwarded-For": client}}
@@ -185,20 +192,24 @@ func TestRateLimitsAcrossInstances(t *testing.T) {
 		}
 		return g.do(r)
 	}
+
 	for i, name := range []string{"ada", "ADA", "Ada", "ａｄａ"} {
 		attempt(i, "/v1/auth/token", name, "192.0.2.1").problem(401, "unauthenticated")
 	}
+
 	for i := range 2 {
 		answer := attempt(i, "/v1/auth/token", "ada", "192.0.2.9")
 		answer.problem(429, "rate-limited")
 		require.NotEmpty(t, answer.header.Get("Retry-After"))
 		attempt(i, "/v1/auth/token", "grace", "192.0.2.1").problem(401, "unauthenticated")
 	}
+
 	// By client: an IPv6 subscriber has a whole /64, and what a client writes into
 	// the header itself does not count.
 	for i, client := range []string{"2001:db8:1:2::1", "2001:db8:1:2::ffff", "6.6.6.6, 2001:db8:1:2::3", "2001:db8:1:2::4, 10.0.0.7"} {
 		require.Equal(t, 201, attempt(i, "/v1/auth/register", "name-"+string(rune('a'+i)), client).status)
 	}
+
 	attempt(0, "/v1/auth/register", "name-x", "2001:db8:1:2::5").problem(429, "rate-limited")
 	attempt(1, "/v1/auth/register", "name-y", "7.7.7.7, 2001:db8:1:2::6").problem(429, "rate-limited")
 	require.Equal(t, 201, attempt(0, "/v1/auth/register", "name-z", "2001:db8:1:3::1").status)

@@ -111,6 +111,7 @@ func validBoardName(name string) bool {
 	if len(name) == 0 || len(name) > MaxBoardName {
 		return false
 	}
+
 	for i := range len(name) {
 		c := name[i]
 		alphanumeric := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
@@ -119,6 +120,7 @@ func validBoardName(name string) bool {
 			return false
 		}
 	}
+
 	return true
 }
 
@@ -135,6 +137,7 @@ func NewBoards(configured ...Board) (Boards, error) {
 	if len(configured) > MaxBoards {
 		return Boards{}, invalid("boards", "there are %d boards: at most %d can be configured", len(configured), MaxBoards)
 	}
+
 	boards := Boards{list: []Board{Global()}, byName: map[string]int{GlobalBoard: 0}}
 	for _, b := range configured {
 		if b.Name == GlobalBoard {
@@ -146,9 +149,11 @@ func NewBoards(configured ...Board) (Boards, error) {
 		if _, twice := boards.byName[b.Name]; twice {
 			return Boards{}, invalid("name", "board %s is configured twice", b.Name)
 		}
+
 		boards.byName[b.Name] = len(boards.list)
 		boards.list = append(boards.list, b)
 	}
+
 	return boards, nil
 }
 
@@ -192,12 +197,14 @@ func NewCatalog(boards []LiveBoard) (*Catalog, error) {
 	for i, b := range boards {
 		c.byName[b.Name], c.byNumber[b.Number] = i, i
 	}
+
 	if len(c.byName) != len(boards) || len(c.byNumber) != len(boards) {
 		return nil, fmt.Errorf("the ledger has a board name or number twice")
 	}
 	if _, ok := c.byName[GlobalBoard]; !ok {
 		return nil, fmt.Errorf("the ledger has no board %s", GlobalBoard)
 	}
+
 	return c, nil
 }
 

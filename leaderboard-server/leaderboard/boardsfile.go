@@ -30,6 +30,7 @@ func ParseBoards(file []byte) (Boards, error) {
 	if len(bytes.TrimSpace(file)) == 0 {
 		return NewBoards()
 	}
+
 	var content struct {
 		Boards       []boardSpec `json:"boards"`
 		GlobalShards *int        `json:"globalShards"`
@@ -42,17 +43,21 @@ func ParseBoards(file []byte) (Boards, error) {
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return Boards{}, invalid("boards", "the boards file goes on after its JSON object")
 	}
+
 	configured := make([]Board, len(content.Boards))
 	for i, spec := range content.Boards {
 		configured[i] = spec.board()
 	}
+
 	boards, err := NewBoards(configured...)
 	if err == nil && content.GlobalShards != nil {
 		boards, err = boards.WithGlobalShards(*content.GlobalShards)
 	}
+
 	if err != nil {
 		return Boards{}, fmt.Errorf("read the boards file: %w", err)
 	}
+
 	return boards, nil
 }
 
@@ -61,21 +66,27 @@ func (s boardSpec) board() Board {
 	if b.Order == "" {
 		b.Order = Descending
 	}
+
 	if b.Scoring == "" {
 		b.Scoring = Best
 	}
+
 	if s.MinScore != nil {
 		b.MinScore = *s.MinScore
 	}
+
 	if s.MaxScore != nil {
 		b.MaxScore = *s.MaxScore
 	}
+
 	b.CountsTowardGlobal = b.Order == Descending
 	if s.CountsTowardGlobal != nil {
 		b.CountsTowardGlobal = *s.CountsTowardGlobal
 	}
+
 	if s.Shards != nil {
 		b.Shards = *s.Shards
 	}
+
 	return b
 }

@@ -87,10 +87,12 @@ func (e *Error) Error() string {
 	if e.Field != "" {
 		s += e.Field + ": "
 	}
+
 	s += e.Message
 	if e.cause != nil {
 		s += ": " + e.cause.Error()
 	}
+
 	return s
 }
 
@@ -110,6 +112,7 @@ func CodeOf(err error) Code {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return CodeUnavailable
 	}
+
 	return CodeInternal
 }
 

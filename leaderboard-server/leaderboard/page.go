@@ -45,5 +45,6 @@ func PageOffset(page, pageSize int64) (int64, error) {
 	if page-1 > (math.MaxInt64-MaxPageSize)/pageSize {
 		return math.MaxInt64 - MaxPageSize, nil
 	}
+
 	return (page - 1) * pageSize, nil
 }

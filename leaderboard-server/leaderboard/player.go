@@ -71,11 +71,13 @@ func checkUsername(username string) error {
 	if !utf8.ValidString(username) || length < MinUsername || length > MaxUsername {
 		return invalid("username", "username must have %d to %d characters", MinUsername, MaxUsername)
 	}
+
 	for _, r := range username {
 		if !unicode.In(r, unicode.L, unicode.M, unicode.Nd) && !strings.ContainsRune("_-.", r) {
 			return invalid("username", "username may contain letters, digits, and the characters _ - . only")
 		}
 	}
+
 	return nil
 }
 

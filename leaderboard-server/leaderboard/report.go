@@ -59,9 +59,11 @@ func (d Date) Start(zone *time.Location) time.Time {
 	case 1: // the day does not exist, and t is after the jump
 		return start
 	}
+
 	if !start.IsZero() && d.compare(start) == 0 && d.compare(start.Add(-time.Nanosecond)) < 0 {
 		return start // 00:00 does not exist, and t is after the jump
 	}
+
 	return t
 }
 
@@ -101,6 +103,7 @@ func (q ReportQuery) Range() (from, to time.Time, err error) {
 			return from, to, invalid("time_zone", "time_zone must be an IANA name, for example Europe/Berlin")
 		}
 	}
+
 	first, last := q.From.midnight(time.UTC), q.To.midnight(time.UTC)
 	if last.Before(first) {
 		return from, to, invalid("end_date", "end_date must not be before start_date")
@@ -111,5 +114,6 @@ func (q ReportQuery) Range() (from, to time.Time, err error) {
 	if q.Limit < 1 || q.Limit > MaxReportLimit {
 		return from, to, invalid("limit", "limit must be from 1 to %d", MaxReportLimit)
 	}
+
 	return q.From.Start(zone), q.To.next().Start(zone), nil
 }

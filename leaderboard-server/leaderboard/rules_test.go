@@ -41,6 +41,7 @@ func TestFold(t *testing.T) {
 		{"a sum past the bound", Descending, Sum, have(MaxScore, 3), 1, MaxScore, 3, false, false},
 		{"a sum past the lower bound", Ascending, Sum, have(-MaxScore, 3), -1, -MaxScore, 3, false, false},
 	}
+
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			score, event, improved, ok := Fold(c.order, c.scoring, c.before, c.score, 9)
@@ -70,6 +71,7 @@ func TestParseBoards(t *testing.T) {
 		{Name: "race_2", Order: Ascending, Scoring: Latest, MinScore: -5, MaxScore: 5, Shards: 16},
 		{Name: "x", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, Shards: 1},
 	}, boards.All())
+
 	boards, err = ParseBoards([]byte(" \n"))
 	require.NoError(t, err)
 	require.Equal(t, []Board{Global()}, boards.All())
@@ -117,16 +119,19 @@ func TestCatalog(t *testing.T) {
 	b, err := c.Lookup("a")
 	require.NoError(t, err)
 	require.Equal(t, int32(2), b.Number)
+
 	for _, name := range []string{"old", "nowhere", ""} {
 		_, err = c.Lookup(name)
 		require.Equal(t, CodeNotFound, CodeOf(err))
 	}
+
 	b, ok := c.Numbered(3)
 	require.True(t, ok)
 	require.Equal(t, "old", b.Name)
 	_, ok = c.Numbered(4)
 	require.False(t, ok)
 	require.Equal(t, int32(1), c.Global().Number)
+
 	for _, bad := range [][]LiveBoard{{}, {live("a", 1, true)}, {live(GlobalBoard, 1, true), live("a", 1, true)}, {live(GlobalBoard, 1, true), live(GlobalBoard, 2, true)}} {
 		_, err = NewCatalog(bad)
 		require.Error(t, err)
@@ -158,6 +163,7 @@ func TestParseDate(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Date{2024, time.February, 29}, d)
 	require.Equal(t, "2024-02-29", d.String())
+
 	for _, text := range []string{"", "2023-02-29", "2024-13-01", "2024-1-1", "24-01-01", "2024-01-01T00:00:00Z", "0000-01-01", "tomorrow", " 2024-01-01"} {
 		_, err := ParseDate("start_date", text)
 		var e *Error
@@ -172,6 +178,7 @@ func TestReportRange(t *testing.T) {
 		require.NoError(t, err)
 		return d
 	}
+
 	for _, c := range []struct{ from, to, zone, wantFrom, wantTo string }{
 		{"2026-01-01", "2026-01-01", "", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"},
 		{"2024-02-28", "2024-02-29", "UTC", "2024-02-28T00:00:00Z", "2024-03-01T00:00:00Z"},
@@ -192,6 +199,7 @@ func TestReportRange(t *testing.T) {
 		require.Equal(t, c.wantFrom, from.UTC().Format(time.RFC3339), c)
 		require.Equal(t, c.wantTo, to.UTC().Format(time.RFC3339), c)
 	}
+
 	for field, q := range map[string]ReportQuery{
 		"time_zone": {From: day("2026-01-01"), To: day("2026-01-01"), TimeZone: "Mars/Olympus", Limit: 1},
 		"end_date":  {From: day("2026-01-02"), To: day("2026-01-01"), Limit: 1},
@@ -202,6 +210,7 @@ func TestReportRange(t *testing.T) {
 		require.ErrorAs(t, err, &e)
 		require.Equal(t, field, e.Field)
 	}
+
 	_, _, err := ReportQuery{From: day("2026-01-01"), To: day("2026-01-01"), TimeZone: "Local", Limit: 1}.Range()
 	require.Equal(t, CodeInvalid, CodeOf(err))
 	_, _, err = ReportQuery{From: day("2000-01-01"), To: day("2026-01-01"), Limit: 1}.Range()
@@ -214,12 +223,15 @@ func TestUsernamesAndPasswords(t *testing.T) {
 	for _, ok := range []string{"abc", "Zoë", "李小龙", "a_b-c.d", strings.Repeat("é", MaxUsername)} {
 		require.NoError(t, checkUsername(ok), ok)
 	}
+
 	for _, bad := range []string{"", "ab", strings.Repeat("a", MaxUsername+1), "a b", "a\x00b", "a\u200bb", "a\nb", "a/b", "<abc>", "abc\xff", "a\u202eb"} {
 		require.Error(t, checkUsername(bad), "%q", bad)
 	}
+
 	for _, ok := range []string{"12345678", strings.Repeat("x", MaxPassword), "pässword"} {
 		require.NoError(t, CheckPassword(ok))
 	}
+
 	for _, bad := range []string{"", "1234567", strings.Repeat("x", MaxPassword+1), strings.Repeat("é", 37), "1234567\xff"} {
 		require.Error(t, CheckPassword(bad))
 	}
@@ -231,6 +243,7 @@ func TestFingerprintsAndKeys(t *testing.T) {
 	for _, b := range []Submission{{Board: "a", Score: 2}, {Board: "b", Score: 1}, {Board: "", Score: 1}, {Board: "aa", Score: 1}, {Board: "a", Score: -1}} {
 		require.NotEqual(t, a.Fingerprint(), b.Fingerprint())
 	}
+
 	require.NoError(t, checkIdempotencyKey(""))
 	require.NoError(t, checkIdempotencyKey(strings.Repeat("k", MaxIdempotencyKey)))
 	for _, bad := range []string{strings.Repeat("k", MaxIdempotencyKey+1), "a\nb", "é", "\x00"} {

@@ -113,10 +113,12 @@ func NewService(ctx context.Context, dependencies Dependencies, boards Boards) (
 	if err := s.Reload(ctx, boards); err != nil {
 		return nil, err
 	}
+
 	hash, err := s.Passwords.Hash(ctx, "no account has this password")
 	if err != nil {
 		return nil, err
 	}
+
 	s.dummyHash = hash
 	return s, nil
 }
@@ -147,10 +149,12 @@ func (s *Service) Register(ctx context.Context, username, password string) (Play
 	if err := CheckPassword(password); err != nil {
 		return Player{}, err
 	}
+
 	hash, err := s.Passwords.Hash(ctx, password)
 	if err != nil {
 		return Player{}, err
 	}
+
 	return s.Players.CreatePlayer(ctx, Player{Username: normalized, UsernameKey: key, PasswordHash: hash})
 }
 
@@ -169,10 +173,12 @@ func (s *Service) Authenticate(ctx context.Context, username, password string) (
 			return Player{}, err
 		}
 	}
+
 	if len(password) > MaxPassword {
 		// No account has such a password, and a hash may refuse to look at it.
 		password, found = password[:MaxPassword], false
 	}
+
 	match, err := s.Passwords.Verify(ctx, player.PasswordHash, password)
 	if err != nil {
 		return Player{}, err
@@ -183,6 +189,7 @@ func (s *Service) Authenticate(ctx context.Context, username, password string) (
 	if player.State != PlayerActive {
 		return Player{}, Errorf(CodeForbidden, "", "this account is disabled")
 	}
+
 	return player, nil
 }
 
@@ -196,6 +203,7 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 	if submission.Board == "" {
 		submission.Board = GlobalBoard
 	}
+
 	board, err := s.Catalog().Lookup(submission.Board)
 	if err != nil {
 		return Receipt{}, err
@@ -206,6 +214,7 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 	if err := checkIdempotencyKey(submission.IdempotencyKey); err != nil {
 		return Receipt{}, err
 	}
+
 	return s.Committer.Commit(ctx, submission)
 }
 
@@ -217,14 +226,17 @@ func (s *Service) Page(ctx context.Context, boardName string, page, pageSize int
 	if err != nil {
 		return Page{}, err
 	}
+
 	offset, err := PageOffset(page, pageSize)
 	if err != nil {
 		return Page{}, err
 	}
+
 	entries, total, err := s.entries(ctx, catalog, board, offset, pageSize)
 	if err != nil {
 		return Page{}, err
 	}
+
 	return Page{Board: board.Name, Page: page, PageSize: pageSize, TotalEntries: total, Entries: entries}, nil
 }
 
@@ -244,14 +256,17 @@ func (s *Service) named(ctx context.Context, catalog *Catalog, board LiveBoard, 
 	for i, e := range entries {
 		numbers[i] = e.Player
 	}
+
 	names, err := s.Directory.Names(ctx, numbers)
 	if err != nil {
 		return nil, err
 	}
+
 	result := make([]RankedEntry, len(entries))
 	for i, e := range entries {
 		result[i] = ranked(catalog, board, e, names[e.Player])
 	}
+
 	return result, nil
 }
 
@@ -263,14 +278,17 @@ func (s *Service) Rank(ctx context.Context, id PlayerID, boardName string) (Rank
 	if err != nil {
 		return RankedEntry{}, err
 	}
+
 	name, err := s.Directory.Name(ctx, id)
 	if err != nil {
 		return RankedEntry{}, err
 	}
+
 	entry, err := s.Ranking.Rank(ctx, board, name.Number)
 	if err != nil {
 		return RankedEntry{}, err
 	}
+
 	return ranked(catalog, board, entry, name), nil
 }
 
@@ -280,10 +298,12 @@ func (s *Service) TopPlayers(ctx context.Context, query ReportQuery) ([]ReportRo
 	if err != nil {
 		return nil, err
 	}
+
 	from, to, err := query.Range()
 	if err != nil {
 		return nil, err
 	}
+
 	return s.Reports.TopPlayers(ctx, board, from, to, query.Limit)
 }
 

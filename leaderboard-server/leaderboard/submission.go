@@ -38,11 +38,13 @@ func checkIdempotencyKey(key string) error {
 	if len(key) > MaxIdempotencyKey {
 		return invalid("Idempotency-Key", "Idempotency-Key must have at most %d characters", MaxIdempotencyKey)
 	}
+
 	for i := range len(key) {
 		if key[i] < ' ' || key[i] > '~' {
 			return invalid("Idempotency-Key", "Idempotency-Key must be printable ASCII")
 		}
 	}
+
 	return nil
 }
 

@@ -53,6 +53,7 @@ func (s *Service) Walk(ctx context.Context, boardName string, walk *Walk, pageSi
 	if _, err := PageOffset(1, pageSize); err != nil {
 		return WalkPage{}, err
 	}
+
 	page := WalkPage{Board: board.Name}
 	if walk == nil {
 		// What fits a page is read at once and needs no snapshot.
@@ -68,6 +69,7 @@ func (s *Service) Walk(ctx context.Context, boardName string, walk *Walk, pageSi
 		}
 		walk = &begun
 	}
+
 	switch {
 	case walk.Board != board.Number:
 		return WalkPage{}, invalid("cursor", "cursor is of another board: leave it out to begin with board %s", board.Name)
@@ -76,10 +78,12 @@ func (s *Service) Walk(ctx context.Context, boardName string, walk *Walk, pageSi
 	case time.Now().After(walk.Expires):
 		return WalkPage{}, WalkEnded()
 	}
+
 	part, err := s.Ranking.Walk(ctx, board, *walk, pageSize)
 	if err != nil {
 		return WalkPage{}, err
 	}
+
 	page.AsOf, page.TotalEntries, page.Next = walk.AsOf, part.Total, part.Next
 	page.Entries, err = s.named(ctx, catalog, board, part.Entries)
 	return page, err

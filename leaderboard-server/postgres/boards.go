@@ -15,15 +15,18 @@ import (
 func (l *Ledger) SyncBoards(ctx context.Context, boards leaderboard.Boards) (*leaderboard.Catalog, error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
+
 	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		// Replicas start together: one after the other, so that numbers are given once.
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('boards ' || 'boards'::regclass::oid, 0))"); err != nil {
 			return fmt.Errorf("wait for other replicas: %w", err)
 		}
+
 		existing, err := readBoards(ctx, tx)
 		if err != nil {
 			return err
 		}
+
 		return syncBoards(ctx, tx, existing, boards.All())
 	})
 	if err != nil {
@@ -32,6 +35,7 @@ func (l *Ledger) SyncBoards(ctx context.Context, boards leaderboard.Boards) (*le
 		}
 		return nil, fmt.Errorf("bring the ledger's boards in line with the configuration: %w", err)
 	}
+
 	return l.LoadCatalog(ctx)
 }
 
@@ -40,6 +44,7 @@ func syncBoards(ctx context.Context, tx pgx.Tx, existing []leaderboard.LiveBoard
 	for _, b := range existing {
 		byName[b.Name] = b
 	}
+
 	names := make([]string, len(boards))
 	for i, b := range boards {
 		names[i] = b.Name
@@ -56,9 +61,11 @@ func syncBoards(ctx context.Context, tx pgx.Tx, existing []leaderboard.LiveBoard
 			return err
 		}
 	}
+
 	if _, err := tx.Exec(ctx, "UPDATE boards SET active = false WHERE active AND name <> ALL ($1)", names); err != nil {
 		return fmt.Errorf("deactivate boards: %w", err)
 	}
+
 	return nil
 }
 
@@ -71,6 +78,7 @@ func upsertBoard(ctx context.Context, tx pgx.Tx, b leaderboard.Board, known bool
 		}
 		return nil
 	}
+
 	_, err := tx.Exec(ctx, `WITH board AS (
 			INSERT INTO boards (name, board_order, scoring, min_score, max_score, counts_toward_global, shards)
 			VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING number)
@@ -79,6 +87,7 @@ func upsertBoard(ctx context.Context, tx pgx.Tx, b leaderboard.Board, known bool
 	if err != nil {
 		return fmt.Errorf("add board %s: %w", b.Name, err)
 	}
+
 	return nil
 }
 
@@ -87,14 +96,17 @@ func upsertBoard(ctx context.Context, tx pgx.Tx, b leaderboard.Board, known bool
 func (l *Ledger) LoadCatalog(ctx context.Context) (*leaderboard.Catalog, error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
+
 	boards, err := readBoards(ctx, l.pool)
 	if err != nil {
 		return nil, unavailable("read the boards", err)
 	}
+
 	catalog, err := leaderboard.NewCatalog(boards)
 	if err != nil {
 		return nil, err
 	}
+
 	l.catalog.Store(catalog)
 	return catalog, nil
 }
@@ -115,6 +127,7 @@ func readBoards(ctx context.Context, db interface {
 	if err != nil {
 		return nil, fmt.Errorf("query the boards: %w", err)
 	}
+
 	boards, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b leaderboard.LiveBoard, err error) {
 		err = row.Scan(&b.Name, &b.Order, &b.Scoring, &b.MinScore, &b.MaxScore, &b.CountsTowardGlobal, &b.Shards, &b.Number, &b.Active, &b.Season)
 		return b, err
@@ -122,5 +135,6 @@ func readBoards(ctx context.Context, db interface {
 	if err != nil {
 		return nil, fmt.Errorf("read the boards: %w", err)
 	}
+
 	return boards, nil
 }

@@ -25,10 +25,12 @@ func NewDirectory(ledger *Ledger, size int) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the cache of players: %w", err)
 	}
+
 	byID, err := lru.New[leaderboard.PlayerID, leaderboard.PlayerName](size)
 	if err != nil {
 		return nil, fmt.Errorf("make the cache of players: %w", err)
 	}
+
 	return &Directory{ledger: ledger, byNumber: byNumber, byID: byID}, nil
 }
 
@@ -37,10 +39,12 @@ func (d *Directory) Name(ctx context.Context, id leaderboard.PlayerID) (leaderbo
 	if name, ok := d.byID.Get(id); ok {
 		return name, nil
 	}
+
 	player, err := d.ledger.PlayerByID(ctx, id)
 	if err != nil {
 		return leaderboard.PlayerName{}, err
 	}
+
 	name := leaderboard.PlayerName{Number: player.Number, ID: player.ID, Username: player.Username}
 	d.byID.Add(id, name)
 	return name, nil
@@ -57,16 +61,20 @@ func (d *Directory) Names(ctx context.Context, numbers []int64) (map[int64]leade
 			missing = append(missing, number)
 		}
 	}
+
 	if len(missing) == 0 {
 		return found, nil
 	}
+
 	names, err := d.ledger.namesByNumber(ctx, missing)
 	if err != nil {
 		return nil, err
 	}
+
 	for _, name := range names {
 		found[name.Number] = name
 		d.byNumber.Add(name.Number, name)
 	}
+
 	return found, nil
 }

@@ -33,22 +33,27 @@ func (l *Ledger) Lead(ctx context.Context, probe time.Duration) (leading context
 	if err != nil {
 		return nil, nil, fmt.Errorf("connect to lead: %w", err)
 	}
+
 	if err = l.endWhenSilent(ctx, conn, max(silentProbes*probe, leastSilence)); err == nil {
 		err = l.await(ctx, conn, probe)
 	}
+
 	if err == nil {
 		err = l.adopt(ctx, conn)
 	}
+
 	if err != nil {
 		closeConn(conn)
 		return nil, nil, fmt.Errorf("wait to lead: %w", err)
 	}
+
 	leading, end := context.WithCancelCause(ctx)
 	var watcher sync.WaitGroup
 	watcher.Go(func() {
 		defer closeConn(conn)
 		end(l.watch(leading, conn, probe))
 	})
+
 	return leading, func() { end(context.Canceled); watcher.Wait() }, nil
 }
 
@@ -66,6 +71,7 @@ func (l *Ledger) endWhenSilent(ctx context.Context, conn *pgx.Conn, silence time
 func (l *Ledger) await(ctx context.Context, conn *pgx.Conn, probe time.Duration) error {
 	ticker := time.NewTicker(probe)
 	defer ticker.Stop()
+
 	for {
 		attempt, cancel := l.deadline(ctx)
 		var ok bool
@@ -75,6 +81,7 @@ func (l *Ledger) await(ctx context.Context, conn *pgx.Conn, probe time.Duration)
 		if err != nil || ok {
 			return err
 		}
+
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -87,12 +94,14 @@ func (l *Ledger) await(ctx context.Context, conn *pgx.Conn, probe time.Duration)
 func (l *Ledger) watch(ctx context.Context, conn *pgx.Conn, probe time.Duration) error {
 	ticker := time.NewTicker(probe)
 	defer ticker.Stop()
+
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-ticker.C:
 		}
+
 		attempt, cancel := l.deadline(ctx)
 		err := conn.Ping(attempt)
 		cancel()
@@ -125,6 +134,7 @@ func (l *Ledger) adopt(ctx context.Context, conn *pgx.Conn) error {
 	if err := l.rewriteTransactions(ctx, conn); err != nil {
 		return fmt.Errorf("adopt a restored ledger: %w", err)
 	}
+
 	_, err = conn.Exec(ctx, "UPDATE ledger_state SET origin = $1", current)
 	return err
 }
@@ -143,6 +153,7 @@ func (l *Ledger) rewriteTransactions(ctx context.Context, conn *pgx.Conn) error 
 			)
 			SELECT board, season, player FROM chunk ORDER BY board DESC, season DESC, player DESC LIMIT 1`,
 			board, season, player, adoptChunk).Scan(&board, &season, &player)
+
 		cancel()
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil

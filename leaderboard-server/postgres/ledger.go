@@ -42,9 +42,11 @@ func (o Options) withDefaults() Options {
 	if o.DirectURL == "" {
 		o.DirectURL = o.URL
 	}
+
 	if o.MaxConnections == 0 {
 		o.MaxConnections = 10
 	}
+
 	for _, d := range []struct {
 		value        *time.Duration
 		defaultValue time.Duration
@@ -56,6 +58,7 @@ func (o Options) withDefaults() Options {
 			*d.value = d.defaultValue
 		}
 	}
+
 	return o
 }
 
@@ -74,24 +77,29 @@ func Open(ctx context.Context, options Options) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the database URL: %w", redact(err))
 	}
+
 	direct, err := pgx.ParseConfig(options.DirectURL)
 	if err != nil {
 		return nil, fmt.Errorf("read the direct database URL: %w", redact(err))
 	}
+
 	config.MaxConns = options.MaxConnections
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.MaxConnLifetime = time.Hour
 	config.MaxConnLifetimeJitter = 10 * time.Minute
 	config.HealthCheckPeriod = 15 * time.Second
+
 	for _, c := range []*pgx.ConnConfig{config.ConnConfig, direct} {
 		if c.ConnectTimeout == 0 {
 			c.ConnectTimeout = options.Timeout
 		}
 	}
+
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("make the pool of database connections: %w", err)
 	}
+
 	return &Ledger{pool: pool, direct: direct, options: options}, nil
 }
 

@@ -51,6 +51,7 @@ func TestMigrationsAtTheSameTime(t *testing.T) {
 	database, err := server.CreateDatabase(t.Context())
 	require.NoError(t, err)
 	var group sync.WaitGroup
+
 	for range 4 {
 		conn, err := pgx.Connect(t.Context(), server.URL(database))
 		require.NoError(t, err)
@@ -61,6 +62,7 @@ func TestMigrationsAtTheSameTime(t *testing.T) {
 			}
 		})
 	}
+
 	group.Wait()
 }
 
@@ -69,11 +71,13 @@ func TestTheServerHasNoDDL(t *testing.T) {
 	conn, err := pgx.Connect(t.Context(), f.URL)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+
 	for _, sql := range []string{"CREATE TABLE t ()", "ALTER TABLE players ADD c int", "DROP TABLE standings", "TRUNCATE score_events", "CREATE TEMP TABLE t ()",
 		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "SET ROLE " + pgx.Identifier{f.Owner}.Sanitize()} {
 		_, err := conn.Exec(t.Context(), sql)
 		require.ErrorContains(t, err, "SQLSTATE 42501", sql) // insufficient privilege
 	}
+
 	require.NoError(t, f.Ledger.Maintain(t.Context()), "and still makes partitions")
 }
 
@@ -87,11 +91,13 @@ func TestPartitions(t *testing.T) {
 		require.NoError(t, err)
 		return names
 	}
+
 	made := partitions()
 	require.Len(t, made, 14, "this month, twelve ahead, and the default")
 	// Nobody made partitions for long: events went to the default, and an old one is past its retention.
 	last := made[len(made)-2]
 	player := f.Players(t, 1)[0]
+
 	for _, sql := range []string{
 		"DROP TABLE " + last,
 		"CREATE TABLE score_events_202001 PARTITION OF score_events FOR VALUES FROM ('2020-01-01+00') TO ('2020-02-01+00')",
@@ -102,6 +108,7 @@ func TestPartitions(t *testing.T) {
 		_, err := conn.Exec(t.Context(), sql)
 		require.NoError(t, err)
 	}
+
 	keyed := ledgertest.Submission(player, "race", 1)
 	keyed.IdempotencyKey = "k"
 	store(t, f.Ledger, keyed)
@@ -111,6 +118,7 @@ func TestPartitions(t *testing.T) {
 		require.NoError(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM "+table).Scan(&n))
 		return n
 	}
+
 	require.Equal(t, 1, count(last), "moved from the default")
 	require.Equal(t, 1, count("score_events_default"), "of 2090; of 2019 it was past its retention")
 	require.Zero(t, count("idempotency_keys"), "expired")
@@ -160,6 +168,7 @@ func TestReplicasSyncBoardsAtTheSameTime(t *testing.T) {
 	require.NoError(t, err)
 	catalogs := make([]*leaderboard.Catalog, 6)
 	var group sync.WaitGroup
+
 	for i := range catalogs {
 		group.Go(func() {
 			var err error
@@ -168,6 +177,7 @@ func TestReplicasSyncBoardsAtTheSameTime(t *testing.T) {
 			}
 		})
 	}
+
 	group.Wait()
 	for _, c := range catalogs {
 		require.Equal(t, catalogs[0].All(), c.All())
@@ -182,6 +192,7 @@ func TestPlayers(t *testing.T) {
 	require.Regexp(t, `^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`, string(made.ID))
 	_, err = f.Ledger.CreatePlayer(t.Context(), leaderboard.Player{Username: "ZOË", UsernameKey: "zoë", PasswordHash: "h"})
 	require.Equal(t, leaderboard.CodeConflict, leaderboard.CodeOf(err))
+
 	for _, find := range []func() (leaderboard.Player, error){
 		func() (leaderboard.Player, error) { return f.Ledger.PlayerByID(t.Context(), made.ID) },
 		func() (leaderboard.Player, error) { return f.Ledger.PlayerByUsername(t.Context(), "zoë") },
@@ -190,13 +201,16 @@ func TestPlayers(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, made, found)
 	}
+
 	for _, id := range []leaderboard.PlayerID{"", "x", "01890000-0000-7000-8000-000000000000"} {
 		_, err = f.Ledger.PlayerByID(t.Context(), id)
 		require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
 	}
+
 	directory, err := postgres.NewDirectory(f.Ledger, 10)
 	require.NoError(t, err)
 	want := leaderboard.PlayerName{Number: made.Number, ID: made.ID, Username: "Zoë"}
+
 	for range 2 {
 		names, err := directory.Names(t.Context(), []int64{made.Number, 999})
 		require.NoError(t, err)
@@ -205,6 +219,7 @@ func TestPlayers(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, name)
 	}
+
 	// Warm, it needs no database.
 	f.Ledger.Close()
 	names, err := directory.Names(t.Context(), []int64{made.Number})
@@ -227,46 +242,56 @@ func TestTopPlayersIsThePlainAnswer(t *testing.T) {
 		at                time.Time
 		board             leaderboard.LiveBoard
 	}
+
 	var events []event
 	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	conn := f.Connect(t)
+
 	for id := range int64(600) {
 		board := boards[random.IntN(len(boards))]
 		e := event{id + 1, players[random.IntN(len(players))].Number, random.Int64N(9) - 4, start.Add(time.Duration(random.IntN(60*24)) * time.Hour), board}
 		var global *int32
+
 		if board.CountsTowardGlobal {
 			global = new(int32)
 			*global = 1
 		}
+
 		_, err := conn.Exec(t.Context(), "INSERT INTO score_events (id, at, player, score, board, season, global_season, improved) VALUES ($1, $2, $3, $4, $5, 1, $6, true)",
 			e.id, e.at, e.player, e.score, board.Number, global)
 		require.NoError(t, err)
 		events = append(events, e)
 	}
+
 	names := make(map[int64]leaderboard.PlayerName)
 	for _, p := range players {
 		names[p.Number] = p
 	}
+
 	for range 40 {
 		board := boards[random.IntN(len(boards))]
 		from := start.AddDate(0, 0, random.IntN(60))
 		to := from.AddDate(0, 0, random.IntN(30))
 		limit := 1 + random.IntN(20)
 		best, count := make(map[int64]event), make(map[int64]int64)
+
 		for _, e := range events {
 			counts := e.board.Number == board.Number || board.Name == leaderboard.GlobalBoard && e.board.CountsTowardGlobal
 			if !counts || e.at.Before(from) || !e.at.Before(to) {
 				continue
 			}
 			count[e.player]++
+
 			if b, ok := best[e.player]; !ok || board.Order.Better(e.score, b.score) {
 				best[e.player] = e
 			}
 		}
+
 		var order []event
 		for _, e := range best {
 			order = append(order, e)
 		}
+
 		sort.Slice(order, func(i, j int) bool {
 			if order[i].score != order[j].score {
 				return board.Order.Better(order[i].score, order[j].score)
@@ -278,6 +303,7 @@ func TestTopPlayersIsThePlainAnswer(t *testing.T) {
 			want = append(want, leaderboard.ReportRow{Rank: int64(i + 1), Player: names[e.player].ID, Username: names[e.player].Username, Board: e.board.Name,
 				Score: e.score, Submissions: count[e.player]})
 		}
+
 		got, err := f.Ledger.TopPlayers(t.Context(), board, from, to, limit)
 		require.NoError(t, err)
 		require.Equal(t, want, append([]leaderboard.ReportRow{}, got...), "board %s from %s to %s", board.Name, from, to)
@@ -292,6 +318,7 @@ func TestOneLeads(t *testing.T) {
 	other := f.Open(t, postgres.Options{})
 	short, cancel := context.WithTimeout(t.Context(), 20*probe)
 	defer cancel()
+
 	_, _, err = other.Lead(short, probe)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	// Another tenant has its own leader.
@@ -299,6 +326,7 @@ func TestOneLeads(t *testing.T) {
 	require.NoError(t, err)
 	releaseNeighbour()
 	require.NoError(t, leading.Err())
+
 	// The connection is lost, and with it the lead: one who waits gets it.
 	waiting := make(chan error)
 	var releaseOther func()
@@ -307,6 +335,7 @@ func TestOneLeads(t *testing.T) {
 		_, releaseOther, err = other.Lead(t.Context(), probe)
 		waiting <- err
 	}()
+
 	_, err = f.Connect(t).Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks
 		WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
 	require.NoError(t, err)
@@ -315,6 +344,7 @@ func TestOneLeads(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("the lead did not end")
 	}
+
 	release()
 	require.NoError(t, <-waiting)
 	releaseOther()
@@ -331,15 +361,18 @@ func TestASilentLeaderIsReplaced(t *testing.T) {
 		"leader", "127.0.0.1:0", f.Server.Address())
 	require.NoError(t, way.Start())
 	defer way.Stop()
+
 	cutOff := f.Open(t, postgres.Options{DirectURL: strings.Replace(f.URL, f.Server.Address(), way.Listen, 1)})
 	_, release, err := cutOff.Lead(t.Context(), probe)
 	require.NoError(t, err)
 	defer release()
+
 	_, err = way.Toxics.AddToxicJson(strings.NewReader(`{"type": "timeout", "stream": "upstream", "attributes": {"timeout": 0}}`))
 	require.NoError(t, err)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
+
 	_, releaseOther, err := f.Ledger.Lead(ctx, probe)
 	require.NoError(t, err)
 	releaseOther()
@@ -356,14 +389,17 @@ func TestReadStreamsEverythingOnce(t *testing.T) {
 	f := newFixture(t, postgres.Options{})
 	players := f.Players(t, 250)
 	var batch []leaderboard.Submission
+
 	for i, p := range players {
 		batch = append(batch, ledgertest.Submission(p, "race", int64(i)))
 	}
+
 	stored := store(t, f.Ledger, batch...)
 	snapshot, err := f.Ledger.Snapshot(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, stored.Identity, snapshot.Identity)
 	require.Greater(t, snapshot.Xmin, stored.Xid)
+
 	for _, board := range []int32{0, f.Board(t, "race").Number} {
 		for _, from := range []uint64{0, stored.Xid} {
 			seen := make(map[int64]bool)
@@ -376,9 +412,11 @@ func TestReadStreamsEverythingOnce(t *testing.T) {
 				}
 				return nil
 			}))
+
 			require.Len(t, seen, 250)
 		}
 	}
+
 	none := func([]leaderboard.ChangedStanding) error { return context.Canceled }
 	require.NoError(t, f.Ledger.Read(t.Context(), 0, stored.Xid+1, snapshot.Xmin, 100, none))
 	require.NoError(t, f.Ledger.Read(t.Context(), 0, 0, stored.Xid, 100, none))

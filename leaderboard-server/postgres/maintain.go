@@ -32,11 +32,14 @@ func (l *Ledger) maintainPartitions(ctx context.Context) error {
 		s := fmt.Sprintf("%d seconds", int64(l.options.EventRetention.Seconds()))
 		keep = &s
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
+
 	if _, err := l.pool.Exec(ctx, "SELECT maintain_partitions($1, $2::text::interval)", monthsAhead, keep); err != nil {
 		return fmt.Errorf("maintain the partitions of events: %w", err)
 	}
+
 	return nil
 }
 
@@ -52,11 +55,13 @@ func (l *Ledger) expireKeys(ctx context.Context) error {
 func (l *Ledger) expireSomeKeys(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
+
 	tag, err := l.pool.Exec(ctx, `
 		DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
 			SELECT ctid FROM idempotency_keys WHERE expires_at < now() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED))`, keyChunk)
 	if err != nil {
 		return 0, fmt.Errorf("delete expired idempotency keys: %w", err)
 	}
+
 	return tag.RowsAffected(), nil
 }

@@ -33,6 +33,7 @@ func migrations() ([]migration, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded migrations: %w", err)
 	}
+
 	list := make([]migration, 0, len(entries))
 	for _, entry := range entries {
 		number, name, _ := strings.Cut(strings.TrimSuffix(entry.Name(), ".sql"), "_")
@@ -40,18 +41,22 @@ func migrations() ([]migration, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the migration %s has no number: %w", entry.Name(), err)
 		}
+
 		sql, err := migrationFiles.ReadFile("migrations/" + entry.Name())
 		if err != nil {
 			return nil, fmt.Errorf("read the embedded migrations: %w", err)
 		}
+
 		list = append(list, migration{version, name, string(sql)})
 	}
+
 	sort.Slice(list, func(i, j int) bool { return list[i].version < list[j].version })
 	for i, m := range list {
 		if m.version != i+1 {
 			return nil, fmt.Errorf("migration %d is missing", i+1)
 		}
 	}
+
 	return list, nil
 }
 
@@ -85,10 +90,12 @@ func currentVersion(ctx context.Context, conn querier, table string) (int, error
 	if !exists {
 		return 0, nil
 	}
+
 	var version int
 	if err := conn.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM "+table).Scan(&version); err != nil {
 		return 0, fmt.Errorf("read the schema's version: %w", err)
 	}
+
 	return version, nil
 }
 
@@ -105,6 +112,7 @@ func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
 	if err != nil {
 		return err
 	}
+
 	for {
 		done, err := migrateOne(ctx, conn, schema, list)
 		if err != nil {
@@ -119,10 +127,12 @@ func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
 func migrateOne(ctx context.Context, conn *pgx.Conn, schema string, list []migration) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, migrationTimeout)
 	defer cancel()
+
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return false, fmt.Errorf("begin: %w", err)
 	}
+
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // after Commit it does nothing
 	quoted := pgx.Identifier{schema}.Sanitize()
 	// A role's statement_timeout is meant for requests. pg_temp is named last, as
@@ -136,6 +146,7 @@ func migrateOne(ctx context.Context, conn *pgx.Conn, schema string, list []migra
 	if err := ensureSchema(ctx, tx, schema); err != nil {
 		return false, err
 	}
+
 	table := pgx.Identifier{schema, "schema_migrations"}.Sanitize()
 	version, err := currentVersion(ctx, tx, table)
 	if err != nil {
@@ -147,12 +158,14 @@ func migrateOne(ctx context.Context, conn *pgx.Conn, schema string, list []migra
 	if version == len(list) {
 		return true, nil
 	}
+
 	next := list[version]
 	if version == 0 {
 		if _, err := tx.Exec(ctx, "CREATE TABLE IF NOT EXISTS "+table+" (version int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"); err != nil {
 			return false, fmt.Errorf("make the table of versions: %w", err)
 		}
 	}
+
 	if _, err := tx.Exec(ctx, next.sql); err != nil {
 		return false, fmt.Errorf("migration %d (%s): %w", next.version, next.name, err)
 	}
@@ -162,6 +175,7 @@ func migrateOne(ctx context.Context, conn *pgx.Conn, schema string, list []migra
 	if err := tx.Commit(ctx); err != nil {
 		return false, fmt.Errorf("commit migration %d: %w", next.version, err)
 	}
+
 	return false, nil
 }
 
@@ -176,6 +190,7 @@ func ensureSchema(ctx context.Context, tx pgx.Tx, schema string) error {
 	if _, err := tx.Exec(ctx, "CREATE SCHEMA "+pgx.Identifier{schema}.Sanitize()); err != nil {
 		return fmt.Errorf("the schema does not exist and could not be made: %w", err)
 	}
+
 	return nil
 }
 
@@ -184,6 +199,7 @@ func ensureSchema(ctx context.Context, tx pgx.Tx, schema string) error {
 func (l *Ledger) CheckVersion(ctx context.Context) error {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
+
 	version, err := currentVersion(ctx, l.pool, "schema_migrations")
 	switch required := RequiredVersion(); {
 	case err != nil:
@@ -193,5 +209,6 @@ func (l *Ledger) CheckVersion(ctx context.Context) error {
 	case version < required:
 		return fmt.Errorf("the schema has version %d, and this program needs %d: run its command migrate first", version, required)
 	}
+
 	return nil
 }

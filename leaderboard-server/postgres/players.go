@@ -25,8 +25,10 @@ func (l *Ledger) CreatePlayer(ctx context.Context, player leaderboard.Player) (l
 	if err != nil {
 		return leaderboard.Player{}, fmt.Errorf("make a player id: %w", err)
 	}
+
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
+
 	// A conflict is looked for first: a failed insert would use up a number, and
 	// numbers are what ranking entries are small by.
 	created, err := scanPlayer(l.pool.QueryRow(ctx, `
@@ -34,12 +36,14 @@ func (l *Ledger) CreatePlayer(ctx context.Context, player leaderboard.Player) (l
 		SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT FROM players WHERE username_key = $3)
 		ON CONFLICT (username_key) DO NOTHING
 		RETURNING `+playerColumns, [16]byte(id), player.Username, player.UsernameKey, player.PasswordHash))
+
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return leaderboard.Player{}, leaderboard.Errorf(leaderboard.CodeConflict, "username", "this username is taken, choose another")
 	case err != nil:
 		return leaderboard.Player{}, unavailable("create a player", err)
 	}
+
 	return created, nil
 }
 
@@ -60,6 +64,7 @@ func (l *Ledger) PlayerByID(ctx context.Context, id leaderboard.PlayerID) (leade
 func (l *Ledger) player(ctx context.Context, where string, arg any) (leaderboard.Player, error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
+
 	p, err := scanPlayer(l.pool.QueryRow(ctx, "SELECT "+playerColumns+" FROM players WHERE "+where, arg))
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -67,6 +72,7 @@ func (l *Ledger) player(ctx context.Context, where string, arg any) (leaderboard
 	case err != nil:
 		return p, unavailable("find a player", err)
 	}
+
 	return p, nil
 }
 
@@ -78,6 +84,7 @@ func noPlayer() error {
 func (l *Ledger) namesByNumber(ctx context.Context, numbers []int64) ([]leaderboard.PlayerName, error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
+
 	rows, err := l.pool.Query(ctx, "SELECT number, id::text, username FROM players WHERE number = ANY ($1)", numbers)
 	if err == nil {
 		var names []leaderboard.PlayerName
@@ -86,5 +93,6 @@ func (l *Ledger) namesByNumber(ctx context.Context, numbers []int64) ([]leaderbo
 			return names, nil
 		}
 	}
+
 	return nil, unavailable("find players' names", err)
 }

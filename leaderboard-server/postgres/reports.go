@@ -68,6 +68,7 @@ const topPlayersSQL = `
 func (l *Ledger) TopPlayers(ctx context.Context, board leaderboard.LiveBoard, from, to time.Time, limit int) ([]leaderboard.ReportRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.options.ReportTimeout)
 	defer cancel()
+
 	report, err := l.topPlayers(ctx, board, from, to, limit)
 	switch {
 	case err == nil:
@@ -76,6 +77,7 @@ func (l *Ledger) TopPlayers(ctx context.Context, board leaderboard.LiveBoard, fr
 		return nil, leaderboard.Errorf(leaderboard.CodeUnavailable, "", "the report took too long: ask for fewer days").
 			WithCause(fmt.Errorf("report the top players: %w", err))
 	}
+
 	return nil, unavailable("report the top players", err)
 }
 
@@ -84,16 +86,19 @@ func (l *Ledger) topPlayers(ctx context.Context, board leaderboard.LiveBoard, fr
 	if board.Order == leaderboard.Ascending {
 		sign = -1
 	}
+
 	// The report may see more than this progress, which only ever grows.
 	var done progress
 	if err := l.pool.QueryRow(ctx, "SELECT since, days_until, months_until FROM report_progress").Scan(&done.since, &done.daysUntil, &done.monthsUntil); err != nil {
 		return nil, err
 	}
+
 	s := done.split(from, to)
 	rows, err := l.pool.Query(ctx, topPlayersSQL, int64(board.Number), limit, sign, s.months, s.days, s.before.from, s.before.to, s.after.from, s.after.to)
 	if err != nil {
 		return nil, err
 	}
+
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[leaderboard.ReportRow])
 }
 
@@ -118,9 +123,11 @@ func (p progress) split(from, to time.Time) split {
 	if !day.Before(end) {
 		return split{before: interval{from, to}, after: interval{to, to}}
 	}
+
 	s := split{before: interval{from, day}, after: interval{end, to}}
 	month := ceiling(day, startOfMonth, 1, 0)
 	monthsEnd := startOfMonth(earliest(end, p.monthsUntil))
+
 	for day.Before(end) {
 		if !day.Before(month) && day.Before(monthsEnd) {
 			s.months = append(s.months, day)
@@ -130,6 +137,7 @@ func (p progress) split(from, to time.Time) split {
 			day = day.AddDate(0, 0, 1)
 		}
 	}
+
 	return s
 }
 

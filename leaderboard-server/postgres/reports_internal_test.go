@@ -45,13 +45,16 @@ func TestSplitCoversTheRangeOnce(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	origin := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+
 	for range 20_000 {
 		since := origin.AddDate(0, 0, random.IntN(100))
 		done := progress{since: since, daysUntil: since.AddDate(0, 0, random.IntN(200))}
 		done.monthsUntil = ceiling(since, startOfMonth, 1, 0)
+
 		for next := done.monthsUntil.AddDate(0, 1, 0); !next.After(done.daysUntil) && random.IntN(4) > 0; next = next.AddDate(0, 1, 0) {
 			done.monthsUntil = next
 		}
+
 		from := origin.Add(time.Duration(random.IntN(300*24*2)) * 30 * time.Minute)
 		to := from.Add(time.Duration(random.IntN(200*24*2)) * 30 * time.Minute)
 		s := done.split(from, to)
@@ -65,12 +68,14 @@ func TestSplitCoversTheRangeOnce(t *testing.T) {
 				require.True(t, (*rest)[0].Before(done.monthsUntil))
 				require.Equal(t, 1, (*rest)[0].Day())
 			}
+
 			require.Equal(t, covered.to, (*rest)[0])
 			require.False(t, covered.to.Before(done.since))
 			covered.to = covered.to.AddDate(0, inMonths, inDays)
 			require.False(t, covered.to.After(done.daysUntil))
 			*rest = (*rest)[1:]
 		}
+
 		require.Equal(t, covered.to, s.after.from)
 		covered.to = s.after.to
 		require.Equal(t, interval{from, to}, covered)
@@ -80,6 +85,7 @@ func TestSplitCoversTheRangeOnce(t *testing.T) {
 		if rolled > 0 {
 			require.Less(t, read-(to.Sub(from)-rolled), 48*time.Hour, "less than a day is read at either end of what is rolled up")
 		}
+
 		require.LessOrEqual(t, len(s.days), 2*30+(done.daysNotInMonths()), "whole months are taken as such")
 	}
 }

@@ -84,11 +84,13 @@ func (l *Ledger) rollUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	if due {
 		if err := l.awaitTransactions(ctx); err != nil {
 			return fmt.Errorf("close the days before %s: %w", open.Format(time.DateOnly), err)
 		}
 	}
+
 	for _, step := range []func(context.Context, pgx.Tx) error{
 		func(ctx context.Context, tx pgx.Tx) error { return rollUpDay(ctx, tx, open) },
 		rollUpMonth,
@@ -103,6 +105,7 @@ func (l *Ledger) rollUp(ctx context.Context) error {
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -111,12 +114,14 @@ func (l *Ledger) rollUp(ctx context.Context) error {
 func (l *Ledger) openDay(ctx context.Context) (open time.Time, due bool, err error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
+
 	err = l.pool.QueryRow(ctx, `
 		SELECT open, open > days_until
 		FROM report_progress, LATERAL (SELECT (now() AT TIME ZONE 'UTC' - $1::interval)::date) t (open)`, closingDelay).Scan(&open, &due)
 	if err != nil {
 		return open, false, fmt.Errorf("look how far reports are rolled up: %w", err)
 	}
+
 	return open, due, nil
 }
 
@@ -144,23 +149,28 @@ func (l *Ledger) running(ctx context.Context) ([]string, error) {
 func (l *Ledger) awaitTransactions(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
+
 	ticker := time.NewTicker(closingPoll)
 	defer ticker.Stop()
+
 	var waiting map[string]bool
 	for {
 		running, err := l.running(ctx)
 		if err != nil {
 			return fmt.Errorf("look for running transactions (%d that might add scores ran before): %w", len(waiting), err)
 		}
+
 		still := make(map[string]bool)
 		for _, id := range running {
 			if waiting == nil || waiting[id] {
 				still[id] = true
 			}
 		}
+
 		if waiting = still; len(waiting) == 0 {
 			return nil
 		}
+
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%d transactions that might add scores to them still run: %w", len(waiting), ctx.Err())
@@ -173,6 +183,7 @@ func (l *Ledger) awaitTransactions(ctx context.Context) error {
 func (l *Ledger) rollUpStep(ctx context.Context, step func(context.Context, pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, rollupTimeout)
 	defer cancel()
+
 	return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		// The role's time limit is meant for requests. Sorts of a month are large.
 		_, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('work_mem', '64MB', true)",
@@ -191,6 +202,7 @@ func rollUpDay(ctx context.Context, tx pgx.Tx, open time.Time) error {
 	if err != nil {
 		return fmt.Errorf("take a day to roll up: %w", err)
 	}
+
 	next := day.AddDate(0, 0, 1)
 	if err := discardRollup(ctx, tx, false, day); err != nil {
 		return err
@@ -201,6 +213,7 @@ func rollUpDay(ctx context.Context, tx pgx.Tx, open time.Time) error {
 	if _, err := tx.Exec(ctx, "UPDATE report_progress SET days_until = $1", next); err != nil {
 		return fmt.Errorf("record that %s is rolled up: %w", day.Format(time.DateOnly), err)
 	}
+
 	return nil
 }
 
@@ -212,27 +225,33 @@ func rollUpMonth(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return fmt.Errorf("take a month to roll up: %w", err)
 	}
+
 	next := month.AddDate(0, 1, 0)
 	if err := discardRollup(ctx, tx, true, month); err != nil {
 		return err
 	}
+
 	// By the board, so that one statement stays small.
 	rows, err := tx.Query(ctx, "SELECT DISTINCT board FROM report_tops WHERE NOT monthly AND start >= $1 AND start < $2", month, next)
 	if err != nil {
 		return fmt.Errorf("list the boards of %s: %w", month.Format("2006-01"), err)
 	}
+
 	boards, err := pgx.CollectRows(rows, pgx.RowTo[int32])
 	if err != nil {
 		return fmt.Errorf("list the boards of %s: %w", month.Format("2006-01"), err)
 	}
+
 	for _, board := range boards {
 		if _, err := tx.Exec(ctx, rollUpMonthSQL, month, next, true, rollupDepth, board); err != nil {
 			return fmt.Errorf("roll up %s of board %d: %w", month.Format("2006-01"), board, err)
 		}
 	}
+
 	if _, err := tx.Exec(ctx, "UPDATE report_progress SET months_until = $1", next); err != nil {
 		return fmt.Errorf("record that %s is rolled up: %w", month.Format("2006-01"), err)
 	}
+
 	return nil
 }
 

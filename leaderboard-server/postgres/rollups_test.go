@@ -37,12 +37,14 @@ func newHistory(t *testing.T, days, players, events int) *history {
 	require.NoError(t, h.conn.QueryRow(t.Context(), "SELECT now()").Scan(&now))
 	h.today = now.UTC().Truncate(24 * time.Hour)
 	h.first = h.today.AddDate(0, 0, -days)
+
 	// Some months have partitions, as in a ledger that is older than today.
 	for month := time.Date(h.first.Year(), h.first.Month()+1, 1, 0, 0, 0, 0, time.UTC); month.Before(h.today.AddDate(0, 0, 1-h.today.Day())); month = month.AddDate(0, 1, 0) {
 		name := "score_events_" + month.Format("200601")
 		h.exec(t, fmt.Sprintf("CREATE TABLE %s PARTITION OF score_events FOR VALUES FROM ('%s+00') TO ('%s+00')", name, month.Format(time.DateOnly), month.AddDate(0, 1, 0).Format(time.DateOnly)))
 		h.exec(t, "ALTER TABLE "+name+" OWNER TO "+pgx.Identifier{h.Owner}.Sanitize())
 	}
+
 	h.insert(t, h.Players(t, players), days, events)
 	return h
 }
@@ -60,17 +62,21 @@ func (h *history) insert(t *testing.T, players []leaderboard.PlayerName, days, e
 			if i%3 == 0 { // more players than a rollup of one day names
 				day, board = busy, boards[1]
 			}
+
 			at := h.first.AddDate(0, 0, day).Add(time.Duration(h.random.Int64N(int64(24 * time.Hour))))
 			if i%8 == 0 {
 				at = h.first.AddDate(0, 0, day).Add(-time.Duration(h.random.IntN(2)) * time.Microsecond)
 			}
+
 			var global any
 			if board.CountsTowardGlobal {
 				global = 1
 			}
+
 			player := players[h.random.IntN(len(players))].Number
 			return []any{int64(ids[i] + 1), at, player, h.random.Int64N(2001) - 1000, board.Number, 1, global, true}, nil
 		}))
+
 	require.NoError(t, err)
 }
 
@@ -101,6 +107,7 @@ func (h *history) requirePlain(t *testing.T, n int) {
 	t.Helper()
 	boards := h.Catalog.All()
 	days := int(h.today.Sub(h.first).Hours() / 24)
+
 	for range n {
 		board := boards[h.random.IntN(len(boards))]
 		first := h.first.AddDate(0, 0, h.random.IntN(days+10)-5)
@@ -109,12 +116,15 @@ func (h *history) requirePlain(t *testing.T, n int) {
 		date := func(t time.Time) leaderboard.Date {
 			return leaderboard.Date{Year: t.Year(), Month: t.Month(), Day: t.Day()}
 		}
+
 		query := leaderboard.ReportQuery{From: date(first), To: date(last), TimeZone: zones[h.random.IntN(len(zones))], Limit: limit}
 		from, to, err := query.Range()
 		require.NoError(t, err)
+
 		if h.random.IntN(4) == 0 { // no zone's day
 			from, to = from.Add(time.Duration(h.random.Int64N(int64(time.Hour)))), to.Add(time.Duration(h.random.Int64N(int64(time.Hour))))
 		}
+
 		h.requirePlainReport(t, board, from, to, limit)
 	}
 }
@@ -139,10 +149,12 @@ func TestReportsEqualThePlainAnswer(t *testing.T) {
 	require.NoError(t, h.Ledger.Maintain(t.Context()))
 	require.Equal(t, h.today, h.daysUntil(t).AddDate(0, 0, h.todayIsFresh(t)))
 	h.requirePlain(t, 60)
+
 	for range 6 {
 		h.setProgress(t, since, since.AddDate(0, 0, h.random.IntN(days-40)))
 		h.requirePlain(t, 15)
 	}
+
 	require.NoError(t, h.Ledger.Maintain(t.Context()))
 	h.requirePlain(t, 60)
 
@@ -193,10 +205,12 @@ func TestADayIsClosedWhenItsTransactionsHaveEnded(t *testing.T) {
 			require.NoError(t, err)
 			_, err = tx.Exec(t.Context(), "SELECT now()")
 			require.NoError(t, err)
+
 			if written {
 				_, err = tx.Exec(t.Context(), "SELECT pg_current_xact_id()")
 				require.NoError(t, err)
 			}
+
 			attempt, cancel := context.WithTimeout(t.Context(), 2*time.Second) // for a busy machine to look once
 			err = h.Ledger.Maintain(attempt)
 			cancel()
@@ -208,6 +222,7 @@ func TestADayIsClosedWhenItsTransactionsHaveEnded(t *testing.T) {
 			_, err = tx.Exec(t.Context(), "INSERT INTO score_events (id, at, player, score, board, season, improved) VALUES (5000, $1, $2, 99999, $3, 1, true)",
 				h.first.AddDate(0, 0, 2).Add(time.Hour), player.Number, board.Number)
 			require.NoError(t, err)
+
 			// It is waited for, not given up.
 			done := make(chan error)
 			go func() { done <- h.Ledger.Maintain(t.Context()) }()
@@ -229,14 +244,17 @@ func TestADayIsNotHeldOpenByStrangers(t *testing.T) {
 		_, err := conn.Exec(t.Context(), "BEGIN; SELECT pg_current_xact_id()")
 		require.NoError(t, err)
 	}
+
 	require.NoError(t, h.Server.Exec(t.Context(), h.Database, "CREATE ROLE "+h.Database+"_reader LOGIN PASSWORD 'reader'; GRANT CONNECT ON DATABASE "+h.Database+" TO "+h.Database+"_reader"))
 	reader, err := pgx.Connect(t.Context(), h.Server.UserURL(h.Database+"_reader", "reader", h.Database))
 	require.NoError(t, err)
 	defer reader.Close(context.WithoutCancel(t.Context()))
+
 	_, err = reader.Exec(t.Context(), "BEGIN")
 	require.NoError(t, err)
 	attempt, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
+
 	require.NoError(t, h.Ledger.Maintain(attempt))
 	require.True(t, h.daysUntil(t).After(h.first))
 }
@@ -248,6 +266,7 @@ func TestReplicasRollUpTogether(t *testing.T) {
 	h.setProgress(t, h.first, h.first)
 	players := h.Players(t, 4)
 	var group sync.WaitGroup
+
 	for i := range 3 {
 		replica := h.Open(t, postgres.Options{EventRetention: []time.Duration{0, 0, 70 * 24 * time.Hour}[i]})
 		random := rand.New(rand.NewPCG(h.random.Uint64(), 0))
@@ -264,9 +283,11 @@ func TestReplicasRollUpTogether(t *testing.T) {
 			}
 		})
 	}
+
 	for i := range 200 {
 		store(t, h.Ledger, ledgertest.Submission(players[i%4], "race", int64(i)))
 	}
+
 	group.Wait()
 	require.NoError(t, h.Ledger.Maintain(t.Context()))
 	require.Equal(t, h.today, h.daysUntil(t).AddDate(0, 0, h.todayIsFresh(t)))
@@ -286,9 +307,11 @@ func TestARollupInTheMakingBlocksNothing(t *testing.T) {
 	store(t, short, ledgertest.Submission(h.Players(t, 1)[0], "speed", 1))
 	_, err := short.TopPlayers(t.Context(), h.Board(t, "speed"), h.first, h.today, 5)
 	require.NoError(t, err)
+
 	// This transaction may write events, so the days stay open until it ends.
 	attempt, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
+
 	require.ErrorIs(t, short.Maintain(attempt), context.DeadlineExceeded)
 	h.exec(t, "COMMIT")
 	require.NoError(t, short.Maintain(t.Context()))
@@ -302,6 +325,7 @@ func TestMigrationRollsUpWhatIsThere(t *testing.T) {
 	conn, err := pgx.Connect(t.Context(), server.URL(database))
 	require.NoError(t, err)
 	defer conn.Close(context.WithoutCancel(t.Context()))
+
 	for _, c := range []struct{ at, since, months string }{{"2025-03-15 00:30+00", "2025-03-14", "2025-04-01"}, {"2025-03-02 12:00+00", "2025-03-01", "2025-03-01"}} {
 		schema := "from_" + c.since
 		require.NoError(t, postgres.MigrateTo(t.Context(), conn, schema, 1))

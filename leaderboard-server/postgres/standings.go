@@ -15,12 +15,14 @@ import (
 func (l *Ledger) Snapshot(ctx context.Context) (leaderboard.Snapshot, error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
+
 	var s leaderboard.Snapshot
 	err := l.pool.QueryRow(ctx, `SELECT ledger_identity(), pg_snapshot_xmin(pg_current_snapshot()), pg_snapshot_xmax(pg_current_snapshot())`).
 		Scan(&s.Identity, &s.Xmin, &s.Xmax)
 	if err != nil {
 		return s, unavailable("read the ledger's snapshot", err)
 	}
+
 	return s, nil
 }
 
@@ -35,12 +37,14 @@ func (l *Ledger) Read(ctx context.Context, board int32, from, until uint64, size
 		if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
 			return err
 		}
+
 		sql := `SELECT board, season, player, score, event, origin, version, removed, xid::text::bigint FROM standings WHERE xid >= $1::text::xid8 AND xid < $2::text::xid8`
 		// Planned each time: a whole board and the last moment want different plans.
 		args := []any{pgx.QueryExecModeCacheDescribe, strconv.FormatUint(from, 10), strconv.FormatUint(until, 10)}
 		if board != 0 {
 			sql, args = sql+" AND board = $3", append(args, board)
 		}
+
 		if from == 0 {
 			// A whole ranking is written twice as fast in rank order: Redis then works
 			// at one end of its sorted set, in its processor's cache.
@@ -49,11 +53,13 @@ func (l *Ledger) Read(ctx context.Context, board int32, from, until uint64, size
 			}
 			sql += " ORDER BY score, event"
 		}
+
 		rows, err := tx.Query(ctx, sql, args...)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
+
 		chunk := make([]leaderboard.ChangedStanding, 0, size)
 		for rows.Next() {
 			var s leaderboard.ChangedStanding
@@ -67,14 +73,17 @@ func (l *Ledger) Read(ctx context.Context, board int32, from, until uint64, size
 				chunk = chunk[:0]
 			}
 		}
+
 		if err := rows.Err(); err != nil || len(chunk) == 0 {
 			return err
 		}
+
 		return fn(chunk)
 	})
 	if err != nil {
 		return fmt.Errorf("read the standings: %w", err)
 	}
+
 	return nil
 }
 
@@ -84,6 +93,7 @@ func (l *Ledger) Read(ctx context.Context, board int32, from, until uint64, size
 func (l *Ledger) RemoveEntry(ctx context.Context, board leaderboard.LiveBoard, player int64) (leaderboard.Stored, error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
+
 	var stored leaderboard.Stored
 	s := leaderboard.Standing{Board: board.Number, Season: board.Season, Player: player, Removed: true}
 	// The barrier is taken while the row is locked: a batch whose events are
@@ -99,12 +109,14 @@ func (l *Ledger) RemoveEntry(ctx context.Context, board leaderboard.LiveBoard, p
 		FROM barrier b WHERE (s.board, s.season, s.player) = (b.board, b.season, b.player)
 		RETURNING s.score, s.event, s.origin, s.version, ledger_identity(), s.xid::text::bigint`,
 		board.Number, board.Season, player).Scan(&s.Score, &s.Event, &s.Origin, &s.Version, &stored.Identity, &stored.Xid)
+
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return stored, leaderboard.Errorf(leaderboard.CodeNotFound, "", "the player has no entry on board %s", board.Name)
 	case err != nil:
 		return stored, unavailable("remove an entry", err)
 	}
+
 	stored.Changed = []leaderboard.Standing{s}
 	return stored, nil
 }
@@ -147,6 +159,7 @@ func (l *Ledger) Verify(ctx context.Context, limit int) ([]Mismatch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("verify the standings: %w", err)
 	}
+
 	mismatches, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (m Mismatch, err error) {
 		err = row.Scan(&m.Board, &m.Season, &m.Player, &m.Stored, &m.Folded)
 		return m, err
@@ -154,5 +167,6 @@ func (l *Ledger) Verify(ctx context.Context, limit int) ([]Mismatch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("verify the standings: %w", err)
 	}
+
 	return mismatches, nil
 }

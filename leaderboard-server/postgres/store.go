@@ -30,11 +30,13 @@ func (l *Ledger) Store(ctx context.Context, batch []leaderboard.Submission) (lea
 		return leaderboard.Stored{}, fmt.Errorf("%w: %w", leaderboard.ErrRepeat, unavailable("connect", err))
 	}
 	defer conn.Release()
+
 	arguments := newStoreArguments(batch)
 	stored, duplicates, err := l.store(ctx, conn.Conn(), arguments)
 	if err != nil {
 		return leaderboard.Stored{}, classify(err)
 	}
+
 	if len(duplicates) > 0 {
 		// In a snapshot of its own: what was waited for is not in the first one's.
 		if err := l.replay(ctx, conn.Conn(), arguments, duplicates, &stored); err != nil {
@@ -44,6 +46,7 @@ func (l *Ledger) Store(ctx context.Context, batch []leaderboard.Submission) (lea
 			}
 		}
 	}
+
 	return stored, nil
 }
 
@@ -66,14 +69,17 @@ func newStoreArguments(batch []leaderboard.Submission) *storeArguments {
 		make([]pgtype.UUID, n), make([]pgtype.UUID, n), nil}
 	type playerKey struct{ player, key [16]byte }
 	var seen map[playerKey]int
+
 	for i, s := range batch {
 		if id, err := uuid.Parse(string(s.Player)); err == nil {
 			a.players[i] = id // what is no id stays the nil UUID, which is nobody's
 		}
+
 		a.tokenVersions[i], a.boards[i], a.scores[i] = s.TokenVersion, s.Board, s.Score
 		if s.IdempotencyKey == "" {
 			continue
 		}
+
 		sum := sha256.Sum256([]byte(s.IdempotencyKey))
 		key := playerKey{a.players[i], [16]byte(sum[:16])}
 		a.keys[i] = pgtype.UUID{Bytes: key.key, Valid: true}
@@ -81,6 +87,7 @@ func newStoreArguments(batch []leaderboard.Submission) *storeArguments {
 		if seen == nil {
 			seen = make(map[playerKey]int)
 		}
+
 		if first, twice := seen[key]; twice {
 			if a.repeats == nil {
 				a.repeats = make(map[int]int)
@@ -90,6 +97,7 @@ func newStoreArguments(batch []leaderboard.Submission) *storeArguments {
 			seen[key] = i
 		}
 	}
+
 	return a
 }
 
@@ -101,6 +109,7 @@ func (l *Ledger) store(ctx context.Context, conn *pgx.Conn, a *storeArguments) (
 		return stored, nil, err
 	}
 	defer rows.Close()
+
 	stored.Outcomes = make([]leaderboard.Outcome, len(a.players))
 	stored.Changed = make([]leaderboard.Standing, 0, len(a.players))
 	var (
@@ -110,6 +119,7 @@ func (l *Ledger) store(ctx context.Context, conn *pgx.Conn, a *storeArguments) (
 		board, season, origin         pgtype.Int4
 		improved                      pgtype.Bool
 	)
+
 	for rows.Next() {
 		if err := rows.Scan(&ordinal, &verdict, &event, &player, &board, &season, &improved, &score, &version, &origin); err != nil {
 			return stored, nil, err
@@ -132,6 +142,7 @@ func (l *Ledger) store(ctx context.Context, conn *pgx.Conn, a *storeArguments) (
 			}
 		}
 	}
+
 	return stored, duplicates, rows.Err()
 }
 
@@ -164,6 +175,7 @@ func (l *Ledger) replay(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 	for j, i := range duplicates {
 		players[j], keys[j] = stored.Outcomes[i].Entry.Player, a.keys[i]
 	}
+
 	// A key may outlive its event's partition: what is left then is the event.
 	rows, err := conn.Query(ctx, `
 		SELECT d.ordinal, k.fingerprint, k.event, coalesce(e.season, 0), coalesce(e.improved, false)
@@ -174,9 +186,11 @@ func (l *Ledger) replay(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 		return err
 	}
 	defer rows.Close()
+
 	for _, i := range duplicates {
 		stored.Outcomes[i].Err = unavailable("look up an idempotency key", errors.New("it expired just now"))
 	}
+
 	for rows.Next() {
 		var ordinal, event int64
 		var fingerprint pgtype.UUID
@@ -185,12 +199,14 @@ func (l *Ledger) replay(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 		if err := rows.Scan(&ordinal, &fingerprint, &event, &season, &improved); err != nil {
 			return err
 		}
+
 		i := duplicates[ordinal-1]
 		outcome := &stored.Outcomes[i]
 		if fingerprint.Bytes != a.fingerprints[i].Bytes {
 			outcome.Err = leaderboard.Errorf(leaderboard.CodeKeyReused, "Idempotency-Key", "this Idempotency-Key came before with another submission, use a new one")
 			continue
 		}
+
 		outcome.Err, outcome.Event, outcome.Improved = nil, event, improved
 		// Another submission of this batch may have stored the key a moment ago; it
 		// is this one that repeats.
@@ -199,6 +215,7 @@ func (l *Ledger) replay(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 			outcome.Entry.Season = season
 		}
 	}
+
 	return rows.Err()
 }
 
@@ -219,5 +236,6 @@ func classify(err error) error {
 	case state == "" && pgconn.SafeToRetry(err): // nothing was sent
 		return fmt.Errorf("%w: %w", leaderboard.ErrRepeat, unavailable("store submissions", err))
 	}
+
 	return unavailable("store submissions", err)
 }

@@ -69,6 +69,7 @@ func TestStoreFoldsEveryScoring(t *testing.T) {
 		{"coins", []int64{5, 3, 0, -9}, []bool{true, true, false, false}, []int64{5, 8, 8, -1}},
 		{"golf", []int64{5, 3, 0, -9}, []bool{true, false, false, true}, []int64{5, 8, 8, -1}},
 	}
+
 	for _, c := range cases {
 		for _, together := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s together=%v", c.board, together), func(t *testing.T) {
@@ -77,23 +78,28 @@ func TestStoreFoldsEveryScoring(t *testing.T) {
 				var batch []leaderboard.Submission
 				var last *leaderboard.Standing
 				var outcomes []leaderboard.Outcome
+
 				for i, score := range c.scores {
 					submission := ledgertest.Submission(player, c.board, score)
 					if together {
 						batch = append(batch, submission)
 						continue
 					}
+
 					stored := store(t, f.Ledger, submission)
 					outcomes = append(outcomes, stored.Outcomes...)
 					if s := standing(stored, board, player.Number); s != nil {
 						last = s
 					}
+
 					require.Equal(t, c.want[i], last.Score)
 				}
+
 				if together {
 					stored := store(t, f.Ledger, batch...)
 					outcomes, last = stored.Outcomes, standing(stored, board, player.Number)
 				}
+
 				require.Equal(t, c.want[len(c.want)-1], last.Score)
 				for i, o := range outcomes {
 					require.NoError(t, o.Err)
@@ -103,6 +109,7 @@ func TestStoreFoldsEveryScoring(t *testing.T) {
 			})
 		}
 	}
+
 	// The best single score of the boards that count, with where it was made.
 	global := f.Board(t, leaderboard.GlobalBoard)
 	stored := store(t, f.Ledger, ledgertest.Submission(p, "speed", 7), ledgertest.Submission(p, "race", 1000), ledgertest.Submission(p, "coins", 8),
@@ -131,11 +138,13 @@ func TestStoreRefusesOneAndKeepsTheOthers(t *testing.T) {
 		ledgertest.Submission(players[0], "speed", 1), ledgertest.Submission(players[1], "speed", 1), ledgertest.Submission(players[2], "speed", 1),
 		ledgertest.Submission(stranger, "speed", 1), ledgertest.Submission(nobody, "speed", 1), ledgertest.Submission(players[0], "nowhere", 1),
 	}
+
 	stored := store(t, f.Ledger, batch...)
 	for i, code := range []leaderboard.Code{"", leaderboard.CodeForbidden, leaderboard.CodeUnauthenticated, leaderboard.CodeUnauthenticated,
 		leaderboard.CodeUnauthenticated, leaderboard.CodeNotFound} {
 		require.Equal(t, code, leaderboard.CodeOf(stored.Outcomes[i].Err), "submission %d", i)
 	}
+
 	require.Len(t, stored.Changed, 2)
 	requireSound(t, f.Ledger)
 }
@@ -166,6 +175,7 @@ func TestIdempotencyKeys(t *testing.T) {
 		s.IdempotencyKey = key
 		return s
 	}
+
 	first := store(t, f.Ledger, keyed(players[0], "k", 5)).Outcomes[0]
 	require.False(t, first.Replayed)
 	again := store(t, f.Ledger, keyed(players[0], "k", 5), keyed(players[0], "k", 6), keyed(players[1], "k", 6), keyed(players[0], "k2", 5), keyed(players[0], "k2", 5))
@@ -186,6 +196,7 @@ func TestConcurrentRepetitionsHaveOneOutcome(t *testing.T) {
 	replicas := []*postgres.Ledger{f.Ledger, f.Open(t, postgres.Options{})}
 	players := f.Players(t, 8)
 	const rounds, copies = 20, 6
+
 	for round := range rounds {
 		outcomes := make([][]leaderboard.Outcome, copies)
 		var group sync.WaitGroup
@@ -197,12 +208,14 @@ func TestConcurrentRepetitionsHaveOneOutcome(t *testing.T) {
 					s.IdempotencyKey = fmt.Sprint("round ", round)
 					batch = append(batch, s)
 				}
+
 				outcomes[c] = make([]leaderboard.Outcome, len(players))
 				for i, o := range storeRepeating(t, replicas[c%2], batch) {
 					outcomes[c][(i+c)%len(players)] = o
 				}
 			})
 		}
+
 		group.Wait()
 		for i := range players {
 			fresh := 0
@@ -216,6 +229,7 @@ func TestConcurrentRepetitionsHaveOneOutcome(t *testing.T) {
 			require.Equal(t, 1, fresh)
 		}
 	}
+
 	requireSound(t, f.Ledger)
 	stored := store(t, f.Ledger, ledgertest.Submission(players[0], "coins", 0))
 	require.Equal(t, int64(rounds), standing(stored, f.Board(t, "coins"), players[0].Number).Score)
@@ -235,6 +249,7 @@ func storeRepeating(tb testing.TB, ledger *postgres.Ledger, batch []leaderboard.
 			break
 		}
 	}
+
 	tb.Error("the batch was never stored")
 	return make([]leaderboard.Outcome, len(batch))
 }
@@ -248,6 +263,7 @@ func TestStandingsAreTheFoldOfTheEvents(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	var group sync.WaitGroup
+
 	for worker := range 6 {
 		random := rand.New(rand.NewPCG(seed, uint64(worker)))
 		group.Go(func() {
@@ -271,6 +287,7 @@ func TestStandingsAreTheFoldOfTheEvents(t *testing.T) {
 			}
 		})
 	}
+
 	group.Wait()
 	requireSound(t, f.Ledger)
 }
@@ -318,6 +335,7 @@ func TestTheBatchStatementIsPlannedAFewTimesOnly(t *testing.T) {
 			}
 			store(t, f.Ledger, batch...)
 		}
+
 		custom, generic, err := f.Ledger.Plans(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, int64(5), custom, "PostgreSQL's trial of custom plans")

@@ -20,19 +20,23 @@ const applyArgs, perStanding = 6, 5
 func (r *Ranking) Apply(ctx context.Context, projection leaderboard.Projection) ([]leaderboard.RankingEntry, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
+
 	catalog := r.boards.Catalog()
 	if catalog == nil {
 		return nil, errors.New("the boards are not known yet")
 	}
+
 	applies := r.applyCalls(catalog, projection)
 	calls := make([]*call, 0, len(applies))
 	for _, a := range applies {
 		a.finish(a.shard.identity(projection.Identity), formatXid(projection.Xid), "", "")
 		calls = append(calls, a.call)
 	}
+
 	if err := r.pipeline(ctx, calls); err != nil {
 		return nil, fmt.Errorf("apply standings: %w", err)
 	}
+
 	results := make([]leaderboard.RankingEntry, len(projection.Ask))
 	return results, r.collect(ctx, catalog, applies, projection.Ask, results)
 }
@@ -45,6 +49,7 @@ func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, app
 	}
 	type boardSeason struct{ board, season int32 }
 	spread := make(map[boardSeason][]asked)
+
 	for _, a := range applies {
 		values, err := a.values(0)
 		if err != nil {
@@ -56,6 +61,7 @@ func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, app
 		if r.trust(a.call, a.args[0], values[0], values[1]) != nil {
 			continue // the standings are in, but ranks are not to be told yet
 		}
+
 		board, _ := catalog.Numbered(a.shard.board)
 		for k, ask := range a.asks {
 			p, ok, err := a.shard.ranked(values[2+3*k:])
@@ -65,28 +71,34 @@ func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, app
 			if !ok || !asks[ask].ReflectedBy(board.Board, p.Score, p.tie) {
 				continue
 			}
+
 			result := &results[ask]
 			if a.shard.of == 1 {
 				*result = p.RankingEntry
 				continue
 			}
+
 			key := boardSeason{a.shard.board, a.shard.season}
 			spread[key] = append(spread[key], asked{&p, result})
 		}
 	}
+
 	for key, list := range spread {
 		board, _ := catalog.Numbered(key.board)
 		positions := make([]*position, len(list))
 		for i, a := range list {
 			positions[i] = a.position
 		}
+
 		if r.addOtherShards(ctx, key.season, board, positions) != nil {
 			continue // the standings are in: only the ranks are not known
 		}
+
 		for _, a := range list {
 			*a.result = a.RankingEntry
 		}
 	}
+
 	return nil
 }
 
@@ -127,18 +139,22 @@ func (r *Ranking) applyCalls(catalog *leaderboard.Catalog, p leaderboard.Project
 		if !ok {
 			return nil
 		}
+
 		s := shardOf(board, key.Season, shardIndex(key.Player, board.Shards))
 		a := calls[s.shardID]
 		if a == nil {
 			a = r.newApplyCall(s, len(p.Standings))
 			calls[s.shardID] = a
 		}
+
 		return a
 	}
+
 	changed := make(map[leaderboard.EntryKey]*leaderboard.Standing, len(p.Standings))
 	for i := range p.Standings {
 		changed[p.Standings[i].Key()] = &p.Standings[i]
 	}
+
 	// The entries that are asked for come first, each once per time it is asked.
 	for i, ask := range p.Ask {
 		key := ask.EntryKey
@@ -151,9 +167,11 @@ func (r *Ranking) applyCalls(catalog *leaderboard.Catalog, p leaderboard.Project
 			a.asks = append(a.asks, i)
 		}
 	}
+
 	for _, ask := range p.Ask {
 		delete(changed, ask.EntryKey)
 	}
+
 	for i := range p.Standings {
 		standing := &p.Standings[i]
 		if changed[standing.Key()] == nil {
@@ -163,5 +181,6 @@ func (r *Ranking) applyCalls(catalog *leaderboard.Catalog, p leaderboard.Project
 			r.add(a, standing)
 		}
 	}
+
 	return calls
 }

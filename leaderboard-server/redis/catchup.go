@@ -129,12 +129,14 @@ func (c *CatchUp) Run(ctx context.Context) {
 func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
+
 	select {
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
 	case <-wake:
 	}
+
 	return true
 }
 
@@ -143,6 +145,7 @@ func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 func (c *CatchUp) lead(ctx context.Context) {
 	l := &leader{CatchUp: c, shards: make(map[shardID]*progress), slots: make(chan struct{}, maxRebuilds)}
 	defer l.rebuilds.Wait()
+
 	c.update(func(s *Status) { s.Leading = true })
 	failing := false
 	for {
@@ -150,6 +153,7 @@ func (c *CatchUp) lead(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+
 		if err != nil {
 			c.update(func(s *Status) { s.Errors++ })
 			if !failing { // once, not twice a second
@@ -158,6 +162,7 @@ func (c *CatchUp) lead(ctx context.Context) {
 		} else if failing {
 			c.log.InfoContext(ctx, "catch-up goes on")
 		}
+
 		failing = err != nil
 		if l.away >= awayTicks {
 			c.log.WarnContext(ctx, "catch-up leaves the lead to others, as Redis cannot be reached")
@@ -217,26 +222,31 @@ func (l *leader) tick(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	catalog, err := l.ledger.LoadCatalog(ctx)
 	if err != nil {
 		return err
 	}
+
 	var all []shard
 	for _, board := range catalog.All() {
 		if board.Active && board.Season != 0 {
 			all = append(all, shardsOf(board)...)
 		}
 	}
+
 	states := l.ranking.states(ctx, all)
 	if len(all) == 0 || slices.ContainsFunc(states, func(s shardState) bool { return s.err == nil }) {
 		l.away = 0
 	} else {
 		l.away++
 	}
+
 	healthy, repairs, err := l.examine(all, states, snapshot)
 	for board, list := range repairs {
 		l.rebuilds.Go(func() { l.rebuild(ctx, board, list) })
 	}
+
 	err = errors.Join(err, l.advance(ctx, healthy, snapshot))
 	l.report(all, snapshot)
 	return err
@@ -248,6 +258,7 @@ func (l *leader) examine(all []shard, states []shardState, snapshot leaderboard.
 	healthy, repairs = make(map[shardID]*work), make(map[int32][]repair)
 	l.shardsMu.Lock()
 	defer l.shardsMu.Unlock()
+
 	for i, s := range all {
 		p := l.shards[s.shardID]
 		if p == nil {
@@ -265,6 +276,7 @@ func (l *leader) examine(all []shard, states []shardState, snapshot leaderboard.
 			healthy[s.shardID] = &work{shard: s, progress: p}
 		}
 	}
+
 	return healthy, repairs, err
 }
 
@@ -285,6 +297,7 @@ func diagnose(s shard, is shardState, p *progress, snapshot leaderboard.Snapshot
 	if same && is.watermark != "" && is.watermark == p.stored && p.upTo <= snapshot.Xmin {
 		return nil
 	}
+
 	r := &repair{shard: s, progress: p, ledger: snapshot.Identity, watermark: is.watermark}
 	watermark, err := strconv.ParseUint(is.watermark, 10, 64)
 	switch {
@@ -297,6 +310,7 @@ func diagnose(s shard, is shardState, p *progress, snapshot leaderboard.Snapshot
 	default:
 		r.from = watermark
 	}
+
 	return r
 }
 
@@ -333,15 +347,18 @@ func (l *leader) advance(ctx context.Context, healthy map[shardID]*work, snapsho
 	if len(healthy) == 0 {
 		return nil
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	defer abandon(healthy)
+
 	from := snapshot.Xmin
 	spread := make(map[int32]int)
 	for _, w := range healthy {
 		from = min(from, w.upTo)
 		spread[w.board] = w.of
 	}
+
 	if from < snapshot.Xmin {
 		err := l.read(ctx, 0, from, snapshot.Xmin, func(standings []leaderboard.ChangedStanding) error {
 			for _, s := range standings {
@@ -355,6 +372,7 @@ func (l *leader) advance(ctx context.Context, healthy map[shardID]*work, snapsho
 			return err
 		}
 	}
+
 	var failed error
 	for _, w := range healthy {
 		if w.err == nil {
@@ -364,6 +382,7 @@ func (l *leader) advance(ctx context.Context, healthy map[shardID]*work, snapsho
 			failed = fmt.Errorf("board %s: %w", w.name, w.err)
 		}
 	}
+
 	return failed
 }
 
@@ -372,6 +391,7 @@ func (l *leader) advance(ctx context.Context, healthy map[shardID]*work, snapsho
 func (l *leader) read(ctx context.Context, board int32, from, until uint64, fn func([]leaderboard.ChangedStanding) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+
 	chunks, ended := make(chan []leaderboard.ChangedStanding, 2), make(chan error, 1)
 	go func() {
 		defer close(chunks)
@@ -384,6 +404,7 @@ func (l *leader) read(ctx context.Context, board int32, from, until uint64, fn f
 			}
 		})
 	}()
+
 	var failed error
 	for chunk := range chunks { // to its end, which the reader waits for
 		if failed == nil {
@@ -392,9 +413,11 @@ func (l *leader) read(ctx context.Context, board int32, from, until uint64, fn f
 			}
 		}
 	}
+
 	if failed != nil {
 		return failed
 	}
+
 	return <-ended
 }
 
@@ -405,9 +428,11 @@ func (l *leader) send(ctx context.Context, w *work, snapshot leaderboard.Snapsho
 			return err
 		}
 	}
+
 	if err := w.session.apply(ctx, w.chunk); err != nil {
 		return err
 	}
+
 	w.chunk = w.chunk[:0]
 	l.count(w.session)
 	return nil
@@ -428,6 +453,7 @@ func (l *leader) complete(ctx context.Context, w *work, snapshot leaderboard.Sna
 			return err
 		}
 	}
+
 	now, stored := time.Now(), formatXid(snapshot.Xmin)
 	due := (now.Sub(w.flushed) > flushInterval || len(w.graves) > 0) && w.stored != stored
 	if w.session == nil && due {
@@ -436,12 +462,14 @@ func (l *leader) complete(ctx context.Context, w *work, snapshot leaderboard.Sna
 			return err
 		}
 	}
+
 	if w.session != nil {
 		if err := w.session.finish(ctx, stored); err != nil {
 			return err
 		}
 		l.settle(w.progress, w.session, snapshot)
 	}
+
 	w.upTo = snapshot.Xmin
 	return l.bury(ctx, w)
 }
@@ -473,6 +501,7 @@ func (l *leader) report(all []shard, snapshot leaderboard.Snapshot) {
 	now := time.Now()
 	low, rebuilding := snapshot.Xmin, 0
 	l.shardsMu.Lock()
+
 	for _, s := range all {
 		p := l.shards[s.shardID]
 		if p.rebuilding {
@@ -480,18 +509,22 @@ func (l *leader) report(all []shard, snapshot leaderboard.Snapshot) {
 		}
 		low = min(low, p.upTo)
 	}
+
 	l.shardsMu.Unlock()
 	const maxSamples = 4096 // half an hour at the default interval; then the oldest stay
 	if len(l.samples) < maxSamples {
 		l.samples = append(l.samples, sample{now, snapshot.Xmax})
 	}
+
 	for len(l.samples) > 0 && l.samples[0].xmax <= low {
 		l.samples = l.samples[1:]
 	}
+
 	var behind time.Duration
 	if len(l.samples) > 0 {
 		behind = now.Sub(l.samples[0].at)
 	}
+
 	l.update(func(s *Status) { s.Behind, s.BehindTransactions, s.Rebuilding = behind, snapshot.Xmax-low, rebuilding })
 }
 
@@ -506,12 +539,14 @@ func (l *leader) rebuild(ctx context.Context, board int32, repairs []repair) {
 			r.rebuilding = false
 		}
 	}()
+
 	select {
 	case l.slots <- struct{}{}:
 		defer func() { <-l.slots }()
 	case <-ctx.Done():
 		return
 	}
+
 	started, before := time.Now(), l.Status().Applied
 	err := l.stream(ctx, board, repairs)
 	switch {
@@ -527,25 +562,31 @@ func (l *leader) rebuild(ctx context.Context, board int32, repairs []repair) {
 func (l *leader) stream(ctx context.Context, board int32, repairs []repair) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
+
 	snapshot, err := l.ledger.Snapshot(ctx)
 	if err != nil {
 		return err
 	}
+
 	from := snapshot.Xmin
 	working := make(map[shardID]*work, len(repairs))
 	defer abandon(working)
+
 	for _, r := range repairs {
 		if r.ledger != snapshot.Identity || r.from > snapshot.Xmin {
 			return errInterrupted // the ledger was replaced just now: diagnose anew
 		}
+
 		n, err := l.ranking.begin(ctx, r.shard, snapshot.Identity, r.watermark, r.discard)
 		if err != nil {
 			return fmt.Errorf("begin: %w", err)
 		}
+
 		n.repairs = true
 		from = min(from, r.from)
 		working[r.shardID] = &work{shard: r.shard, progress: &progress{upTo: r.from}, session: n}
 	}
+
 	// All that is committed, not only what is below the watermark: of an entry that
 	// was written since there is no earlier state to read, and whoever wrote it may
 	// have applied it before Redis lost it.
@@ -564,6 +605,7 @@ func (l *leader) stream(ctx context.Context, board int32, repairs []repair) erro
 	if err != nil {
 		return err
 	}
+
 	for _, r := range repairs {
 		w := working[r.shardID]
 		if len(w.chunk) > 0 {
@@ -571,13 +613,16 @@ func (l *leader) stream(ctx context.Context, board int32, repairs []repair) erro
 				return err
 			}
 		}
+
 		if err := w.session.finish(ctx, formatXid(snapshot.Xmin)); err != nil {
 			return err
 		}
+
 		l.settle(r.progress, w.session, snapshot)
 		if r.from == 0 {
 			l.update(func(s *Status) { s.Rebuilds++ })
 		}
 	}
+
 	return nil
 }

@@ -50,11 +50,13 @@ func NewClient(settings config.Redis) (goredis.UniversalClient, error) {
 			}
 		}
 	}
+
 	if settings.Mode == config.RedisCluster {
 		cluster := options.Cluster()
 		cluster.ClusterStateReloadInterval = slotsInterval
 		return goredis.NewClusterClient(cluster), nil
 	}
+
 	return goredis.NewUniversalClient(options), nil
 }
 

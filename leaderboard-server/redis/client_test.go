@@ -14,6 +14,7 @@ func TestConnectionsOfAllPoolsAreCounted(t *testing.T) {
 	client, err := NewClient(config.Redis{Addresses: []string{server.Address()}})
 	require.NoError(t, err)
 	defer client.Close()
+
 	require.Zero(t, Pools(client).TotalConns)
 	require.NoError(t, client.Ping(t.Context()).Err())
 	_, err = client.Pipelined(t.Context(), func(pipe goredis.Pipeliner) error { return pipe.Ping(t.Context()).Err() })

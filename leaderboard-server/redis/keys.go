@@ -95,11 +95,13 @@ func (s shard) encode(standing *leaderboard.Standing) encoded {
 	buffer := make([]byte, 0, 2*tieBytes+playerBytes+3*binary.MaxVarintLen64)
 	event := standing.Event
 	var e encoded
+
 	if standing.Removed {
 		event = 0 // no event has this number
 	} else {
 		e.score = strconv.FormatInt(s.oriented(standing.Score), 10)
 	}
+
 	buffer = appendBigEndian(buffer, event, tieBytes)
 	buffer = appendBigEndian(buffer, standing.Player, playerBytes)
 	buffer = s.appendOrigin(buffer, standing)
@@ -107,6 +109,7 @@ func (s shard) encode(standing *leaderboard.Standing) encoded {
 	value := appendBigEndian(buffer[len(buffer):], event, tieBytes)
 	value = binary.AppendUvarint(value, uint64(standing.Version))
 	e.value = s.appendOrigin(value, standing)
+
 	return e
 }
 
@@ -156,6 +159,7 @@ func (s shard) decode(member, score string) (position, error) {
 	if len(member) < tieBytes+playerBytes {
 		return position{}, fmt.Errorf("a ranking entry has %d bytes", len(member))
 	}
+
 	// Redis writes integral doubles without a fraction, but some versions with an
 	// exponent.
 	stored, err := strconv.ParseInt(score, 10, 64)
@@ -166,6 +170,7 @@ func (s shard) decode(member, score string) (position, error) {
 		}
 		stored = int64(double)
 	}
+
 	p := position{order: stored, tie: bigEndian(member[:tieBytes])}
 	p.Player, p.Score, p.Origin = bigEndian(member[tieBytes:tieBytes+playerBytes]), s.oriented(stored), s.board
 	if rest := member[tieBytes+playerBytes:]; rest != "" {
@@ -175,6 +180,7 @@ func (s shard) decode(member, score string) (position, error) {
 		}
 		p.Origin = int32(origin)
 	}
+
 	return p, nil
 }
 

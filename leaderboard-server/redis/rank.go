@@ -45,6 +45,7 @@ func (r *Ranking) Rank(ctx context.Context, board leaderboard.LiveBoard, player 
 	request := &rankRequest{board: board, player: player}
 	q := &r.ranks
 	q.mu.Lock()
+
 	switch {
 	case !q.underWay:
 		q.underWay = true
@@ -54,9 +55,11 @@ func (r *Ranking) Rank(ctx context.Context, board leaderboard.LiveBoard, player 
 		q.mu.Unlock()
 		return leaderboard.RankingEntry{}, unavailable("is too busy", fmt.Errorf("%d ranks are waiting", maxRanksWaiting))
 	}
+
 	request.turn = make(chan bool, 1)
 	q.waiting = append(q.waiting, request)
 	q.mu.Unlock()
+
 	select {
 	case answered := <-request.turn:
 		if !answered {
@@ -74,10 +77,12 @@ func (r *Ranking) Rank(ctx context.Context, board leaderboard.LiveBoard, player 
 func (q *rankQueue) leave(request *rankRequest) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+
 	if i := slices.Index(q.waiting, request); i >= 0 {
 		q.waiting = slices.Delete(q.waiting, i, i+1)
 		return
 	}
+
 	select {
 	case answered := <-request.turn:
 		if !answered {
@@ -110,14 +115,17 @@ func (r *Ranking) carry(ctx context.Context, own *rankRequest) (leaderboard.Rank
 	// Not by the caller's time: others depend on it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.timeout)
 	defer cancel()
+
 	r.readRanks(ctx, batch)
 
 	q.mu.Lock()
 	q.pass()
 	q.mu.Unlock()
+
 	for _, request := range batch[1:] {
 		request.turn <- true
 	}
+
 	return own.entry, own.err
 }
 
@@ -130,6 +138,7 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 	}
 	byShard := make(map[shardID]*shardCall)
 	calls := make([]*call, 0, len(batch))
+
 	for _, request := range batch {
 		s := shardOf(request.board, request.board.Season, shardIndex(request.player, request.board.Shards))
 		c := byShard[s.shardID]
@@ -138,14 +147,17 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 			byShard[s.shardID] = c
 			calls = append(calls, c.call)
 		}
+
 		bucket, field := s.place(request.player)
 		c.keys = append(c.keys, s.bucketKey(r.prefix, bucket))
 		c.args = append(c.args, field, encodePlayer(request.player))
 		c.requests = append(c.requests, request)
 	}
+
 	_ = r.pipeline(ctx, calls) // every call has its own error
 	spread := make(map[int32][]*rankRequest)
 	positions := make(map[int32][]*position)
+
 	for _, c := range byShard {
 		for i, p := range r.readShard(c.call, c.requests) {
 			if p == nil {
@@ -158,6 +170,7 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 			}
 		}
 	}
+
 	for board, requests := range spread {
 		err := r.addOtherShards(ctx, requests[0].board.Season, requests[0].board, positions[board])
 		for i, request := range requests {
@@ -175,6 +188,7 @@ func (r *Ranking) readShard(c *call, requests []*rankRequest) []*position {
 	} else {
 		err = r.trust(c, values[0], values[1], values[2])
 	}
+
 	positions := make([]*position, len(requests))
 	for i, request := range requests {
 		if request.err = err; err != nil {
@@ -190,5 +204,6 @@ func (r *Ranking) readShard(c *call, requests []*rankRequest) []*position {
 			positions[i] = &p
 		}
 	}
+
 	return positions
 }

@@ -32,6 +32,7 @@ func newRanking(t *testing.T, shards int) (*Ranking, *goredis.Client) {
 	t.Cleanup(func() { _ = client.Close() })
 	r, err := New(Options{Client: client, Prefix: "lb:" + t.Name() + ":", Boards: boards{catalog}, Timeout: 20 * time.Second})
 	require.NoError(t, err)
+
 	return r, client
 }
 
@@ -42,12 +43,14 @@ func fill(t *testing.T, r *Ranking, board leaderboard.LiveBoard, n int64) {
 		session, err := r.begin(t.Context(), s, "ledger", "", false)
 		require.NoError(t, err)
 		var chunk []leaderboard.ChangedStanding
+
 		for player := int64(1); player <= n; player++ {
 			if shardIndex(player, board.Shards) == s.index {
 				chunk = append(chunk, leaderboard.ChangedStanding{Standing: leaderboard.Standing{Board: 1, Season: 1, Player: player, Score: player,
 					Event: player, Origin: 1, Version: 1}})
 			}
 		}
+
 		require.NoError(t, session.apply(t.Context(), chunk))
 		require.NoError(t, session.finish(t.Context(), formatXid(100)))
 	}
@@ -59,12 +62,14 @@ func TestConcurrentRanks(t *testing.T) {
 		r, _ := newRanking(t, shards)
 		board := testBoard(shards)
 		const n = 1000
+
 		if shards == 1 {
 			fill(t, r, board, n)
 		} else {
 			r.prefix += "3:"
 			fill(t, r, board, n)
 		}
+
 		var group sync.WaitGroup
 		for range 300 {
 			group.Go(func() {
@@ -75,9 +80,11 @@ func TestConcurrentRanks(t *testing.T) {
 						cancel()
 						ctx, cancel = context.WithTimeout(context.Background(), time.Duration(rand.IntN(1000))*time.Microsecond)
 					}
+
 					player := 1 + rand.Int64N(n+10)
 					entry, err := r.Rank(ctx, board, player)
 					cancel()
+
 					switch {
 					case leaves && leaderboard.CodeOf(err) == leaderboard.CodeRankingUnavailable && errors.Is(err, context.DeadlineExceeded):
 					case player > n:
@@ -90,6 +97,7 @@ func TestConcurrentRanks(t *testing.T) {
 				}
 			})
 		}
+
 		group.Wait()
 		require.Empty(t, r.ranks.waiting)
 		require.False(t, r.ranks.underWay)
@@ -108,6 +116,7 @@ func TestAnswersMayOvertakeEachOther(t *testing.T) {
 		require.NoError(t, r.pipeline(t.Context(), []*call{c}))
 		return c
 	}
+
 	trust := func(c *call) error {
 		values, err := c.values(5)
 		require.NoError(t, err)

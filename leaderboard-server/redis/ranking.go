@@ -92,15 +92,19 @@ func New(options Options) (*Ranking, error) {
 	if options.Prefix == "" || strings.ContainsAny(options.Prefix, "{}") {
 		return nil, fmt.Errorf("the key prefix %q must not be empty and hold no { or }", options.Prefix)
 	}
+
 	if options.Timeout == 0 {
 		options.Timeout = time.Second
 	}
+
 	if options.SnapshotLifetime == 0 {
 		options.SnapshotLifetime = 10 * time.Minute
 	}
+
 	if options.SnapshotSharing == 0 {
 		options.SnapshotSharing = time.Second
 	}
+
 	return &Ranking{client: options.Client, prefix: options.Prefix, boards: options.Boards, timeout: options.Timeout,
 		maxChanges: maxChanges, snapshotLifetime: options.SnapshotLifetime, snapshotSharing: options.SnapshotSharing}, nil
 }
@@ -119,6 +123,7 @@ func (r *Ranking) Ready(ctx context.Context) error {
 	if catalog == nil {
 		return errors.New("the boards are not known yet")
 	}
+
 	for _, board := range catalog.All() {
 		if !board.Active || board.Season == 0 {
 			continue
@@ -127,6 +132,7 @@ func (r *Ranking) Ready(ctx context.Context) error {
 			return fmt.Errorf("board %s: %w", board.Name, err)
 		}
 	}
+
 	return nil
 }
 
@@ -151,11 +157,13 @@ func (r *Ranking) trust(c *call, identity, watermark, generation any) error {
 	if now.before(c.seen) {
 		return unavailable("is catching up", fmt.Errorf("shard %d of board %s went back from %s to %s", s.index, s.name, c.seen.watermark, now.watermark))
 	}
+
 	// Of two answers that race here the later may lose: the next one sets it right.
 	last, known := r.seen.LoadOrStore(s.shardID, now)
 	if known && last != now && !now.before(last.(mark)) {
 		r.seen.CompareAndSwap(s.shardID, last, now)
 	}
+
 	return nil
 }
 
@@ -170,6 +178,7 @@ func (r *Ranking) pipeline(ctx context.Context, calls []*call) error {
 	if len(calls) == 0 {
 		return nil
 	}
+
 	send := func(calls []*call, whole bool) error {
 		_, err := r.client.Pipelined(ctx, func(pipe goredis.Pipeliner) error {
 			for _, c := range calls {
@@ -186,6 +195,7 @@ func (r *Ranking) pipeline(ctx context.Context, calls []*call) error {
 	if err == nil {
 		return nil
 	}
+
 	// A node that does not know a script is sent its source. Scripts can be
 	// repeated, so whatever else failed is left to the callers.
 	var missing []*call
@@ -194,17 +204,20 @@ func (r *Ranking) pipeline(ctx context.Context, calls []*call) error {
 			missing = append(missing, c)
 		}
 	}
+
 	if len(missing) == 0 {
 		return err
 	}
 	if err := send(missing, true); err != nil {
 		return err
 	}
+
 	for _, c := range calls {
 		if err := c.result.Err(); err != nil {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -243,5 +256,6 @@ func (c *call) values(n int) ([]any, error) {
 	if len(values) < n {
 		return nil, fmt.Errorf("a script answered %d values instead of %d", len(values), n)
 	}
+
 	return values, nil
 }

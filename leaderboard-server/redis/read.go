@@ -21,6 +21,7 @@ func (s shard) ranked(values []any) (p position, ok bool, err error) {
 	if p, err = s.decode(member, score); err != nil {
 		return p, false, err
 	}
+
 	p.Rank = rank + 1
 	return p, true, nil
 }
@@ -30,17 +31,20 @@ func (r *Ranking) addOtherShards(ctx context.Context, season int32, board leader
 	if board.Shards == 1 || len(positions) == 0 {
 		return nil
 	}
+
 	counts, err := r.countBefore(ctx, season, board, positions, func(shard int, p *position) bool {
 		return shard != shardIndex(p.Player, board.Shards)
 	})
 	if err != nil {
 		return err
 	}
+
 	for i, p := range positions {
 		for _, c := range counts[i] {
 			p.Rank += c
 		}
 	}
+
 	return nil
 }
 
@@ -53,23 +57,28 @@ func (r *Ranking) countBefore(ctx context.Context, season int32, board leaderboa
 		s := shardOf(board, season, index)
 		c := &call{script: countScript, source: countSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)}}
 		var of []int
+
 		for i, p := range positions {
 			if wanted(index, p) {
 				c.args = append(c.args, p.order, p.tie)
 				of = append(of, i)
 			}
 		}
+
 		if len(of) > 0 {
 			calls, asked = append(calls, c), append(asked, of)
 		}
 	}
+
 	if err := r.pipeline(ctx, calls); err != nil {
 		return nil, unavailable("cannot be reached", fmt.Errorf("count entries: %w", err))
 	}
+
 	counts := make([][]int64, len(positions))
 	for i := range counts {
 		counts[i] = make([]int64, board.Shards)
 	}
+
 	for j, c := range calls {
 		values, err := c.values(3 + len(asked[j]))
 		if err != nil {
@@ -82,6 +91,7 @@ func (r *Ranking) countBefore(ctx context.Context, season int32, board leaderboa
 			counts[i][c.shard.index], _ = values[3+k].(int64)
 		}
 	}
+
 	return counts, nil
 }
 
@@ -89,6 +99,7 @@ func (r *Ranking) countBefore(ctx context.Context, season int32, board leaderboa
 func (r *Ranking) Page(ctx context.Context, board leaderboard.LiveBoard, offset, limit int64) ([]leaderboard.RankingEntry, int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
+
 	starts := make([]int64, board.Shards)
 	if board.Shards == 1 {
 		starts[0] = offset
@@ -98,21 +109,26 @@ func (r *Ranking) Page(ctx context.Context, board leaderboard.LiveBoard, offset,
 			return nil, 0, err
 		}
 	}
+
 	merged, total, err := r.ranges(ctx, board, starts, limit)
 	if err != nil {
 		return nil, 0, err
 	}
+
 	if board.Shards > 1 {
 		sort.Slice(merged, func(i, j int) bool { return merged[i].before(merged[j]) })
 	}
+
 	if int64(len(merged)) > limit {
 		merged = merged[:limit]
 	}
+
 	entries := make([]leaderboard.RankingEntry, len(merged))
 	for i, p := range merged {
 		entries[i] = p.RankingEntry
 		entries[i].Rank = offset + int64(i) + 1
 	}
+
 	return entries, total, nil
 }
 
@@ -124,9 +140,11 @@ func (r *Ranking) ranges(ctx context.Context, board leaderboard.LiveBoard, start
 		calls[i] = &call{script: pageScript, source: pageSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)},
 			args: []any{starts[i], starts[i] + limit - 1}}
 	}
+
 	if err := r.pipeline(ctx, calls); err != nil {
 		return nil, 0, unavailable("cannot be reached", fmt.Errorf("read a page: %w", err))
 	}
+
 	for _, c := range calls {
 		values, err := c.values(5)
 		if err != nil {
@@ -135,9 +153,11 @@ func (r *Ranking) ranges(ctx context.Context, board leaderboard.LiveBoard, start
 		if err := r.trust(c, values[0], values[1], values[2]); err != nil {
 			return nil, 0, err
 		}
+
 		count, _ := values[3].(int64)
 		total += count
 		list, _ := values[4].([]any)
+
 		for i := 0; i+1 < len(list); i += 2 {
 			member, _ := list[i].(string)
 			score, _ := list[i+1].(string)
@@ -148,6 +168,7 @@ func (r *Ranking) ranges(ctx context.Context, board leaderboard.LiveBoard, start
 			merged = append(merged, p)
 		}
 	}
+
 	return merged, total, nil
 }
 
@@ -165,9 +186,11 @@ func (r *Ranking) locate(ctx context.Context, board leaderboard.LiveBoard, offse
 		calls[i] = &call{script: pageScript, source: pageSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)},
 			args: []any{1, 0}} // nothing but the count
 	}
+
 	if err := r.pipeline(ctx, calls); err != nil {
 		return nil, unavailable("cannot be reached", fmt.Errorf("count entries: %w", err))
 	}
+
 	var total int64
 	for i, c := range calls {
 		values, err := c.values(4)
@@ -177,27 +200,33 @@ func (r *Ranking) locate(ctx context.Context, board leaderboard.LiveBoard, offse
 		if err := r.trust(c, values[0], values[1], values[2]); err != nil {
 			return nil, err
 		}
+
 		count, _ := values[3].(int64)
 		high[i] = min(count, offset)
 		total += count
 	}
+
 	if offset >= total { // past the end: every shard's end, and none beyond it
 		for i := range high {
 			high[i] = offset
 		}
 		return high, nil
 	}
+
 	for round := range maxRounds {
 		pivotShard, pivotIndex := pickPivot(low, high, offset, round%2 == 1)
 		if pivotShard < 0 {
 			return low, nil
 		}
+
 		before, err := r.beforeEntry(ctx, board, pivotShard, pivotIndex)
 		if err != nil {
 			return nil, err
 		}
+
 		narrow(low, high, before, pivotShard, offset)
 	}
+
 	return nil, unavailable("is changing too fast", fmt.Errorf("a page of board %s at %d was not found in %d rounds", board.Name, offset, maxRounds))
 }
 
@@ -214,12 +243,14 @@ func pickPivot(low, high []int64, offset int64, middle bool) (shard int, index i
 			shard, widest = i, w
 		}
 	}
+
 	if shard < 0 {
 		return -1, 0
 	}
 	if middle {
 		return shard, low[shard] + widest/2
 	}
+
 	share := float64(offset-below) / float64(width)
 	index = low[shard] + int64(share*float64(widest))
 	return shard, min(max(index, low[shard]), high[shard]-1)
@@ -232,6 +263,7 @@ func narrow(low, high, before []int64, pivotShard int, offset int64) {
 	for _, n := range before {
 		sum += n
 	}
+
 	for i, n := range before {
 		switch {
 		case sum == offset:
@@ -256,6 +288,7 @@ func (r *Ranking) beforeEntry(ctx context.Context, board leaderboard.LiveBoard, 
 	if err := r.pipeline(ctx, []*call{c}); err != nil {
 		return nil, unavailable("cannot be reached", fmt.Errorf("read an entry: %w", err))
 	}
+
 	values, err := c.values(5)
 	if err != nil {
 		return nil, err
@@ -263,20 +296,24 @@ func (r *Ranking) beforeEntry(ctx context.Context, board leaderboard.LiveBoard, 
 	if err := r.trust(c, values[0], values[1], values[2]); err != nil {
 		return nil, err
 	}
+
 	list, _ := values[4].([]any)
 	if len(list) < 2 {
 		return nil, unavailable("is changing too fast", fmt.Errorf("shard %d of board %s shrank during a search", shardIndex, board.Name))
 	}
+
 	member, _ := list[0].(string)
 	score, _ := list[1].(string)
 	p, err := s.decode(member, score)
 	if err != nil {
 		return nil, err
 	}
+
 	counts, err := r.countBefore(ctx, board.Season, board, []*position{&p}, func(i int, _ *position) bool { return i != shardIndex })
 	if err != nil {
 		return nil, err
 	}
+
 	counts[0][shardIndex] = index
 	return counts[0], nil
 }

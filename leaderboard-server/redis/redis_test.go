@@ -31,12 +31,14 @@ func TestEntriesAreEncodedExactly(t *testing.T) {
 			}
 		}
 	}
+
 	s := shard{of: 1}
 	// As Redis may write large integral doubles.
 	e := s.encode(&leaderboard.Standing{Player: 1, Event: 1})
 	p, err := s.decode(string(e.member), "9.007199254740991e+15")
 	require.NoError(t, err)
 	require.Equal(t, int64(leaderboard.MaxScore), p.Score)
+
 	for _, bad := range []struct{ member, score string }{{"short", "1"}, {string(e.member), "x"}, {string(e.member) + "\x80", "1"}} {
 		_, err := s.decode(bad.member, bad.score)
 		require.Error(t, err)
@@ -52,16 +54,20 @@ func TestEveryPlayerHasAPlaceOfTheirOwn(t *testing.T) {
 		}
 		taken := make(map[place]int64)
 		perBucket := make(map[place]int)
+
 		for player := int64(1); player <= 10_000; player++ {
 			index := shardIndex(player, shards)
 			bucket, field := shard{shardID: shardID{index: index}, of: shards}.place(player)
 			p := place{index, bucket, field}
+
 			if other, twice := taken[p]; twice {
 				t.Fatalf("players %d and %d share %+v", other, player, p)
 			}
+
 			taken[p] = player
 			perBucket[place{index, bucket, ""}]++
 		}
+
 		for p, n := range perBucket {
 			require.LessOrEqual(t, n, bucketSize, "%+v", p)
 		}
@@ -76,22 +82,27 @@ func TestScoresAreExactInRedis(t *testing.T) {
 	session, err := r.begin(t.Context(), shardsOf(board)[0], "ledger", "", false)
 	require.NoError(t, err)
 	var chunk []leaderboard.ChangedStanding
+
 	for i, score := range scores {
 		chunk = append(chunk, leaderboard.ChangedStanding{Standing: leaderboard.Standing{Board: 1, Season: 1, Player: int64(i + 1), Score: score,
 			Event: int64(100 - i), Origin: 1, Version: 1 << 40}})
 	}
+
 	for player := int64(len(scores) + 1); player < bucketSize; player++ {
 		chunk = append(chunk, leaderboard.ChangedStanding{Standing: leaderboard.Standing{Board: 1, Season: 1, Player: player, Score: -leaderboard.MaxScore,
 			Event: 1000 + player, Origin: math.MaxInt32, Version: math.MaxInt32}})
 	}
+
 	require.NoError(t, session.apply(t.Context(), chunk))
 	require.NoError(t, session.finish(t.Context(), formatXid(5)))
 	entries, total, err := r.Page(t.Context(), board, 0, int64(len(scores)))
 	require.NoError(t, err)
 	require.Equal(t, int64(bucketSize-1), total)
+
 	for i, e := range entries {
 		require.Equal(t, leaderboard.RankingEntry{Rank: int64(i + 1), Player: int64(i + 1), Score: scores[i], Origin: 1}, e)
 	}
+
 	encoding, err := client.ObjectEncoding(t.Context(), shardsOf(board)[0].bucketKey(r.prefix, 0)).Result()
 	require.NoError(t, err)
 	require.Equal(t, "listpack", encoding)
@@ -113,6 +124,7 @@ func TestOnlyHigherVersionsReplace(t *testing.T) {
 	standing := func(version, score int64, removed bool) leaderboard.Standing {
 		return leaderboard.Standing{Board: 1, Season: 1, Player: 2, Score: score, Event: 50 + version, Origin: 7, Version: version, Removed: removed}
 	}
+
 	apply := func(s leaderboard.Standing) leaderboard.RankingEntry {
 		t.Helper()
 		entries, err := r.Apply(t.Context(), projection("ledger", 200, s))
@@ -134,6 +146,7 @@ func TestOnlyHigherVersionsReplace(t *testing.T) {
 func TestAppliesOfAnotherTimeAreRefused(t *testing.T) {
 	r, _ := newRanking(t, 1)
 	board := testBoard(1)
+
 	fill(t, r, board, 3) // watermark 100
 	s := leaderboard.Standing{Board: 1, Season: 1, Player: 1, Score: 77, Event: 60, Origin: 1, Version: 9}
 	for name, p := range map[string]leaderboard.Projection{
@@ -146,6 +159,7 @@ func TestAppliesOfAnotherTimeAreRefused(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, int64(1), entry.Score, name)
 	}
+
 	entries, err := r.Apply(t.Context(), projection("ledger", 100, s))
 	require.NoError(t, err)
 	require.Equal(t, int64(77), entries[0].Score, "the watermark itself is not caught up")
@@ -190,6 +204,7 @@ func TestDiagnose(t *testing.T) {
 	s := shard{of: 1}
 	at := formatXid
 	snapshot := leaderboard.Snapshot{Identity: "L", Xmin: 100, Xmax: 110}
+
 	for name, c := range map[string]struct {
 		is      shardState
 		p       progress

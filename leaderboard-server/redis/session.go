@@ -60,24 +60,29 @@ func (r *Ranking) begin(ctx context.Context, s shard, ledger, from string, disca
 	if discard {
 		flag = "1"
 	}
+
 	values, err := n.run(ctx, &call{script: beginScript, source: beginSource, keys: []string{s.stateKey(r.prefix)}, args: []any{n.identity, n.token, from, flag}})
 	if err != nil {
 		return nil, err
 	}
+
 	switch values[0] {
 	case "ready":
 		return n, nil
 	case "moved":
 		return nil, errInterrupted
 	}
+
 	if len(values) < 3 {
 		return nil, fmt.Errorf("the begin of a session was answered with %v", values)
 	}
+
 	highest, _ := values[1].(string)
 	old, _ := values[2].(string)
 	if err := n.wipe(ctx, s, highest, n.identity); err != nil {
 		return nil, err
 	}
+
 	return n, r.wipeDropped(ctx, s, old)
 }
 
@@ -87,10 +92,12 @@ func (r *Ranking) wipeDropped(ctx context.Context, s shard, old string) error {
 	if s.index != 0 {
 		return nil
 	}
+
 	before, err := strconv.Atoi(old[strings.LastIndexByte(old, '/')+1:])
 	if err != nil {
 		return fmt.Errorf("board %s was of the identity %q, which tells no number of shards: %w", s.name, old, err)
 	}
+
 	for index := s.of; index < min(before, leaderboard.MaxShards); index++ {
 		dropped := s
 		dropped.index = index
@@ -98,19 +105,23 @@ func (r *Ranking) wipeDropped(ctx context.Context, s shard, old string) error {
 		if is.err != nil {
 			return is.err
 		}
+
 		n := &session{ranking: r, shard: dropped, identity: "none", token: rand.Text()}
 		values, err := n.run(ctx, &call{script: beginScript, source: beginSource, keys: []string{dropped.stateKey(r.prefix)}, args: []any{n.identity, n.token, is.watermark, "1"}})
 		if err != nil {
 			return err
 		}
+
 		highest := "-1"
 		if len(values) == 3 {
 			highest, _ = values[1].(string)
 		}
+
 		if err := n.wipe(ctx, dropped, highest, "-"); err != nil {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -121,6 +132,7 @@ func (n *session) wipe(ctx context.Context, s shard, highest, identity string) e
 	if err != nil {
 		return fmt.Errorf("shard %d of board %s has the highest bucket %q", s.index, s.name, highest)
 	}
+
 	prefix := n.ranking.prefix
 	for bucket := int64(0); bucket <= last; {
 		keys := []string{s.stateKey(prefix)}
@@ -131,6 +143,7 @@ func (n *session) wipe(ctx context.Context, s shard, highest, identity string) e
 			return err
 		}
 	}
+
 	keys := []string{s.stateKey(prefix), s.entriesKey(prefix)}
 	return n.check(ctx, &call{script: wipeScript, source: wipeSource, keys: keys, args: []any{n.token, identity}})
 }
@@ -148,9 +161,11 @@ func (n *session) apply(ctx context.Context, standings []leaderboard.ChangedStan
 			buried = append(buried, tombstone{n.shard.bucketKey(n.ranking.prefix, bucket), field, string(e.value)})
 		}
 	}
+
 	if err := n.wait(); err != nil {
 		return err
 	}
+
 	a.finish(n.identity, "", n.token, strconv.Itoa(n.chunks))
 	applied := make(chan error, 1)
 	n.underWay = &chunk{standings: len(standings), buried: buried, applied: applied}
@@ -161,6 +176,7 @@ func (n *session) apply(ctx context.Context, standings []leaderboard.ChangedStan
 		}
 		applied <- err
 	}()
+
 	return nil
 }
 
@@ -170,13 +186,16 @@ func (n *session) wait() error {
 	if c == nil {
 		return nil
 	}
+
 	n.underWay = nil
 	if err := <-c.applied; err != nil {
 		return err
 	}
+
 	n.chunks++
 	n.standings += c.standings
 	n.buried = append(n.buried, c.buried...)
+
 	return nil
 }
 
@@ -195,6 +214,7 @@ func (n *session) check(ctx context.Context, c *call) error {
 	if err := n.ranking.runOne(ctx, c); err != nil {
 		return err
 	}
+
 	ok, err := c.result.Int64()
 	if err != nil {
 		return err
@@ -202,6 +222,7 @@ func (n *session) check(ctx context.Context, c *call) error {
 	if ok != 1 {
 		return errInterrupted
 	}
+
 	return nil
 }
 
@@ -227,9 +248,11 @@ func (r *Ranking) forget(ctx context.Context, s shard, buried []tombstone) error
 		for _, t := range buried[:n] {
 			c.keys, c.args = append(c.keys, t.key), append(c.args, t.field, t.value)
 		}
+
 		if err := r.runOne(ctx, c); err != nil {
 			return fmt.Errorf("forget removed entries: %w", err)
 		}
+
 		buried = buried[n:]
 	}
 	return nil
@@ -248,11 +271,13 @@ type shardState struct {
 func (r *Ranking) states(ctx context.Context, shards []shard) []shardState {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
+
 	pipe := r.client.Pipeline()
 	results := make([]*goredis.SliceCmd, len(shards))
 	for i, s := range shards {
 		results[i] = pipe.HMGet(ctx, s.stateKey(r.prefix), "id", "w")
 	}
+
 	_, _ = pipe.Exec(ctx) // every result has its own error
 	states := make([]shardState, len(shards))
 	for i, result := range results {
@@ -264,5 +289,6 @@ func (r *Ranking) states(ctx context.Context, shards []shard) []shardState {
 		states[i].identity, _ = values[0].(string)
 		states[i].watermark, _ = values[1].(string)
 	}
+
 	return states
 }

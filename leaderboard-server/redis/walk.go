@@ -37,9 +37,11 @@ const (
 func (r *Ranking) BeginWalk(ctx context.Context, board leaderboard.LiveBoard) (leaderboard.Walk, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
+
 	walk := leaderboard.Walk{Board: board.Number, Season: board.Season, Order: beforeAll}
 	stamps := make([]string, 0, board.Shards)
 	shards := shardsOf(board)
+
 	for _, round := range [][]shard{shards[:1], shards[1:]} {
 		calls := make([]*call, len(round))
 		for i, s := range round {
@@ -57,6 +59,7 @@ func (r *Ranking) BeginWalk(ctx context.Context, board leaderboard.LiveBoard) (l
 			stamps = append(stamps, stamp)
 		}
 	}
+
 	walk.Stamp = stampOf(stamps)
 	return walk, nil
 }
@@ -73,6 +76,7 @@ func (r *Ranking) joined(c *call, walk *leaderboard.Walk) (stamp string, err err
 	if len(values) < 7 {
 		return "", fmt.Errorf("a snapshot was answered with %d values", len(values))
 	}
+
 	name, _ := values[3].(string)
 	stamp, _ = values[4].(string)
 	left, _ := values[5].(int64)
@@ -81,13 +85,16 @@ func (r *Ranking) joined(c *call, walk *leaderboard.Walk) (stamp string, err err
 	if err != nil {
 		return "", fmt.Errorf("snapshot %q of board %s was made at %q: %w", name, c.shard.name, made, err)
 	}
+
 	expires := time.Now().Add(time.Duration(left) * time.Millisecond).Truncate(time.Millisecond)
 	if walk.Snapshot == "" {
 		walk.Snapshot, walk.AsOf, walk.Expires = name, time.UnixMilli(asOf), expires
 	}
+
 	if expires.Before(walk.Expires) {
 		walk.Expires = expires
 	}
+
 	return stamp, nil
 }
 
@@ -107,6 +114,7 @@ func stampOf(stamps []string) uint64 {
 func (r *Ranking) Walk(ctx context.Context, board leaderboard.LiveBoard, walk leaderboard.Walk, limit int64) (leaderboard.WalkPart, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
+
 	part := leaderboard.WalkPart{Entries: make([]leaderboard.RankingEntry, 0, limit)}
 	for range maxWalkRounds {
 		missing := limit - int64(len(part.Entries))
@@ -115,10 +123,12 @@ func (r *Ranking) Walk(ctx context.Context, board leaderboard.LiveBoard, walk le
 		if of := int64(board.Shards); of > 1 {
 			wanted = missing/of + missing/of/4 + 16
 		}
+
 		view, err := r.readSnapshot(ctx, board, walk, min(wanted, snapshotChunk))
 		if err != nil {
 			return part, err
 		}
+
 		entries, end := view.merge(missing, &walk)
 		part.Entries, part.Total = append(part.Entries, entries...), view.total
 		if end || walk.Passed >= part.Total {
@@ -128,6 +138,7 @@ func (r *Ranking) Walk(ctx context.Context, board leaderboard.LiveBoard, walk le
 			break
 		}
 	}
+
 	part.Next = &walk
 	return part, nil
 }
@@ -150,9 +161,11 @@ func (r *Ranking) readSnapshot(ctx context.Context, board leaderboard.LiveBoard,
 		calls[i] = &call{script: walkScript, source: walkSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)},
 			args: []any{walk.Snapshot, walk.Order, walk.Tie, wanted}}
 	}
+
 	if err := r.pipeline(ctx, calls); err != nil {
 		return nil, unavailable("cannot be reached", fmt.Errorf("read a snapshot: %w", err))
 	}
+
 	v := &view{}
 	stamps := make([]string, len(calls))
 	for i, c := range calls {
@@ -167,9 +180,11 @@ func (r *Ranking) readSnapshot(ctx context.Context, board leaderboard.LiveBoard,
 			return nil, err
 		}
 	}
+
 	if stampOf(stamps) != walk.Stamp {
 		return nil, leaderboard.WalkEnded().WithCause(errors.New("a shard lost the snapshot and got it again"))
 	}
+
 	return v, nil
 }
 
@@ -178,12 +193,14 @@ func (v *view) add(s shard, values []any) (stamp string, err error) {
 	if len(values) < 5 || len(values)%3 != 2 {
 		return "", fmt.Errorf("a snapshot was answered with %d values", len(values))
 	}
+
 	stamp, _ = values[0].(string)
 	size, _ := values[1].(string)
 	total, err := strconv.ParseInt(size, 10, 64)
 	if err != nil {
 		return "", fmt.Errorf("a snapshot of board %s has the size %q: %w", s.name, size, err)
 	}
+
 	v.total += total
 	for values = values[2:]; len(values) > 0; values = values[3:] {
 		list, _ := values[0].([]any)
@@ -196,19 +213,23 @@ func (v *view) add(s shard, values []any) (stamp string, err error) {
 			}
 			v.entries = append(v.entries, p)
 		}
+
 		last, _ := values[1].(string)
 		if last == "" {
 			continue
 		}
+
 		score, _ := values[2].(string)
 		bound, err := s.decode(last, score)
 		if err != nil {
 			return "", err
 		}
+
 		if !v.limited || bound.before(v.bound) {
 			v.limited, v.bound = true, bound
 		}
 	}
+
 	return stamp, nil
 }
 
@@ -223,12 +244,15 @@ func (v *view) merge(limit int64, walk *leaderboard.Walk) (entries []leaderboard
 		if int64(len(entries)) == limit {
 			return entries, false
 		}
+
 		walk.Passed++
 		walk.Order, walk.Tie, p.Rank = p.order, p.tie, walk.Passed
 		entries = append(entries, p.RankingEntry)
 	}
+
 	if v.limited {
 		walk.Order, walk.Tie = v.bound.order, v.bound.tie
 	}
+
 	return entries, !v.limited
 }

@@ -24,10 +24,12 @@ func benchWalked(b *testing.B, shards int) (*Ranking, leaderboard.LiveBoard) {
 	require.NoError(b, client.FlushAll(b.Context()).Err())
 	r, err := New(Options{Client: client, Prefix: "lb:bench:", Boards: boards{catalog}, Timeout: 20 * time.Second})
 	require.NoError(b, err)
+
 	for _, s := range shardsOf(board) {
 		session, err := r.begin(b.Context(), s, "ledger", "", false)
 		require.NoError(b, err)
 		var chunk []leaderboard.ChangedStanding
+
 		for player := int64(1); player <= benchPlayers; player++ {
 			if shardIndex(player, shards) == s.index {
 				chunk = append(chunk, leaderboard.ChangedStanding{Standing: leaderboard.Standing{Board: 1, Season: 1, Player: player,
@@ -38,8 +40,10 @@ func benchWalked(b *testing.B, shards int) (*Ranking, leaderboard.LiveBoard) {
 				chunk = chunk[:0]
 			}
 		}
+
 		require.NoError(b, session.finish(b.Context(), formatXid(100)))
 	}
+
 	return r, board
 }
 
@@ -56,6 +60,7 @@ func benchApply(b *testing.B, r *Ranking, event *int64, span int64) {
 			b.Fatal(err)
 		}
 	}
+
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchBatch, "ns/standing")
 }
 
@@ -71,6 +76,7 @@ func BenchmarkApplyBesideAWalk(b *testing.B) {
 		require.NoError(b, err)
 		benchApply(b, r, &event, benchPlayers)
 	})
+
 	b.Run("later-change", func(b *testing.B) { benchApply(b, r, &event, 10*benchBatch) })
 }
 
@@ -83,12 +89,14 @@ func BenchmarkWalk(b *testing.B) {
 				r, board := benchWalked(b, shards)
 				walk, err := r.BeginWalk(b.Context(), board)
 				require.NoError(b, err)
+
 				for player := int64(1); player <= changed; player++ {
 					p := leaderboard.Projection{Identity: "ledger", Xid: 200, Standings: []leaderboard.Standing{{Board: 1, Season: 1, Player: player,
 						Score: rand.Int64N(1_000_000), Event: benchPlayers + player, Origin: 1, Version: 2}}}
 					_, err := r.Apply(b.Context(), p)
 					require.NoError(b, err)
 				}
+
 				parts := 0
 				for b.Loop() {
 					entries := 0
@@ -99,6 +107,7 @@ func BenchmarkWalk(b *testing.B) {
 					}
 					require.Equal(b, benchPlayers, entries)
 				}
+
 				b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(parts), "us/part")
 			})
 		}

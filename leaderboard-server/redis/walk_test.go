@@ -29,9 +29,11 @@ func newWalked(t *testing.T, shards int, players int64) *walked {
 	r.prefix = fmt.Sprintf("lb:walked-%d:", rand.Uint64())
 	w := &walked{Ranking: r, t: t, client: client, board: testBoard(shards), entries: make(map[int64]leaderboard.Standing), event: players}
 	fill(t, r, w.board, players)
+
 	for p := int64(1); p <= players; p++ {
 		w.entries[p] = leaderboard.Standing{Player: p, Score: p, Event: p}
 	}
+
 	return w
 }
 
@@ -42,6 +44,7 @@ func (w *walked) set(player, score int64, removed bool) {
 	s := leaderboard.Standing{Board: 1, Season: 1, Player: player, Score: score, Event: w.event, Origin: 1, Version: w.event, Removed: removed}
 	_, err := w.Apply(w.t.Context(), leaderboard.Projection{Identity: "ledger", Xid: 200, Standings: []leaderboard.Standing{s}})
 	require.NoError(w.t, err)
+
 	if w.entries[player] = s; removed {
 		delete(w.entries, player)
 	}
@@ -53,11 +56,13 @@ func (w *walked) now() []leaderboard.RankingEntry {
 	for _, s := range w.entries {
 		list = append(list, s)
 	}
+
 	sort.Slice(list, func(i, j int) bool { return leaderboard.Descending.Before(list[i], list[j]) })
 	entries := make([]leaderboard.RankingEntry, len(list))
 	for i, s := range list {
 		entries[i] = leaderboard.RankingEntry{Rank: int64(i + 1), Player: s.Player, Score: s.Score, Origin: 1}
 	}
+
 	return entries
 }
 
@@ -98,6 +103,7 @@ func TestWalksSeeTheBoardOfTheirBeginning(t *testing.T) {
 					w.set(1+random.Int64N(500), random.Int64N(20), random.IntN(4) == 0)
 				}
 			}
+
 			type walker struct {
 				walk      *leaderboard.Walk
 				want, got []leaderboard.RankingEntry
@@ -111,10 +117,12 @@ func TestWalksSeeTheBoardOfTheirBeginning(t *testing.T) {
 				}
 				change(random.IntN(150))
 				under = 0
+
 				for _, v := range walkers {
 					if v.walk == nil {
 						continue
 					}
+
 					part, err := w.Walk(t.Context(), w.board, *v.walk, 1+random.Int64N(60))
 					require.NoError(t, err)
 					require.Equal(t, int64(len(v.want)), part.Total)
@@ -122,12 +130,15 @@ func TestWalksSeeTheBoardOfTheirBeginning(t *testing.T) {
 					under++
 				}
 			}
+
 			for i, v := range walkers {
 				require.Equal(t, v.want, v.got, "walk %d", i)
 			}
+
 			entries, _, err := w.Page(t.Context(), w.board, 0, 1000)
 			require.NoError(t, err)
 			require.Equal(t, w.now(), entries)
+
 			for _, key := range w.keys() {
 				ttl, err := w.client.PTTL(t.Context(), key).Result()
 				require.NoError(t, err)
@@ -144,9 +155,11 @@ func TestAWalkWhereEverybodyHasChanged(t *testing.T) {
 	w.set(1, n+1, false)
 	want := w.now()
 	walk := w.begin()
+
 	for p := int64(1); p <= n; p++ {
 		w.set(p, 10*n+p, false)
 	}
+
 	var got []leaderboard.RankingEntry
 	for next, parts := &walk, 0; next != nil; parts++ {
 		part, err := w.Walk(t.Context(), w.board, *next, 100)
@@ -154,6 +167,7 @@ func TestAWalkWhereEverybodyHasChanged(t *testing.T) {
 		got, next = append(got, part.Entries...), part.Next
 		require.Less(t, parts, n)
 	}
+
 	require.Equal(t, want, got)
 }
 
@@ -165,12 +179,14 @@ func (w *walked) pass(age time.Duration) {
 		if !strings.HasPrefix(key, s.key(w.prefix, "s:")) {
 			continue
 		}
+
 		left, err := w.client.PTTL(w.t.Context(), key).Result()
 		require.NoError(w.t, err)
 		if left -= age; left <= 0 {
 			require.NoError(w.t, w.client.Del(w.t.Context(), key).Err())
 			continue
 		}
+
 		require.NoError(w.t, w.client.PExpire(w.t.Context(), key, left).Err())
 	}
 }
@@ -199,6 +215,7 @@ func TestSnapshotsAreShared(t *testing.T) {
 	w.pass(4*time.Minute + 50*time.Second)
 	require.Equal(t, fourth.Snapshot, w.begin().Snapshot, "all places are taken")
 	require.Len(t, w.keys(), 3*maxSnapshots)
+
 	w.pass(10 * time.Second) // the first has ended
 	fifth := w.begin()
 	require.NotEqual(t, fourth.Snapshot, fifth.Snapshot)
@@ -237,9 +254,11 @@ func TestSnapshotsAreBounded(t *testing.T) {
 	w.maxChanges = 20
 	w.snapshotSharing = 0
 	walk := w.begin()
+
 	for p := int64(1); p <= 20; p++ {
 		w.set(p, 100, false)
 	}
+
 	_, err := w.Walk(t.Context(), w.board, walk, 5)
 	require.NoError(t, err)
 	w.set(21, 100, false)
@@ -296,6 +315,7 @@ func TestSnapshotsEndWithTheirData(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, session.finish(t.Context(), formatXid(100)))
 			}
+
 			_, err := w.Walk(t.Context(), w.board, walk, 10)
 			require.NoError(t, err)
 			lose(w)
@@ -303,6 +323,7 @@ func TestSnapshotsEndWithTheirData(t *testing.T) {
 			if name == "thrown away" {
 				return
 			}
+
 			// Who begins now gets all of it; who had it before is not deceived.
 			part, err := w.Walk(t.Context(), w.board, w.begin(), 100)
 			require.NoError(t, err)

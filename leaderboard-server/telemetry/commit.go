@@ -22,12 +22,15 @@ func (m *Metrics) Commit() *CommitMetrics {
 	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
 		return prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help, Buckets: buckets})
 	}
+
 	vector := func(name, help string) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help, Buckets: durations}, []string{"result"})
 	}
+
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help})
 	}
+
 	c := &CommitMetrics{
 		batchSize: histogram("batch_size", "Submissions that shared a transaction.", prometheus.ExponentialBuckets(1, 2, 12)),
 		queued:    histogram("queue_duration_seconds", "How long the oldest submission of a batch waited.", durations),

@@ -14,9 +14,11 @@ func NewLogger(w io.Writer, settings config.Log) (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(settings.Level)); err != nil {
 		return nil, fmt.Errorf("%s: %w", config.EnvLogLevel, err)
 	}
+
 	options := &slog.HandlerOptions{Level: level}
 	if settings.Format == "text" {
 		return slog.New(slog.NewTextHandler(w, options)), nil
 	}
+
 	return slog.New(slog.NewJSONHandler(w, options)), nil
 }

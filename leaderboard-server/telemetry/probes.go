@@ -79,14 +79,17 @@ func (p *Probes) Readiness(ctx context.Context) Readiness {
 	p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
+
 	errs := make([]error, len(dependencies))
 	var group sync.WaitGroup
 	for i, d := range dependencies {
 		group.Go(func() { errs[i] = d.Check(ctx) })
 	}
+
 	group.Wait()
 	var missing []Missing
 	answering, essential := 0, true
+
 	for i, err := range errs {
 		if err != nil {
 			missing = append(missing, Missing{dependencies[i].Name, err.Error()})
@@ -95,6 +98,7 @@ func (p *Probes) Readiness(ctx context.Context) Readiness {
 			answering++
 		}
 	}
+
 	switch {
 	case p.stopping.Load():
 		return Readiness{State: "stopping", Missing: missing}
@@ -106,6 +110,7 @@ func (p *Probes) Readiness(ctx context.Context) Readiness {
 	case missing == nil:
 		return Readiness{Ready: true, State: "serving"}
 	}
+
 	return Readiness{Ready: essential && answering > 0, State: "degraded", Missing: missing}
 }
 
@@ -115,6 +120,7 @@ func (p *Probes) readyz(w http.ResponseWriter, r *http.Request) {
 	if !readiness.Ready {
 		status = http.StatusServiceUnavailable
 	}
+
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(readiness) // who has gone needs no answer

@@ -34,6 +34,7 @@ func TestReadiness(t *testing.T) {
 			return nil
 		}})
 	}
+
 	var ranking atomic.Bool // not built
 	probes.Watch(telemetry.Dependency{Name: "ranking", Informative: true, Check: func(context.Context) error {
 		if ranking.Load() {
@@ -41,6 +42,7 @@ func TestReadiness(t *testing.T) {
 		}
 		return nil
 	}})
+
 	handler := telemetry.OpsHandler(probes, telemetry.NewMetrics("v1"))
 	for _, step := range []struct {
 		name            string
@@ -67,10 +69,12 @@ func TestReadiness(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(body), &readiness))
 		require.Equal(t, step.state, readiness.State, step.name)
 		var missing []string
+
 		for _, m := range readiness.Missing {
 			missing = append(missing, m.Dependency)
 			require.Equal(t, m.Dependency+" refused the connection", m.Reason)
 		}
+
 		require.ElementsMatch(t, step.missing, missing, step.name)
 		status, _ = get(t, handler, "/livez")
 		require.Equal(t, 200, status, "a missing dependency is no reason to be restarted")
@@ -84,6 +88,7 @@ func TestProbesAreBounded(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	}})
+
 	start := time.Now()
 	readiness := probes.Readiness(t.Context())
 	require.Less(t, time.Since(start), 10*time.Second)
@@ -98,12 +103,14 @@ func TestMetricsAndProfiles(t *testing.T) {
 	handler := telemetry.OpsHandler(&telemetry.Probes{}, metrics)
 	status, body := get(t, handler, "/metrics")
 	require.Equal(t, 200, status)
+
 	for _, line := range []string{
 		`leaderboard_http_request_duration_seconds_count{method="GET",route="/v1/boards",status="200"} 1`,
 		`leaderboard_commit_queue 7`, `leaderboard_commit_batches_total 8`, `leaderboard_build_info{version="v1.2.3"} 1`, "go_goroutines",
 	} {
 		require.Contains(t, body, line)
 	}
+
 	status, _ = get(t, handler, "/debug/pprof/goroutine?debug=1")
 	require.Equal(t, 200, status)
 }
@@ -121,6 +128,7 @@ func TestLogger(t *testing.T) {
 		require.NoError(t, err)
 		return string(message)
 	}())
+
 	require.NotContains(t, out.String(), "x1y2")
 	_, err = telemetry.NewLogger(&out, config.Log{Level: "loud"})
 	require.ErrorContains(t, err, config.EnvLogLevel)

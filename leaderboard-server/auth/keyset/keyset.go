@@ -84,6 +84,7 @@ func (s Set) Prune(now time.Time, keep time.Duration) Set {
 		}
 		kept = append(kept, key)
 	}
+
 	return Set{keys: kept}
 }
 
@@ -95,14 +96,17 @@ func (s Set) with(keys ...Key) (Set, error) {
 		}
 		return strings.Compare(a.id, b.id)
 	})
+
 	if len(all) == 0 || len(all) > MaxKeys {
 		return Set{}, fmt.Errorf("a key set has 1 to %d keys, this one has %d", MaxKeys, len(all))
 	}
+
 	for i, key := range all {
 		if slices.ContainsFunc(all[:i], func(other Key) bool { return other.id == key.id }) {
 			return Set{}, fmt.Errorf("key %s is in the set twice", key.id)
 		}
 	}
+
 	return Set{keys: all}, nil
 }
 
@@ -186,16 +190,19 @@ func (s Set) Marshal() ([]byte, error) {
 	if len(s.keys) == 0 {
 		return nil, errors.New("a key set without keys cannot be written")
 	}
+
 	var d document
 	for _, key := range s.keys {
 		d.Keys = append(d.Keys, webKey{KeyType: "OKP", Curve: "Ed25519", Algorithm: "EdDSA", Use: "sig", ID: key.id,
 			Public: encode(key.Public()), Private: encode(key.private.Seed()),
 			CreatedAt: key.createdAt.Unix(), ActiveFrom: key.activeFrom.Unix()})
 	}
+
 	file, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write the key set: %w", err)
 	}
+
 	return append(file, '\n'), nil
 }
 
@@ -205,6 +212,7 @@ func Parse(file []byte) (Set, error) {
 	if err := json.Unmarshal(file, &d); err != nil {
 		return Set{}, errors.New("the key set is not a JSON Web Key Set: it is not valid JSON")
 	}
+
 	keys := make([]Key, 0, len(d.Keys))
 	for i, w := range d.Keys {
 		key, err := w.key()
@@ -213,6 +221,7 @@ func Parse(file []byte) (Set, error) {
 		}
 		keys = append(keys, key)
 	}
+
 	return Set{}.with(keys...)
 }
 
@@ -220,10 +229,12 @@ func (w webKey) key() (Key, error) {
 	if w.KeyType != "OKP" || w.Curve != "Ed25519" || w.Algorithm != "EdDSA" || w.Use != "sig" {
 		return Key{}, errors.New("it is not an Ed25519 signing key (kty OKP, crv Ed25519, alg EdDSA, use sig)")
 	}
+
 	seed, err := base64.RawURLEncoding.DecodeString(w.Private)
 	if err != nil || len(seed) != ed25519.SeedSize {
 		return Key{}, fmt.Errorf("its private part (d) is not %d bytes of base64url", ed25519.SeedSize)
 	}
+
 	private := ed25519.NewKeyFromSeed(seed)
 	if id := thumbprint(private); w.ID != id || w.Public != encode(private.Public().(ed25519.PublicKey)) {
 		return Key{}, errors.New("its kid or its public part (x) does not belong to its private part")
@@ -231,5 +242,6 @@ func (w webKey) key() (Key, error) {
 	if w.ActiveFrom <= 0 || w.CreatedAt <= 0 {
 		return Key{}, errors.New("it does not say when it was made (iat) and from when it signs (nbf)")
 	}
+
 	return Key{id: w.ID, private: private, createdAt: time.Unix(w.CreatedAt, 0).UTC(), activeFrom: time.Unix(w.ActiveFrom, 0).UTC()}, nil
 }

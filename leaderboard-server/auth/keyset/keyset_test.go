@@ -44,11 +44,13 @@ func TestFile(t *testing.T) {
 	parsed, err := keyset.Parse(file)
 	require.NoError(t, err)
 	require.Len(t, parsed.Keys(), 2)
+
 	for i, key := range set.Keys() {
 		require.True(t, key.Private().Equal(parsed.Keys()[i].Private()))
 		require.Equal(t, key.ActiveFrom(), parsed.Keys()[i].ActiveFrom())
 		require.Equal(t, key.CreatedAt(), parsed.Keys()[i].CreatedAt())
 	}
+
 	_, err = keyset.Set{}.Marshal()
 	require.Error(t, err)
 }
@@ -61,6 +63,7 @@ func TestDamagedFiles(t *testing.T) {
 	var document struct {
 		Keys []map[string]any `json:"keys"`
 	}
+
 	require.NoError(t, json.Unmarshal(good, &document))
 	key := document.Keys[0]
 	secret := key["d"].(string)
@@ -69,11 +72,14 @@ func TestDamagedFiles(t *testing.T) {
 		for k, v := range key {
 			changed[k] = v
 		}
+
 		changed[name] = value
 		file, err := json.Marshal(map[string]any{"keys": []any{changed}})
 		require.NoError(t, err)
+
 		return file
 	}
+
 	twice, err := json.Marshal(map[string]any{"keys": []any{key, key}})
 	require.NoError(t, err)
 	for name, file := range map[string][]byte{
@@ -94,10 +100,12 @@ func TestKeysDoNotPrint(t *testing.T) {
 	set, err := keyset.New(now)
 	require.NoError(t, err)
 	key := set.Signer(now)
+
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d", "%q"} {
 		require.Equal(t, "key "+key.ID(), fmt.Sprintf(verb, key))
 		require.Equal(t, "keys "+key.ID(), fmt.Sprintf(verb, set))
 	}
+
 	_, err = json.Marshal(set)
 	require.Error(t, err, "only Marshal writes keys out")
 }

@@ -63,6 +63,7 @@ func (l *Limiter) Allow(ctx context.Context, what, who string, rate config.Rate)
 	if rate.Off() {
 		return 0
 	}
+
 	// Hashed: who may be of any length and content, and a name that is nobody's
 	// business.
 	sum := sha256.Sum256([]byte(who))
@@ -78,17 +79,20 @@ func (l *Limiter) Allow(ctx context.Context, what, who string, rate config.Rate)
 			l.log.Warn("rate limits are counted in this process, Redis did not answer", "error", err)
 		}
 	}
+
 	return l.allowLocally(bucket, rate, now)
 }
 
 func (l *Limiter) ask(ctx context.Context, bucket string, rate config.Rate, now time.Time) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
+
 	wait, err := l.script.Run(ctx, l.redis, []string{l.prefix + bucket},
 		now.UnixMicro(), rate.Interval().Microseconds(), rate.Burst).Int64()
 	if err != nil {
 		return 0, fmt.Errorf("ask Redis for a rate: %w", err)
 	}
+
 	return time.Duration(wait) * time.Microsecond, nil
 }
 
@@ -98,14 +102,17 @@ func (l *Limiter) allowLocally(bucket string, rate config.Rate, now time.Time) t
 	burst := time.Duration(max(1, rate.Burst/localShare)) * interval
 	l.mu.Lock()
 	defer l.mu.Unlock()
+
 	arrival, ok := l.local.Get(bucket)
 	if !ok || arrival.Before(now) {
 		arrival = now
 	}
+
 	arrival = arrival.Add(interval)
 	if wait := arrival.Sub(now) - burst; wait > 0 {
 		return wait
 	}
+
 	l.local.Add(bucket, arrival)
 	return 0
 }

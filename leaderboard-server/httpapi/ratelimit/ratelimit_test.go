@@ -31,10 +31,12 @@ var slow = config.Rate{Events: 1, Per: time.Hour, Burst: 5}
 func TestTheRateIsSharedAcrossServers(t *testing.T) {
 	client := server.Client()
 	defer client.Close()
+
 	one, two := newLimiter(t, client, "lb:shared:"), newLimiter(t, client, "lb:shared:")
 	for i := range 5 {
 		require.Zero(t, []*ratelimit.Limiter{one, two}[i%2].Allow(t.Context(), "login", "ada", slow))
 	}
+
 	for _, limiter := range []*ratelimit.Limiter{one, two} {
 		wait := limiter.Allow(t.Context(), "login", "ada", slow)
 		require.Greater(t, wait, 59*time.Minute)
@@ -42,6 +44,7 @@ func TestTheRateIsSharedAcrossServers(t *testing.T) {
 		require.Zero(t, limiter.Allow(t.Context(), "login", "somebody else", slow))
 		require.Zero(t, limiter.Allow(t.Context(), "register", "ada", slow))
 	}
+
 	keys, err := client.Keys(t.Context(), "lb:shared:*").Result()
 	require.NoError(t, err)
 	for _, key := range keys {
@@ -55,6 +58,7 @@ func TestTheRateIsSharedAcrossServers(t *testing.T) {
 func TestTheRateComesBack(t *testing.T) {
 	client := server.Client()
 	defer client.Close()
+
 	limiter := newLimiter(t, client, "lb:refill:")
 	fast := config.Rate{Events: 20, Per: time.Second, Burst: 1}
 	require.Zero(t, limiter.Allow(t.Context(), "login", "ada", fast))
@@ -67,14 +71,17 @@ func TestTheRateComesBack(t *testing.T) {
 func TestTheTenantsRightsSuffice(t *testing.T) {
 	admin := server.Client()
 	defer admin.Close()
+
 	require.NoError(t, admin.Do(t.Context(), "ACL", "SETUSER", "tenant", "reset", "on", ">pw", "~lb:own:*", "resetchannels",
 		"-@all", "+@sortedset", "+@hash", "+@string", "-@blocking", "+eval", "+evalsha", "+hello", "+ping").Err())
 	client := redis.NewClient(&redis.Options{Addr: server.Address(), Username: "tenant", Password: "pw"})
 	defer client.Close()
+
 	limiter := newLimiter(t, client, "lb:own:")
 	for range 5 {
 		require.Zero(t, limiter.Allow(t.Context(), "login", "ada", slow))
 	}
+
 	require.Positive(t, limiter.Allow(t.Context(), "login", "ada", slow))
 	n, err := admin.Keys(t.Context(), "lb:own:rate:login:*").Result()
 	require.NoError(t, err)
@@ -85,6 +92,7 @@ func TestTheTenantsRightsSuffice(t *testing.T) {
 func TestWithoutRedis(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
 	defer client.Close()
+
 	limiter := newLimiter(t, client, "lb:away:")
 	rate := config.Rate{Events: 1, Per: time.Hour, Burst: 8}
 	require.Zero(t, limiter.Allow(context.Background(), "login", "ada", rate))
