@@ -46,6 +46,7 @@ func (s *Stores) adminSecrets(ctx context.Context, class *v1alpha1.LeaderboardCl
 		*one.login = adminLogin{username: string(secret.Data[corev1.BasicAuthUsernameKey]),
 			password: string(secret.Data[corev1.BasicAuthPasswordKey]), authority: secret.Data[corev1.ServiceAccountRootCAKey]}
 	}
+
 	return secrets, nil
 }
 

@@ -48,6 +48,7 @@ func checkOwner(owner types.UID, desired, current client.Object) error {
 	kind := desired.GetObjectKind().GroupVersionKind().Kind
 	controller := metav1.GetControllerOf(current)
 	wanted := metav1.GetControllerOf(desired)
+
 	switch {
 	case controller != nil && controller.UID == owner:
 		return nil
@@ -56,11 +57,13 @@ func checkOwner(owner types.UID, desired, current client.Object) error {
 	case controller != nil:
 		return &notOursError{kind: kind, name: desired.GetName()}
 	}
+
 	for _, label := range []string{workload.LabelManagedBy, workload.LabelInstance} {
 		if value := current.GetLabels()[label]; value == "" || value != desired.GetLabels()[label] {
 			return &notOursError{kind: kind, name: desired.GetName()}
 		}
 	}
+
 	return nil
 }
 
@@ -104,10 +107,12 @@ func (a *applier) apply(ctx context.Context, owner types.UID, configuration runt
 	if err != nil {
 		return 0, err
 	}
+
 	current, err := a.current(ctx, desired)
 	if err != nil {
 		return 0, err
 	}
+
 	return a.applyOver(ctx, owner, desired, current)
 }
 
@@ -117,11 +122,13 @@ func (a *applier) applySecret(ctx context.Context, owner types.UID, configuratio
 	if err != nil {
 		return err
 	}
+
 	if current == nil {
 		_, err = a.applyOver(ctx, owner, desired, nil)
 	} else {
 		_, err = a.applyOver(ctx, owner, desired, current)
 	}
+
 	return err
 }
 
@@ -130,6 +137,7 @@ func (a *applier) applyOver(ctx context.Context, owner types.UID, desired *unstr
 	if err != nil {
 		return 0, err
 	}
+
 	if current != nil {
 		if err := checkOwner(owner, desired, current); err != nil {
 			return 0, err
@@ -142,9 +150,11 @@ func (a *applier) applyOver(ctx context.Context, owner types.UID, desired *unstr
 			return current.GetGeneration(), nil
 		}
 	}
+
 	if err := a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), fieldOwner, client.ForceOwnership); err != nil {
 		return 0, fmt.Errorf("apply %s %s: %w", desired.GetKind(), desired.GetName(), err)
 	}
+
 	a.remember(owner, desired, &appliedState{desired: hash, resourceVersion: desired.GetResourceVersion()})
 	return desired.GetGeneration(), nil
 }
@@ -158,21 +168,25 @@ func (a *applier) current(ctx context.Context, desired *unstructured.Unstructure
 	if err != nil {
 		return nil, fmt.Errorf("make a %s: %w", gvk.Kind, err)
 	}
+
 	current, ok := created.(client.Object)
 	if !ok {
 		return nil, fmt.Errorf("%s is not an object", gvk.Kind)
 	}
+
 	key := client.ObjectKeyFromObject(desired)
 	err = a.client.Get(ctx, key, current)
 	if apierrors.IsNotFound(err) {
 		err = a.live.Get(ctx, key, current)
 	}
+
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("get %s %s: %w", gvk.Kind, key.Name, err)
 	}
+
 	return current, nil
 }
 
@@ -182,18 +196,22 @@ func (a *applier) current(ctx context.Context, desired *unstructured.Unstructure
 func (a *applier) unchanged(owner types.UID, desired string, current client.Object) (bool, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+
 	gvk, err := apiutil.GVKForObject(current, a.client.Scheme())
 	if err != nil {
 		return false, fmt.Errorf("find the kind of %s: %w", current.GetName(), err)
 	}
+
 	state := a.applied[owner][objectKey(gvk.Kind, current)]
 	if state == nil || state.desired != desired {
 		return false, nil
 	}
+
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(current)
 	if err != nil {
 		return false, fmt.Errorf("convert %s %s: %w", gvk.Kind, current.GetName(), err)
 	}
+
 	delete(content, "status")
 	unstructured.RemoveNestedField(content, "metadata", "resourceVersion")
 	unstructured.RemoveNestedField(content, "metadata", "managedFields")
@@ -201,9 +219,11 @@ func (a *applier) unchanged(owner types.UID, desired string, current client.Obje
 	if err != nil {
 		return false, err
 	}
+
 	if current.GetResourceVersion() == state.resourceVersion {
 		state.seen = seen
 	}
+
 	return state.seen == seen, nil
 }
 
@@ -225,10 +245,12 @@ func toUnstructured(configuration runtime.ApplyConfiguration) (*unstructured.Uns
 	if err != nil {
 		return nil, fmt.Errorf("encode an apply configuration: %w", err)
 	}
+
 	object := &unstructured.Unstructured{}
 	if err := object.UnmarshalJSON(encoded); err != nil {
 		return nil, fmt.Errorf("decode an apply configuration: %w", err)
 	}
+
 	return object, nil
 }
 

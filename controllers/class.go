@@ -47,6 +47,7 @@ func (r *LeaderboardReconciler) resolveClass(ctx context.Context, p *pass) error
 	if err := r.admit(ctx, p.lb, class); err != nil {
 		return err
 	}
+
 	p.class = class
 	if p.lb.Status.ClassName != class.Name || p.lb.Status.Tenant != p.tenant.ID {
 		p.lb.Status.ClassName, p.lb.Status.Tenant = class.Name, p.tenant.ID
@@ -54,15 +55,18 @@ func (r *LeaderboardReconciler) resolveClass(ctx context.Context, p *pass) error
 			return err
 		}
 	}
+
 	if controllerutil.ContainsFinalizer(class, v1alpha1.ClassFinalizer) {
 		return nil
 	}
+
 	base := class.DeepCopy()
 	controllerutil.AddFinalizer(class, v1alpha1.ClassFinalizer)
 	err = r.Client.Patch(ctx, class, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}), fieldOwner)
 	if err != nil {
 		return failedBy(err, "", v1alpha1.ReasonProgressing, "The LeaderboardClass %s could not be marked as used; this is tried again", class.Name)
 	}
+
 	return nil
 }
 
@@ -72,6 +76,7 @@ func (r *LeaderboardReconciler) findClass(ctx context.Context, lb *v1alpha1.Lead
 	if name == "" {
 		return r.findDefaultClass(ctx)
 	}
+
 	class := &v1alpha1.LeaderboardClass{}
 	err := r.Client.Get(ctx, client.ObjectKey{Name: name}, class)
 	if apierrors.IsNotFound(err) {
@@ -81,6 +86,7 @@ func (r *LeaderboardReconciler) findClass(ctx context.Context, lb *v1alpha1.Lead
 	if err != nil {
 		return nil, failedBy(err, "", v1alpha1.ReasonClassNotReady, "The LeaderboardClass %s could not be read; this is tried again", name)
 	}
+
 	return class, nil
 }
 
@@ -89,6 +95,7 @@ func (r *LeaderboardReconciler) findDefaultClass(ctx context.Context) (*v1alpha1
 	if err != nil {
 		return nil, failedBy(err, "", v1alpha1.ReasonClassNotReady, "The LeaderboardClasses could not be listed; this is tried again")
 	}
+
 	switch len(defaults) {
 	case 0:
 		return nil, stalledBy("", v1alpha1.ReasonClassNotFound,
@@ -138,6 +145,7 @@ func (r *LeaderboardReconciler) admit(ctx context.Context, lb *v1alpha1.Leaderbo
 	if err := admitSpec(lb, class); err != nil {
 		return err
 	}
+
 	accepted := meta.FindStatusCondition(class.Status.Conditions, v1alpha1.ConditionAccepted)
 	switch {
 	case accepted == nil || accepted.Status == metav1.ConditionUnknown:
@@ -146,6 +154,7 @@ func (r *LeaderboardReconciler) admit(ctx context.Context, lb *v1alpha1.Leaderbo
 		return stalledBy("", v1alpha1.ReasonClassNotReady,
 			"The LeaderboardClass %s is not accepted; the platform team has to mend it: %s", class.Name, accepted.Message)
 	}
+
 	// An unreachable store is not asked about here: the steps find out sooner
 	// than the class's periodic check when it is back.
 	reachable := meta.FindStatusCondition(class.Status.Conditions, v1alpha1.ConditionReachable)
@@ -154,6 +163,7 @@ func (r *LeaderboardReconciler) admit(ctx context.Context, lb *v1alpha1.Leaderbo
 		return stalledBy("", v1alpha1.ReasonClassNotReady,
 			"The stores of the LeaderboardClass %s cannot be used; the platform team has to mend them: %s", class.Name, reachable.Message)
 	}
+
 	return nil
 }
 
@@ -162,11 +172,13 @@ func (r *LeaderboardReconciler) admitNamespace(ctx context.Context, name string,
 	if allowed.From != v1alpha1.NamespacesFromSelector {
 		return nil
 	}
+
 	selector, err := metav1.LabelSelectorAsSelector(allowed.Selector)
 	if err != nil {
 		return stalledBy("", v1alpha1.ReasonClassNotReady,
 			"spec.allowedNamespaces.selector of the LeaderboardClass %s is not a selector; the platform team has to mend it: %v", class.Name, err)
 	}
+
 	namespace := &metav1.PartialObjectMetadata{}
 	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	if err := r.Client.Get(ctx, client.ObjectKey{Name: name}, namespace); err != nil {
@@ -177,6 +189,7 @@ func (r *LeaderboardReconciler) admitNamespace(ctx context.Context, name string,
 			"The LeaderboardClass %s does not admit the namespace %s: use another class, or ask the platform team to give the namespace labels that match %q",
 			class.Name, name, selector.String())
 	}
+
 	return nil
 }
 
@@ -189,10 +202,12 @@ func admitSpec(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) error
 	exceeded := func(format string, args ...any) error {
 		return stalledBy("", v1alpha1.ReasonLimitExceeded, format, args...)
 	}
+
 	pods, field := workload.MaxReplicas(lb, class), "spec.replicas"
 	if lb.Spec.Autoscaling != nil {
 		field = "spec.autoscaling.maxReplicas"
 	}
+
 	if pods > limits.MaxReplicas {
 		return exceeded("%s is %d, and the LeaderboardClass %s allows %d: lower it, or ask the platform team to raise limits.maxReplicas",
 			field, pods, class.Name, limits.MaxReplicas)
@@ -217,5 +232,6 @@ func admitSpec(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) error
 	if host := workload.Host(lb, class); len(host) > maxHostLength {
 		return exceeded("The host name %s has %d characters, and at most %d are possible: use a shorter name for the Leaderboard or its namespace", host, len(host), maxHostLength)
 	}
+
 	return nil
 }

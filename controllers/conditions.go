@@ -61,9 +61,11 @@ func (c conditions) announce() bool {
 		c.set(conditionType, metav1.ConditionUnknown, v1alpha1.ReasonPending, "The operator has not come to this yet")
 		changed = true
 	}
+
 	if changed {
 		c.set(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing, "The operator has begun")
 	}
+
 	return changed
 }
 
@@ -80,9 +82,11 @@ func (c conditions) conclude(failure *stepError) {
 		c.suspended(failure.message)
 		return
 	}
+
 	if failure.condition != "" {
 		c.set(failure.condition, metav1.ConditionFalse, failure.reason, failure.message)
 	}
+
 	c.set(v1alpha1.ConditionReady, metav1.ConditionFalse, failure.reason, failure.message)
 	if failure.stalled {
 		c.set(v1alpha1.ConditionStalled, metav1.ConditionTrue, failure.reason, failure.message)

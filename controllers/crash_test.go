@@ -42,6 +42,7 @@ func acceptedClass(t *testing.T) (class *v1alpha1.LeaderboardClass, controllerNa
 	c.set(v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted, "")
 	c.set(v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable, "")
 	require.NoError(t, cluster.Status().Patch(t.Context(), class, client.MergeFrom(base)))
+
 	return class, controllerName
 }
 
@@ -57,6 +58,7 @@ func drive(t *testing.T, r *LeaderboardReconciler, lb *v1alpha1.Leaderboard, don
 			return
 		}
 	}
+
 	require.NoError(t, cluster.Get(t.Context(), request.NamespacedName, lb))
 	t.Fatalf("it does not converge:\n%s", describe(lb))
 }
@@ -96,12 +98,14 @@ func (m *mortal) write(do func() error) error {
 	if m.writes.Add(1) != m.dieAt {
 		return do()
 	}
+
 	m.dead.Store(true)
 	if m.after {
 		if err := do(); err != nil {
 			return errors.Join(errDead, err)
 		}
 	}
+
 	return errDead
 }
 
@@ -147,6 +151,7 @@ func outlive(t *testing.T, controllerName string, m *mortal, lb *v1alpha1.Leader
 		require.NoError(t, err)
 		playOnce(t.Context(), t, lb.Namespace)
 	}
+
 	return false
 }
 
@@ -208,17 +213,20 @@ func TestKilledBetweenSteps(t *testing.T) {
 			killed := newReconciler(t, controllerName, cluster)
 			p := &pass{base: lb.DeepCopy(), lb: lb.DeepCopy(), tenant: tenant.For("test", lb.Namespace, lb.Name)}
 			defer p.close()
+
 			require.NoError(t, killed.ensureFinalizer(t.Context(), p))
 			for _, step := range killed.steps()[:k] {
 				if err := step.do(t.Context(), p); err != nil {
 					require.Equal(t, "observe", step.name) // there are no Pods yet
 				}
 			}
+
 			if k%2 == 0 { // and the Secret is lost as well
 				for _, object := range ownedBy(t, lb) {
 					require.NoError(t, cluster.Delete(t.Context(), object))
 				}
 			}
+
 			driveToReady(t, newReconciler(t, controllerName, cluster), lb)
 			isWhole(t, class, lb)
 

@@ -55,10 +55,12 @@ func (r *LeaderboardReconciler) ensureCredentials(ctx context.Context, p *pass) 
 				"The Secret %s was missing or damaged: new credentials are issued and the Pods replaced", workload.CredentialsName(p.lb))
 		}
 	}
+
 	p.creds.data = p.credentialsData()
 	if err := r.applier.applySecret(ctx, p.lb.UID, workload.CredentialsSecret(p.lb, p.creds.data), p.served); err != nil {
 		return secretFailure(err)
 	}
+
 	return nil
 }
 
@@ -67,6 +69,7 @@ func readCredentials(secret *corev1.Secret) *credentials {
 	if secret == nil {
 		return nil
 	}
+
 	c := &credentials{
 		slot:             tenant.Slot(secret.Data[workload.SlotKey]),
 		postgresPassword: string(secret.Data[workload.PostgresPasswordKey]),
@@ -75,6 +78,7 @@ func readCredentials(secret *corev1.Secret) *credentials {
 	if (c.slot != tenant.SlotA && c.slot != tenant.SlotB) || len(c.postgresPassword) < minPasswordLength || len(c.redisPassword) < minPasswordLength {
 		return nil
 	}
+
 	return c
 }
 
@@ -93,12 +97,15 @@ func (p *pass) credentialsData() map[string][]byte {
 		workload.RedisUsernameKey:    []byte(p.tenant.RedisUser()),
 		workload.RedisPasswordKey:    []byte(p.creds.redisPassword),
 	}
+
 	if authority := p.stores.secrets.postgres.authority; len(authority) > 0 {
 		data[workload.PostgresCAKey] = authority
 	}
+
 	if authority := p.stores.secrets.redis.authority; len(authority) > 0 {
 		data[workload.RedisCAKey] = authority
 	}
+
 	return data
 }
 
@@ -121,10 +128,12 @@ func (r *LeaderboardReconciler) ensureSigningKeys(ctx context.Context, p *pass) 
 	if err != nil {
 		return secretFailure(err)
 	}
+
 	var file []byte
 	if existing != nil {
 		file = existing.Data[workload.SigningKeysKey]
 	}
+
 	if _, err := keyset.Parse(file); err != nil {
 		set, err := keyset.New(time.Now())
 		if err != nil {
@@ -138,9 +147,11 @@ func (r *LeaderboardReconciler) ensureSigningKeys(ctx context.Context, p *pass) 
 				"The Secret %s was missing or damaged: tokens issued so far are no longer valid", workload.SigningKeysName(p.lb))
 		}
 	}
+
 	if err := r.applier.applySecret(ctx, p.lb.UID, workload.SigningKeysSecret(p.lb, file), existing); err != nil {
 		return secretFailure(err)
 	}
+
 	return nil
 }
 
@@ -159,6 +170,7 @@ func secretFailure(err error) error {
 	if errors.As(err, &foreign) {
 		return stalledBy("", v1alpha1.ReasonApplyFailed, "The %s", foreign.Error())
 	}
+
 	var leftover *leftoverError
 	if errors.As(err, &leftover) {
 		return failedBy(err, "", v1alpha1.ReasonProgressing, "Still %s", leftover.Error())
@@ -166,5 +178,6 @@ func secretFailure(err error) error {
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return waitingFor("", v1alpha1.ReasonProgressing, "The namespace is being deleted, and this Leaderboard with it")
 	}
+
 	return failedBy(err, "", v1alpha1.ReasonApplyFailed, "A Secret of the workload could not be read or written; this is tried again: %v", err)
 }

@@ -21,11 +21,13 @@ func TestDatabaseURL(t *testing.T) {
 		"verified by an authority": {v1alpha1.SSLModeVerifyFull, true, "sslmode=verify-full&sslrootcert=%2Fetc%2Fleaderboard%2Fauthorities%2Fpostgres-ca.crt"},
 		"verified by the system's": {v1alpha1.SSLModeVerifyFull, false, "sslmode=verify-full"},
 	}
+
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			spec.SSLMode = tt.mode
 			got := databaseURL(spec, "login", "p@ss/word", tt.ownAuthority)
 			require.Equal(t, "postgres://login:p%40ss%2Fword@db.example.com:5433/games?"+tt.want, got)
+
 			if !tt.ownAuthority { // pgx reads the authority's file at once
 				config, err := pgx.ParseConfig(got)
 				require.NoError(t, err)

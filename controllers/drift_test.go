@@ -34,6 +34,7 @@ func TestDriftOfEveryObject(t *testing.T) {
 	becomes(t, lb, allReady)
 	owned := ownedBy(t, lb)
 	require.Len(t, owned, 10, "two Secrets, and one of each other kind")
+
 	for _, object := range owned {
 		t.Run(fmt.Sprintf("%T %s", object, object.GetName()), func(t *testing.T) {
 			patch(t, object, func() {
@@ -42,6 +43,7 @@ func TestDriftOfEveryObject(t *testing.T) {
 				delete(labels, workload.LabelManagedBy)
 				object.SetLabels(labels)
 			})
+
 			eventually(t, object, func() bool {
 				return object.GetLabels()[workload.LabelPartOf] == "leaderboard" && object.GetLabels()[workload.LabelManagedBy] == workload.ManagedBy
 			})
@@ -50,6 +52,7 @@ func TestDriftOfEveryObject(t *testing.T) {
 			eventually(t, object, func() bool { return object.GetUID() != uid })
 		})
 	}
+
 	becomes(t, lb, allReady)
 }
 
@@ -65,6 +68,7 @@ func TestDriftOfTheDeployment(t *testing.T) {
 		deployment.Spec.Template.Spec.Containers[0].Image = "somebody/else:latest"
 		deployment.Spec.Template.Annotations["kubectl.kubernetes.io/restartedAt"] = "now"
 	})
+
 	eventually(t, deployment, func() bool {
 		return *deployment.Spec.Replicas == 2 && deployment.Spec.Template.Spec.Containers[0].Image == class.Spec.Image
 	})
@@ -81,6 +85,7 @@ func TestDriftOfTheDeployment(t *testing.T) {
 	patch(t, lb, func() {
 		lb.Spec.Boards = append(lb.Spec.Boards, v1alpha1.Board{Name: "coins", Order: v1alpha1.OrderDescending, Scoring: v1alpha1.ScoringSum})
 	})
+
 	eventually(t, deployment, func() bool { return deployment.Generation > generation })
 	becomes(t, lb, allReady)
 	require.EqualValues(t, 3, lb.Status.Boards)
@@ -108,6 +113,7 @@ func TestNothingChangedWritesNothing(t *testing.T) {
 		}
 		return seen
 	}
+
 	xid := func() int64 {
 		return query[int64](t, pg, class, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
 	}
@@ -116,6 +122,7 @@ func TestNothingChangedWritesNothing(t *testing.T) {
 	var before map[string]string
 	var beforeXid, beforeACL int64
 	deadline := time.Now().Add(patience)
+
 	for quiet := 0; quiet < 5; quiet++ { // five resyncs long
 		now, nowXid, nowACL := versions(), xid(), aclWrites(t, rdb)
 		if beforeXid != nowXid || beforeACL != nowACL || !maps.Equal(before, now) {
@@ -123,6 +130,7 @@ func TestNothingChangedWritesNothing(t *testing.T) {
 			quiet = 0
 		}
 		before, beforeXid, beforeACL = now, nowXid, nowACL
+
 		select {
 		case <-time.After(time.Second):
 		case <-t.Context().Done():
@@ -164,9 +172,11 @@ func TestReplicasAndAutoscaling(t *testing.T) {
 	patch(t, lb, func() {
 		lb.Spec.Replicas, lb.Spec.Autoscaling = nil, &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 6, TargetCPUUtilizationPercentage: 50}
 	})
+
 	becomes(t, lb, allReady)
 	require.EqualValues(t, 4, replicasOf(t, lb), "what was there is where the autoscaler begins")
 	scale(t, lb, 6)
+
 	touch(t, lb) // a pass that applies the Deployment
 	require.EqualValues(t, 6, replicasOf(t, lb), "what the autoscaler sets is its own")
 	scale(t, lb, 3)
@@ -212,6 +222,7 @@ func touch(t *testing.T, lb *v1alpha1.Leaderboard) {
 	patch(t, lb, func() {
 		lb.Spec.Boards = append(lb.Spec.Boards, v1alpha1.Board{Name: unique("b"), Order: v1alpha1.OrderDescending, Scoring: v1alpha1.ScoringBest})
 	})
+
 	eventually(t, deployment, func() bool {
 		return deployment.Spec.Template.Annotations["games.leaderboard.dev/boards-checksum"] != before
 	})
@@ -233,6 +244,7 @@ func watchReplicas(t *testing.T, namespace string, least *int32) (stop func()) {
 			}
 		}
 	}()
+
 	return func() {
 		watcher.Stop()
 		<-done

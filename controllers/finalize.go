@@ -28,19 +28,23 @@ func (r *LeaderboardReconciler) finalize(ctx context.Context, p *pass) (ctrl.Res
 	if !controllerutil.ContainsFinalizer(p.lb, v1alpha1.LeaderboardFinalizer) {
 		return ctrl.Result{}, nil
 	}
+
 	p.conditions().announce()
 	if err := r.tearDown(ctx, p); err != nil {
 		return r.finish(ctx, p, err)
 	}
+
 	patched := p.base.DeepCopy()
 	controllerutil.RemoveFinalizer(patched, v1alpha1.LeaderboardFinalizer)
 	err := r.Client.Patch(ctx, patched, client.MergeFromWithOptions(p.base, client.MergeFromWithOptimisticLock{}), fieldOwner)
 	if client.IgnoreNotFound(err) != nil {
 		return r.finish(ctx, p, failedBy(err, "", v1alpha1.ReasonDeleting, "The finalizer could not be removed; this is tried again"))
 	}
+
 	r.applier.forget(p.lb.UID)
 	r.verified.drop(p.lb.UID)
 	r.retired.drop(p.lb.UID)
+
 	return ctrl.Result{}, nil
 }
 
@@ -60,6 +64,7 @@ func (r *LeaderboardReconciler) tearDown(ctx context.Context, p *pass) error {
 	if err := r.reachForDeletion(ctx, p); err != nil {
 		return err
 	}
+
 	return r.releaseStores(ctx, p)
 }
 
@@ -71,16 +76,19 @@ func (r *LeaderboardReconciler) drain(ctx context.Context, p *pass) error {
 	if apierrors.IsNotFound(err) || (err == nil && !metav1.IsControlledBy(deployment, p.lb)) {
 		return nil
 	}
+
 	if err == nil && deployment.DeletionTimestamp.IsZero() {
 		err = r.Client.Delete(ctx, deployment, client.PropagationPolicy(metav1.DeletePropagationForeground),
 			client.Preconditions{UID: &deployment.UID})
 	}
+
 	if client.IgnoreNotFound(err) != nil {
 		return failedBy(err, v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonDeleting, "The Deployment could not be deleted; this is tried again")
 	}
 	if time.Since(p.lb.DeletionTimestamp.Time) > drainTimeout {
 		return nil
 	}
+
 	return waitingFor(v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonDeleting, "Waiting for the Pods to end")
 }
 
@@ -97,11 +105,13 @@ func (r *LeaderboardReconciler) reachForDeletion(ctx context.Context, p *pass) e
 		}
 		return err
 	}
+
 	p.class = class
 	if err := r.connect(ctx, p); err != nil {
 		step := asStepError(err, v1alpha1.ReasonClassNotReady)
 		return &stepError{condition: step.condition, reason: step.reason, stalled: step.stalled, cause: step.cause,
 			message: step.message + ". To go on with the deletion: " + wayOut}
 	}
+
 	return nil
 }

@@ -48,9 +48,11 @@ func startManager(t *testing.T, change ...func(*ManagerOptions)) string {
 		Resync: 2 * time.Second, MaxConcurrentReconciles: 2, MetricsAddress: "0", ProbeAddress: "0",
 		ShutdownTimeout: 20 * time.Second, SkipNameValidation: true, Version: "test",
 	}
+
 	for _, c := range change {
 		c(&o)
 	}
+
 	manager, err := NewManager(restConfig, o)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -60,6 +62,7 @@ func startManager(t *testing.T, change ...func(*ManagerOptions)) string {
 			t.Errorf("run the manager: %v", err)
 		}
 	})
+
 	t.Cleanup(func() {
 		cancel()
 		running.Wait()
@@ -76,6 +79,7 @@ func newClass(t *testing.T, controllerName string, pg *stores.Postgres, rdb *sto
 	name := unique("class")
 	database, err := pg.CreateDatabase(t.Context())
 	require.NoError(t, err)
+
 	// No superuser: what the operator needs is CREATEROLE and the database.
 	admin, password := strings.ReplaceAll(name, "-", "_"), rand.Text()
 	require.NoError(t, pg.Exec(t.Context(), "postgres", "CREATE ROLE "+admin+" LOGIN CREATEROLE PASSWORD '"+password+"'"))
@@ -93,9 +97,11 @@ func newClass(t *testing.T, controllerName string, pg *stores.Postgres, rdb *sto
 			Image: "leaderboard-server:test",
 		},
 	}
+
 	for _, c := range change {
 		c(class)
 	}
+
 	require.NoError(t, cluster.Create(t.Context(), class))
 	return class
 }
@@ -139,12 +145,15 @@ func eventually[T client.Object](t *testing.T, object T, holds func() bool) T {
 		if err == nil && holds() {
 			return object
 		}
+
 		if client.IgnoreNotFound(err) != nil {
 			require.NoError(t, err)
 		}
+
 		if time.Now().After(deadline) {
 			t.Fatalf("%T %s did not come to be as expected (last error: %v)\n%s", object, object.GetName(), err, describe(object))
 		}
+
 		pause(t)
 	}
 }
@@ -174,11 +183,13 @@ func becomes(t *testing.T, lb *v1alpha1.Leaderboard, expected map[string]string)
 		if lb.Status.ObservedGeneration != lb.Generation {
 			return false
 		}
+
 		for conditionType, is := range expected {
 			if conditionText(lb.Status.Conditions, conditionType) != is {
 				return false
 			}
 		}
+
 		return true
 	})
 }
@@ -213,11 +224,13 @@ func describe(object client.Object) string {
 	case *v1alpha1.LeaderboardClass:
 		list = o.Status.Conditions
 	}
+
 	var text strings.Builder
 	for _, condition := range list {
 		fmt.Fprintf(&text, "%s is %s (%s, generation %d of %d): %s\n", condition.Type, condition.Status, condition.Reason,
 			condition.ObservedGeneration, object.GetGeneration(), condition.Message)
 	}
+
 	return text.String()
 }
 
@@ -247,6 +260,7 @@ func playDeployments(t *testing.T, namespace string) {
 			}
 		}
 	})
+
 	t.Cleanup(func() {
 		cancel()
 		running.Wait()
@@ -261,6 +275,7 @@ func playOnce(ctx context.Context, t *testing.T, namespace string) {
 		}
 		return
 	}
+
 	for i := range list.Items {
 		if err := playDeployment(ctx, &list.Items[i]); client.IgnoreNotFound(err) != nil && ctx.Err() == nil {
 			t.Logf("play %s: %v", list.Items[i].Name, err) // somebody else wrote: next time
@@ -274,14 +289,17 @@ func playDeployment(ctx context.Context, deployment *appsv1.Deployment) error {
 		controllerutil.RemoveFinalizer(deployment, metav1.FinalizerDeleteDependents)
 		return cluster.Patch(ctx, deployment, client.MergeFrom(base))
 	}
+
 	replicas := int32(1)
 	if deployment.Spec.Replicas != nil {
 		replicas = *deployment.Spec.Replicas
 	}
+
 	setStatus(deployment, replicas)
 	if deployment.Status.ObservedGeneration == base.Status.ObservedGeneration && deployment.Status.ReadyReplicas == base.Status.ReadyReplicas {
 		return nil
 	}
+
 	return cluster.Status().Patch(ctx, deployment, client.MergeFrom(base))
 }
 
@@ -318,10 +336,12 @@ func connectAs(t *testing.T, secret *corev1.Secret) (*pgx.Conn, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
+
 	conn, err := pgx.Connect(ctx, string(secret.Data[workload.DatabaseURLKey]))
 	if err == nil {
 		t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
 	}
+
 	return conn, err
 }
 
@@ -364,6 +384,7 @@ func ownedBy(t *testing.T, lb *v1alpha1.Leaderboard) []client.Object {
 			return nil
 		}))
 	}
+
 	return owned
 }
 
@@ -372,9 +393,11 @@ func aclWrites(t *testing.T, rdb *stores.Redis) int64 {
 	t.Helper()
 	admin := rdb.Client()
 	defer admin.Close()
+
 	info, err := admin.Info(t.Context(), "commandstats").Result()
 	require.NoError(t, err)
 	var calls int64
+
 	for line := range strings.Lines(info) {
 		var n int64
 		if _, after, found := strings.Cut(line, "cmdstat_acl|setuser:calls="); found {
@@ -383,5 +406,6 @@ func aclWrites(t *testing.T, rdb *stores.Redis) int64 {
 		}
 		calls += n
 	}
+
 	return calls
 }

@@ -91,14 +91,17 @@ func (r *LeaderboardReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 	if err := r.Client.Get(ctx, request.NamespacedName, base); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+
 	p := &pass{base: base, lb: base.DeepCopy(), tenant: tenant.For(r.ClusterID, base.Namespace, base.Name)}
 	defer p.close()
+
 	if class, err := r.findClass(ctx, p.lb); err == nil && class.Spec.ControllerName != r.ControllerName {
 		return ctrl.Result{}, nil
 	}
 	if !p.lb.DeletionTimestamp.IsZero() {
 		return r.finalize(ctx, p)
 	}
+
 	return r.finish(ctx, p, r.run(ctx, p))
 }
 
@@ -110,6 +113,7 @@ func (r *LeaderboardReconciler) run(ctx context.Context, p *pass) error {
 	if p.lb.Spec.Suspend {
 		return r.suspend(ctx, p)
 	}
+
 	for _, step := range r.steps() {
 		start := time.Now()
 		err := step.do(ctx, p)
@@ -122,6 +126,7 @@ func (r *LeaderboardReconciler) run(ctx context.Context, p *pass) error {
 			return err
 		}
 	}
+
 	return p.later
 }
 
@@ -156,11 +161,13 @@ func (r *LeaderboardReconciler) ensureFinalizer(ctx context.Context, p *pass) er
 	if controllerutil.ContainsFinalizer(p.lb, v1alpha1.LeaderboardFinalizer) {
 		return nil
 	}
+
 	patched := p.base.DeepCopy()
 	controllerutil.AddFinalizer(patched, v1alpha1.LeaderboardFinalizer)
 	if err := r.Client.Patch(ctx, patched, client.MergeFromWithOptions(p.base, client.MergeFromWithOptimisticLock{}), fieldOwner); err != nil {
 		return failedBy(err, "", v1alpha1.ReasonProgressing, "The finalizer could not be set; this is tried again")
 	}
+
 	p.base, p.lb = patched.DeepCopy(), patched
 	return nil
 }
@@ -184,6 +191,7 @@ func (r *LeaderboardReconciler) suspend(ctx context.Context, p *pass) error {
 		observed := asStepError(err, v1alpha1.ReasonWorkloadUnavailable)
 		p.conditions().set(v1alpha1.ConditionWorkloadAvailable, metav1.ConditionFalse, observed.reason, observed.message)
 	}
+
 	return failure
 }
 
@@ -193,23 +201,28 @@ func (r *LeaderboardReconciler) finish(ctx context.Context, p *pass, err error) 
 	if apierrors.IsConflict(err) {
 		return retryConflict(err) // nothing to tell: the next pass sees what is there now
 	}
+
 	var failure *stepError
 	if err != nil {
 		failure = asStepError(err, v1alpha1.ReasonProgressing)
 	}
+
 	p.conditions().conclude(failure)
 	p.lb.Status.ObservedGeneration = p.lb.Generation
 	previous := meta.FindStatusCondition(p.base.Status.Conditions, v1alpha1.ConditionReady).DeepCopy()
 	if writeErr := r.writeStatus(ctx, p); writeErr != nil {
 		return retryConflict(errors.Join(err, writeErr))
 	}
+
 	r.announceTransition(p.lb, previous)
 	if failure != nil && failure.cause != nil {
 		return retryConflict(failure)
 	}
+
 	if failure != nil {
 		log.FromContext(ctx).V(1).Info("Not ready", "reason", failure.reason, "message", failure.message)
 	}
+
 	return ctrl.Result{RequeueAfter: jitter(r.Resync)}, nil
 }
 
@@ -236,8 +249,10 @@ func (r *LeaderboardReconciler) writeStatus(ctx context.Context, p *pass) error 
 	if equality.Semantic.DeepEqual(p.base.Status, p.lb.Status) {
 		return nil
 	}
+
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusTimeout)
 	defer cancel()
+
 	patched := p.lb.DeepCopy()
 	err := r.Client.Status().Patch(ctx, patched, client.MergeFromWithOptions(p.base, client.MergeFromWithOptimisticLock{}), fieldOwner)
 	if apierrors.IsNotFound(err) {
@@ -246,6 +261,7 @@ func (r *LeaderboardReconciler) writeStatus(ctx context.Context, p *pass) error 
 	if err != nil {
 		return failedBy(err, "", v1alpha1.ReasonProgressing, "The status could not be written; this is tried again")
 	}
+
 	p.lb, p.base = patched, patched.DeepCopy()
 	return nil
 }
@@ -261,10 +277,12 @@ func (r *LeaderboardReconciler) announceTransition(lb *v1alpha1.Leaderboard, pre
 		r.Recorder.Eventf(lb, nil, corev1.EventTypeNormal, ready.Reason, "Reconcile", "%s: %s", ready.Message, lb.Status.Endpoint)
 		return
 	}
+
 	kind := corev1.EventTypeWarning
 	switch ready.Reason {
 	case v1alpha1.ReasonProgressing, v1alpha1.ReasonSuspended, v1alpha1.ReasonDeleting, v1alpha1.ReasonPending:
 		kind = corev1.EventTypeNormal
 	}
+
 	r.Recorder.Eventf(lb, nil, kind, ready.Reason, "Reconcile", "%s", ready.Message)
 }

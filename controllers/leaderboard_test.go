@@ -41,6 +41,7 @@ func TestLeaderboardBecomesReady(t *testing.T) {
 	selector, err := metav1.ParseToLabelSelector(lb.Status.Selector)
 	require.NoError(t, err)
 	require.Equal(t, workload.Selector(lb), selector.MatchLabels)
+
 	for _, condition := range lb.Status.Conditions {
 		require.Equal(t, lb.Generation, condition.ObservedGeneration, condition.Type)
 		require.Greater(t, condition.LastTransitionTime.Year(), 2000, condition.Type)
@@ -70,6 +71,7 @@ func TestLeaderboardBecomesReady(t *testing.T) {
 			}
 		}
 	}
+
 	eventually(t, class, func() bool { return class.Status.Leaderboards == 1 })
 	require.Contains(t, class.Finalizers, v1alpha1.ClassFinalizer)
 }
@@ -79,9 +81,11 @@ func TestConditionsAreUnknownFirst(t *testing.T) {
 	lb.Generation = 1
 	c := conditions{list: &lb.Status.Conditions, generation: 1}
 	require.True(t, c.announce())
+
 	for _, conditionType := range steadyConditions {
 		require.Equal(t, "Unknown Pending", conditionText(lb.Status.Conditions, conditionType))
 	}
+
 	require.Equal(t, "True Progressing", conditionText(lb.Status.Conditions, v1alpha1.ConditionReconciling))
 	require.False(t, c.announce(), "once")
 }
@@ -187,15 +191,18 @@ func TestWhatStalls(t *testing.T) {
 			if test.spec != nil {
 				test.spec(lb)
 			}
+
 			create(t, lb)
 			becomes(t, lb, map[string]string{
 				v1alpha1.ConditionReady: "False " + test.reason, v1alpha1.ConditionStalled: "True " + test.reason,
 				v1alpha1.ConditionReconciling: "", v1alpha1.ConditionSchemaReady: "Unknown Pending",
 				v1alpha1.ConditionKeyspaceReady: "Unknown Pending", v1alpha1.ConditionWorkloadAvailable: "Unknown Pending",
 			})
+
 			require.Contains(t, message(lb), test.message)
 			require.Empty(t, ownedBy(t, lb))
 			require.Empty(t, rolesOf(t, postgres, class, tenant.For("test", ns, "race").Schema()))
+
 			if test.mend != nil {
 				test.mend(t, lb, class)
 				becomes(t, lb, allReady)
@@ -230,6 +237,7 @@ func TestDefaultClass(t *testing.T) {
 			return conditionText(c.Status.Conditions, v1alpha1.ConditionAccepted) == "False MultipleDefaults"
 		})
 	}
+
 	second := newLeaderboard(ns, class)
 	second.Name, second.Spec.ClassName = "chess", nil
 	create(t, second)
@@ -327,6 +335,7 @@ func TestOtherControllersAreLeftAlone(t *testing.T) {
 	theirs := newLeaderboard(ns, foreign)
 	theirs.Name = "theirs"
 	create(t, theirs)
+
 	becomes(t, create(t, newLeaderboard(ns, class)), allReady) // by now ours had its turn
 	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(theirs), theirs))
 	require.Empty(t, theirs.Finalizers)

@@ -54,11 +54,13 @@ func (r *LeaderboardClassReconciler) Reconcile(ctx context.Context, request ctrl
 	if base.Spec.ControllerName != r.ControllerName {
 		return ctrl.Result{}, nil
 	}
+
 	class := base.DeepCopy()
 	users, err := r.users(ctx, class)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+
 	class.Status.Leaderboards = int32(len(users))
 	gone, err := r.keepWhileUsed(ctx, class, len(users) > 0)
 	if err != nil {
@@ -68,12 +70,14 @@ func (r *LeaderboardClassReconciler) Reconcile(ctx context.Context, request ctrl
 		r.Stores.Forget(class.Name)
 		return ctrl.Result{}, nil
 	}
+
 	base.ResourceVersion = class.ResourceVersion // the finalizer may have been written
 	r.judge(ctx, class, users)
 	class.Status.ObservedGeneration = class.Generation
 	if err := r.writeStatus(ctx, base, class); err != nil {
 		return retryConflict(err)
 	}
+
 	return ctrl.Result{RequeueAfter: jitter(r.Resync)}, nil
 }
 
@@ -103,12 +107,14 @@ func (r *LeaderboardClassReconciler) keepWhileUsed(ctx context.Context, class *v
 	default:
 		return false, nil
 	}
+
 	status := class.Status.DeepCopy()
 	err = r.Client.Patch(ctx, class, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}), fieldOwner)
 	class.Status = *status
 	if client.IgnoreNotFound(err) != nil {
 		return false, fmt.Errorf("patch the finalizer: %w", err)
 	}
+
 	return deleting && !controllerutil.ContainsFinalizer(class, v1alpha1.ClassFinalizer), nil
 }
 
@@ -118,11 +124,13 @@ func (r *LeaderboardClassReconciler) usedByNow(ctx context.Context, name string)
 	if err := r.Live.List(ctx, list); err != nil {
 		return false, fmt.Errorf("list the Leaderboards: %w", err)
 	}
+
 	for i := range list.Items {
 		if classNameOf(&list.Items[i]) == name {
 			return true, nil
 		}
 	}
+
 	return false, nil
 }
 
@@ -138,17 +146,20 @@ func (r *LeaderboardClassReconciler) judge(ctx context.Context, class *v1alpha1.
 	} else {
 		c.set(v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted, "The class can be used")
 	}
+
 	versions, leftOpen, err := r.Stores.Check(ctx, class)
 	if err != nil {
 		step := asStepError(err, v1alpha1.ReasonProvisioningFailed)
 		c.set(v1alpha1.ConditionReachable, metav1.ConditionFalse, step.reason, step.message)
 		return
 	}
+
 	class.Status.PostgresVersion, class.Status.RedisVersion = versions.Postgres, versions.Redis
 	message := "Postgres and Redis answered and grant the rights that are needed"
 	if len(leftOpen) > 0 {
 		message += ". Every role can still use what the administrator could not take from PUBLIC: " + strings.Join(leftOpen, "; ")
 	}
+
 	c.set(v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable, message)
 }
 
@@ -164,6 +175,7 @@ func (r *LeaderboardClassReconciler) accept(ctx context.Context, class *v1alpha1
 	if !isDefaultClass(class) {
 		return nil
 	}
+
 	defaults, err := defaultClasses(ctx, r.Client, r.ControllerName)
 	if err != nil {
 		return asStepError(err, v1alpha1.ReasonMultipleDefaults)
@@ -173,6 +185,7 @@ func (r *LeaderboardClassReconciler) accept(ctx context.Context, class *v1alpha1
 			"More than one class is the default (%s): keep the annotation %s on one of them. Until then, Leaderboards that name no class wait",
 			strings.Join(namesOf(defaults), ", "), v1alpha1.DefaultClassAnnotation)
 	}
+
 	return nil
 }
 
@@ -186,6 +199,7 @@ func namesOfUsers(users []v1alpha1.Leaderboard) string {
 		}
 		names = append(names, users[i].Namespace+"/"+users[i].Name)
 	}
+
 	return strings.Join(names, ", ")
 }
 
@@ -195,8 +209,10 @@ func (r *LeaderboardClassReconciler) writeStatus(ctx context.Context, base, clas
 	if equality.Semantic.DeepEqual(base.Status, class.Status) {
 		return nil
 	}
+
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusTimeout)
 	defer cancel()
+
 	base = base.DeepCopy()
 	base.Finalizers = class.Finalizers
 	patched := class.DeepCopy()
@@ -204,18 +220,22 @@ func (r *LeaderboardClassReconciler) writeStatus(ctx context.Context, base, clas
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("write the status: %w", err)
 	}
+
 	for _, conditionType := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionReachable} {
 		was := meta.FindStatusCondition(base.Status.Conditions, conditionType)
 		is := meta.FindStatusCondition(class.Status.Conditions, conditionType)
 		if is == nil || (was != nil && was.Status == is.Status && was.Reason == is.Reason) {
 			continue
 		}
+
 		kind := corev1.EventTypeNormal
 		if is.Status == metav1.ConditionFalse {
 			kind = corev1.EventTypeWarning
 		}
+
 		r.Recorder.Eventf(class, nil, kind, is.Reason, "Reconcile", "%s", is.Message)
 	}
+
 	return nil
 }
 

@@ -97,10 +97,12 @@ func NewManager(restConfig *rest.Config, o ManagerOptions) (ctrl.Manager, error)
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
+
 	scheme, err := NewScheme()
 	if err != nil {
 		return nil, err
 	}
+
 	restConfig = rest.AddUserAgent(restConfig, "leaderboard-operator/"+o.Version)
 	manager, err := ctrl.NewManager(restConfig, ctrl.Options{
 		Scheme: scheme,
@@ -130,6 +132,7 @@ func NewManager(restConfig *rest.Config, o ManagerOptions) (ctrl.Manager, error)
 	if err := manager.AddReadyzCheck("ping", healthz.Ping); err != nil {
 		return nil, fmt.Errorf("add the readiness check: %w", err)
 	}
+
 	return manager, setUp(manager, o)
 }
 
@@ -141,26 +144,32 @@ func setUp(manager ctrl.Manager, o ManagerOptions) error {
 	if err != nil && !o.SkipNameValidation {
 		return fmt.Errorf("register metrics: %w", err)
 	}
+
 	stores := NewStores(manager.GetClient(), manager.GetAPIReader(), o.Namespace)
 	if err := manager.Add(stores); err != nil {
 		return fmt.Errorf("add the connections to the stores: %w", err)
 	}
+
 	leaderboards := &LeaderboardReconciler{
 		Client: manager.GetClient(), Live: manager.GetAPIReader(), Stores: stores,
 		Recorder: manager.GetEventRecorder("leaderboard-operator"), Metrics: operatorMetrics,
 		ControllerName: o.ControllerName, ClusterID: o.ClusterID, Resync: o.Resync,
 	}
+
 	if err := leaderboards.SetupWithManager(manager, o.MaxConcurrentReconciles); err != nil {
 		return fmt.Errorf("set up the reconciler of Leaderboards: %w", err)
 	}
+
 	classes := &LeaderboardClassReconciler{
 		Client: manager.GetClient(), Live: manager.GetAPIReader(), Stores: stores,
 		Recorder:       manager.GetEventRecorder("leaderboard-operator"),
 		ControllerName: o.ControllerName, Namespace: o.Namespace, Resync: o.Resync,
 	}
+
 	if err := classes.SetupWithManager(manager); err != nil {
 		return fmt.Errorf("set up the reconciler of LeaderboardClasses: %w", err)
 	}
+
 	return nil
 }
 

@@ -39,6 +39,7 @@ func TestLeaderElection(t *testing.T) {
 		classIs(t, class, v1alpha1.ConditionReachable, "True Reachable")
 		eventually(t, lease, func() bool { return *lease.Spec.HolderIdentity != "" })
 	})
+
 	eventually(t, lease, func() bool { return *lease.Spec.HolderIdentity == "" })
 	startManager(t, elected)
 	class := newClass(t, controller, postgres, redis)

@@ -48,11 +48,13 @@ func NewMetrics(reader client.Reader, registerer prometheus.Registerer) (*Metric
 		}, []string{"step", "result"}),
 		reader: reader,
 	}
+
 	for _, collector := range []prometheus.Collector{m.unreadySeconds, m.stepSeconds, m} {
 		if err := registerer.Register(collector); err != nil {
 			return nil, err
 		}
 	}
+
 	return m, nil
 }
 
@@ -66,22 +68,27 @@ func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
 func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()
+
 	games := &v1alpha1.LeaderboardList{}
 	if err := m.reader.List(ctx, games); err != nil {
 		return // the cache is not there yet, or no more
 	}
+
 	type key struct{ class, ready string }
 	count := map[key]float64{}
 	for i := range games.Items {
 		count[key{games.Items[i].Status.ClassName, statusOf(games.Items[i].Status.Conditions, v1alpha1.ConditionReady)}]++
 	}
+
 	for k, n := range count {
 		metrics <- prometheus.MustNewConstMetric(leaderboardsDesc, prometheus.GaugeValue, n, k.class, k.ready)
 	}
+
 	classes := &v1alpha1.LeaderboardClassList{}
 	if err := m.reader.List(ctx, classes); err != nil {
 		return
 	}
+
 	for i := range classes.Items {
 		for _, condition := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionReachable} {
 			metrics <- prometheus.MustNewConstMetric(classConditionDesc, prometheus.GaugeValue, 1,
@@ -102,10 +109,12 @@ func (m *Metrics) step(name string, start time.Time, err error) {
 	if m == nil {
 		return
 	}
+
 	result := "ok"
 	if err != nil {
 		result = "error"
 	}
+
 	m.stepSeconds.WithLabelValues(name, result).Observe(time.Since(start).Seconds())
 }
 

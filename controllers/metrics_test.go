@@ -32,6 +32,7 @@ func TestMetrics(t *testing.T) {
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	found := map[string]float64{}
+
 	for _, family := range families {
 		for _, metric := range family.GetMetric() {
 			key := family.GetName()
@@ -41,6 +42,7 @@ func TestMetrics(t *testing.T) {
 			found[key] = metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
 		}
 	}
+
 	require.EqualValues(t, 1, found["leaderboard_operator_leaderboards class="+class.Name+" ready=True"])
 	require.EqualValues(t, 1, found["leaderboard_operator_class_condition class="+class.Name+" condition=Reachable status=True"])
 	require.EqualValues(t, 1, found["leaderboard_operator_step_seconds result=ok step=schema"])

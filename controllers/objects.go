@@ -20,6 +20,7 @@ func (r *LeaderboardReconciler) applyWorkload(ctx context.Context, p *pass) erro
 		if errors.As(err, &foreign) {
 			return stalledBy(v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonApplyFailed, "The %s", foreign.Error())
 		}
+
 		var leftover *leftoverError
 		if errors.As(err, &leftover) {
 			return failedBy(err, v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonProgressing, "Still %s", leftover.Error())
@@ -27,15 +28,19 @@ func (r *LeaderboardReconciler) applyWorkload(ctx context.Context, p *pass) erro
 		if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 			return waitingFor("", v1alpha1.ReasonProgressing, "The namespace is being deleted, and this Leaderboard with it")
 		}
+
 		return failedBy(err, v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonApplyFailed, "An object of the workload could not be applied; this is tried again: %v", err)
 	}
+
 	if err := r.prune(ctx, p); err != nil {
 		return failed(err)
 	}
+
 	setReplicas, err := r.decideReplicas(ctx, p)
 	if err != nil {
 		return failed(err)
 	}
+
 	objects, err := workload.Objects(workload.Input{
 		Leaderboard: p.lb, Class: p.class, Tenant: p.tenant.ID, KeyPrefix: p.tenant.KeyPrefix(),
 		CredentialsChecksum: p.creds.checksum(), SetReplicas: setReplicas,
@@ -44,6 +49,7 @@ func (r *LeaderboardReconciler) applyWorkload(ctx context.Context, p *pass) erro
 	if err != nil {
 		return failed(err)
 	}
+
 	for _, object := range objects {
 		generation, err := r.applier.apply(ctx, p.lb.UID, object)
 		if err != nil {
@@ -53,6 +59,7 @@ func (r *LeaderboardReconciler) applyWorkload(ctx context.Context, p *pass) erro
 			p.deployed = generation
 		}
 	}
+
 	p.lb.Status.Endpoint = workload.Endpoint(p.lb, p.class)
 	return nil
 }

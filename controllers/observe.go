@@ -27,16 +27,19 @@ func (r *LeaderboardReconciler) observe(ctx context.Context, p *pass) error {
 	if err != nil {
 		return failedBy(err, v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonWorkloadUnavailable, "The Deployment could not be read; this is tried again")
 	}
+
 	p.lb.Status.Replicas, p.lb.Status.ReadyReplicas = deployment.Status.Replicas, deployment.Status.ReadyReplicas
 	p.lb.Status.Selector = labels.SelectorFromSet(workload.Selector(p.lb)).String()
 	if deployment.Generation < p.deployed {
 		// The cache does not show yet what this pass applied.
 		return waitingFor(v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonProgressing, "The Deployment %s is being rolled out", deployment.Name)
 	}
+
 	available, reason, message := availability(deployment, leastPods(p.lb, deployment))
 	if !available {
 		return waitingFor(v1alpha1.ConditionWorkloadAvailable, reason, "%s", message)
 	}
+
 	p.conditions().set(v1alpha1.ConditionWorkloadAvailable, metav1.ConditionTrue, v1alpha1.ReasonReady, message)
 	return nil
 }
@@ -48,9 +51,11 @@ func leastPods(lb *v1alpha1.Leaderboard, deployment *appsv1.Deployment) int32 {
 	if deployment.Spec.Replicas != nil {
 		desired = *deployment.Spec.Replicas
 	}
+
 	if lb.Spec.Autoscaling != nil {
 		return min(desired, lb.Spec.Autoscaling.MinReplicas)
 	}
+
 	return desired
 }
 
@@ -64,6 +69,7 @@ func availability(deployment *appsv1.Deployment, least int32) (available bool, r
 	case least == 0:
 		return false, v1alpha1.ReasonWorkloadUnavailable, "No Pod is asked for, so nothing serves: set spec.replicas to 1 or more"
 	}
+
 	if failure := deploymentCondition(deployment, appsv1.DeploymentReplicaFailure, corev1.ConditionTrue); failure != nil {
 		return false, v1alpha1.ReasonWorkloadUnavailable, "Pods cannot be made: " + failure.Message
 	}
@@ -78,6 +84,7 @@ func availability(deployment *appsv1.Deployment, least int32) (available bool, r
 	if status.AvailableReplicas < least {
 		return false, v1alpha1.ReasonProgressing, fmt.Sprintf("%d of %d Pods are ready", status.AvailableReplicas, least)
 	}
+
 	return true, v1alpha1.ReasonReady, "Enough Pods of the current spec are ready"
 }
 

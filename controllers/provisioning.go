@@ -25,6 +25,7 @@ func (r *LeaderboardReconciler) connect(ctx context.Context, p *pass) error {
 		return &stepError{reason: v1alpha1.ReasonClassNotReady, stalled: step.stalled, cause: step.cause,
 			message: "The LeaderboardClass " + p.class.Name + " cannot be used; the platform team has to mend it: " + step.message}
 	}
+
 	p.stores = handle
 	return nil
 }
@@ -42,6 +43,7 @@ func (r *LeaderboardReconciler) look(ctx context.Context, p *pass) error {
 	if p.served, err = r.getSecret(ctx, p.lb, workload.CredentialsName(p.lb)); err != nil {
 		return secretFailure(err)
 	}
+
 	p.fresh = p.served != nil &&
 		p.conditions().isTrue(v1alpha1.ConditionSchemaReady) && p.conditions().isTrue(v1alpha1.ConditionKeyspaceReady) &&
 		r.verified.fresh(p.lb.UID, p.freshnessKey(workload.Checksum(p.served.Data)))
@@ -62,6 +64,7 @@ func (r *LeaderboardReconciler) ensureSchema(ctx context.Context, p *pass) error
 	if p.fresh {
 		return nil
 	}
+
 	_, err := p.stores.postgres.EnsureSchema(ctx, p.tenant, provision.SchemaOptions{
 		Owner: p.owner(), Adopt: p.lb.Annotations[v1alpha1.AdoptAnnotation] == "true",
 		Connections: int(p.class.Spec.Limits.PostgresConnections),
@@ -70,6 +73,7 @@ func (r *LeaderboardReconciler) ensureSchema(ctx context.Context, p *pass) error
 		return stalledBy(v1alpha1.ConditionSchemaReady, v1alpha1.ReasonOwnershipConflict,
 			"%s: to take it over with its scores, set the annotation %s=true", sentence(err), v1alpha1.AdoptAnnotation)
 	}
+
 	return storeFailure(err, v1alpha1.ConditionSchemaReady)
 }
 
@@ -78,10 +82,12 @@ func (r *LeaderboardReconciler) ensureLogin(ctx context.Context, p *pass) error 
 	if p.fresh {
 		return nil
 	}
+
 	works, err := p.stores.postgres.VerifyLogin(ctx, p.tenant, p.creds.slot, p.creds.postgresPassword)
 	if err == nil && !works {
 		err = p.stores.postgres.SetPassword(ctx, p.tenant, p.creds.slot, p.creds.postgresPassword)
 	}
+
 	return storeFailure(err, v1alpha1.ConditionSchemaReady)
 }
 
@@ -90,11 +96,13 @@ func (r *LeaderboardReconciler) ensureMigrations(ctx context.Context, p *pass) e
 	if p.fresh {
 		return nil
 	}
+
 	conn, err := p.stores.postgres.MigrationConn(ctx, p.tenant)
 	if err != nil {
 		return storeFailure(err, v1alpha1.ConditionSchemaReady)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+
 	err = ledger.Migrate(ctx, conn, p.tenant.Schema())
 	if errors.Is(err, ledger.ErrNewerSchema) {
 		return stalledBy(v1alpha1.ConditionSchemaReady, v1alpha1.ReasonMigrationFailed,
@@ -103,6 +111,7 @@ func (r *LeaderboardReconciler) ensureMigrations(ctx context.Context, p *pass) e
 	if err != nil {
 		return failedBy(err, v1alpha1.ConditionSchemaReady, v1alpha1.ReasonMigrationFailed, "The schema could not be migrated; this is tried again: %v", err)
 	}
+
 	p.conditions().set(v1alpha1.ConditionSchemaReady, metav1.ConditionTrue, v1alpha1.ReasonReady, "The schema and its roles are as the server needs them")
 	return nil
 }
@@ -113,6 +122,7 @@ func (r *LeaderboardReconciler) ensureKeyspace(ctx context.Context, p *pass) err
 	if p.fresh {
 		return nil
 	}
+
 	changed, err := p.stores.redis.EnsureUser(ctx, p.tenant, p.creds.redisPassword)
 	if err != nil {
 		failure := storeFailure(err, v1alpha1.ConditionKeyspaceReady)
@@ -123,9 +133,11 @@ func (r *LeaderboardReconciler) ensureKeyspace(ctx context.Context, p *pass) err
 		p.later = failure
 		return nil
 	}
+
 	if changed && p.conditions().isTrue(v1alpha1.ConditionKeyspaceReady) {
 		r.Recorder.Eventf(p.lb, nil, corev1.EventTypeNormal, "KeyspaceRestored", "Provision", "The Redis user was missing or changed and has been made again")
 	}
+
 	p.conditions().set(v1alpha1.ConditionKeyspaceReady, metav1.ConditionTrue, v1alpha1.ReasonReady, "The Redis user exists on every node")
 	return nil
 }
@@ -136,10 +148,12 @@ func (r *LeaderboardReconciler) confirm(_ context.Context, p *pass) error {
 	if p.later == nil && !p.fresh {
 		r.verified.mark(p.lb.UID, p.freshnessKey(p.creds.checksum()), r.Resync/2)
 	}
+
 	// The steps that were left out confirm the present generation as well.
 	for _, conditionType := range []string{v1alpha1.ConditionSchemaReady, v1alpha1.ConditionKeyspaceReady} {
 		p.conditions().renew(conditionType)
 	}
+
 	return nil
 }
 
@@ -153,6 +167,7 @@ func (r *LeaderboardReconciler) retireOldLogin(ctx context.Context, p *pass) err
 	if err := p.stores.postgres.DisableLogin(ctx, p.tenant, p.creds.slot.Other()); err != nil {
 		return storeFailure(err, v1alpha1.ConditionSchemaReady)
 	}
+
 	r.retired.mark(p.lb.UID, key, r.Resync/2)
 	return nil
 }
@@ -166,6 +181,7 @@ func (r *LeaderboardReconciler) releaseStores(ctx context.Context, p *pass) erro
 	} else {
 		err = p.stores.postgres.Release(ctx, p.tenant, p.owner())
 	}
+
 	if err != nil && provision.KindOf(err) == provision.OwnershipConflict {
 		r.Recorder.Eventf(p.lb, nil, corev1.EventTypeWarning, v1alpha1.ReasonOwnershipConflict, "Delete", "%s, so it was left alone", sentence(err))
 		return nil
@@ -177,6 +193,7 @@ func (r *LeaderboardReconciler) releaseStores(ctx context.Context, p *pass) erro
 	if err := p.stores.redis.DropUser(ctx, p.tenant); err != nil {
 		return storeFailure(err, v1alpha1.ConditionKeyspaceReady)
 	}
+
 	return storeFailure(p.stores.redis.DropKeys(ctx, p.tenant), v1alpha1.ConditionKeyspaceReady)
 }
 
@@ -186,10 +203,12 @@ func storeFailure(err error, condition string) error {
 	if err == nil {
 		return nil
 	}
+
 	unreachable, store := v1alpha1.ReasonPostgresUnreachable, "Postgres"
 	if condition == v1alpha1.ConditionKeyspaceReady {
 		unreachable, store = v1alpha1.ReasonRedisUnreachable, "Redis"
 	}
+
 	switch provision.KindOf(err) {
 	case provision.Unreachable:
 		return failedBy(err, condition, unreachable, "%s did not answer in time; this is tried again on its own", store)

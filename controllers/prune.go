@@ -21,9 +21,11 @@ func (r *LeaderboardReconciler) prune(ctx context.Context, p *pass) error {
 	if p.lb.Spec.Autoscaling == nil {
 		unwanted = append(unwanted, &autoscalingv2.HorizontalPodAutoscaler{})
 	}
+
 	if workload.ExposureOf(p.lb, p.class) != v1alpha1.ExposureIngress {
 		unwanted = append(unwanted, &networkingv1.Ingress{})
 	}
+
 	for _, object := range unwanted {
 		err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.lb.Namespace, Name: workload.Name(p.lb)}, object)
 		if apierrors.IsNotFound(err) || (err == nil && !metav1.IsControlledBy(object, p.lb)) {
@@ -32,10 +34,12 @@ func (r *LeaderboardReconciler) prune(ctx context.Context, p *pass) error {
 		if err != nil {
 			return fmt.Errorf("look for a %T to delete: %w", object, err)
 		}
+
 		uid := object.GetUID()
 		if err := r.Client.Delete(ctx, object, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete the %T %s: %w", object, object.GetName(), err)
 		}
 	}
+
 	return nil
 }

@@ -31,6 +31,7 @@ func (r *LeaderboardReconciler) decideReplicas(ctx context.Context, p *pass) (bo
 	if p.lb.Spec.Autoscaling == nil {
 		return true, nil
 	}
+
 	// Read past the cache: a stale one could say that the field is not ours.
 	live := &appsv1.Deployment{}
 	err := r.Live.Get(ctx, client.ObjectKey{Namespace: p.lb.Namespace, Name: workload.Name(p.lb)}, live)
@@ -43,15 +44,18 @@ func (r *LeaderboardReconciler) decideReplicas(ctx context.Context, p *pass) (bo
 	if !metav1.IsControlledBy(live, p.lb) {
 		return false, nil // the apply says so
 	}
+
 	ours, err := ownsReplicas(live, string(fieldOwner))
 	if err != nil || !ours || live.Spec.Replicas == nil {
 		return false, err
 	}
+
 	handOver := appsv1ac.Deployment(live.Name, live.Namespace).
 		WithSpec(appsv1ac.DeploymentSpec().WithReplicas(*live.Spec.Replicas))
 	if err := r.Client.Apply(ctx, handOver, handOverOwner, client.ForceOwnership); err != nil {
 		return false, fmt.Errorf("hand spec.replicas of the Deployment over: %w", err)
 	}
+
 	return false, nil
 }
 
@@ -70,5 +74,6 @@ func ownsReplicas(deployment *appsv1.Deployment, manager string) (bool, error) {
 			return true, nil
 		}
 	}
+
 	return false, nil
 }

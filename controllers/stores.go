@@ -83,9 +83,11 @@ func (s *Stores) Close() {
 	s.watching.Wait()
 	s.mu.Lock()
 	names := make([]string, 0, len(s.entries))
+
 	for name := range s.entries {
 		names = append(names, name)
 	}
+
 	s.mu.Unlock()
 	for _, name := range names {
 		s.Forget(name)
@@ -108,11 +110,13 @@ func (e *storeEntry) retire() *storeEntry {
 	if e == nil {
 		return nil
 	}
+
 	e.retired = true
 	e.unwatch()
 	if e.uses > 0 {
 		return nil
 	}
+
 	return e
 }
 
@@ -130,17 +134,20 @@ func (s *Stores) acquire(ctx context.Context, class *v1alpha1.LeaderboardClass) 
 	if err != nil {
 		return nil, err
 	}
+
 	s.mu.Lock()
 	if entry := s.entries[class.Name]; entry != nil && entry.key == key {
 		entry.uses++
 		s.mu.Unlock()
 		return s.handle(entry), nil
 	}
+
 	s.mu.Unlock()
 	opened, err := s.open(ctx, class, key)
 	if err != nil {
 		return nil, err
 	}
+
 	s.mu.Lock()
 	if entry := s.entries[class.Name]; entry != nil && entry.key == key { // somebody else was faster
 		entry.uses++
@@ -149,12 +156,14 @@ func (s *Stores) acquire(ctx context.Context, class *v1alpha1.LeaderboardClass) 
 		opened.close()
 		return s.handle(entry), nil
 	}
+
 	closable := s.entries[class.Name].retire()
 	s.entries[class.Name] = opened
 	opened.uses++
 	s.watch(class.Name, opened)
 	s.mu.Unlock()
 	closable.close()
+
 	return s.handle(opened), nil
 }
 
@@ -181,6 +190,7 @@ func (s *Stores) key(ctx context.Context, class *v1alpha1.LeaderboardClass) (str
 		}
 		key += "/" + string(secret.UID) + "/" + secret.ResourceVersion
 	}
+
 	return key, nil
 }
 
@@ -189,15 +199,18 @@ func (s *Stores) open(ctx context.Context, class *v1alpha1.LeaderboardClass, key
 	if err != nil {
 		return nil, err
 	}
+
 	redis, err := provision.OpenRedis(redisAdmin(class.Spec.Redis, secrets.redis))
 	if err != nil {
 		return nil, classFailure(err)
 	}
+
 	postgres, err := provision.OpenPostgres(ctx, postgresAdmin(class.Spec.Postgres, secrets.postgres))
 	if err != nil {
 		redis.Close()
 		return nil, classFailure(err)
 	}
+
 	return &storeEntry{key: key, secrets: *secrets, postgres: postgres, redis: redis, unwatch: func() {}}, nil
 }
 
@@ -236,10 +249,12 @@ func (s *Stores) Check(ctx context.Context, class *v1alpha1.LeaderboardClass) (v
 		return Versions{}, nil, err
 	}
 	defer handle.release()
+
 	var postgresErr, redisErr error
 	if versions.Postgres, postgresErr = handle.postgres.Check(ctx); postgresErr == nil {
 		leftOpen, postgresErr = handle.prepare(ctx)
 	}
+
 	versions.Redis, redisErr = handle.redis.Check(ctx)
 	switch {
 	case postgresErr != nil:
@@ -251,6 +266,7 @@ func (s *Stores) Check(ctx context.Context, class *v1alpha1.LeaderboardClass) (v
 	case redisErr != nil:
 		return Versions{}, nil, asClassError(redisErr, v1alpha1.ReasonRedisUnreachable)
 	}
+
 	return versions, leftOpen, nil
 }
 
@@ -262,12 +278,14 @@ const prepareInterval = 10 * time.Minute
 func (e *storeEntry) prepare(ctx context.Context) (leftOpen []string, err error) {
 	e.preparing.Lock()
 	defer e.preparing.Unlock()
+
 	if time.Now().Before(e.prepareAt) {
 		return e.leftOpen, nil
 	}
 	if leftOpen, err = e.postgres.PrepareDatabase(ctx); err != nil {
 		return nil, err
 	}
+
 	e.leftOpen, e.prepareAt = leftOpen, time.Now().Add(prepareInterval)
 	return leftOpen, nil
 }
@@ -283,6 +301,7 @@ func asClassError(err error, unreachable string) *stepError {
 	if reason == "" {
 		reason = v1alpha1.ReasonProvisioningFailed
 	}
+
 	return stalledBy("", reason, "%s", sentence(err))
 }
 
@@ -296,5 +315,6 @@ func (h *storeHandle) freeSlot(ctx context.Context, t tenant.Tenant) (tenant.Slo
 	if logins[tenant.SlotA] && !logins[tenant.SlotB] {
 		return tenant.SlotB, nil
 	}
+
 	return tenant.SlotA, nil
 }

@@ -21,12 +21,14 @@ func ownStores(t *testing.T) (*stores.Postgres, *stores.Redis) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
+
 	pg, err := stores.StartPostgres(ctx, stores.PostgresOptions{})
 	require.NoError(t, err)
 	t.Cleanup(pg.Close)
 	rdb, err := stores.StartRedis(ctx, stores.RedisOptions{ACLFile: true})
 	require.NoError(t, err)
 	t.Cleanup(rdb.Close)
+
 	return pg, rdb
 }
 
@@ -53,6 +55,7 @@ func TestStoresAway(t *testing.T) {
 		becomes(t, lb, allReady)
 		classIs(t, class, v1alpha1.ConditionReachable, "True Reachable")
 	})
+
 	t.Run("Postgres", func(t *testing.T) {
 		pg.Kill()
 		becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "False PostgresUnreachable", v1alpha1.ConditionSchemaReady: "False PostgresUnreachable",
@@ -62,6 +65,7 @@ func TestStoresAway(t *testing.T) {
 		becomes(t, lb, allReady)
 		classIs(t, class, v1alpha1.ConditionReachable, "True Reachable")
 	})
+
 	t.Run("while a game is made", func(t *testing.T) {
 		pg.Kill()
 		second := newLeaderboard(ns, class)
@@ -72,6 +76,7 @@ func TestStoresAway(t *testing.T) {
 		require.NoError(t, pg.Start(t.Context()))
 		becomes(t, second, allReady)
 	})
+
 	t.Run("while a game is deleted", func(t *testing.T) {
 		rdb.Kill()
 		require.NoError(t, cluster.Delete(t.Context(), lb))
@@ -93,15 +98,18 @@ func hasUser(t *testing.T, rdb *stores.Redis, name tenant.Tenant) bool {
 	t.Helper()
 	admin := rdb.Client()
 	defer admin.Close()
+
 	users, err := admin.Do(t.Context(), "ACL", "USERS").StringSlice()
 	if err != nil {
 		return false // it is being restarted
 	}
+
 	for _, user := range users {
 		if user == name.RedisUser() {
 			return true
 		}
 	}
+
 	return false
 }
 
@@ -140,6 +148,7 @@ func TestDriftInTheStores(t *testing.T) {
 
 	admin := redis.Client()
 	defer admin.Close()
+
 	require.NoError(t, admin.Do(t.Context(), "ACL", "DELUSER", name.RedisUser()).Err())
 	require.Eventually(t, func() bool { return hasUser(t, redis, name) }, patience, poll)
 }
@@ -186,6 +195,7 @@ func TestDamagedSecrets(t *testing.T) {
 	patch(t, credentials, func() {
 		credentials.Data = map[string][]byte{workload.SlotKey: []byte("a"), workload.PostgresPasswordKey: []byte("short")}
 	})
+
 	eventually(t, credentials, func() bool { return string(credentials.Data[workload.SlotKey]) == "b" })
 	require.Eventually(t, func() bool { _, err := connectAs(t, credentials); return err == nil }, patience, poll)
 
@@ -285,6 +295,7 @@ func TestDeletionWithoutTheClass(t *testing.T) {
 	eventually(t, lb, func() bool {
 		return conditionText(lb.Status.Conditions, v1alpha1.ConditionStalled) == "True ClassNotReady"
 	})
+
 	require.Contains(t, message(lb), v1alpha1.AbandonAnnotation)
 
 	// Somebody takes the class away by force.
@@ -292,6 +303,7 @@ func TestDeletionWithoutTheClass(t *testing.T) {
 	eventually(t, lb, func() bool {
 		return conditionText(lb.Status.Conditions, v1alpha1.ConditionStalled) == "True ClassNotFound"
 	})
+
 	require.Contains(t, message(lb), v1alpha1.AbandonAnnotation)
 
 	patch(t, lb, func() { lb.Annotations = map[string]string{v1alpha1.AbandonAnnotation: "true"} })
@@ -326,6 +338,7 @@ func TestClassConditions(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(open.Close)
 	const wrong = "not-the-password-of-anybody"
+
 	for name, test := range map[string]struct {
 		change  func(*v1alpha1.LeaderboardClass)
 		is      string
@@ -355,6 +368,7 @@ func TestClassConditions(t *testing.T) {
 			require.NotContains(t, describe(class), wrong)
 			require.NotContains(t, describe(class), redis.AdminPassword())
 			require.Equal(t, "True Accepted", conditionText(class.Status.Conditions, v1alpha1.ConditionAccepted))
+
 			if test.is == "True Reachable" {
 				require.NotEmpty(t, class.Status.PostgresVersion)
 				require.NotEmpty(t, class.Status.RedisVersion)

@@ -47,11 +47,13 @@ func run(m *testing.M) int {
 	if testing.Verbose() {
 		log = os.Stderr
 	}
+
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelInfo})))
 	assets := os.Getenv("KUBEBUILDER_ASSETS")
 	if assets == "" {
 		assets = filepath.Join("..", "bin", "envtest")
 	}
+
 	environment := &envtest.Environment{
 		BinaryAssetsDirectory:    assets,
 		CRDDirectoryPaths:        []string{filepath.Join("..", "config", "crd", "bases")},
@@ -68,6 +70,7 @@ func run(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, "stop the API server:", err)
 		}
 	}()
+
 	restConfig.QPS, restConfig.Burst = 200, 400
 	scheme, err := NewScheme()
 	if err != nil {
@@ -78,17 +81,21 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "make a client:", err)
 		return 1
 	}
+
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+
 	if postgres, err = stores.StartPostgres(ctx, stores.PostgresOptions{}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer postgres.Close()
+
 	if redis, err = stores.StartRedis(ctx, stores.RedisOptions{ACLFile: true}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer redis.Close()
+
 	return m.Run()
 }

@@ -63,6 +63,7 @@ func (r *LeaderboardReconciler) SetupWithManager(manager ctrl.Manager, concurren
 	if err != nil {
 		return err
 	}
+
 	return ctrl.NewControllerManagedBy(manager).
 		For(&v1alpha1.Leaderboard{}, builder.WithPredicates(specOrIntent())).
 		Owns(&appsv1.Deployment{}).
@@ -115,9 +116,11 @@ func (r *LeaderboardReconciler) ofLostStore(ctx context.Context, class client.Ob
 		log.FromContext(ctx).Error(err, "List the Leaderboards of a class", "class", class.GetName())
 		return nil
 	}
+
 	for i := range list {
 		r.verified.drop(list[i].UID)
 	}
+
 	return requestsFor(list)
 }
 
@@ -197,11 +200,13 @@ func (r *LeaderboardClassReconciler) classes(ctx context.Context, matches func(*
 		log.FromContext(ctx).Error(err, "List the classes") // the resync comes to them
 		return nil
 	}
+
 	var requests []reconcile.Request
 	for i := range list.Items {
 		if matches(&list.Items[i]) {
 			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKey{Name: list.Items[i].Name}})
 		}
 	}
+
 	return requests
 }

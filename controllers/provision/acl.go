@@ -25,6 +25,7 @@ func aclUser(ctx context.Context, node *redis.Client, name string) (*user, error
 	if err != nil {
 		return nil, err
 	}
+
 	fields := map[string]any{}
 	switch list := answer.(type) {
 	case map[any]any: // RESP3
@@ -36,6 +37,7 @@ func aclUser(ctx context.Context, node *redis.Client, name string) (*user, error
 			fields[fmt.Sprint(list[i])] = list[i+1]
 		}
 	}
+
 	// The order of the words differs between a user that was set and one that was
 	// loaded from the file, the words do not.
 	commands := strings.Fields(text(fields["commands"]))

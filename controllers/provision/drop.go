@@ -16,19 +16,23 @@ import (
 func (p *Postgres) Release(ctx context.Context, t tenant.Tenant, owner Owner) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
 	defer cancel()
+
 	if found, err := p.owns(ctx, t, owner); err != nil || !found {
 		return err
 	}
+
 	for _, slot := range tenant.Slots {
 		if err := p.DisableLogin(ctx, t, slot); err != nil {
 			return err
 		}
 	}
+
 	owner.Retained = true
 	comment, err := json.Marshal(owner)
 	if err != nil {
 		return fmt.Errorf("encode the owner: %w", err)
 	}
+
 	err = p.locked(ctx, t, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, "COMMENT ON SCHEMA "+quote(t.Schema())+" IS "+literal(string(comment)))
 		return err
@@ -42,9 +46,11 @@ func (p *Postgres) Release(ctx context.Context, t tenant.Tenant, owner Owner) er
 func (p *Postgres) Drop(ctx context.Context, t tenant.Tenant, owner Owner) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*callTimeout)
 	defer cancel()
+
 	if _, err := p.owns(ctx, t, owner); err != nil {
 		return err
 	}
+
 	// First nobody may log in, which has to be committed before sessions are
 	// ended; else they could come back.
 	for _, slot := range tenant.Slots {
@@ -52,6 +58,7 @@ func (p *Postgres) Drop(ctx context.Context, t tenant.Tenant, owner Owner) error
 			return err
 		}
 	}
+
 	err := p.locked(ctx, t, func(tx pgx.Tx) error {
 		existing, err := existingRoles(ctx, tx, t)
 		if err != nil || len(existing) == 0 {
@@ -60,6 +67,7 @@ func (p *Postgres) Drop(ctx context.Context, t tenant.Tenant, owner Owner) error
 		if err := lockDatabase(ctx, tx); err != nil {
 			return err
 		}
+
 		for _, role := range existing {
 			// An administrator that is no superuser may drop what a role owns only
 			// as a member of it.
@@ -67,9 +75,11 @@ func (p *Postgres) Drop(ctx context.Context, t tenant.Tenant, owner Owner) error
 				return err
 			}
 		}
+
 		if _, err := tx.Exec(ctx, "DROP SCHEMA IF EXISTS "+quote(t.Schema())+" CASCADE"); err != nil {
 			return err
 		}
+
 		for _, role := range existing {
 			for _, statement := range []string{"DROP OWNED BY ", "DROP ROLE "} {
 				if _, err := tx.Exec(ctx, statement+quote(role)); err != nil {
@@ -77,6 +87,7 @@ func (p *Postgres) Drop(ctx context.Context, t tenant.Tenant, owner Owner) error
 				}
 			}
 		}
+
 		return nil
 	})
 	return postgresError(err, "drop the schema %s", t.Schema())
@@ -92,6 +103,7 @@ func (p *Postgres) owns(ctx context.Context, t tenant.Tenant, owner Owner) (foun
 	if err != nil {
 		return false, postgresError(err, "look at the schema %s", t.Schema())
 	}
+
 	_, err = claim(seen, t, SchemaOptions{Owner: owner})
 	return seen.schemaOwner != "", err
 }
@@ -107,5 +119,6 @@ func existingRoles(ctx context.Context, tx pgx.Tx, t tenant.Tenant) ([]string, e
 			existing = append(existing, role)
 		}
 	}
+
 	return existing, nil
 }

@@ -86,6 +86,7 @@ func postgresError(err error, format string, args ...any) error {
 	if err == nil || sorted(err) {
 		return err
 	}
+
 	message := fmt.Sprintf(format, args...)
 	switch sqlState(err) {
 	case "":
@@ -119,6 +120,7 @@ func short(err error) error {
 	if errors.As(err, &pg) {
 		return pg
 	}
+
 	var operation *net.OpError
 	if errors.As(err, &operation) {
 		return operation
@@ -126,6 +128,7 @@ func short(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return context.DeadlineExceeded
 	}
+
 	return err
 }
 
@@ -134,6 +137,7 @@ func redisError(err error, format string, args ...any) error {
 	if err == nil || sorted(err) {
 		return err
 	}
+
 	message := fmt.Sprintf(format, args...)
 	var answer redis.Error
 	switch text := err.Error(); {

@@ -29,6 +29,7 @@ func clusterDeployment(t *testing.T) deployment {
 	cluster, err := stores.StartRedisCluster(t.Context(), stores.RedisClusterOptions{Replicas: 1})
 	require.NoError(t, err)
 	t.Cleanup(cluster.Close)
+
 	return deployment{
 		admin: RedisAdmin{Mode: Cluster, Endpoints: cluster.Addresses()[:4], Username: stores.AdminUser, Password: cluster.Nodes[0].AdminPassword()},
 		nodes: cluster.Nodes, whole: cluster.WaitUntilWhole,
@@ -44,6 +45,7 @@ func sentinelDeployment(t *testing.T) deployment {
 	watched, err := stores.StartSentinel(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(watched.Close)
+
 	return deployment{
 		admin: RedisAdmin{Mode: Sentinel, Endpoints: append([]string{"127.0.0.1:1"}, watched.Addresses()...), MasterName: stores.SentinelMaster,
 			Username: stores.AdminUser, Password: watched.Nodes[0].AdminPassword()},
@@ -74,10 +76,12 @@ func TestRedisUsersOutliveAFailover(t *testing.T) {
 
 			client := d.client(one.RedisUser(), password)
 			defer client.Close()
+
 			key := one.KeyPrefix() + "{0}a"
 			require.NoError(t, client.Set(t.Context(), key, 1, 0).Err())
 			lost, stopWatching := watch(t, r)
 			defer stopWatching()
+
 			first, err := d.master(t.Context())
 			require.NoError(t, err)
 			first.Kill()
@@ -87,6 +91,7 @@ func TestRedisUsersOutliveAFailover(t *testing.T) {
 				}
 				return client.Set(t.Context(), key, 2, 0).Err()
 			})
+
 			// The password is changed while the node is away; it comes back with its file.
 			eventually(t, "the nodes that are left are provisioned", func() error {
 				_, err := r.EnsureUser(t.Context(), one, next)
@@ -94,11 +99,13 @@ func TestRedisUsersOutliveAFailover(t *testing.T) {
 			})
 			drain(lost)
 			require.NoError(t, first.Start(t.Context()))
+
 			select {
 			case <-lost:
 			case <-time.After(20 * time.Second):
 				t.Fatal("the restart was not noticed")
 			}
+
 			require.NoError(t, d.whole(t.Context()))
 			ensure(t, r, one, true, next)
 			ensure(t, r, one, false, next)
@@ -127,6 +134,7 @@ func watch(t *testing.T, r *Redis) (lost chan struct{}, stop func()) {
 			}
 		})
 	})
+
 	return lost, func() {
 		cancel()
 		watching.Wait()
@@ -168,11 +176,13 @@ func (d deployment) requireDropped(t *testing.T, r *Redis, one tenant.Tenant, pa
 			return client.Set(t.Context(), fmt.Sprintf("%s{%d}", one.KeyPrefix(), i), i, 0).Err()
 		})
 	}
+
 	require.NoError(t, client.Close())
 	for range 2 {
 		require.NoError(t, r.DropUser(t.Context(), one))
 		require.NoError(t, r.DropKeys(t.Context(), one))
 	}
+
 	for _, node := range d.nodes {
 		admin := node.Client()
 		users, err := admin.Do(t.Context(), "ACL", "USERS").StringSlice()
@@ -184,6 +194,7 @@ func (d deployment) requireDropped(t *testing.T, r *Redis, one tenant.Tenant, pa
 			}
 			return nil
 		})
+
 		require.NoError(t, admin.Close())
 	}
 }

@@ -31,6 +31,7 @@ func TestPostgresTenantsAreApart(t *testing.T) {
 		_, err := conn.Exec(t.Context(), allowed)
 		require.NoError(t, err, allowed)
 	}
+
 	theirs := quote(other.Schema())
 	for _, refused := range []string{
 		"SELECT * FROM " + theirs + ".scores",
@@ -63,6 +64,7 @@ func TestPostgresTenantsAreApart(t *testing.T) {
 		require.Error(t, err, refused)
 		require.Contains(t, []string{"42501", "42704", "0A000"}, sqlState(err), "%s: %v", refused, err)
 	}
+
 	for _, database := range []string{"postgres", "template1"} {
 		elsewhere := admin
 		elsewhere.Database, elsewhere.Username, elsewhere.Password = database, mine.LoginRole(tenant.SlotA), password
@@ -85,6 +87,7 @@ func redisServer(t *testing.T, acl bool) (*stores.Redis, *Redis) {
 	r, err := OpenRedis(RedisAdmin{Mode: Standalone, Endpoints: []string{server.Address()}, Username: adminName(acl), Password: server.AdminPassword()})
 	require.NoError(t, err)
 	t.Cleanup(r.Close)
+
 	return server, r
 }
 
@@ -101,16 +104,20 @@ func TestRedisTenantsAreApart(t *testing.T) {
 	mine, _ := newTenant()
 	other, _ := newTenant()
 	password := rand.Text()
+
 	for _, one := range []tenant.Tenant{mine, other} {
 		changed, err := r.EnsureUser(t.Context(), one, password)
 		require.NoError(t, err)
 		require.True(t, changed)
 	}
+
 	client := redis.NewClient(&redis.Options{Addr: server.Address(), Username: mine.RedisUser(), Password: password, DisableIdentity: true, MaxRetries: -1})
 	defer client.Close()
+
 	own, theirs := mine.KeyPrefix(), other.KeyPrefix()
 	admin := server.Client()
 	defer admin.Close()
+
 	require.NoError(t, admin.Set(t.Context(), theirs+"secret", "1", 0).Err())
 
 	for _, allowed := range [][]any{
@@ -120,6 +127,7 @@ func TestRedisTenantsAreApart(t *testing.T) {
 	} {
 		require.NoError(t, client.Do(t.Context(), allowed...).Err(), "%v", allowed)
 	}
+
 	for _, refused := range [][]any{
 		{"GET", theirs + "secret"}, {"SET", theirs + "x", 1}, {"ZADD", theirs + "z", 1, "m"}, {"UNLINK", theirs + "secret"},
 		{"RENAME", own + "z", theirs + "z"}, {"GET", "lb:*"}, {"GET", "anything"},
@@ -140,6 +148,7 @@ func TestRedisTenantsAreApart(t *testing.T) {
 		// Inside a script 7.0 and 8 word it differently, each in its own way.
 		require.Regexp(t, "NOPERM|The user executing the script can't|ACL failure in script", err.Error(), "%v", refused)
 	}
+
 	// RESET falls back to the user default, which is off.
 	require.NoError(t, client.Do(t.Context(), "RESET").Err())
 }
@@ -154,6 +163,7 @@ func TestRedisUserOfAServerWithoutItsUsers(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, changed)
 	}
+
 	ensure(true, password)
 	ensure(false, password)
 	ensure(true, password, next)
@@ -162,6 +172,7 @@ func TestRedisUserOfAServerWithoutItsUsers(t *testing.T) {
 
 	admin := server.Client()
 	defer admin.Close()
+
 	for _, drift := range [][]any{
 		{"ACL", "SETUSER", one.RedisUser(), "allkeys"}, {"ACL", "SETUSER", one.RedisUser(), "off"}, {"ACL", "SETUSER", one.RedisUser(), "+@all"},
 		{"ACL", "SETUSER", one.RedisUser(), "allchannels"}, {"ACL", "SETUSER", one.RedisUser(), "nopass"}, {"ACL", "SETUSER", one.RedisUser(), ">another"},
@@ -176,6 +187,7 @@ func TestRedisUserOfAServerWithoutItsUsers(t *testing.T) {
 	server.Kill()
 	require.NoError(t, server.Start(t.Context()))
 	ensure(false, next)
+
 	// ... and where it is lost, they are made again.
 	lost := make(chan struct{}, 1)
 	ctx, stop := context.WithCancel(t.Context())
@@ -190,14 +202,17 @@ func TestRedisUserOfAServerWithoutItsUsers(t *testing.T) {
 	})
 	defer watching.Wait()
 	defer stop()
+
 	server.Kill()
 	require.NoError(t, os.Remove(server.ACLPath()))
 	require.NoError(t, server.Start(t.Context()))
+
 	select {
 	case <-lost:
 	case <-time.After(20 * time.Second):
 		t.Fatal("the restart was not noticed")
 	}
+
 	ensure(true, next)
 
 	require.NoError(t, admin.Set(t.Context(), one.KeyPrefix()+"a", 1, 0).Err())
@@ -206,6 +221,7 @@ func TestRedisUserOfAServerWithoutItsUsers(t *testing.T) {
 		require.NoError(t, r.DropUser(t.Context(), one))
 		require.NoError(t, r.DropKeys(t.Context(), one))
 	}
+
 	require.EqualValues(t, 1, admin.DBSize(t.Context()).Val(), "the other's key")
 }
 
@@ -223,12 +239,14 @@ func TestRedisCheck(t *testing.T) {
 	wrong, err := OpenRedis(RedisAdmin{Mode: Standalone, Endpoints: []string{server.Address()}, Username: stores.AdminUser, Password: "wrong"})
 	require.NoError(t, err)
 	defer wrong.Close()
+
 	_, err = wrong.Check(t.Context())
 	require.Equal(t, Refused, KindOf(err), err)
 
 	gone, err := OpenRedis(RedisAdmin{Mode: Standalone, Endpoints: []string{"127.0.0.1:1"}})
 	require.NoError(t, err)
 	defer gone.Close()
+
 	_, err = gone.Check(t.Context())
 	require.Equal(t, Unreachable, KindOf(err), err)
 }

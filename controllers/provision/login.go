@@ -18,6 +18,7 @@ import (
 func (p *Postgres) Logins(ctx context.Context, t tenant.Tenant) (map[tenant.Slot]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+
 	logins := map[tenant.Slot]bool{}
 	for _, slot := range tenant.Slots {
 		var can bool
@@ -27,6 +28,7 @@ func (p *Postgres) Logins(ctx context.Context, t tenant.Tenant) (map[tenant.Slot
 		}
 		logins[slot] = can
 	}
+
 	return logins, nil
 }
 
@@ -35,10 +37,12 @@ func (p *Postgres) Logins(ctx context.Context, t tenant.Tenant) (map[tenant.Slot
 func (p *Postgres) SetPassword(ctx context.Context, t tenant.Tenant, slot tenant.Slot, password string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+
 	verifier, err := scramVerifier(password)
 	if err != nil {
 		return err
 	}
+
 	err = p.locked(ctx, t, func(tx pgx.Tx) error {
 		// Only a superuser may keep the statement out of the log; a verifier in it
 		// is no password.
@@ -60,6 +64,7 @@ func savepoint(ctx context.Context, tx pgx.Tx, statement string) error {
 	if sqlState(err) == stateInsufficientPrivilege {
 		return nil
 	}
+
 	return err
 }
 
@@ -79,6 +84,7 @@ func scramVerifier(password string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("derive the SCRAM key: %w", err)
 	}
+
 	mac := func(text string) []byte {
 		h := hmac.New(sha256.New, salted)
 		h.Write([]byte(text))
@@ -86,6 +92,7 @@ func scramVerifier(password string) (string, error) {
 	}
 	stored := sha256.Sum256(mac("Client Key"))
 	encode := base64.StdEncoding.EncodeToString
+
 	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", scramIterations, encode(salt), encode(stored[:]), encode(mac("Server Key"))), nil
 }
 
@@ -93,12 +100,14 @@ func scramVerifier(password string) (string, error) {
 func (p *Postgres) VerifyLogin(ctx context.Context, t tenant.Tenant, slot tenant.Slot, password string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+
 	config := p.config.Copy()
 	config.User, config.Password = t.LoginRole(slot), password
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err == nil {
 		return true, conn.Close(ctx)
 	}
+
 	switch sqlState(err) {
 	case stateInvalidPassword, stateInvalidAuthorization:
 		return false, nil
@@ -114,6 +123,7 @@ func (p *Postgres) VerifyLogin(ctx context.Context, t tenant.Tenant, slot tenant
 func (p *Postgres) DisableLogin(ctx context.Context, t tenant.Tenant, slot tenant.Slot) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+
 	role := t.LoginRole(slot)
 	var exists, login, sessions bool
 	err := p.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1),
@@ -122,6 +132,7 @@ func (p *Postgres) DisableLogin(ctx context.Context, t tenant.Tenant, slot tenan
 	if err != nil || !exists || !login && !sessions {
 		return postgresError(err, "look at the login %s", role)
 	}
+
 	err = p.locked(ctx, t, func(tx pgx.Tx) error {
 		for _, statement := range []string{"ALTER ROLE " + quote(role) + " NOLOGIN", "GRANT " + quote(role) + " TO CURRENT_USER"} {
 			if _, err := tx.Exec(ctx, statement); err != nil {
@@ -133,10 +144,12 @@ func (p *Postgres) DisableLogin(ctx context.Context, t tenant.Tenant, slot tenan
 	if err == nil {
 		err = p.endSessions(ctx, role)
 	}
+
 	if err == nil {
 		// Membership was needed to end sessions, and for nothing else.
 		_, err = p.pool.Exec(ctx, "REVOKE "+quote(role)+" FROM CURRENT_USER")
 	}
+
 	return postgresError(err, "end the login %s", role)
 }
 

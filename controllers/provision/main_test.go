@@ -23,11 +23,13 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+
 	server, err := stores.StartPostgres(ctx, stores.PostgresOptions{Settings: map[string]string{"log_statement": "all"}})
 	if err != nil {
 		panic(err)
 	}
 	defer server.Close()
+
 	postgres = server
 	return m.Run()
 }
@@ -46,6 +48,7 @@ func database(t *testing.T) (*Postgres, PostgresAdmin) {
 	p, err := OpenPostgres(t.Context(), admin)
 	require.NoError(t, err)
 	t.Cleanup(p.Close)
+
 	return p, admin
 }
 
@@ -71,10 +74,12 @@ func provisioned(t *testing.T, p *Postgres) (tenant.Tenant, SchemaOptions, strin
 	conn, err := p.MigrationConn(t.Context(), one)
 	require.NoError(t, err)
 	defer conn.Close(t.Context())
+
 	for _, statement := range []string{"CREATE TABLE scores (id bigint GENERATED ALWAYS AS IDENTITY, score bigint)", "CREATE SEQUENCE events"} {
 		_, err := conn.Exec(t.Context(), statement)
 		require.NoError(t, err)
 	}
+
 	return one, options, password
 }
 

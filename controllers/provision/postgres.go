@@ -53,10 +53,12 @@ func OpenPostgres(ctx context.Context, admin PostgresAdmin) (*Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	poolConfig, err := pgxpool.ParseConfig("")
 	if err != nil {
 		return nil, fmt.Errorf("configure the pool: %w", err)
 	}
+
 	poolConfig.ConnConfig = config
 	poolConfig.MaxConns, poolConfig.MinConns = maxConnections, 0
 	poolConfig.MaxConnIdleTime = time.Minute
@@ -64,6 +66,7 @@ func OpenPostgres(ctx context.Context, admin PostgresAdmin) (*Postgres, error) {
 	if err != nil {
 		return nil, postgresError(err, "prepare connections to PostgreSQL")
 	}
+
 	return &Postgres{admin: admin, config: config, pool: pool}, nil
 }
 
@@ -75,10 +78,12 @@ func connConfig(admin PostgresAdmin) (*pgx.ConnConfig, error) {
 		// The parser's error would show the password.
 		return nil, &Error{Kind: Misconfigured, Message: "the address of PostgreSQL in the LeaderboardClass cannot be understood"}
 	}
+
 	config.ConnectTimeout = connectTimeout
 	config.RuntimeParams["application_name"] = "leaderboard-operator"
 	config.RuntimeParams["statement_timeout"] = strconv.Itoa(int(callTimeout.Milliseconds()))
 	config.RuntimeParams["lock_timeout"] = strconv.Itoa(int((callTimeout / 2).Milliseconds()))
+
 	// Works through a pooler in transaction mode as well; provisioning is rare.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	switch admin.SSLMode {
@@ -96,6 +101,7 @@ func connConfig(admin PostgresAdmin) (*pgx.ConnConfig, error) {
 	default:
 		return nil, &Error{Kind: Misconfigured, Message: fmt.Sprintf("sslMode %q is not disable, require or verify-full", admin.SSLMode)}
 	}
+
 	return config, nil
 }
 
@@ -106,11 +112,13 @@ func (p *Postgres) Close() { p.pool.Close() }
 func (p *Postgres) Check(ctx context.Context) (version string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+
 	var number int
 	var canCreateRoles, canCreateSchemas bool
 	err = p.pool.QueryRow(ctx, `SELECT current_setting('server_version'), current_setting('server_version_num')::int,
 		rolcreaterole OR rolsuper, has_database_privilege(current_database(), 'CREATE')
 		FROM pg_roles WHERE rolname = current_user`).Scan(&version, &number, &canCreateRoles, &canCreateSchemas)
+
 	switch {
 	case err != nil:
 		return "", postgresError(err, "look at PostgreSQL")
@@ -121,6 +129,7 @@ func (p *Postgres) Check(ctx context.Context) (version string, err error) {
 	case !canCreateSchemas:
 		return version, &Error{Kind: InsufficientRights, Message: "the administrator of PostgreSQL cannot make schemas: let it own the database, or GRANT CREATE ON DATABASE"}
 	}
+
 	return version, nil
 }
 
@@ -130,22 +139,27 @@ func (p *Postgres) Check(ctx context.Context) (version string, err error) {
 func (p *Postgres) PrepareDatabase(ctx context.Context) (leftOpen []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+
 	open, err := p.openToPublic(ctx)
 	if err != nil || len(open) == 0 {
 		return nil, err
 	}
+
 	for _, object := range open {
 		// Where another role owns the object, PostgreSQL warns and does nothing.
 		if _, err := p.pool.Exec(ctx, object.revoke); err != nil && sqlState(err) != stateInsufficientPrivilege {
 			return nil, postgresError(err, "take %s from PUBLIC", object.what)
 		}
 	}
+
 	if open, err = p.openToPublic(ctx); err != nil {
 		return nil, err
 	}
+
 	for _, object := range open {
 		leftOpen = append(leftOpen, object.what+" (as its owner: "+object.revoke+")")
 	}
+
 	return leftOpen, nil
 }
 
@@ -163,6 +177,7 @@ func (p *Postgres) openToPublic(ctx context.Context) ([]openObject, error) {
 	if err != nil {
 		return nil, postgresError(err, "look at the rights of PUBLIC")
 	}
+
 	open, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (openObject, error) {
 		var kind, name string
 		if err := row.Scan(&kind, &name); err != nil {
@@ -171,6 +186,7 @@ func (p *Postgres) openToPublic(ctx context.Context) ([]openObject, error) {
 		if kind == "schema" {
 			return openObject{"CREATE on the schema public", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"}, nil
 		}
+
 		return openObject{"the database " + name, "REVOKE ALL ON DATABASE " + quote(name) + " FROM PUBLIC"}, nil
 	})
 	return open, postgresError(err, "look at the rights of PUBLIC")
@@ -181,18 +197,21 @@ func (p *Postgres) openToPublic(ctx context.Context) ([]openObject, error) {
 func (p *Postgres) MigrationConn(ctx context.Context, t tenant.Tenant) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+
 	config := p.config.Copy()
 	delete(config.RuntimeParams, "statement_timeout") // migrations have a deadline of their own
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, postgresError(err, "connect for migrations")
 	}
+
 	for _, statement := range []string{"SET ROLE " + quote(t.OwnerRole()), "SET search_path = " + quote(t.Schema())} {
 		if _, err := conn.Exec(ctx, statement); err != nil {
 			_ = conn.Close(ctx)
 			return nil, postgresError(err, "become the owner of %s", t.Schema())
 		}
 	}
+
 	return conn, nil
 }
 

@@ -26,6 +26,7 @@ func TestCheckAndPrepare(t *testing.T) {
 		require.NotContains(t, object, admin.Database)
 		require.NotContains(t, object, "schema public")
 	}
+
 	superuser(t, admin.Database, "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
 	leftOpen, err = p.PrepareDatabase(t.Context())
 	require.NoError(t, err)
@@ -43,9 +44,11 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 			return err
 		}
 		defer p.Close()
+
 		_, err = p.Check(t.Context())
 		return err
 	}
+
 	for name, tt := range map[string]struct {
 		change func(*PostgresAdmin)
 		kind   Kind
@@ -73,11 +76,13 @@ func TestSecondRunWritesNothing(t *testing.T) {
 	p, admin := database(t)
 	one, options, _ := provisioned(t, p)
 	before := nextTransaction(t, admin.Database)
+
 	for range 3 {
 		changed, err := p.EnsureSchema(t.Context(), one, options)
 		require.NoError(t, err)
 		require.False(t, changed)
 	}
+
 	require.NoError(t, p.DisableLogin(t.Context(), one, tenant.SlotB))
 	require.Equal(t, before, nextTransaction(t, admin.Database))
 }
@@ -100,6 +105,7 @@ func TestDriftIsCorrected(t *testing.T) {
 	owner, group, a, schema := quote(one.OwnerRole()), quote(one.GroupRole()), quote(one.LoginRole(tenant.SlotA)), quote(one.Schema())
 	superuser(t, admin.Database, "CREATE ROLE stranger_"+admin.Database)
 	stranger := "stranger_" + admin.Database
+
 	for name, drift := range map[string]string{
 		"membership taken":         "REVOKE " + group + " FROM " + a,
 		"membership added":         "GRANT pg_read_all_data TO " + a,
@@ -128,6 +134,7 @@ func TestDriftIsCorrected(t *testing.T) {
 			if _, err := p.pool.Exec(t.Context(), drift); err != nil {
 				superuser(t, admin.Database, drift)
 			}
+
 			changed, err := p.EnsureSchema(t.Context(), one, options)
 			if strings.Contains(drift, "pg_read_all_data") || strings.Contains(drift, "OWNER TO postgres") {
 				// Depending on the version the administrator has the right, or the
@@ -139,6 +146,7 @@ func TestDriftIsCorrected(t *testing.T) {
 					return
 				}
 			}
+
 			require.NoError(t, err)
 			require.True(t, changed, "the drift was not noticed")
 			changed, err = p.EnsureSchema(t.Context(), one, options)
@@ -210,6 +218,7 @@ func TestOwnership(t *testing.T) {
 	conn, err := p.MigrationConn(t.Context(), one)
 	require.NoError(t, err)
 	defer conn.Close(t.Context())
+
 	var score int
 	require.NoError(t, conn.QueryRow(t.Context(), "SELECT score FROM scores").Scan(&score))
 	require.Equal(t, 7, score)
@@ -219,9 +228,11 @@ func TestDrop(t *testing.T) {
 	p, admin := database(t)
 	one, options, password := provisioned(t, p)
 	session := login(t, admin, one, password)
+
 	for range 2 { // safe to run twice
 		require.NoError(t, p.Drop(t.Context(), one, options.Owner))
 	}
+
 	_, err := session.Exec(t.Context(), "SELECT 1")
 	require.Error(t, err)
 	require.Equal(t, 0, count(t, admin.Database, "SELECT count(*) FROM pg_roles WHERE rolname LIKE '"+one.Schema()+"%'"))
@@ -262,6 +273,7 @@ func TestManyTenantsAtOnce(t *testing.T) {
 	p, _ := database(t)
 	const tenants = 8
 	failed := make(chan error, tenants)
+
 	for range tenants {
 		go func() {
 			one, options := newTenant()
@@ -272,6 +284,7 @@ func TestManyTenantsAtOnce(t *testing.T) {
 			failed <- err
 		}()
 	}
+
 	for range tenants {
 		require.NoError(t, <-failed)
 	}

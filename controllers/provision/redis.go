@@ -68,6 +68,7 @@ func OpenRedis(admin RedisAdmin) (*Redis, error) {
 			}
 		}
 	}
+
 	return r, nil
 }
 
@@ -84,6 +85,7 @@ func (r *Redis) Close() {
 func (r *Redis) client(address string) *redis.Client {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
+
 	client := r.clients[address]
 	if client == nil {
 		options := &redis.Options{Addr: address, Username: r.admin.Username, Password: r.admin.Password, ClientName: "leaderboard-operator",
@@ -96,6 +98,7 @@ func (r *Redis) client(address string) *redis.Client {
 		client = redis.NewClient(options)
 		r.clients[address] = client
 	}
+
 	return client
 }
 
@@ -117,14 +120,17 @@ func (r *Redis) sentinelNodes(ctx context.Context) ([]string, error) {
 		sentinel := redis.NewSentinelClient(&redis.Options{Addr: endpoint, DialTimeout: connectTimeout, MaxRetries: -1, DialerRetries: 1, TLSConfig: r.tls, DisableIdentity: true})
 		master, err := sentinel.GetMasterAddrByName(ctx, r.admin.MasterName).Result()
 		var replicas []map[string]string
+
 		if err == nil {
 			replicas, err = sentinel.Replicas(ctx, r.admin.MasterName).Result()
 		}
+
 		_ = sentinel.Close()
 		if err != nil {
 			last = redisError(err, "ask the Sentinel %s", endpoint)
 			continue
 		}
+
 		nodes := []string{net.JoinHostPort(master[0], master[1])}
 		for _, replica := range replicas {
 			// A node that is down gets its users when it is back.
@@ -132,8 +138,10 @@ func (r *Redis) sentinelNodes(ctx context.Context) ([]string, error) {
 				nodes = append(nodes, net.JoinHostPort(replica["ip"], replica["port"]))
 			}
 		}
+
 		return nodes, nil
 	}
+
 	return nil, last
 }
 
@@ -145,6 +153,7 @@ func (r *Redis) clusterNodes(ctx context.Context) ([]string, error) {
 			last = redisError(err, "ask the node %s", endpoint)
 			continue
 		}
+
 		var nodes []string
 		for line := range strings.Lines(text) {
 			// id ip:port@bus[,hostname] flags ...
@@ -152,15 +161,19 @@ func (r *Redis) clusterNodes(ctx context.Context) ([]string, error) {
 			if len(fields) < 3 || strings.Contains(fields[2], "fail") || strings.Contains(fields[2], "handshake") || strings.Contains(fields[2], "noaddr") {
 				continue
 			}
+
 			address, _, _ := strings.Cut(fields[1], "@")
 			if host, port, err := net.SplitHostPort(address); err == nil && host == "" { // a cluster of one that knows no address of its own
 				own, _, _ := net.SplitHostPort(endpoint)
 				address = net.JoinHostPort(own, port)
 			}
+
 			nodes = append(nodes, address)
 		}
+
 		return nodes, nil
 	}
+
 	return nil, last
 }
 
@@ -168,15 +181,18 @@ func (r *Redis) clusterNodes(ctx context.Context) ([]string, error) {
 func (r *Redis) each(ctx context.Context, do func(ctx context.Context, address string, node *redis.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+
 	nodes, err := r.nodes(ctx)
 	if err != nil {
 		return err
 	}
+
 	for _, address := range nodes {
 		if err := do(ctx, address, r.client(address)); err != nil {
 			return redisError(err, "provision on the node %s", address)
 		}
 	}
+
 	return nil
 }
 
@@ -190,15 +206,18 @@ func (r *Redis) Check(ctx context.Context) (version string, err error) {
 		if err != nil {
 			return err
 		}
+
 		version = infoField(info, "redis_version")
 		name := "Redis"
 		if valkey := infoField(info, "valkey_version"); valkey != "" {
 			version, name = valkey, "Valkey"
 		}
+
 		major, _, _ := strings.Cut(version, ".")
 		if number, err := strconv.Atoi(major); err != nil || number < minRedis {
 			return &Error{Kind: Misconfigured, Message: fmt.Sprintf("%s %s on %s is too old: Redis 7.0 or Valkey 8 is needed", name, version, address)}
 		}
+
 		version = name + " " + version
 		user, err := aclUser(ctx, node, "default")
 		if err != nil {
@@ -208,6 +227,7 @@ func (r *Redis) Check(ctx context.Context) (version string, err error) {
 			return &Error{Kind: Misconfigured, Message: "the user default of Redis on " + address +
 				" needs no password, so that anybody who reaches it reads every game: turn it off (user default off in the ACL file)"}
 		}
+
 		return nil
 	})
 	return version, err
@@ -259,10 +279,12 @@ func (r *Redis) EnsureUser(ctx context.Context, t tenant.Tenant, passwords ...st
 		hashes = append(hashes, hex.EncodeToString(sum[:]))
 		rules = append(rules, "#"+hashes[len(hashes)-1])
 	}
+
 	wanted := commands
 	if r.admin.Mode == Cluster {
 		wanted = append(slices.Clone(commands), clusterCommands...)
 	}
+
 	keys, channels := "~"+t.KeyPrefix()+"*", "&"+t.KeyPrefix()+"*"
 	rules = append(append(rules, keys, "resetchannels", channels), wanted...)
 	err = r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
@@ -273,6 +295,7 @@ func (r *Redis) EnsureUser(ctx context.Context, t tenant.Tenant, passwords ...st
 		if known := r.knownRights(address); known != "" && user.is(hashes, keys, channels, known) {
 			return nil
 		}
+
 		changed = true
 		if err := node.Do(ctx, arguments("ACL", "SETUSER", t.RedisUser(), rules)...).Err(); err != nil {
 			return err
@@ -280,9 +303,11 @@ func (r *Redis) EnsureUser(ctx context.Context, t tenant.Tenant, passwords ...st
 		if user, err = aclUser(ctx, node, t.RedisUser()); err != nil {
 			return err
 		}
+
 		r.learnRights(address, user.commands)
 		return saveACL(ctx, node)
 	})
+
 	return changed, err
 }
 
@@ -320,6 +345,7 @@ func (r *Redis) DropKeys(ctx context.Context, t tenant.Tenant) error {
 		if err != nil || len(role) == 0 || role[0] != "master" {
 			return err // replicas follow
 		}
+
 		for cursor := uint64(0); ; {
 			var keys []string
 			if keys, cursor, err = node.Scan(ctx, cursor, t.KeyPrefix()+"*", scanCount).Result(); err != nil {
@@ -359,6 +385,7 @@ func arguments(command, verb, name string, rules []string) []any {
 func (r *Redis) Watch(ctx context.Context, interval time.Duration, lost func()) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+
 	known, away := map[string]string(nil), false
 	for {
 		ids, err := r.RunIDs(ctx)

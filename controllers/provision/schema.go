@@ -45,15 +45,18 @@ const (
 func (p *Postgres) EnsureSchema(ctx context.Context, t tenant.Tenant, options SchemaOptions) (changed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+
 	err = p.locked(ctx, t, func(tx pgx.Tx) error {
 		seen, err := observe(ctx, tx, t)
 		if err != nil {
 			return err
 		}
+
 		comment, err := claim(seen, t, options)
 		if err != nil {
 			return err
 		}
+
 		statements := seen.missing(t, options, comment)
 		changed = len(statements) > 0
 		if changed {
@@ -61,11 +64,13 @@ func (p *Postgres) EnsureSchema(ctx context.Context, t tenant.Tenant, options Sc
 				return err
 			}
 		}
+
 		for _, statement := range statements {
 			if _, err := tx.Exec(ctx, statement); err != nil {
 				return fmt.Errorf("%s: %w", statement, err)
 			}
 		}
+
 		return nil
 	})
 	return changed, postgresError(err, "provision the schema %s", t.Schema())
@@ -101,16 +106,19 @@ func claim(seen *observed, t tenant.Tenant, options SchemaOptions) (string, erro
 	if seen.schemaOwner == "" || seen.comment == string(comment) {
 		return string(comment), nil
 	}
+
 	var has Owner
 	known := json.Unmarshal([]byte(seen.comment), &has) == nil && has.UID != ""
 	same := known && has.Namespace == want.Namespace && has.Name == want.Name
 	if same && (has.UID == want.UID || has.Retained || options.Adopt) || !known && options.Adopt {
 		return string(comment), nil
 	}
+
 	whose := "somebody unknown"
 	if known {
 		whose = fmt.Sprintf("the Leaderboard %s/%s with the UID %s", has.Namespace, has.Name, has.UID)
 	}
+
 	return "", &Error{Kind: OwnershipConflict, Message: fmt.Sprintf("the schema %s belongs to %s", t.Schema(), whose)}
 }
 
@@ -153,12 +161,14 @@ func observe(ctx context.Context, tx pgx.Tx, t tenant.Tenant) (*observed, error)
 	if err != nil {
 		return nil, fmt.Errorf("look at the schema: %w", err)
 	}
+
 	rows, err := tx.Query(ctx, `SELECT rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolconnlimit,
 		coalesce(rolconfig, '{}'), ARRAY(SELECT pg_get_userbyid(roleid)::text FROM pg_auth_members WHERE member = r.oid)
 		FROM pg_roles r WHERE rolname = ANY($1)`, t.Roles())
 	if err != nil {
 		return nil, fmt.Errorf("look at the roles: %w", err)
 	}
+
 	var name string
 	var role roleState
 	_, err = pgx.ForEachRow(rows, []any{&name, &role.Login, &role.Super, &role.CreateDB, &role.CreateRole, &role.Replication, &role.BypassRLS,
@@ -170,6 +180,7 @@ func observe(ctx context.Context, tx pgx.Tx, t tenant.Tenant) (*observed, error)
 	if err != nil {
 		return nil, fmt.Errorf("look at the roles: %w", err)
 	}
+
 	return seen, seen.observeGrants(ctx, tx, t)
 }
 
@@ -181,6 +192,7 @@ func (o *observed) observeStrangers(ctx context.Context, tx pgx.Tx, t tenant.Ten
 	if err != nil {
 		return fmt.Errorf("look at the members: %w", err)
 	}
+
 	var member, role string
 	_, err = pgx.ForEachRow(rows, []any{&member, &role}, func() error {
 		o.strangers = append(o.strangers, [2]string{member, role})
@@ -189,6 +201,7 @@ func (o *observed) observeStrangers(ctx context.Context, tx pgx.Tx, t tenant.Ten
 	if err != nil {
 		return fmt.Errorf("look at the members: %w", err)
 	}
+
 	return nil
 }
 
@@ -204,6 +217,7 @@ func (o *observed) observeGrants(ctx context.Context, tx pgx.Tx, t tenant.Tenant
 	if err != nil {
 		return fmt.Errorf("look at the grants: %w", err)
 	}
+
 	var kind, key, privilege string
 	_, err = pgx.ForEachRow(rows, []any{&kind, &key, &privilege}, func() error {
 		target := o.grants
@@ -216,6 +230,7 @@ func (o *observed) observeGrants(ctx context.Context, tx pgx.Tx, t tenant.Tenant
 	if err != nil {
 		return fmt.Errorf("look at the grants: %w", err)
 	}
+
 	return o.observeStrangers(ctx, tx, t)
 }
 
@@ -224,19 +239,24 @@ func (o *observed) missing(t tenant.Tenant, options SchemaOptions, comment strin
 	var statements []string
 	add := func(format string, args ...any) { statements = append(statements, fmt.Sprintf(format, args...)) }
 	owner, group, schema := quote(t.OwnerRole()), quote(t.GroupRole()), quote(t.Schema())
+
 	for _, role := range []string{t.OwnerRole(), t.GroupRole()} {
 		o.missingRole(add, role, false, -1, nil, nil)
 	}
+
 	settings := []string{"search_path=" + t.Schema(), "statement_timeout=" + statementTimeout, "idle_in_transaction_session_timeout=" + idleTimeout}
 	for _, slot := range tenant.Slots {
 		o.missingRole(add, t.LoginRole(slot), true, options.Connections, settings, []string{t.GroupRole()})
 	}
+
 	if !o.ownsAsMember {
 		add("GRANT %s TO CURRENT_USER", owner)
 	}
+
 	for _, stranger := range o.strangers {
 		add("REVOKE %s FROM %s", quote(stranger[1]), quote(stranger[0]))
 	}
+
 	switch o.schemaOwner {
 	case t.OwnerRole():
 	case "":
@@ -244,6 +264,7 @@ func (o *observed) missing(t tenant.Tenant, options SchemaOptions, comment strin
 	default:
 		add("ALTER SCHEMA %s OWNER TO %s", schema, owner)
 	}
+
 	for grantee, privileges := range o.grants {
 		switch {
 		case grantee == t.OwnerRole():
@@ -254,9 +275,11 @@ func (o *observed) missing(t tenant.Tenant, options SchemaOptions, comment strin
 			add("REVOKE ALL ON SCHEMA %s FROM %s", schema, quote(grantee))
 		}
 	}
+
 	if !slices.Equal(o.grants[t.GroupRole()], []string{"USAGE"}) {
 		add("GRANT USAGE ON SCHEMA %s TO %s", schema, group)
 	}
+
 	// Without FOR ROLE the defaults would not reach what the owner makes.
 	for kind, privileges := range map[string][]string{"r": {"SELECT", "INSERT", "UPDATE", "DELETE"}, "S": {"SELECT", "USAGE"}} {
 		if containsAll(o.defaults[kind], privileges) {
@@ -265,12 +288,15 @@ func (o *observed) missing(t tenant.Tenant, options SchemaOptions, comment strin
 		objects := map[string]string{"r": "TABLES", "S": "SEQUENCES"}[kind]
 		add("ALTER DEFAULT PRIVILEGES FOR ROLE %s IN SCHEMA %s GRANT %s ON %s TO %s", owner, schema, strings.Join(privileges, ", "), objects, group)
 	}
+
 	if !o.connect {
 		add("DO $$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %%I TO %%I', current_database(), %s); END $$", literal(t.GroupRole()))
 	}
+
 	if o.comment != comment {
 		add("COMMENT ON SCHEMA %s IS %s", schema, literal(comment))
 	}
+
 	return statements
 }
 
@@ -295,6 +321,7 @@ func (o *observed) missingRole(add func(string, ...any), name string, login bool
 			add("ALTER ROLE %s CONNECTION LIMIT %d", quoted, connections)
 		}
 	}
+
 	if !sameSet(role.Settings, settings) {
 		if len(role.Settings) > 0 {
 			add("ALTER ROLE %s RESET ALL", quoted)
@@ -304,11 +331,13 @@ func (o *observed) missingRole(add func(string, ...any), name string, login bool
 			add("ALTER ROLE %s SET %s = %s", quoted, name, literal(value))
 		}
 	}
+
 	for _, group := range memberOf {
 		if !slices.Contains(role.MemberOf, group) {
 			add("GRANT %s TO %s", quote(group), quoted)
 		}
 	}
+
 	for _, group := range role.MemberOf {
 		if !slices.Contains(memberOf, group) {
 			add("REVOKE %s FROM %s", quote(group), quoted)

@@ -35,9 +35,11 @@ func TestPostgresOverTLS(t *testing.T) {
 	require.NoError(t, err)
 	admin := PostgresAdmin{Host: "127.0.0.1", Port: server.Port, Database: name, SSLMode: "verify-full", CA: trusted.PEM,
 		Username: "admin", Password: rand.Text()}
+
 	for _, statement := range []string{"CREATE ROLE admin LOGIN CREATEROLE PASSWORD '" + admin.Password + "'", "ALTER DATABASE " + quote(name) + " OWNER TO admin"} {
 		require.NoError(t, server.Exec(t.Context(), name, statement))
 	}
+
 	check := func(admin PostgresAdmin) error {
 		p, err := OpenPostgres(t.Context(), admin)
 		require.NoError(t, err)
@@ -59,6 +61,7 @@ func TestPostgresOverTLS(t *testing.T) {
 	p, err := OpenPostgres(t.Context(), admin)
 	require.NoError(t, err)
 	defer p.Close()
+
 	one, _, password := provisioned(t, p)
 	file := filepath.Join(t.TempDir(), "ca.crt")
 	require.NoError(t, os.WriteFile(file, trusted.PEM, 0o600))
@@ -67,6 +70,7 @@ func TestPostgresOverTLS(t *testing.T) {
 	conn, err := pgx.Connect(t.Context(), u.String())
 	require.NoError(t, err)
 	defer conn.Close(t.Context())
+
 	var encrypted bool
 	require.NoError(t, conn.QueryRow(t.Context(), "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").Scan(&encrypted))
 	require.True(t, encrypted)
@@ -88,6 +92,7 @@ func TestRedisOverTLS(t *testing.T) {
 	ensure(t, r, one, true, password)
 	client := redis.NewClient(&redis.Options{Addr: server.Address(), Username: one.RedisUser(), Password: password, DisableIdentity: true, TLSConfig: r.tls})
 	defer client.Close()
+
 	require.NoError(t, client.Ping(t.Context()).Err())
 
 	admin.CA = another.PEM

@@ -63,6 +63,7 @@ func For(clusterID, namespace, name string) Tenant {
 		hash.Write(length[:])
 		hash.Write([]byte(part))
 	}
+
 	sum := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(hash.Sum(nil)[:hashBytes])
 	return Tenant{ID: readable(namespace+"_"+name) + "_" + strings.ToLower(sum)}
 }
@@ -83,9 +84,11 @@ func readable(text string) string {
 	if len(kept) > readableLength {
 		kept = kept[:readableLength]
 	}
+
 	if kept = strings.Trim(kept, "_"); kept == "" {
 		return "x"
 	}
+
 	return kept
 }
 

@@ -53,10 +53,12 @@ func deployment(in Input) (*appsv1ac.DeploymentApplyConfiguration, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	pod, err := podSpec(in)
 	if err != nil {
 		return nil, err
 	}
+
 	spec := appsv1ac.DeploymentSpec().
 		WithSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(lb))).
 		WithRevisionHistoryLimit(revisionHistory).
@@ -76,6 +78,7 @@ func deployment(in Input) (*appsv1ac.DeploymentApplyConfiguration, error) {
 	if in.SetReplicas {
 		spec.WithReplicas(Replicas(lb, in.Class))
 	}
+
 	return appsv1ac.Deployment(Name(lb), lb.Namespace).
 		WithLabels(Labels(lb)).
 		WithOwnerReferences(ownerReference(lb)).
@@ -88,6 +91,7 @@ func podSpec(in Input) (*corev1ac.PodSpecApplyConfiguration, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return corev1ac.PodSpec().
 		WithServiceAccountName(Name(lb)).
 		WithAutomountServiceAccountToken(false).
@@ -148,6 +152,7 @@ func container(in Input) (*corev1ac.ContainerApplyConfiguration, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	container := corev1ac.Container().
 		WithName("server").
 		WithImage(in.Class.Spec.Image).
@@ -168,9 +173,11 @@ func container(in Input) (*corev1ac.ContainerApplyConfiguration, error) {
 			WithReadOnlyRootFilesystem(true).
 			WithCapabilities(corev1ac.Capabilities().WithDrop("ALL"))).
 		WithVolumeMounts(volumeMounts(in)...)
+
 	if policy := in.Class.Spec.ImagePullPolicy; policy != "" {
 		container.WithImagePullPolicy(policy)
 	}
+
 	return container, nil
 }
 
@@ -206,9 +213,11 @@ func resourceRequirements(resources v1alpha1.Resources) *corev1ac.ResourceRequir
 	if len(resources.Requests) > 0 {
 		requirements.WithRequests(resources.Requests.DeepCopy())
 	}
+
 	if len(resources.Limits) > 0 {
 		requirements.WithLimits(resources.Limits.DeepCopy())
 	}
+
 	return requirements
 }
 

@@ -30,10 +30,12 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 	if !known {
 		return nil, fmt.Errorf("unknown Redis mode %q", class.Spec.Redis.Mode)
 	}
+
 	pool := PoolSize(class.Spec.Limits.PostgresConnections, MaxReplicas(lb, class))
 	if pool == 0 {
 		return nil, fmt.Errorf("%d Postgres connections do not suffice for %d Pods", class.Spec.Limits.PostgresConnections, MaxReplicas(lb, class))
 	}
+
 	e := &variables{}
 	e.set(config.EnvTenant, in.Tenant)
 	e.set(config.EnvListenAddress, ":"+strconv.Itoa(httpPort))
@@ -41,37 +43,46 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 	e.set(config.EnvShutdownTimeout, shutdownTimeout.String())
 	e.set(config.EnvBoardsFile, path.Join(boardsDir, boardsKey))
 	e.set(config.EnvKeySetFile, path.Join(signingKeysDir, SigningKeysKey))
+
 	if ExposureOf(lb, class) == v1alpha1.ExposureIngress {
 		e.set(config.EnvTrustedProxies, privateNetworks)
 	}
+
 	if ttl := lb.Spec.Auth.TokenTTL.Duration; ttl != 0 {
 		e.set(config.EnvTokenTTL, ttl.String())
 	}
+
 	if cost := lb.Spec.Auth.PasswordCost; cost != 0 {
 		e.set(config.EnvPasswordCost, strconv.Itoa(int(cost)))
 	}
+
 	e.secret(config.EnvDatabaseURL, CredentialsName(lb), DatabaseURLKey)
 	e.set(config.EnvDatabaseMaxConnections, strconv.Itoa(int(pool)))
 	if pool < 4 { // the server's own default, 2, would leave none for reads
 		e.set(config.EnvCommitInFlight, "1")
 	}
+
 	e.set(config.EnvRedisMode, string(mode))
 	e.set(config.EnvRedisAddresses, strings.Join(class.Spec.Redis.Endpoints, ","))
 	if mode == config.RedisSentinel {
 		e.set(config.EnvRedisSentinelMaster, class.Spec.Redis.MasterName)
 	}
+
 	e.set(config.EnvRedisKeyPrefix, in.KeyPrefix)
 	e.secret(config.EnvRedisUsername, CredentialsName(lb), RedisUsernameKey)
 	e.secret(config.EnvRedisPassword, CredentialsName(lb), RedisPasswordKey)
+
 	if class.Spec.Redis.TLS {
 		e.set(config.EnvRedisTLS, "true")
 		if in.RedisCA {
 			e.set(config.EnvRedisCAFile, path.Join(authoritiesDir, RedisCAKey))
 		}
 	}
+
 	if limit := memoryLimit(resources); limit != "" {
 		e.set("GOMEMLIMIT", limit)
 	}
+
 	return e.list, nil
 }
 

@@ -55,10 +55,12 @@ func boardsFile(lb *v1alpha1.Leaderboard) ([]byte, error) {
 	if boards == nil {
 		boards = []v1alpha1.Board{}
 	}
+
 	file, err := json.MarshalIndent(map[string]any{"boards": boards}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode the boards: %w", err)
 	}
+
 	return append(file, '\n'), nil
 }
 
@@ -68,6 +70,7 @@ func boardsConfigMap(in Input) (*corev1ac.ConfigMapApplyConfiguration, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return corev1ac.ConfigMap(BoardsName(lb), lb.Namespace).
 		WithLabels(Labels(lb)).
 		WithOwnerReferences(ownerReference(lb)).
@@ -114,6 +117,7 @@ func volumes(in Input) []*corev1ac.VolumeApplyConfiguration {
 		corev1ac.Volume().WithName("keys").WithSecret(corev1ac.SecretVolumeSource().
 			WithSecretName(SigningKeysName(lb)).WithDefaultMode(mode)),
 	}
+
 	if keys := authorityKeys(in); len(keys) > 0 {
 		source := corev1ac.SecretVolumeSource().WithSecretName(CredentialsName(lb)).WithDefaultMode(mode)
 		for _, key := range keys {
@@ -121,6 +125,7 @@ func volumes(in Input) []*corev1ac.VolumeApplyConfiguration {
 		}
 		list = append(list, corev1ac.Volume().WithName("authorities").WithSecret(source))
 	}
+
 	return list
 }
 
@@ -132,6 +137,7 @@ func volumeMounts(in Input) []*corev1ac.VolumeMountApplyConfiguration {
 	if len(authorityKeys(in)) > 0 {
 		list = append(list, corev1ac.VolumeMount().WithName("authorities").WithMountPath(authoritiesDir).WithReadOnly(true))
 	}
+
 	return list
 }
 
@@ -140,8 +146,10 @@ func authorityKeys(in Input) []string {
 	if in.PostgresCA {
 		keys = append(keys, PostgresCAKey)
 	}
+
 	if in.RedisCA {
 		keys = append(keys, RedisCAKey)
 	}
+
 	return keys
 }

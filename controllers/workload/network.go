@@ -43,15 +43,18 @@ func Endpoint(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) string
 	if ExposureOf(lb, class) != v1alpha1.ExposureIngress {
 		return "http://" + Name(lb) + "." + lb.Namespace + ".svc"
 	}
+
 	exposure := class.Spec.Exposure
 	scheme, own := "http", int32(80)
 	if exposure.TLSSecretName != nil {
 		scheme, own = "https", 443
 	}
+
 	host := Host(lb, class)
 	if exposure.Port != 0 && exposure.Port != own {
 		host = net.JoinHostPort(host, strconv.Itoa(int(exposure.Port)))
 	}
+
 	return scheme + "://" + host
 }
 
@@ -85,9 +88,11 @@ func ingress(in Input) *networkingv1ac.IngressApplyConfiguration {
 	if exposure.IngressClassName != nil {
 		spec.WithIngressClassName(*exposure.IngressClassName)
 	}
+
 	if exposure.TLSSecretName != nil {
 		spec.WithTLS(networkingv1ac.IngressTLS().WithHosts(host).WithSecretName(*exposure.TLSSecretName))
 	}
+
 	return networkingv1ac.Ingress(Name(lb), lb.Namespace).
 		WithLabels(Labels(lb)).
 		WithAnnotations(exposure.Annotations).
@@ -110,6 +115,7 @@ func networkPolicy(in Input) *networkingv1ac.NetworkPolicyApplyConfiguration {
 			WithFrom(networkingv1ac.NetworkPolicyPeer().WithNamespaceSelector(
 				metav1ac.LabelSelector().WithMatchLabels(map[string]string{ScrapeNamespaceLabel: "true"}))),
 	}
+
 	return networkingv1ac.NetworkPolicy(Name(lb), lb.Namespace).
 		WithLabels(Labels(lb)).
 		WithOwnerReferences(ownerReference(lb)).
@@ -134,6 +140,7 @@ func egressRules(in Input) []*networkingv1ac.NetworkPolicyEgressRuleApplyConfigu
 		return append(rules, networkingv1ac.NetworkPolicyEgressRule().WithPorts(
 			policyPort(corev1.ProtocolTCP, intstr.FromInt32(firstUnprivileged)).WithEndPort(last)))
 	}
+
 	for _, endpoint := range in.Class.Spec.Redis.Endpoints {
 		host, text, err := net.SplitHostPort(endpoint)
 		if err != nil {
@@ -143,6 +150,7 @@ func egressRules(in Input) []*networkingv1ac.NetworkPolicyEgressRuleApplyConfigu
 			rules = append(rules, storeRule(host, int32(port)))
 		}
 	}
+
 	return rules
 }
 

@@ -35,6 +35,7 @@ func PoolSize(limit, replicas int32) int32 {
 	if replicas > MaxPods(limit) || MaxPods(limit) == 0 {
 		return 0
 	}
+
 	return minPoolSize
 }
 

@@ -35,19 +35,23 @@ func Objects(in Input) ([]runtime.ApplyConfiguration, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	deployment, err := deployment(in)
 	if err != nil {
 		return nil, err
 	}
+
 	objects := []runtime.ApplyConfiguration{
 		serviceAccount(in), boards, networkPolicy(in), service(in), deployment, podDisruptionBudget(in),
 	}
 	if in.Leaderboard.Spec.Autoscaling != nil {
 		objects = append(objects, horizontalPodAutoscaler(in))
 	}
+
 	if ExposureOf(in.Leaderboard, in.Class) == v1alpha1.ExposureIngress {
 		objects = append(objects, ingress(in))
 	}
+
 	return objects, nil
 }
 

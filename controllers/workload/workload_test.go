@@ -52,9 +52,11 @@ func input(change ...func(*workload.Input)) workload.Input {
 		},
 		Tenant: "race-0a1b2c3d4e", KeyPrefix: "lb:race-0a1b2c3d4e:", CredentialsChecksum: "0123abcd", SetReplicas: true,
 	}
+
 	for _, c := range change {
 		c(&in)
 	}
+
 	return in
 }
 
@@ -65,6 +67,7 @@ func everything(in *workload.Input) {
 		Requests: corev1.ResourceList{"cpu": resource.MustParse("1")},
 		Limits:   corev1.ResourceList{"cpu": resource.MustParse("2"), "memory": resource.MustParse("1Gi")},
 	}
+
 	in.SetReplicas = false
 	in.Class.Spec.ImagePullPolicy = corev1.PullIfNotPresent
 	in.Class.Spec.Postgres.Host, in.Class.Spec.Postgres.SSLMode = "10.1.2.3", v1alpha1.SSLModeVerifyFull
@@ -93,6 +96,7 @@ func TestGolden(t *testing.T) {
 			objects = append(objects,
 				workload.CredentialsSecret(in.Leaderboard, map[string][]byte{workload.SlotKey: []byte("a")}),
 				workload.SigningKeysSecret(in.Leaderboard, []byte("{}")))
+
 			var rendered bytes.Buffer
 			for _, object := range objects {
 				document, err := yaml.Marshal(object)
@@ -100,10 +104,12 @@ func TestGolden(t *testing.T) {
 				rendered.WriteString("---\n")
 				rendered.Write(document)
 			}
+
 			golden := filepath.Join("testdata", name+".yaml")
 			if *update {
 				require.NoError(t, os.WriteFile(golden, rendered.Bytes(), 0o600))
 			}
+
 			expected, err := os.ReadFile(golden)
 			require.NoError(t, err)
 			require.Equal(t, string(expected), rendered.String(), "run the test with -update if this change is meant")
@@ -117,10 +123,12 @@ func TestObjectsShareNothingWithTheInput(t *testing.T) {
 	in, same := input(everything), input(everything)
 	objects, err := workload.Objects(in)
 	require.NoError(t, err)
+
 	for _, object := range objects {
 		require.NoError(t, json.Unmarshal([]byte(`{"metadata":{"labels":{"x":"y"},"annotations":{"x":"y"}},
 			"spec":{"selector":{"x":"y"},"template":{"spec":{"containers":[{"resources":{"limits":{"cpu":"9"}}}]}}}}`), object))
 	}
+
 	require.Equal(t, same, in)
 }
 
@@ -133,6 +141,7 @@ func TestEnvironmentIsTheServersConfiguration(t *testing.T) {
 			in := input(change)
 			deployment := find[appsv1.Deployment](t, in)
 			var environ []string
+
 			for _, variable := range deployment.Spec.Template.Spec.Containers[0].Env {
 				value := variable.Value
 				if variable.ValueFrom != nil {
@@ -143,6 +152,7 @@ func TestEnvironmentIsTheServersConfiguration(t *testing.T) {
 				}
 				environ = append(environ, variable.Name+"="+value)
 			}
+
 			c, err := config.FromEnvironment(environ)
 			require.NoError(t, err)
 			require.NoError(t, c.Validate())
@@ -165,9 +175,11 @@ func TestBoardsFileIsTheServersFormat(t *testing.T) {
 	parsed, err := leaderboard.ParseBoards([]byte(boards.Data["boards.json"]))
 	require.NoError(t, err)
 	byName := map[string]leaderboard.Board{}
+
 	for _, board := range parsed.All() {
 		byName[board.Name] = board
 	}
+
 	require.Len(t, byName, 3, "with global")
 	require.Equal(t, int64(1000), byName["arena"].MaxScore)
 	require.True(t, byName["arena"].CountsTowardGlobal)
@@ -226,6 +238,7 @@ func find[T any](t *testing.T, in workload.Input) *T {
 	objects, err := workload.Objects(in)
 	require.NoError(t, err)
 	var found *T
+
 	for _, object := range objects {
 		encoded, err := json.Marshal(object)
 		require.NoError(t, err)
@@ -235,12 +248,14 @@ func find[T any](t *testing.T, in workload.Input) *T {
 		if kindOf(candidate) != meta.Kind {
 			continue
 		}
+
 		require.Nil(t, found, "more than one %s", meta.Kind)
 		decoder := json.NewDecoder(bytes.NewReader(encoded))
 		decoder.DisallowUnknownFields()
 		require.NoError(t, decoder.Decode(candidate))
 		found = candidate
 	}
+
 	require.NotNil(t, found)
 	return found
 }
