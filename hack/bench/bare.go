@@ -33,29 +33,36 @@ func bare(args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+
 	settings, err := config.FromEnvironment(os.Environ())
 	if err != nil {
 		return err
 	}
+
 	log, err := telemetry.NewLogger(os.Stderr, settings.Log)
 	if err != nil {
 		return err
 	}
+
 	handler, err := bareHandler(settings, log)
 	if err != nil {
 		return err
 	}
+
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *address)
 	if err != nil {
 		return err
 	}
+
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	if err := server.Serve(listener); ctx.Err() == nil {
 		return err
 	}
+
 	return nil
 }
 
@@ -64,14 +71,17 @@ func bareHandler(settings config.Config, log *slog.Logger) (http.Handler, error)
 	if err != nil {
 		return nil, fmt.Errorf("read the signing keys: %w", err)
 	}
+
 	keys, err := keyset.Parse(file)
 	if err != nil {
 		return nil, err
 	}
+
 	tokens, err := auth.NewTokens(settings.Tenant, settings.Auth.TokenTTL, time.Now)
 	if err != nil {
 		return nil, err
 	}
+
 	tokens.SetKeys(keys)
 	passwords := auth.NewPasswords(settings.Auth.PasswordCost, max(1, runtime.NumCPU()/2), settings.Auth.HashingTimeout)
 	stores := &instant{}
@@ -85,6 +95,7 @@ func bareHandler(settings config.Config, log *slog.Logger) (http.Handler, error)
 	if stores.hash, err = passwords.Hash(context.Background(), site.Password); err != nil {
 		return nil, err
 	}
+
 	return httpapi.New(httpapi.Options{Service: func() *leaderboard.Service { return service }, Tokens: tokens, Limiter: stores,
 		Observer: telemetry.NewMetrics(bareCommand), Log: log, HTTP: settings.HTTP, Auth: settings.Auth})
 }

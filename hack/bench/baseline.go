@@ -32,24 +32,29 @@ func (s *game) pgbench(ctx context.Context, connections, rate int, duration time
 		(id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL DEFAULT now(), player bigint NOT NULL, score bigint NOT NULL)`); err != nil {
 		return err
 	}
+
 	dir, err := os.MkdirTemp("", "pgbench-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+
 	script := filepath.Join(dir, "insert.sql")
 	if err := os.WriteFile(script, []byte(insertScript), 0o644); err != nil {
 		return err
 	}
+
 	args := []string{"--no-vacuum", "--protocol=prepared", "--log", "--log-prefix=" + filepath.Join(dir, "log"), "--file=" + script,
 		"--client=" + strconv.Itoa(connections), "--jobs=2", "--time=" + strconv.Itoa(int((max(time.Second, duration.Truncate(time.Second)) + pgbenchStart).Seconds()))}
 	if rate > 0 {
 		args = append(args, "--rate="+strconv.Itoa(rate))
 	}
+
 	cmd := exec.CommandContext(ctx, s.Postgres.Program("pgbench"), append(args, s.Postgres.URL(s.Database))...)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("pgbench: %w\n%s", err, output)
 	}
+
 	return sum.add(dir)
 }
 
@@ -73,6 +78,7 @@ func (sum *inserts) add(dir string) error {
 	if err != nil {
 		return err
 	}
+
 	type transaction struct{ latency, ended time.Duration }
 	var all []transaction
 	for _, path := range logs {
@@ -80,27 +86,33 @@ func (sum *inserts) add(dir string) error {
 		if err != nil {
 			return err
 		}
+
 		lines := bufio.NewScanner(file)
 		for lines.Scan() {
 			fields := strings.Fields(lines.Text())
 			if len(fields) < 6 {
 				return fmt.Errorf("pgbench logged %q", lines.Text())
 			}
+
 			var numbers [3]int64
 			for i, column := range []int{2, 4, 5} {
 				if numbers[i], err = strconv.ParseInt(fields[column], 10, 64); err != nil {
 					return fmt.Errorf("pgbench logged %q", lines.Text())
 				}
 			}
+
 			all = append(all, transaction{time.Duration(numbers[0]) * time.Microsecond, time.Duration(numbers[1])*time.Second + time.Duration(numbers[2])*time.Microsecond})
 		}
+
 		if err := errors.Join(lines.Err(), file.Close()); err != nil {
 			return err
 		}
 	}
+
 	if len(all) == 0 {
 		return errors.New("pgbench logged no transaction")
 	}
+
 	slices.SortFunc(all, func(a, b transaction) int { return cmp.Compare(a.ended, b.ended) })
 	counts := all[0].ended + pgbenchStart
 	for _, t := range all {
@@ -108,6 +120,7 @@ func (sum *inserts) add(dir string) error {
 			sum.latencies = append(sum.latencies, t.latency)
 		}
 	}
+
 	sum.elapsed += all[len(all)-1].ended - counts
 	return nil
 }
@@ -122,16 +135,19 @@ func (s *game) redisBenchmark(ctx context.Context, connections int, command ...s
 	if err != nil {
 		return figures{}, fmt.Errorf("redis-benchmark: %w", err)
 	}
+
 	records, err := csv.NewReader(strings.NewReader(string(output))).ReadAll()
 	if err != nil || len(records) < 2 || len(records[1]) < 8 {
 		return figures{}, fmt.Errorf("redis-benchmark printed %q", output)
 	}
+
 	var values [8]float64
 	for i := 1; i < len(values); i++ { // test, rps, avg, min, p50, p95, p99, max; in ms
 		if values[i], err = strconv.ParseFloat(records[1][i], 64); err != nil {
 			return figures{}, fmt.Errorf("redis-benchmark printed %q", output)
 		}
 	}
+
 	milliseconds := func(v float64) time.Duration { return time.Duration(v * float64(time.Millisecond)) }
 	return figures{Requests: requests, Rate: values[1], P50: milliseconds(values[4]), P99: milliseconds(values[6]), P999: milliseconds(values[7])}, nil
 }

@@ -32,22 +32,26 @@ func measureBatch(ctx context.Context, o options, r *report) error {
 		return err
 	}
 	defer s.Close()
+
 	b, err := s.openBatchPath(ctx)
 	if err != nil {
 		return err
 	}
 	defer b.close()
+
 	t := r.table("Submissions without HTTP", fmt.Sprintf("%d players; batches of at most %d. Each ran for %s, in turn in short rounds.", httpPlayers, batchSize, o.duration),
 		"path", "submissions/s")
 	var loop float64
 	var path [2]float64
 	paths := []int{batchSize, 4 * batchSize}
+
 	for range rounds {
 		f, err := b.loop(ctx, batchSize, o.duration/rounds)
 		if err != nil {
 			return err
 		}
 		loop += f / rounds
+
 		for i, callers := range paths {
 			f, err := b.commit(ctx, callers, o.duration/rounds)
 			if err != nil {
@@ -56,10 +60,12 @@ func measureBatch(ctx context.Context, o options, r *report) error {
 			path[i] += f / rounds
 		}
 	}
+
 	r.line(t, "bare loop over one connection", number(loop))
 	for i, callers := range paths {
 		r.line(t, fmt.Sprintf("batch path, %d callers", callers), number(path[i]))
 	}
+
 	r.atLeast(fmt.Sprintf("batch path / bare pgx loop, %d callers", paths[1]), path[1]/loop, "", batchTarget)
 	r.inform(fmt.Sprintf("batch path / bare pgx loop, %d callers", paths[0]), path[0]/loop, "")
 	return b.bySize(ctx, s.Postgres.PID(), o, r)
@@ -74,17 +80,21 @@ func (b *batchPath) bySize(ctx context.Context, postgresPID int, o options, r *r
 		if err != nil {
 			return err
 		}
+
 		rate, err := b.loop(ctx, size, o.duration/rounds)
 		if err != nil {
 			return err
 		}
+
 		after, err := processTime(postgresPID)
 		if err != nil {
 			return err
 		}
+
 		used := float64(after-before) / float64(time.Microsecond) / (rate * (o.duration / rounds).Seconds())
 		r.line(t, fmt.Sprint(size), number(1000*float64(size)/rate), number(used*float64(size)), number(used))
 	}
+
 	return nil
 }
 
@@ -103,9 +113,11 @@ func (s *game) openBatchPath(ctx context.Context) (b *batchPath, err error) {
 			b.close()
 		}
 	}()
+
 	if b.ledger, err = postgres.Open(ctx, postgres.Options{URL: s.Postgres.URL(s.Database)}); err != nil {
 		return nil, err
 	}
+
 	configured, err := leaderboard.ParseBoards([]byte(boards))
 	if err != nil {
 		return nil, err
@@ -113,6 +125,7 @@ func (s *game) openBatchPath(ctx context.Context) (b *batchPath, err error) {
 	if _, err := b.ledger.SyncBoards(ctx, configured); err != nil {
 		return nil, err
 	}
+
 	ranking, err := redis.New(redis.Options{Client: b.client, Prefix: "lb:batch:", Boards: b.ledger})
 	if err != nil {
 		return nil, err
@@ -120,15 +133,18 @@ func (s *game) openBatchPath(ctx context.Context) (b *batchPath, err error) {
 	if b.committer, err = commit.New(commit.Options{Ledger: b.ledger, Ranking: ranking, MaxBatch: batchSize}); err != nil {
 		return nil, err
 	}
+
 	conn, err := s.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+
 	rows, err := conn.Query(ctx, "SELECT id::text FROM players")
 	if err != nil {
 		return nil, err
 	}
+
 	for rows.Next() {
 		var id leaderboard.PlayerID
 		if err := rows.Scan(&id); err != nil {
@@ -136,6 +152,7 @@ func (s *game) openBatchPath(ctx context.Context) (b *batchPath, err error) {
 		}
 		b.players = append(b.players, id)
 	}
+
 	return b, rows.Err()
 }
 
@@ -171,6 +188,7 @@ func (b *batchPath) loop(ctx context.Context, size int, duration time.Duration) 
 		}
 		stored += len(batch)
 	}
+
 	return float64(stored) / time.Since(started).Seconds(), nil
 }
 
@@ -179,9 +197,11 @@ func (b *batchPath) loop(ctx context.Context, size int, duration time.Duration) 
 func (b *batchPath) commit(ctx context.Context, callers int, duration time.Duration) (float64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+
 	var acknowledged atomic.Int64
 	var group sync.WaitGroup
 	started := time.Now()
+
 	for range callers {
 		group.Go(func() {
 			for time.Since(started) < duration && ctx.Err() == nil {
@@ -193,6 +213,7 @@ func (b *batchPath) commit(ctx context.Context, callers int, duration time.Durat
 			}
 		})
 	}
+
 	group.Wait()
 	return float64(acknowledged.Load()) / time.Since(started).Seconds(), context.Cause(ctx)
 }

@@ -21,6 +21,7 @@ func processTime(pid int) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
+
 	var total time.Duration
 	found := false
 	for _, path := range stats {
@@ -28,20 +29,24 @@ func processTime(pid int) (time.Duration, error) {
 		if err != nil {
 			continue // ended in the meantime
 		}
+
 		// The name, in parentheses, may hold spaces.
 		fields := strings.Fields(string(content[strings.LastIndexByte(string(content), ')')+1:]))
 		if len(fields) < 15 {
 			continue
 		}
+
 		own := path == fmt.Sprintf("/proc/%d/stat", pid)
 		if !own && fields[1] != strconv.Itoa(pid) {
 			continue
 		}
+
 		found = found || own
 		columns := fields[11:13] // utime, stime
 		if own {
 			columns = fields[11:15] // and those of children that were waited for
 		}
+
 		for _, column := range columns {
 			n, err := strconv.ParseInt(column, 10, 64)
 			if err != nil {
@@ -50,9 +55,11 @@ func processTime(pid int) (time.Duration, error) {
 			total += time.Duration(n) * tick
 		}
 	}
+
 	if !found {
 		return 0, fmt.Errorf("there is no process %d", pid)
 	}
+
 	return total, nil
 }
 
@@ -71,13 +78,16 @@ func residentBytes(pid int) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read the memory of a process: %w", err)
 	}
+
 	fields := strings.Fields(string(content))
 	if len(fields) < 2 {
 		return 0, fmt.Errorf("read the memory of process %d: %q", pid, content)
 	}
+
 	pages, err := strconv.ParseInt(fields[1], 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("read the memory of a process: %w", err)
 	}
+
 	return pages * int64(os.Getpagesize()), nil
 }

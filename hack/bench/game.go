@@ -52,10 +52,12 @@ func (s *game) startBare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	s.bare, err = s.Start(bareCommand, self, func(listen string) []string { return []string{bareCommand, "-address", listen} }, nil)
 	if err != nil {
 		return err
 	}
+
 	return await(ctx, s.bare)
 }
 
@@ -89,11 +91,13 @@ func send(request *http.Request, token string) (status int, body []byte, err err
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
+
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer response.Body.Close()
+
 	body, err = io.ReadAll(response.Body)
 	return response.StatusCode, body, err
 }
@@ -104,8 +108,10 @@ func totalEntries(ctx context.Context, p *site.Program) int64 {
 	var page struct {
 		TotalEntries int64 `json:"total_entries"`
 	}
+
 	if err != nil || status != http.StatusOK || json.Unmarshal(body, &page) != nil {
 		return -1
 	}
+
 	return page.TotalEntries
 }

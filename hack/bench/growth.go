@@ -40,6 +40,7 @@ func measureGrowth(ctx context.Context, o options, r *report) error {
 		if err != nil {
 			return fmt.Errorf("%d players: %w", players, err)
 		}
+
 		all = append(all, g)
 		r.line(t, fmt.Sprint(players), milliseconds(g.submit.P50), milliseconds(g.submit.P99), milliseconds(g.rank.P50), milliseconds(g.rank.P99), number(g.redisPerEntry),
 			number(g.eventBytes), number(g.standingBytes), number(float64(g.memory)/mebibyte), number(g.rebuild.Seconds()), fmt.Sprint(g.answered))
@@ -49,11 +50,13 @@ func measureGrowth(ctx context.Context, o options, r *report) error {
 			r.atMost("rebuild of 1 million entries", g.rebuild.Seconds(), "s", 10)
 		}
 	}
+
 	if len(all) > 1 {
 		first, last := all[0], all[len(all)-1]
 		name := fmt.Sprintf("own rank p50, %d / %d players", last.players, first.players)
 		r.atMost(name, float64(last.rank.P50)/float64(first.rank.P50), "", 1.5)
 	}
+
 	return nil
 }
 
@@ -64,6 +67,7 @@ func grow(ctx context.Context, o options, players int) (g grown, err error) {
 		return g, err
 	}
 	defer s.Close()
+
 	empty, err := s.redisBytes(ctx)
 	if err != nil {
 		return g, err
@@ -74,14 +78,17 @@ func grow(ctx context.Context, o options, players int) (g grown, err error) {
 	if err := s.await(ctx, players); err != nil {
 		return g, err
 	}
+
 	full, err := s.redisBytes(ctx)
 	if err != nil {
 		return g, err
 	}
+
 	g.redisPerEntry = float64(full-empty) / float64(players)
 	if err := s.meet(ctx, s.server); err != nil {
 		return g, err
 	}
+
 	for _, one := range []struct {
 		call
 		figures *figures
@@ -92,12 +99,14 @@ func grow(ctx context.Context, o options, players int) (g grown, err error) {
 		}
 		*one.figures = f[0]
 	}
+
 	if g.eventBytes, g.standingBytes, err = s.postgresBytes(ctx); err != nil {
 		return g, err
 	}
 	if err := s.rebuild(ctx, &g); err != nil {
 		return g, err
 	}
+
 	g.memory, err = residentBytes(s.server.PID())
 	return g, err
 }
@@ -106,6 +115,7 @@ func grow(ctx context.Context, o options, players int) (g grown, err error) {
 func (s *game) await(ctx context.Context, players int) error {
 	ctx, cancel := context.WithTimeout(ctx, rebuildPatience)
 	defer cancel()
+
 	for totalEntries(ctx, s.server) != int64(players) {
 		select {
 		case <-ctx.Done():
@@ -113,16 +123,19 @@ func (s *game) await(ctx context.Context, players int) error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+
 	return nil
 }
 
 func (s *game) redisBytes(ctx context.Context) (bytes int64, err error) {
 	client := s.Redis.Client()
 	defer client.Close()
+
 	info, err := client.InfoMap(ctx, "memory").Result()
 	if err != nil {
 		return 0, err
 	}
+
 	_, err = fmt.Sscan(info["Memory"]["used_memory"], &bytes)
 	return bytes, err
 }
@@ -136,6 +149,7 @@ func (s *game) postgresBytes(ctx context.Context) (event, standing float64, err 
 		return 0, 0, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+
 	err = conn.QueryRow(ctx, `SELECT
 		(SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree('score_events') WHERE isleaf)::float8 / greatest(1, (SELECT count(*) FROM score_events)),
 		pg_total_relation_size('standings')::float8 / (SELECT count(*) FROM standings)`).Scan(&event, &standing)
@@ -147,34 +161,42 @@ func (s *game) postgresBytes(ctx context.Context) (event, standing float64, err 
 func (s *game) rebuild(ctx context.Context, g *grown) error {
 	client := s.Redis.Client()
 	defer client.Close()
+
 	if err := client.FlushAll(ctx).Err(); err != nil {
 		return err
 	}
+
 	started := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, rebuildPatience)
 	defer cancel()
+
 	for totalEntries(ctx, s.server) != int64(g.players) {
 		// The board race is as empty as before and is back with the first tick.
 		status, _, err := get(ctx, s.server.URL+"/v1/leaderboard/global?game_id=race", "")
 		if err != nil {
 			return err
 		}
+
 		if status == http.StatusOK {
 			g.answered++
 		}
+
 		f, err := s.submitOnce(ctx)
 		if err != nil {
 			return err
 		}
+
 		if f {
 			g.answered++
 		}
+
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("the ranking was not rebuilt: %w", ctx.Err())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+
 	g.rebuild = time.Since(started)
 	return nil
 }

@@ -30,17 +30,20 @@ func measureHTTP(ctx context.Context, o options, r *report) error {
 		return err
 	}
 	defer s.Close()
+
 	if err := s.startBare(ctx); err != nil {
 		return err
 	}
 	if err := s.startServer(ctx, o.server); err != nil {
 		return err
 	}
+
 	for _, p := range []*site.Program{s.bare, s.server} {
 		if err := s.meet(ctx, p); err != nil {
 			return err
 		}
 	}
+
 	t := r.table("Requests", fmt.Sprintf("%d players. Each load ran for %s, the bare handler and the server in turn in short rounds. Latencies in ms; CPU time of one request in microseconds.", httpPlayers, o.duration),
 		"load", "connections", "program", "requests/s", "p50", "p99", "p99.9", "failed", "CPU generator", "CPU server", "CPU PostgreSQL", "CPU Redis")
 	var peak float64
@@ -49,33 +52,40 @@ func measureHTTP(ctx context.Context, o options, r *report) error {
 			if !strings.HasPrefix(c.name, o.calls) {
 				continue
 			}
+
 			bare, real, err := s.compareWithBare(ctx, r, t, load{call: c, connections: connections, duration: o.duration})
 			if err != nil {
 				return err
 			}
+
 			name, ratio := fmt.Sprintf("%s / bare handler, %d connections", c.name, connections), real.Rate/bare.Rate
 			if target, ok := httpTargets[c.name][connections]; ok {
 				r.atLeast(name, ratio, "", target)
 			} else {
 				r.inform(name, ratio, "")
 			}
+
 			if c.name == submitCall.name {
 				peak = real.Rate
 			}
 		}
 	}
+
 	if o.calls != "" {
 		return nil
 	}
+
 	// Passwords are hashed a few at a time: more connections only wait longer.
 	bare, real, err := s.compareWithBare(ctx, r, t, load{call: loginCall, connections: 8, duration: o.duration})
 	if err != nil {
 		return err
 	}
+
 	r.inform("login / bare handler (both hash), 8 connections", real.Rate/bare.Rate, "")
 	if err := s.compareStores(ctx, o, r, t); err != nil {
 		return err
 	}
+
 	return s.halfOfPeak(ctx, o, r, t, int(peak/2))
 }
 
@@ -108,15 +118,18 @@ func (s *game) compareStores(ctx context.Context, o options, r *report, t *table
 		if err := s.pgbench(ctx, connections, 0, o.duration, &inserted); err != nil {
 			return err
 		}
+
 		r.figures(t, "INSERT of one row", connections, "pgbench", inserted.figures())
 		f, err := s.redisBenchmark(ctx, connections, "ZADD", "bench", "__rand_int__", "member:__rand_int__")
 		if err != nil {
 			return err
 		}
+
 		r.figures(t, "ZADD", connections, "redis-benchmark", f)
 		if f, err = s.redisBenchmark(ctx, connections, "ZREVRANK", "bench", "member:__rand_int__"); err != nil {
 			return err
 		}
+
 		r.figures(t, "ZREVRANK", connections, "redis-benchmark", f)
 	}
 	return nil
@@ -128,12 +141,14 @@ func (s *game) halfOfPeak(ctx context.Context, o options, r *report, t *table, r
 	duration := max(2*o.duration, rounds*time.Second) // a percentile takes longer than a rate
 	var inserted inserts
 	insert := func(part time.Duration) error { return s.pgbench(ctx, 64, rate, part, &inserted) }
+
 	// What of the latency is HTTP's and the generator's, on the same cores, the bare
 	// handler tells.
 	f, err := s.compareWith(ctx, load{call: submitCall, connections: 256, rate: rate, duration: duration}, insert, s.bare, s.server)
 	if err != nil {
 		return err
 	}
+
 	bare, real := f[0], f[1]
 	pgbench := inserted.figures()
 	r.figures(t, fmt.Sprintf("%s at %d/s", submitCall.name, rate), 256, "server", real)
@@ -141,5 +156,6 @@ func (s *game) halfOfPeak(ctx context.Context, o options, r *report, t *table, r
 	r.figures(t, fmt.Sprintf("INSERT of one row at %d/s", rate), 64, "pgbench", pgbench)
 	r.atMost("durable submit p99 / pgbench insert p99, at half of peak", float64(real.P99)/float64(pgbench.P99), "", 3)
 	r.inform("bare handler p99 / pgbench insert p99, at half of peak", float64(bare.P99)/float64(pgbench.P99), "")
+
 	return nil
 }

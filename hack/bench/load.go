@@ -39,10 +39,12 @@ func submission(board string) func() []byte {
 		if rand.IntN(2) == 0 {
 			score = 1_000_000_000 + rising.Add(1)
 		}
+
 		body := append([]byte(`{"score":`), strconv.FormatInt(score, 10)...)
 		if board != "" {
 			body = append(append(append(body, `,"game_id":"`...), board...), '"')
 		}
+
 		return append(body, '}')
 	}
 }
@@ -68,16 +70,19 @@ func (c call) targeter(base string, players []site.Player) vegeta.Targeter {
 			headers = append(headers, http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + player.Token}})
 		}
 	}
+
 	deep := bytes.Contains([]byte(c.path), []byte("%d"))
 	return func(t *vegeta.Target) error {
 		t.Method, t.URL = c.method, base+c.path
 		if deep {
 			t.URL = base + fmt.Sprintf(c.path, 100+rand.IntN(900))
 		}
+
 		t.Header = headers[rand.IntN(len(headers))]
 		if c.body != nil {
 			t.Body = c.body()
 		}
+
 		return nil
 	}
 }
@@ -131,18 +136,22 @@ func (s *game) round(ctx context.Context, sum *tally, l load, duration time.Dura
 	if err != nil {
 		return err
 	}
+
 	started := time.Now()
 	if err := s.drive(ctx, sum, l, duration); err != nil {
 		return err
 	}
+
 	sum.elapsed += time.Since(started)
 	after, err := s.times(sum.program)
 	if err != nil {
 		return err
 	}
+
 	for i := range sum.cpu {
 		sum.cpu[i] += after[i] - before[i]
 	}
+
 	return nil
 }
 
@@ -173,6 +182,7 @@ func (s *game) compareWith(ctx context.Context, l load, other func(time.Duration
 		}
 		sums[i] = &tally{program: p, client: client}
 	}
+
 	for range rounds {
 		for _, sum := range sums {
 			if err := s.round(ctx, sum, l, l.duration/rounds); err != nil {
@@ -183,10 +193,12 @@ func (s *game) compareWith(ctx context.Context, l load, other func(time.Duration
 			return nil, err
 		}
 	}
+
 	results := make([]figures, len(programs))
 	for i, sum := range sums {
 		results[i] = sum.figures()
 	}
+
 	return results, nil
 }
 
@@ -209,6 +221,7 @@ func (s *game) meet(ctx context.Context, p *site.Program) error {
 			return nil
 		})
 	}
+
 	return group.Wait()
 }
 
@@ -217,6 +230,7 @@ func (s *game) drive(ctx context.Context, sum *tally, l load, duration time.Dura
 	attacker := vegeta.NewAttacker(vegeta.Client(sum.client), vegeta.Workers(uint64(l.connections)), vegeta.MaxWorkers(uint64(l.connections)), vegeta.MaxBody(0))
 	stop := context.AfterFunc(ctx, func() { attacker.Stop() })
 	defer stop()
+
 	var failed string
 	before := sum.ok
 	for result := range attacker.Attack(l.targeter(sum.program.URL, s.Players), vegeta.Rate{Freq: l.rate, Per: time.Second}, duration, l.name) {
@@ -227,9 +241,11 @@ func (s *game) drive(ctx context.Context, sum *tally, l load, duration time.Dura
 			failed = fmt.Sprintf("%d %s", result.Code, result.Error)
 		}
 	}
+
 	if sum.ok == before && ctx.Err() == nil {
 		return fmt.Errorf("no %s was answered: %s\n%s", l.name, failed, sum.program.Tail())
 	}
+
 	return ctx.Err()
 }
 
@@ -238,10 +254,12 @@ func (s *game) times(p *site.Program) (times [4]time.Duration, err error) {
 	if times[0], err = ownTime(); err != nil {
 		return times, err
 	}
+
 	for i, pid := range []int{p.PID(), s.Postgres.PID(), s.Redis.PID()} {
 		if times[1+i], err = processTime(pid); err != nil {
 			return times, err
 		}
 	}
+
 	return times, nil
 }

@@ -41,6 +41,7 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == bareCommand {
 		exit(bare(os.Args[2:]))
 	}
+
 	var o options
 	size := flag.String("size", "1m", "the most players of the growth table: 10k, 100k, 1m or 10m")
 	flag.StringVar(&o.server, "server", "bin/leaderboard-server", "the server's program")
@@ -55,11 +56,14 @@ func main() {
 	if !ok {
 		exit(fmt.Errorf("-size must be 10k, 100k, 1m or 10m, not %q", *size))
 	}
+
 	for players := 10_000; players <= n; players *= 10 {
 		o.sizes = append(o.sizes, players)
 	}
+
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+
 	exit(measure(ctx, o))
 }
 
@@ -103,14 +107,17 @@ func measure(ctx context.Context, o options) error {
 			}
 		}
 	}
+
 	server, err := filepath.Abs(o.server)
 	if err != nil {
 		return err
 	}
+
 	o.server = server
 	logging.Disable() // go-redis tells of every attempt to reach a Redis that has only been started
 	r := newReport(ctx)
 	started := time.Now()
+
 	for _, p := range parts {
 		if len(only) > 0 && !slices.Contains(only, p.name) {
 			continue
@@ -119,6 +126,7 @@ func measure(ctx context.Context, o options) error {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
+
 	r.Took = time.Since(started).Round(time.Second)
 	return r.write(o)
 }

@@ -70,10 +70,12 @@ func (w row) verdict() string {
 	if w.Holds == nil {
 		return text
 	}
+
 	verdict := "missed"
 	if *w.Holds {
 		verdict = "holds"
 	}
+
 	return fmt.Sprintf("%-16s %-10s %s", text, w.Target, verdict)
 }
 
@@ -108,6 +110,7 @@ func (r *report) write(o options) error {
 	for _, w := range r.Rows {
 		fmt.Fprintf(r.out, "  %-62s %s\n", w.Name, w.verdict())
 	}
+
 	if o.out != "" {
 		content, err := json.MarshalIndent(r, "", "  ")
 		if err != nil {
@@ -120,9 +123,11 @@ func (r *report) write(o options) error {
 			return err
 		}
 	}
+
 	if o.markdown != "" && o.only == "" && o.calls == "" {
 		return os.WriteFile(o.markdown, []byte(r.markdown()), 0o644)
 	}
+
 	return nil
 }
 
@@ -145,6 +150,7 @@ some targets are missed: [performance.md](performance.md).
 | row | value | target | |
 |---|---|---|---|
 `, r.Took, r.Machine)
+
 	for _, w := range r.Rows {
 		verdict := ""
 		if w.Holds != nil {
@@ -154,16 +160,19 @@ some targets are missed: [performance.md](performance.md).
 		}
 		fmt.Fprintf(&b, "| %s | %s %s | %s | %s |\n", w.Name, number(w.Value), w.Unit, w.Target, verdict)
 	}
+
 	for _, t := range r.Tables {
 		fmt.Fprintf(&b, "\n## %s\n\n", t.Title)
 		if t.Note != "" {
 			fmt.Fprintf(&b, "%s\n\n", t.Note)
 		}
 		fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(t.Columns, " | "), strings.Repeat("---|", len(t.Columns)))
+
 		for _, line := range t.Lines {
 			fmt.Fprintf(&b, "| %s |\n", strings.Join(line, " | "))
 		}
 	}
+
 	return b.String()
 }
 
@@ -178,12 +187,14 @@ func machine(ctx context.Context) string {
 			}
 		}
 	}
+
 	var kib int64
 	if content, err := os.ReadFile("/proc/meminfo"); err == nil {
 		if _, err := fmt.Sscanf(string(content), "MemTotal: %d kB", &kib); err == nil {
 			memory = fmt.Sprintf("%d GiB", (kib+1<<19)>>20)
 		}
 	}
+
 	programVersion := func(program string) string {
 		output, err := exec.CommandContext(ctx, program, "--version").Output()
 		if err != nil {

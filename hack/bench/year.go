@@ -32,40 +32,49 @@ func measureYear(ctx context.Context, o options, r *report) error {
 		return err
 	}
 	defer s.Close()
+
 	ledger, err := postgres.Open(ctx, postgres.Options{URL: s.Postgres.URL(s.Database), ReportTimeout: rebuildPatience})
 	if err != nil {
 		return err
 	}
 	defer ledger.Close()
+
 	configured, err := leaderboard.ParseBoards([]byte(boards))
 	if err != nil {
 		return err
 	}
+
 	catalog, err := ledger.SyncBoards(ctx, configured)
 	if err != nil {
 		return err
 	}
+
 	conn, err := s.Connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+
 	first := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -yearDays)
 	if err := insertYear(ctx, conn, catalog, first, o.events); err != nil {
 		return err
 	}
+
 	started := time.Now()
 	if err := ledger.Maintain(ctx); err != nil {
 		return err
 	}
+
 	rollup := time.Since(started)
 	if _, err := conn.Exec(ctx, "VACUUM ANALYZE"); err != nil {
 		return err
 	}
+
 	eventBytes, rollupBytes, err := yearBytes(ctx, conn, o.events)
 	if err != nil {
 		return err
 	}
+
 	t := r.table("Reports over a year", fmt.Sprintf("%d events of %d players over %d days, read from rollups and straight from the events, with equal results; times in ms. An event takes %s B, its rollups %s B more; rolling up took %.1f s a day.",
 		o.events, yearPlayers, yearDays, number(eventBytes), number(rollupBytes), rollup.Seconds()/yearDays), "board", "rows", "report", "plain query", "plain / report")
 	for _, name := range []string{"race", leaderboard.GlobalBoard} {
@@ -74,10 +83,12 @@ func measureYear(ctx context.Context, o options, r *report) error {
 			if err != nil {
 				return err
 			}
+
 			took, plain, err := compareReports(ctx, ledger, conn, board, first.AddDate(0, 0, 1), limit)
 			if err != nil {
 				return err
 			}
+
 			r.line(t, name, fmt.Sprint(limit), milliseconds(took), milliseconds(plain), number(float64(plain)/float64(took)))
 			if limit == leaderboard.DefaultReportLimit && name == leaderboard.GlobalBoard {
 				r.atMost(fmt.Sprintf("report of %d rows over %d days and %d events", limit, yearDays, o.events), float64(took)/float64(time.Millisecond), "ms", float64(reportTarget/time.Millisecond))
@@ -85,6 +96,7 @@ func measureYear(ctx context.Context, o options, r *report) error {
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -93,6 +105,7 @@ func compareReports(ctx context.Context, ledger *postgres.Ledger, conn *pgx.Conn
 	to := from.AddDate(0, 0, yearDays)
 	var got []leaderboard.ReportRow
 	var times []time.Duration
+
 	for range reportRepeats {
 		started := time.Now()
 		if got, err = ledger.TopPlayers(ctx, board, from, to, limit); err != nil {
@@ -100,6 +113,7 @@ func compareReports(ctx context.Context, ledger *postgres.Ledger, conn *pgx.Conn
 		}
 		times = append(times, time.Since(started))
 	}
+
 	slices.Sort(times)
 	started := time.Now()
 	want, err := ledgertest.PlainTopPlayers(ctx, conn, board, from, to, limit)
@@ -107,6 +121,7 @@ func compareReports(ctx context.Context, ledger *postgres.Ledger, conn *pgx.Conn
 	if err == nil && (len(got) != limit || !slices.Equal(got, want)) {
 		err = errors.New("the report differs from the plain query")
 	}
+
 	return times[len(times)/2], plain, err
 }
 
@@ -116,6 +131,7 @@ func insertYear(ctx context.Context, conn *pgx.Conn, catalog *leaderboard.Catalo
 	if err != nil {
 		return err
 	}
+
 	statements := []string{
 		"SET synchronous_commit = off",
 		fmt.Sprintf("UPDATE report_progress SET since = '%[1]s', days_until = '%[1]s', months_until = date_trunc('month', date '%[1]s' + interval '1 month')", first.Format(time.DateOnly)),
@@ -125,14 +141,17 @@ func insertYear(ctx context.Context, conn *pgx.Conn, catalog *leaderboard.Catalo
 		statements = append(statements, fmt.Sprintf("CREATE TABLE score_events_%s PARTITION OF score_events FOR VALUES FROM ('%s+00') TO ('%s+00')",
 			month.Format("200601"), month.Format(time.DateOnly), month.AddDate(0, 1, 0).Format(time.DateOnly)))
 	}
+
 	statements = append(statements, fmt.Sprintf(`INSERT INTO score_events (id, at, player, score, board, season, global_season, improved)
 		SELECT i, timestamptz '%s+00' + (now() - timestamptz '%[1]s+00') * (i::float8 / %d), 1 + floor(random() * %d), floor(random() * 1e9), %d, 1, 1, true
 		FROM generate_series(1, %[2]d) i`, first.Format(time.DateOnly), events, yearPlayers, board.Number), "VACUUM ANALYZE")
+
 	for _, sql := range statements {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("make a year of events: %w", err)
 		}
 	}
+
 	return nil
 }
 

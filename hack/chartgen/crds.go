@@ -28,24 +28,29 @@ func addCRDs(root string, files map[string][]byte) error {
 	if len(paths) == 0 {
 		return errors.New("there are none in " + crdFolder + ": run make generate")
 	}
+
 	var digests strings.Builder
 	for _, path := range paths {
 		source, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
+
 		crd := map[string]any{}
 		if err := yaml.Unmarshal(source, &crd); err != nil {
 			return fmt.Errorf("parse %s: %w", path, err)
 		}
+
 		metadata, ok := crd["metadata"].(map[string]any)
 		if !ok {
 			return fmt.Errorf("%s has no metadata", path)
 		}
+
 		annotations, ok := metadata["annotations"].(map[string]any)
 		if !ok {
 			return fmt.Errorf("%s has no annotations: controller-gen writes its version there", path)
 		}
+
 		sum := sha256.Sum256(source)
 		digest := hex.EncodeToString(sum[:8])
 		annotations[digestAnnotation] = digest
@@ -53,9 +58,11 @@ func addCRDs(root string, files map[string][]byte) error {
 		if err != nil {
 			return fmt.Errorf("encode %s: %w", path, err)
 		}
+
 		files[filepath.Join(chart, "crds", filepath.Base(path))] = append([]byte("# "+generated+"\n"), content...)
 		fmt.Fprintf(&digests, "%s: %q\n", metadata["name"], digest)
 	}
+
 	files[filepath.Join(chart, "templates/_crds.tpl")] = []byte("{{/* " + generated + " */}}\n" +
 		"{{- define \"leaderboard-operator.crdDigests\" -}}\n" + digests.String() + "{{- end }}\n")
 	return nil

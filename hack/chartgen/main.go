@@ -37,6 +37,7 @@ func run(root string) error {
 	if err != nil {
 		return err
 	}
+
 	for path, content := range files {
 		path = filepath.Join(root, path)
 		if existing, err := os.ReadFile(path); err == nil && bytes.Equal(existing, content) {
@@ -49,6 +50,7 @@ func run(root string) error {
 		}
 		fmt.Println("wrote", path)
 	}
+
 	return nil
 }
 
@@ -62,5 +64,6 @@ func generate(root string) (map[string][]byte, error) {
 			return nil, fmt.Errorf("generate the %s: %w", what, err)
 		}
 	}
+
 	return files, nil
 }

@@ -16,11 +16,13 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 	files, err := generate(root)
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
+
 	for path, want := range files {
 		got, err := os.ReadFile(filepath.Join(root, path))
 		require.NoError(t, err)
 		require.Equal(t, string(want), string(got), "%s differs: run make generate", path)
 	}
+
 	crds, err := os.ReadDir(filepath.Join(root, chart, "crds"))
 	require.NoError(t, err)
 	for _, entry := range crds {

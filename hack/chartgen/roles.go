@@ -40,6 +40,7 @@ func addRoles(root string, files map[string][]byte) error {
 		var out strings.Builder
 		fmt.Fprintf(&out, "{{- /* %s */ -}}\n{{- if %s }}\n", generated, source.condition)
 		first := true
+
 		for _, file := range source.files {
 			content, err := os.ReadFile(filepath.Join(root, rbacFolder, file))
 			if err != nil {
@@ -55,6 +56,7 @@ func addRoles(root string, files map[string][]byte) error {
 				}
 			}
 		}
+
 		out.WriteString("{{- end }}\n")
 		files[filepath.Join(chart, target)] = []byte(out.String())
 	}
@@ -67,18 +69,22 @@ func writeRole(out *strings.Builder, document []byte) error {
 	if err := yaml.UnmarshalStrict(document, &r); err != nil {
 		return fmt.Errorf("parse: %w", err)
 	}
+
 	name, err := nameOf(r)
 	if err != nil {
 		return err
 	}
+
 	rules, err := yaml.Marshal(r.Rules)
 	if err != nil {
 		return fmt.Errorf("encode the rules: %w", err)
 	}
+
 	fmt.Fprintf(out, "apiVersion: rbac.authorization.k8s.io/v1\nkind: %s\nmetadata:\n  name: %s\n", r.Kind, name)
 	if r.Kind == "Role" {
 		out.WriteString("  namespace: {{ .Release.Namespace }}\n")
 	}
+
 	out.WriteString("  labels:\n    {{- include \"leaderboard-operator.labels\" . | nindent 4 }}\n")
 	if len(r.Metadata.Labels) > 0 {
 		labels, err := yaml.Marshal(r.Metadata.Labels)
@@ -87,6 +93,7 @@ func writeRole(out *strings.Builder, document []byte) error {
 		}
 		out.WriteString(indent(labels))
 	}
+
 	out.WriteString("rules:\n")
 	out.Write(rules)
 	return nil
@@ -101,13 +108,16 @@ func nameOf(r role) (string, error) {
 	default:
 		return "", fmt.Errorf("%s %s/%s: only ClusterRoles, and Roles in %s, are known", r.Kind, r.Metadata.Namespace, r.Metadata.Name, operatorNamespace)
 	}
+
 	if r.Metadata.Name == operatorName {
 		return fullname, nil
 	}
+
 	suffix, found := strings.CutPrefix(r.Metadata.Name, "leaderboard-")
 	if !found {
 		return "", fmt.Errorf("role %s: the name must begin with leaderboard-", r.Metadata.Name)
 	}
+
 	return fullname + "-" + suffix, nil
 }
 

@@ -20,19 +20,23 @@ func addSchema(root string, files map[string][]byte) error {
 	if err != nil {
 		return err
 	}
+
 	source, err := os.ReadFile(filepath.Join(root, schemaBase))
 	if err != nil {
 		return err
 	}
+
 	base := map[string]any{}
 	if err := yaml.Unmarshal(source, &base); err != nil {
 		return fmt.Errorf("parse %s: %w", schemaBase, err)
 	}
+
 	delete(base, "definitions") // they were for YAML's anchors
 	resolved, err := resolve(base, spec)
 	if err != nil {
 		return err
 	}
+
 	base = resolved.(map[string]any)
 	base["$comment"] = generated
 	var out bytes.Buffer
@@ -42,6 +46,7 @@ func addSchema(root string, files map[string][]byte) error {
 	if err := encoder.Encode(base); err != nil {
 		return fmt.Errorf("encode: %w", err)
 	}
+
 	files[filepath.Join(chart, "values.schema.json")] = out.Bytes()
 	return nil
 }
@@ -52,6 +57,7 @@ func classSpec(root string) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	var crd struct {
 		Spec struct {
 			Versions []struct {
@@ -65,12 +71,14 @@ func classSpec(root string) (map[string]any, error) {
 			} `json:"versions"`
 		} `json:"spec"`
 	}
+
 	if err := yaml.Unmarshal(source, &crd); err != nil {
 		return nil, fmt.Errorf("parse %s: %w", classCRD, err)
 	}
 	if len(crd.Spec.Versions) != 1 {
 		return nil, errors.New("the CRD has more than one version: say here which one the chart writes")
 	}
+
 	return crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"].Properties, nil
 }
 
@@ -111,6 +119,7 @@ func jsonSchema(schema any) any {
 	if !ok {
 		return schema
 	}
+
 	out := map[string]any{}
 	for key, value := range source {
 		switch key {
@@ -129,5 +138,6 @@ func jsonSchema(schema any) any {
 			}
 		}
 	}
+
 	return out
 }

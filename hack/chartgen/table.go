@@ -24,24 +24,29 @@ func addTable(root string, files map[string][]byte) error {
 	if err != nil {
 		return err
 	}
+
 	values, err := parseValues(string(source))
 	if err != nil {
 		return err
 	}
+
 	readme, err := os.ReadFile(filepath.Join(root, chart, "README.md"))
 	if err != nil {
 		return err
 	}
+
 	before, rest, found := strings.Cut(string(readme), tableBegin)
 	_, after, foundEnd := strings.Cut(rest, tableEnd)
 	if !found || !foundEnd {
 		return fmt.Errorf("the chart's README.md lacks the lines %q and %q", tableBegin, tableEnd)
 	}
+
 	var table strings.Builder
 	table.WriteString("\n| value | default | meaning |\n|---|---|---|\n")
 	for _, v := range values {
 		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", v.path, v.fallback, strings.ReplaceAll(v.meaning, "|", "\\|"))
 	}
+
 	files[filepath.Join(chart, "README.md")] = []byte(before + tableBegin + table.String() + tableEnd + after)
 	return nil
 }
@@ -53,6 +58,7 @@ func parseValues(source string) ([]value, error) {
 	var values []value
 	var comment []string
 	var path []string
+
 	described := -1 // indentation of a map that is described as a whole
 	for i, line := range strings.Split(source, "\n") {
 		text := strings.TrimSpace(line)
@@ -65,6 +71,7 @@ func parseValues(source string) ([]value, error) {
 			comment = append(comment, strings.TrimSpace(rest))
 			continue
 		}
+
 		key, fallback, ok := strings.Cut(text, ":")
 		if !ok {
 			return nil, fmt.Errorf("values.yaml:%d: %q is no key and no comment", i+1, text)
@@ -72,11 +79,13 @@ func parseValues(source string) ([]value, error) {
 		if described >= 0 && depth > described {
 			continue
 		}
+
 		described = -1
 		path = append(path[:depth], key)
 		fallback = strings.TrimSpace(fallback)
 		meaning := strings.Join(comment, " ")
 		comment = nil
+
 		switch {
 		case fallback == "" && (meaning == "" || key == "defaultClass"):
 			continue // a group; what is in it is described
@@ -87,7 +96,9 @@ func parseValues(source string) ([]value, error) {
 		default:
 			fallback = "`" + fallback + "`"
 		}
+
 		values = append(values, value{strings.Join(path, "."), fallback, meaning})
 	}
+
 	return values, nil
 }

@@ -36,10 +36,12 @@ func newCluster(config *rest.Config) (*cluster, error) {
 	if err := games.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("register the types: %w", err)
 	}
+
 	c, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("reach the cluster: %w", err)
 	}
+
 	return &cluster{client: c}, nil
 }
 
@@ -54,13 +56,16 @@ func (c *cluster) apply(ctx context.Context, manifests []byte) ([]types.Namespac
 		} else if err != nil {
 			return nil, fmt.Errorf("decode the manifests: %w", err)
 		}
+
 		if len(object.Object) == 0 {
 			continue
 		}
+
 		configuration := client.ApplyConfigurationFromUnstructured(object)
 		if err := c.client.Apply(ctx, configuration, fieldOwner, client.ForceOwnership); err != nil {
 			return nil, fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
+
 		if object.GetKind() == "Leaderboard" {
 			leaderboards = append(leaderboards, client.ObjectKeyFromObject(object))
 		}
@@ -80,6 +85,7 @@ func (c *cluster) waitReady(ctx context.Context, key types.NamespacedName) (*gam
 	if err != nil {
 		return nil, fmt.Errorf("%s did not become ready: %w%s", key, err, describe(game))
 	}
+
 	return game, nil
 }
 

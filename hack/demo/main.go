@@ -42,6 +42,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
 	stop()
+
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
@@ -54,24 +55,30 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("read the kubeconfig %s: %w", o.kubeconfig, err)
 	}
+
 	cluster, err := newCluster(config)
 	if err != nil {
 		return err
 	}
+
 	manifests, err := os.ReadFile(o.samples)
 	if err != nil {
 		return fmt.Errorf("read the games: %w", err)
 	}
+
 	start := time.Now()
 	applied, err := cluster.apply(ctx, manifests)
 	if err != nil {
 		return err
 	}
+
 	for _, key := range applied {
 		fmt.Printf("applied Leaderboard %s\n", key)
 	}
+
 	ctxReady, cancel := context.WithTimeout(ctx, o.ready)
 	defer cancel()
+
 	var failed error
 	for i, key := range applied {
 		game, err := cluster.waitReady(ctxReady, key)
@@ -81,6 +88,7 @@ func run(ctx context.Context, o options) error {
 		fmt.Printf("%s is ready after %.1f s: %s\n", key, time.Since(start).Seconds(), game.Status.Endpoint)
 		failed = errors.Join(failed, play(ctx, o, game, o.seed+uint64(i)))
 	}
+
 	return failed
 }
 
@@ -91,6 +99,7 @@ func play(ctx context.Context, o options, game *games.Leaderboard, seed uint64) 
 		return err
 	}
 	defer client.Close()
+
 	start := time.Now()
 	result, err := match.Match{
 		Client: client,
@@ -102,6 +111,7 @@ func play(ctx context.Context, o options, game *games.Leaderboard, seed uint64) 
 	if err != nil {
 		return fmt.Errorf("%s/%s: %w", game.Namespace, game.Name, err)
 	}
+
 	fmt.Printf("\n%s: %d players submitted %d scores in %.1f s\n", game.Name, len(result.Players), result.Submissions,
 		time.Since(start).Seconds())
 	if err := print(ctx, client, game, result); err != nil {
@@ -110,6 +120,7 @@ func play(ctx context.Context, o options, game *games.Leaderboard, seed uint64) 
 	if err := result.Verify(ctx); err != nil {
 		return fmt.Errorf("%s: the boards differ from the match:\n%w", game.Name, err)
 	}
+
 	fmt.Printf("every board, rank and report of %s equals the match that was played\n", game.Name)
 	return nil
 }

@@ -20,28 +20,34 @@ func print(ctx context.Context, client *gameclient.Client, game *games.Leaderboa
 	if err != nil {
 		return fmt.Errorf("read the global board: %w", err)
 	}
+
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(out, "\nGET /v1/leaderboard/global (%d entries)\n  RANK\tPLAYER\tSCORE\tGAME_ID\n", page.TotalEntries)
 	for _, entry := range page.Leaderboard {
 		fmt.Fprintf(out, "  %d\t%s\t%d\t%s\n", entry.Rank, entry.Username, entry.Score, entry.GameID)
 	}
+
 	player := result.Players[0]
 	rank, err := client.Rank(ctx, player.Token, "")
 	if err != nil {
 		return fmt.Errorf("read the rank of %s: %w", player.Username, err)
 	}
+
 	fmt.Fprintf(out, "\nGET /v1/leaderboard/my_rank\n  %s is number %d with %d\n", rank.Username, rank.Rank, rank.Score)
 	rows, err := result.Report(ctx, "", shownEntries)
 	if err != nil {
 		return err
 	}
+
 	fmt.Fprintf(out, "\nGET /v1/reports/top_players\n  RANK\tPLAYER\tSCORE\tSUBMITTED\n")
 	for _, row := range rows {
 		fmt.Fprintf(out, "  %d\t%s\t%d\t%d\n", row.Rank, row.Username, row.Score, row.TotalScoresSubmitted)
 	}
+
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
+
 	printCalls(game, player)
 	return nil
 }

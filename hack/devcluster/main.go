@@ -72,10 +72,12 @@ func run(ctx context.Context, args []string) error {
 		fmt.Print(usage)
 		return nil
 	}
+
 	c, err := config.Default()
 	if err != nil {
 		return err
 	}
+
 	switch command, rest := args[0], args[1:]; command {
 	case "up":
 		return supervisor.Up(ctx, c, rest)

@@ -55,23 +55,27 @@ func newMachine(t *testing.T) *machine {
 	m := &machine{folder: t.TempDir()}
 	scripts, err := filepath.Glob("*")
 	require.NoError(t, err)
+
 	for _, name := range scripts {
 		content, err := os.ReadFile(name)
 		require.NoError(t, err)
 		m.write(t, "hack/kind/"+name, string(content))
 	}
+
 	for _, name := range []string{"bash", "cat", "dirname", "grep", "mkdir", "rm", "rmdir", "sed", "wc"} {
 		path, err := exec.LookPath(name)
 		require.NoError(t, err)
 		require.NoError(t, os.MkdirAll(filepath.Join(m.folder, "path"), 0o755))
 		require.NoError(t, os.Symlink(path, filepath.Join(m.folder, "path", name)))
 	}
+
 	m.program(t, "path/docker", dockerWorks)
 	m.program(t, "path/awk", muchMemory) // which reads /proc/meminfo
 	m.program(t, "path/go", `echo amd64`)
 	m.program(t, "bin/tools/kind", noClusters)
 	m.program(t, "hack/images/build.sh", `exit 0`)
 	m.set("KIND_INGRESS_PORT", strconv.Itoa(freePort(t)))
+
 	return m
 }
 
@@ -95,11 +99,13 @@ func (m *machine) run(t *testing.T, script string) (stdout, stderr string, err e
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), scriptTimeout)
 	defer cancel()
+
 	command := exec.CommandContext(ctx, filepath.Join(m.folder, "path/bash"), filepath.Join(m.folder, "hack/kind", script))
 	command.Env = append([]string{"PATH=" + filepath.Join(m.folder, "path"), "HOME=" + m.folder}, m.env...)
 	var out, errors bytes.Buffer
 	command.Stdout, command.Stderr = &out, &errors
 	err = command.Run()
+
 	return out.String(), errors.String(), err
 }
 
@@ -127,6 +133,7 @@ func TestBadStates(t *testing.T) {
 		m.program(t, "bin/kubectl", `printf 'a\nb\nc\n'`)
 		m.write(t, ".kind/leaderboard.kubeconfig", "kubeconfig")
 	}
+
 	for name, test := range map[string]struct {
 		script string
 		make   func(t *testing.T, m *machine)
@@ -199,6 +206,7 @@ case "$1 $2" in
 *" cluster" | "load "*) echo "enough for this test" >&2; exit 1 ;;
 esac
 exit 0`)
+
 			m.program(t, "bin/kubectl", test.nodes)
 			m.write(t, ".kind/leaderboard.kubeconfig", "kubeconfig")
 			stdout, _, err := m.run(t, "up.sh")

@@ -42,6 +42,7 @@ func Default() (*Config, error) {
 	if dir := os.Getenv("DEVCLUSTER_STATE"); dir != "" {
 		c.StateDir = dir
 	}
+
 	ports := []struct {
 		variable string
 		port     *int
@@ -52,6 +53,7 @@ func Default() (*Config, error) {
 		{"DEVCLUSTER_POSTGRES_PORT", &c.PostgresPort, 25432},
 		{"DEVCLUSTER_REDIS_PORT", &c.RedisPort, 26379},
 	}
+
 	for _, p := range ports {
 		*p.port = p.fallback
 		if text := os.Getenv(p.variable); text != "" {
@@ -62,18 +64,22 @@ func Default() (*Config, error) {
 			*p.port = int(port)
 		}
 	}
+
 	cidr := "10.244.0.0/24"
 	if text := os.Getenv("DEVCLUSTER_POD_CIDR"); text != "" {
 		cidr = text
 	}
+
 	var err error
 	if c.PodCIDR, err = netip.ParsePrefix(cidr); err != nil || !c.PodCIDR.Addr().Is4() || !c.PodCIDR.Addr().IsPrivate() || c.PodCIDR.Bits() > 28 {
 		return nil, fmt.Errorf("DEVCLUSTER_POD_CIDR is %q; it must be a private IPv4 network of 16 addresses or more, for example 10.244.0.0/24", cidr)
 	}
+
 	c.PodCIDR = c.PodCIDR.Masked()
 	if c.StateDir, err = filepath.Abs(c.StateDir); err != nil {
 		return nil, fmt.Errorf("resolve the state directory: %w", err)
 	}
+
 	return c, nil
 }
 
@@ -83,6 +89,7 @@ func (c *Config) AddImage(mapping string) error {
 	if !ok || name == "" {
 		return fmt.Errorf("--image %s must be name=path of a static binary", mapping)
 	}
+
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return fmt.Errorf("resolve %s: %w", path, err)
@@ -90,6 +97,7 @@ func (c *Config) AddImage(mapping string) error {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return fmt.Errorf("--image %s: %s is not a file: build it first", mapping, path)
 	}
+
 	c.Images[name] = path
 	return nil
 }

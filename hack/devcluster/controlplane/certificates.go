@@ -36,10 +36,12 @@ func openAuthority(dir string) (*authority, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("read the authority: %w", err)
 	}
+
 	key, err := os.ReadFile(a.path("ca.key"))
 	if err != nil {
 		return nil, fmt.Errorf("read the authority's key: %w", err)
 	}
+
 	certificateBlock, _ := pem.Decode(certificate)
 	keyBlock, _ := pem.Decode(key)
 	if certificateBlock == nil || keyBlock == nil {
@@ -51,6 +53,7 @@ func openAuthority(dir string) (*authority, error) {
 	if a.key, err = x509.ParseECPrivateKey(keyBlock.Bytes); err != nil {
 		return nil, fmt.Errorf("parse the authority's key: %w", err)
 	}
+
 	return a, nil
 }
 
@@ -78,6 +81,7 @@ func (a *authority) issue(name string, subject pkix.Name, hosts ...string) error
 			template.DNSNames = append(template.DNSNames, host)
 		}
 	}
+
 	return a.write(name, template, false)
 }
 
@@ -86,27 +90,33 @@ func (a *authority) write(name string, template *x509.Certificate, self bool) er
 	if err != nil {
 		return fmt.Errorf("make a key: %w", err)
 	}
+
 	if self {
 		a.key = key
 	}
+
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
 		return fmt.Errorf("make a serial number: %w", err)
 	}
+
 	template.SerialNumber = serial
 	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(validity)
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	if err != nil {
 		return fmt.Errorf("sign the certificate %s: %w", name, err)
 	}
+
 	if self {
 		if a.certificate, err = x509.ParseCertificate(der); err != nil {
 			return fmt.Errorf("parse the authority: %w", err)
 		}
 	}
+
 	if err := writePEM(a.path(name+".crt"), "CERTIFICATE", der); err != nil {
 		return err
 	}
+
 	return writeKey(a.path(name+".key"), key)
 }
 
@@ -130,9 +140,11 @@ func serviceAccountKey(path string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
+
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return fmt.Errorf("make a key: %w", err)
 	}
+
 	return writeKey(path, key)
 }

@@ -34,6 +34,7 @@ func Prepare(c *config.Config) ([]Component, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	node := c.NodeIP().String()
 	for name, subject := range map[string]pkix.Name{
 		"admin":              {CommonName: "admin", Organization: []string{"system:masters"}},
@@ -45,6 +46,7 @@ func Prepare(c *config.Config) ([]Component, error) {
 			return nil, err
 		}
 	}
+
 	if err := ca.issue("apiserver", pkix.Name{CommonName: "kube-apiserver"}, node, "127.0.0.1", "localhost", "10.96.0.1",
 		"kubernetes", "kubernetes.default", "kubernetes.default.svc"); err != nil {
 		return nil, err
@@ -52,6 +54,7 @@ func Prepare(c *config.Config) ([]Component, error) {
 	if err := serviceAccountKey(ca.path("service-accounts.key")); err != nil {
 		return nil, err
 	}
+
 	for user, path := range map[string]string{
 		"admin":              c.Kubeconfig(),
 		"controller-manager": ca.path("controller-manager.kubeconfig"),
@@ -61,6 +64,7 @@ func Prepare(c *config.Config) ([]Component, error) {
 			return nil, err
 		}
 	}
+
 	return components(c, ca)
 }
 
@@ -72,6 +76,7 @@ func components(c *config.Config, ca *authority) ([]Component, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	etcdClient, etcdPeer := loopback(ports[0]), loopback(ports[1])
 	return []Component{
 		{Name: "etcd", HealthURL: etcdClient + "/health", Args: []string{
@@ -119,6 +124,7 @@ func freePorts(count int) ([]int, error) {
 		defer listener.Close()
 		ports[i] = listener.Addr().(*net.TCPAddr).Port
 	}
+
 	return ports, nil
 }
 
@@ -138,5 +144,6 @@ func writeKubeconfig(ca *authority, server, user, path string) error {
 	if err := clientcmd.WriteToFile(*kubeconfig, path); err != nil {
 		return fmt.Errorf("write the kubeconfig of %s: %w", user, err)
 	}
+
 	return nil
 }

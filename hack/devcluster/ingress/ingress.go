@@ -44,21 +44,26 @@ func (c *Controller) Run(ctx context.Context, listener net.Listener) error {
 	if err := c.ensureClass(ctx); err != nil {
 		return err
 	}
+
 	factory := informers.NewSharedInformerFactory(c.client, 0)
 	ingresses, services := factory.Networking().V1().Ingresses(), factory.Core().V1().Services()
 	endpointSlices := factory.Discovery().V1().EndpointSlices()
+
 	for _, informer := range []cache.SharedIndexInformer{ingresses.Informer(), services.Informer(), endpointSlices.Informer()} {
 		if _, err := informer.AddEventHandler(c.onChange()); err != nil {
 			return fmt.Errorf("watch for the ingress: %w", err)
 		}
 	}
+
 	factory.Start(ctx.Done())
 	defer factory.Shutdown()
+
 	factory.WaitForCacheSync(ctx.Done())
 
 	server := &http.Server{Handler: c.proxy(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
+
 	for {
 		select {
 		case <-ctx.Done():
@@ -105,6 +110,7 @@ func (c *Controller) ensureClass(ctx context.Context) error {
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("make the IngressClass: %w", err)
 	}
+
 	return nil
 }
 
@@ -114,6 +120,7 @@ func (c *Controller) publish(ctx context.Context, ingresses []*networkingv1.Ingr
 		if len(ingress.Status.LoadBalancer.Ingress) > 0 {
 			continue
 		}
+
 		changed := ingress.DeepCopy()
 		changed.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{Hostname: "localhost"}}
 		_, err := c.client.NetworkingV1().Ingresses(ingress.Namespace).UpdateStatus(ctx, changed, metav1.UpdateOptions{})
@@ -184,6 +191,7 @@ func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = keptBody{r.Body}
 	}
+
 	var err error
 	for i := range uint64(len(backends)) {
 		r.URL.Host = backends[(first+i)%uint64(len(backends))]
@@ -191,10 +199,12 @@ func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 		if response, err = b.transport.RoundTrip(r); err == nil {
 			return response, nil
 		}
+
 		var operation *net.OpError
 		if !errors.As(err, &operation) || operation.Op != "dial" {
 			return nil, err
 		}
 	}
+
 	return nil, err
 }

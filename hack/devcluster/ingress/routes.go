@@ -30,6 +30,7 @@ func (t table) find(host, path string) ([]string, bool) {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
+
 	host = strings.ToLower(host)
 	for _, key := range []string{host, ""} {
 		for _, r := range t[key] {
@@ -38,6 +39,7 @@ func (t table) find(host, path string) ([]string, bool) {
 			}
 		}
 	}
+
 	return nil, false
 }
 
@@ -67,10 +69,12 @@ func build(ingresses []*networkingv1.Ingress, services []*corev1.Service, endpoi
 				if service == nil {
 					continue
 				}
+
 				port := service.Port.Name
 				if port == "" {
 					port = ports[portKey{ingress.Namespace, service.Name, service.Port.Number}]
 				}
+
 				t[rule.Host] = append(t[rule.Host], route{
 					prefix:   path.Path,
 					exact:    path.PathType != nil && *path.PathType == networkingv1.PathTypeExact,
@@ -79,9 +83,11 @@ func build(ingresses []*networkingv1.Ingress, services []*corev1.Service, endpoi
 			}
 		}
 	}
+
 	for host := range t {
 		slices.SortStableFunc(t[host], func(a, b route) int { return len(b.prefix) - len(a.prefix) })
 	}
+
 	return t
 }
 
@@ -122,6 +128,7 @@ func endpoints(all []*discoveryv1.EndpointSlice, namespace, service, portName st
 			}
 		}
 	}
+
 	slices.Sort(addresses)
 	return slices.Compact(addresses)
 }

@@ -18,6 +18,7 @@ func example() table {
 		return networkingv1.HTTPIngressPath{Path: prefix, PathType: &kind,
 			Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "game", Port: port}}}
 	}
+
 	ingress := &networkingv1.Ingress{ObjectMeta: meta, Spec: networkingv1.IngressSpec{Rules: []networkingv1.IngressRule{{
 		Host: "game.example", IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{Paths: []networkingv1.HTTPIngressPath{
 			path("/", networkingv1.PathTypePrefix, networkingv1.ServiceBackendPort{Name: "http"}),
@@ -36,6 +37,7 @@ func example() table {
 			{Addresses: []string{"10.0.0.3"}, Conditions: discoveryv1.EndpointConditions{Ready: pointer(false), Terminating: pointer(true)}},
 		},
 	}
+
 	return build([]*networkingv1.Ingress{ingress, other}, []*corev1.Service{service}, []*discoveryv1.EndpointSlice{slice})
 }
 
@@ -55,6 +57,7 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%s%s goes to %v (%v) instead of %v", tt.host, tt.path, got, found, tt.want)
 		}
 	}
+
 	for _, host := range []string{"elsewhere.example", "other.example", ""} {
 		if got, found := routes.find(host, "/"); found {
 			t.Errorf("%q goes to %v", host, got)

@@ -42,12 +42,14 @@ func Up(name string, prefix netip.Prefix, outside string) (*Bridge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("another devcluster owns the bridge %s: %w", name, err)
 	}
+
 	gateway := prefix.Masked().Addr().Next()
 	b := &Bridge{name: name, prefix: prefix, owner: owner, taken: map[netip.Addr]bool{gateway: true}, last: gateway}
 	b.link = &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}
 	if err := netlink.LinkAdd(b.link); err != nil {
 		return nil, fmt.Errorf("make the bridge %s (CAP_NET_ADMIN is needed): %w", name, err)
 	}
+
 	address := &netlink.Addr{IPNet: ipNet(gateway, prefix.Bits())}
 	if err := netlink.AddrAdd(b.link, address); err != nil {
 		return nil, fmt.Errorf("give the bridge its address %s: %w", gateway, err)
@@ -55,15 +57,18 @@ func Up(name string, prefix netip.Prefix, outside string) (*Bridge, error) {
 	if err := netlink.LinkSetUp(b.link); err != nil {
 		return nil, fmt.Errorf("set the bridge up: %w", err)
 	}
+
 	_, destination, err := net.ParseCIDR(outside)
 	if err != nil {
 		return nil, fmt.Errorf("parse %s: %w", outside, err)
 	}
+
 	route := &netlink.Route{Dst: destination, Type: unix.RTN_UNREACHABLE}
 	// Another devcluster may have made the same route.
 	if err := netlink.RouteAdd(route); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("keep %s on this machine: %w", outside, err)
 	}
+
 	return b, nil
 }
 
@@ -81,18 +86,22 @@ func Clean(outside string) error {
 	if err != nil {
 		return fmt.Errorf("list the networks of this machine: %w", err)
 	}
+
 	for _, link := range links {
 		name := link.Attrs().Name
 		if link.Type() != "bridge" || !bridgeName.MatchString(name) {
 			continue
 		}
+
 		owner, err := own(name)
 		if err != nil {
 			continue // it is in use
 		}
+
 		Down(name, outside)
 		_ = owner.Close()
 	}
+
 	return nil
 }
 
@@ -102,15 +111,18 @@ func Down(name, outside string) {
 	if link, err := netlink.LinkByName(name); err == nil {
 		_ = netlink.LinkDel(link)
 	}
+
 	links, err := netlink.LinkList()
 	if err != nil {
 		return
 	}
+
 	for _, link := range links {
 		if link.Type() == "bridge" && bridgeName.MatchString(link.Attrs().Name) {
 			return // another devcluster's
 		}
 	}
+
 	if _, destination, err := net.ParseCIDR(outside); err == nil {
 		_ = netlink.RouteDel(&netlink.Route{Dst: destination, Type: unix.RTN_UNREACHABLE})
 	}
@@ -134,12 +146,14 @@ func (b *Bridge) Attach() (*Namespace, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	bytes := ip.As4()
 	n := &Namespace{IP: ip, bridge: b, handle: netns.None(), host: fmt.Sprintf("%sp%d", b.name, int(bytes[2])<<8|int(bytes[3]))}
 	if err := n.create(); err != nil {
 		n.Close()
 		return nil, fmt.Errorf("make the network of %s: %w", ip, err)
 	}
+
 	return n, nil
 }
 
@@ -149,12 +163,14 @@ func (n *Namespace) create() error {
 	if old, err := netlink.LinkByName(n.host); err == nil {
 		_ = netlink.LinkDel(old)
 	}
+
 	if err := netlink.LinkAdd(veth); err != nil {
 		return err
 	}
 	if err := netlink.LinkSetUp(veth); err != nil {
 		return err
 	}
+
 	inside, err := netlink.LinkByName(peer)
 	if err != nil {
 		return err
@@ -165,11 +181,13 @@ func (n *Namespace) create() error {
 	if err := netlink.LinkSetNsFd(inside, int(n.handle)); err != nil {
 		return err
 	}
+
 	handle, err := netlink.NewHandleAt(n.handle)
 	if err != nil {
 		return err
 	}
 	defer handle.Close()
+
 	if inside, err = handle.LinkByName(peer); err != nil {
 		return err
 	}
@@ -182,10 +200,12 @@ func (n *Namespace) create() error {
 	if err := handle.LinkSetUp(inside); err != nil {
 		return err
 	}
+
 	loopback, err := handle.LinkByName("lo")
 	if err != nil {
 		return err
 	}
+
 	return handle.LinkSetUp(loopback)
 }
 
@@ -201,6 +221,7 @@ func newNamespace() (netns.NsHandle, error) {
 		handle, err := netns.New()
 		made <- result{handle, err}
 	}()
+
 	r := <-made
 	return r.handle, r.err
 }
@@ -215,11 +236,14 @@ func (n *Namespace) Close() {
 	if link, err := netlink.LinkByName(n.host); err == nil {
 		_ = netlink.LinkDel(link)
 	}
+
 	if n.handle.IsOpen() {
 		_ = n.handle.Close()
 	}
+
 	n.bridge.mutex.Lock()
 	defer n.bridge.mutex.Unlock()
+
 	delete(n.bridge.taken, n.IP)
 }
 
@@ -228,6 +252,7 @@ func (n *Namespace) Close() {
 func (b *Bridge) allocate() (netip.Addr, error) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
+
 	size := 1 << (32 - b.prefix.Bits())
 	ip := b.last
 	for range size {
@@ -240,6 +265,7 @@ func (b *Bridge) allocate() (netip.Addr, error) {
 			return ip, nil
 		}
 	}
+
 	return netip.Addr{}, fmt.Errorf("all %d addresses of %s are taken", size-2, b.prefix)
 }
 

@@ -77,11 +77,13 @@ func NewAgent(options Options) *Agent {
 func (a *Agent) Run(ctx context.Context) error {
 	broadcaster := record.NewBroadcaster()
 	defer broadcaster.Shutdown()
+
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: a.Client.CoreV1().Events("")})
 	a.events = broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "devcluster", Host: a.Name})
 	if err := a.register(ctx); err != nil {
 		return err
 	}
+
 	everything := informers.NewSharedInformerFactory(a.Client, 0)
 	a.secrets, a.configMaps = everything.Core().V1().Secrets().Lister(), everything.Core().V1().ConfigMaps().Lister()
 	everything.Core().V1().Secrets().Informer()
@@ -89,6 +91,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	mine := informers.NewSharedInformerFactoryWithOptions(a.Client, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", a.Name).String()
 	}))
+
 	a.pods = mine.Core().V1().Pods().Lister()
 	_, err := mine.Core().V1().Pods().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { a.sync(ctx, o.(*corev1.Pod)) },
@@ -98,11 +101,14 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch Pods: %w", err)
 	}
+
 	everything.Start(ctx.Done())
 	defer everything.Shutdown()
+
 	everything.WaitForCacheSync(ctx.Done())
 	mine.Start(ctx.Done())
 	defer mine.Shutdown()
+
 	a.heartbeat(ctx)
 	a.running.Wait()
 	return nil
@@ -113,8 +119,10 @@ func (a *Agent) sync(ctx context.Context, pod *corev1.Pod) {
 	if ctx.Err() != nil {
 		return
 	}
+
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
+
 	w := a.workers[pod.UID]
 	if w == nil {
 		if (pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed) && pod.DeletionTimestamp == nil {
@@ -129,6 +137,7 @@ func (a *Agent) sync(ctx context.Context, pod *corev1.Pod) {
 			delete(a.workers, pod.UID)
 		})
 	}
+
 	w.update(pod)
 }
 
@@ -137,12 +146,15 @@ func (a *Agent) forget(object any) {
 	if unknown, ok := object.(cache.DeletedFinalStateUnknown); ok {
 		object = unknown.Obj
 	}
+
 	pod, ok := object.(*corev1.Pod)
 	if !ok {
 		return
 	}
+
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
+
 	if w := a.workers[pod.UID]; w != nil {
 		w.kill()
 	}
@@ -154,9 +166,11 @@ func (a *Agent) register(ctx context.Context) error {
 		corev1.LabelHostname: a.Name, corev1.LabelOSStable: runtime.GOOS, corev1.LabelArchStable: runtime.GOARCH,
 		corev1.LabelTopologyZone: "local",
 	}}}
+
 	if _, err := a.Client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("register the node: %w", err)
 	}
+
 	return a.updateNode(ctx)
 }
 
@@ -178,6 +192,7 @@ func (a *Agent) updateNode(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the node: %w", err)
 	}
+
 	now := metav1.Now()
 	node.Status.Capacity, node.Status.Allocatable = capacity(), capacity()
 	node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: a.IP.String()}, {Type: corev1.NodeHostName, Address: a.Name}}
@@ -189,10 +204,12 @@ func (a *Agent) updateNode(ctx context.Context) error {
 	if len(node.Status.Conditions) > 0 && node.Status.Conditions[0].Status == corev1.ConditionTrue {
 		ready.LastTransitionTime = node.Status.Conditions[0].LastTransitionTime
 	}
+
 	node.Status.Conditions = []corev1.NodeCondition{ready}
 	if _, err := a.Client.CoreV1().Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{}); err != nil {
 		return fmt.Errorf("write the node's status: %w", err)
 	}
+
 	return nil
 }
 
@@ -201,14 +218,17 @@ func (a *Agent) heartbeat(ctx context.Context) {
 	const period, validity = 10 * time.Second, 40 * time.Second // the kubelet's
 	tick := time.NewTicker(period)
 	defer tick.Stop()
+
 	for {
 		attempt, cancel := context.WithTimeout(ctx, period/2)
 		if err := a.renewLease(attempt, validity); err != nil && ctx.Err() == nil {
 			logf("renew the node's lease: %v", err)
 		}
+
 		if err := a.updateNode(attempt); err != nil && ctx.Err() == nil && !apierrors.IsConflict(err) {
 			logf("%v", err)
 		}
+
 		cancel()
 		select {
 		case <-ctx.Done():
@@ -231,6 +251,7 @@ func (a *Agent) renewLease(ctx context.Context, validity time.Duration) error {
 	} else if err != nil {
 		return err
 	}
+
 	lease.Spec.HolderIdentity, lease.Spec.LeaseDurationSeconds, lease.Spec.RenewTime = &a.Name, &seconds, &now
 	_, err = leases.Update(ctx, lease, metav1.UpdateOptions{})
 	return err

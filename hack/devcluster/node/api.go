@@ -26,13 +26,16 @@ func (a *Agent) ServeAPI(ctx context.Context, address string, config *tls.Config
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "a devcluster's node serves logs only", http.StatusNotImplemented)
 	})
+
 	server := &http.Server{Addr: address, Handler: mux, TLSConfig: config, ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: log.New(io.Discard, "", 0)}
 	stopped := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stopped()
+
 	if err := server.ListenAndServeTLS("", ""); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the node's API: %w", err)
 	}
+
 	return nil
 }
 
@@ -45,19 +48,23 @@ func (a *Agent) serveLogs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer file.Close()
+
 	query := r.URL.Query()
 	if lines, err := strconv.Atoi(query.Get("tailLines")); err == nil {
 		seekLines(file, lines)
 	}
+
 	follow, _ := strconv.ParseBool(query.Get("follow"))
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
+
 	for {
 		ended := !a.runs(r.PathValue("namespace"), r.PathValue("pod"), r.PathValue("container")) // before the last look
 		if _, err := io.Copy(w, file); err != nil || !follow || ended {
 			return
 		}
 		_ = http.NewResponseController(w).Flush()
+
 		select {
 		case <-r.Context().Done():
 			return
@@ -70,6 +77,7 @@ func (a *Agent) serveLogs(w http.ResponseWriter, r *http.Request) {
 func (a *Agent) runs(namespace, pod, name string) bool {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
+
 	for _, w := range a.workers {
 		if current := w.current(); current.Namespace != namespace || current.Name != pod {
 			continue
@@ -80,6 +88,7 @@ func (a *Agent) runs(namespace, pod, name string) bool {
 			}
 		}
 	}
+
 	return false
 }
 
@@ -94,11 +103,13 @@ func seekLines(file *os.File, lines int) {
 		_, _ = file.Seek(0, io.SeekEnd)
 		return
 	}
+
 	start := max(info.Size()-window, 0)
 	content := make([]byte, info.Size()-start)
 	n, _ := file.ReadAt(content, start)
 	content = content[:n]
 	at := len(content)
+
 	for at > 0 {
 		if content[at-1] == '\n' && at != len(content) {
 			if lines--; lines == 0 {
@@ -107,5 +118,6 @@ func seekLines(file *os.File, lines int) {
 		}
 		at--
 	}
+
 	_, _ = file.Seek(start+int64(at), io.SeekStart)
 }

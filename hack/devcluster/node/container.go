@@ -54,6 +54,7 @@ func newContainer(w *worker, spec *corev1.Container, statuses []corev1.Container
 			}
 		}
 	}
+
 	return c
 }
 
@@ -75,23 +76,27 @@ func (c *container) prepare() error {
 			Message: "this devcluster has no image of this name"}})
 		return fmt.Errorf("there is no image %s here: start the devcluster with --image NAME=PATH", c.spec.Image)
 	}
+
 	for _, dir := range []string{"etc", "dev", "proc"} {
 		if err := os.MkdirAll(filepath.Join(c.root, dir), 0o755); err != nil {
 			return fmt.Errorf("make the file tree of %s: %w", c.spec.Name, err)
 		}
 	}
+
 	entry := filepath.Join(c.root, filepath.Base(binary))
 	if _, err := os.Stat(entry); err != nil {
 		if err := unpack(binary, entry); err != nil {
 			return err
 		}
 	}
+
 	hosts := "127.0.0.1 localhost\n" + c.worker.podIP() + " " + c.worker.current().Name + "\n"
 	for name, content := range map[string]string{"hosts": hosts, "resolv.conf": "", "nsswitch.conf": "hosts: files dns\n"} {
 		if err := os.WriteFile(filepath.Join(c.root, "etc", name), []byte(content), 0o644); err != nil {
 			return fmt.Errorf("make the file tree of %s: %w", c.spec.Name, err)
 		}
 	}
+
 	return nil
 }
 
@@ -104,6 +109,7 @@ func unpack(binary, target string) error {
 	if err := os.WriteFile(target, content, 0o755); err != nil {
 		return fmt.Errorf("unpack the image: %w", err)
 	}
+
 	return nil
 }
 
@@ -113,25 +119,30 @@ func (c *container) start(ctx context.Context) (*process.Process, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	uid, gid, err := c.user()
 	if err != nil {
 		return nil, err
 	}
+
 	binary, _ := c.worker.agent.image(c.spec.Image)
 	args := append(expandAll(c.spec.Command, env), expandAll(c.spec.Args, env)...)
 	if len(c.spec.Command) == 0 {
 		args = append([]string{"/" + filepath.Base(binary)}, args...)
 	}
+
 	pod := c.worker.current()
 	log, err := process.OpenLog(c.worker.agent.logPath(pod.Namespace, pod.Name, c.spec.Name))
 	if err != nil {
 		return nil, err
 	}
+
 	defer log.Close() // the process has its own
 	dir := c.spec.WorkingDir
 	if dir == "" {
 		dir = "/"
 	}
+
 	return process.Start(process.Spec{
 		Path: args[0], Args: args, Env: list(env), Dir: dir, Output: log,
 		Attributes: &syscall.SysProcAttr{
@@ -179,17 +190,21 @@ func (c *container) user() (uid, gid uint32, err error) {
 		set(&group, p.RunAsGroup)
 		nonRoot = p.RunAsNonRoot != nil && *p.RunAsNonRoot
 	}
+
 	if s := c.spec.SecurityContext; s != nil {
 		set(&user, s.RunAsUser)
 		set(&group, s.RunAsGroup)
 		nonRoot = nonRoot || s.RunAsNonRoot != nil && *s.RunAsNonRoot
 	}
+
 	if user == 0 && nonRoot {
 		return 0, 0, errors.New("container has runAsNonRoot and would run as root")
 	}
+
 	if group < 0 {
 		group = user
 	}
+
 	return uint32(user), uint32(group), nil
 }
 
@@ -226,6 +241,7 @@ func (c *container) runForever(ctx context.Context) {
 		if ctx.Err() != nil || c.isStopping() || policy == corev1.RestartPolicyNever || policy == corev1.RestartPolicyOnFailure && code == 0 {
 			return
 		}
+
 		backoff.ran(time.Since(started))
 		if !backoff.wait(ctx, c) {
 			return
@@ -265,15 +281,18 @@ func (c *container) run(ctx context.Context) int {
 	if p == nil {
 		return -1
 	}
+
 	started := metav1.Now()
 	c.mutex.Lock()
 	c.process = p
 	c.ready, c.startup = c.spec.ReadinessProbe == nil && c.spec.StartupProbe == nil, c.spec.StartupProbe == nil
 	stopping := c.stopping
 	c.mutex.Unlock()
+
 	if stopping { // the order to stop came while it was being started
 		p.Signal(syscall.SIGKILL)
 	}
+
 	c.setState(corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: started}})
 	probing, stop := context.WithCancel(ctx)
 	var probes sync.WaitGroup
@@ -287,10 +306,12 @@ func (c *container) run(ctx context.Context) int {
 	if code != 0 {
 		terminated.Reason = "Error"
 	}
+
 	c.mutex.Lock()
 	c.process, c.ready = nil, false
 	c.mutex.Unlock()
 	c.setState(corev1.ContainerState{Terminated: terminated})
+
 	return code
 }
 
@@ -315,10 +336,12 @@ func (c *container) terminate(grace time.Duration, killed <-chan struct{}) {
 	if p == nil {
 		return
 	}
+
 	deadline := time.Now().Add(grace)
 	if grace > 0 {
 		c.preStop(deadline, p.Done, killed)
 	}
+
 	p.Signal(syscall.SIGTERM)
 	select {
 	case <-p.Done:
@@ -326,6 +349,7 @@ func (c *container) terminate(grace time.Duration, killed <-chan struct{}) {
 	case <-killed:
 	case <-time.After(time.Until(deadline)):
 	}
+
 	p.Signal(syscall.SIGKILL)
 	<-p.Done
 }
@@ -335,6 +359,7 @@ func (c *container) preStop(deadline time.Time, ended, killed <-chan struct{}) {
 	if c.spec.Lifecycle == nil || c.spec.Lifecycle.PreStop == nil {
 		return
 	}
+
 	hook := c.spec.Lifecycle.PreStop
 	switch {
 	case hook.Sleep != nil:
@@ -374,9 +399,11 @@ func (c *container) setState(state corev1.ContainerState) {
 	if c.state.Terminated != nil {
 		c.last = corev1.ContainerState{Terminated: c.state.Terminated}
 	}
+
 	if state.Running != nil {
 		c.runs++
 	}
+
 	c.state = state
 	c.mutex.Unlock()
 	c.worker.notify()
@@ -386,6 +413,7 @@ func (c *container) setState(state corev1.ContainerState) {
 func (c *container) status(waiting string) corev1.ContainerStatus {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
+
 	state := c.state
 	if state == (corev1.ContainerState{}) {
 		if waiting == "" {
@@ -393,12 +421,14 @@ func (c *container) status(waiting string) corev1.ContainerStatus {
 		}
 		state.Waiting = &corev1.ContainerStateWaiting{Reason: waiting}
 	}
+
 	started := state.Running != nil && c.startup
 	status := corev1.ContainerStatus{Name: c.spec.Name, Image: c.spec.Image, ImageID: "process://" + c.spec.Image, State: state,
 		LastTerminationState: c.last, RestartCount: c.earlier + max(c.runs-1, 0), Ready: c.ready && state.Running != nil, Started: &started}
 	if c.process != nil {
 		status.ContainerID = "process://" + strconv.Itoa(c.process.PID())
 	}
+
 	return status
 }
 
@@ -443,6 +473,7 @@ func (b *backoff) wait(ctx context.Context, c *container) bool {
 		c.setState(corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff",
 			Message: fmt.Sprintf("back-off %s restarting failed container", pause)}})
 	}
+
 	select {
 	case <-ctx.Done():
 		return false

@@ -29,20 +29,24 @@ func TestSetHostName(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("namespaces take root")
 	}
+
 	before, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var output bytes.Buffer
 	p, err := process.Start(process.Spec{Path: "/bin/cat", Args: []string{"cat", "/proc/sys/kernel/hostname"}, Output: &output,
 		Prepare: func() error { return setHostName("race-1") }})
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	<-p.Done
 	if got := strings.TrimSpace(output.String()); got != "race-1" {
 		t.Errorf("the process is on %q", got)
 	}
+
 	if after, err := os.Hostname(); err != nil || after != before {
 		t.Errorf("the machine was %q and is %q: %v", before, after, err)
 	}

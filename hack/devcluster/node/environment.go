@@ -23,11 +23,13 @@ func (c *container) environment(ctx context.Context) (map[string]string, error) 
 		"KUBERNETES_SERVICE_HOST": agent.IP.String(),
 		"KUBERNETES_SERVICE_PORT": strconv.Itoa(agent.APIPort),
 	}
+
 	for _, source := range c.spec.EnvFrom {
 		if err := c.fromSource(env, source); err != nil {
 			return nil, err
 		}
 	}
+
 	for _, variable := range c.spec.Env {
 		if variable.ValueFrom == nil {
 			env[variable.Name] = expansion.Expand(variable.Value, expansion.MappingFuncFor(env))
@@ -41,6 +43,7 @@ func (c *container) environment(ctx context.Context) (map[string]string, error) 
 			env[variable.Name] = value
 		}
 	}
+
 	return env, ctx.Err()
 }
 
@@ -64,6 +67,7 @@ func (c *container) fromSource(env map[string]string, source corev1.EnvFromSourc
 			env[source.Prefix+key] = value
 		}
 	}
+
 	return nil
 }
 
@@ -116,10 +120,12 @@ func (w *worker) field(path string) (string, error) {
 	case "status.hostIP", "status.hostIPs":
 		return w.agent.IP.String(), nil
 	}
+
 	value, err := fieldpath.ExtractFieldPathAsString(pod, path)
 	if err != nil {
 		return "", fmt.Errorf("read the field %s: %w", path, err)
 	}
+
 	return value, nil
 }
 

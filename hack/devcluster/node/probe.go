@@ -31,6 +31,7 @@ func (c *container) probe(ctx context.Context) {
 			return
 		}
 	}
+
 	var both sync.WaitGroup
 	if c.spec.LivenessProbe != nil {
 		both.Go(func() {
@@ -42,6 +43,7 @@ func (c *container) probe(ctx context.Context) {
 			})
 		})
 	}
+
 	if c.spec.ReadinessProbe != nil {
 		both.Go(func() {
 			c.watch(ctx, "Readiness", c.spec.ReadinessProbe, func(ok bool) bool {
@@ -50,6 +52,7 @@ func (c *container) probe(ctx context.Context) {
 			})
 		})
 	}
+
 	both.Wait()
 }
 
@@ -73,6 +76,7 @@ func (c *container) restart(probe string) {
 	c.mutex.Lock()
 	p := c.process
 	c.mutex.Unlock()
+
 	if p != nil {
 		p.Stop(syscall.SIGTERM, gracePeriod(pod))
 	}
@@ -87,20 +91,25 @@ func (c *container) watch(ctx context.Context, name string, probe *corev1.Probe,
 		return false
 	case <-time.After(time.Duration(probe.InitialDelaySeconds) * time.Second):
 	}
+
 	period := time.Duration(max(probe.PeriodSeconds, 1)) * time.Second
 	tick := time.NewTicker(period)
 	defer tick.Stop()
+
 	for {
 		err := c.check(ctx, probe)
 		if ctx.Err() != nil {
 			return false
 		}
+
 		if err != nil {
 			c.worker.agent.events.Eventf(c.worker.current(), corev1.EventTypeWarning, "Unhealthy", "%s probe failed: %v", name, err)
 		}
+
 		if verdict, changed := t.add(err == nil); changed && !decide(verdict) {
 			return true
 		}
+
 		select {
 		case <-ctx.Done():
 			return false
@@ -126,14 +135,17 @@ func (t *thresholds) add(ok bool) (verdict, changed bool) {
 	if t.run == 0 || ok != t.last {
 		t.run, t.last = 0, ok
 	}
+
 	t.run++
 	needed := t.failure
 	if ok {
 		needed = t.success
 	}
+
 	if t.run < needed || t.known && t.verdict == ok {
 		return t.verdict, false
 	}
+
 	t.known, t.verdict = true, ok
 	return ok, true
 }
@@ -142,6 +154,7 @@ func (t *thresholds) add(ok bool) (verdict, changed bool) {
 func (c *container) check(ctx context.Context, probe *corev1.Probe) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(max(probe.TimeoutSeconds, 1))*time.Second)
 	defer cancel()
+
 	switch {
 	case probe.HTTPGet != nil:
 		request, err := c.probeRequest(ctx, probe.HTTPGet)
@@ -180,23 +193,28 @@ func (c *container) probeRequest(ctx context.Context, action *corev1.HTTPGetActi
 	if err != nil {
 		return nil, err
 	}
+
 	host := action.Host
 	if host == "" {
 		host = c.worker.podIP()
 	}
+
 	scheme := strings.ToLower(string(action.Scheme))
 	if scheme == "" {
 		scheme = "http"
 	}
+
 	target := url.URL{Scheme: scheme, Host: net.JoinHostPort(host, port)}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String()+"/"+strings.TrimPrefix(action.Path, "/"), nil)
 	if err != nil {
 		return nil, err
 	}
+
 	request.Header.Set("User-Agent", "kube-probe/devcluster")
 	for _, header := range action.HTTPHeaders {
 		request.Header.Add(header.Name, header.Value)
 	}
+
 	return request, nil
 }
 
@@ -205,10 +223,12 @@ func (c *container) port(value intstr.IntOrString) (string, error) {
 	if value.Type == intstr.Int {
 		return strconv.Itoa(int(value.IntVal)), nil
 	}
+
 	for _, port := range c.spec.Ports {
 		if port.Name == value.StrVal {
 			return strconv.Itoa(int(port.ContainerPort)), nil
 		}
 	}
+
 	return "", fmt.Errorf("container %s has no port %s", c.spec.Name, value.StrVal)
 }

@@ -33,6 +33,7 @@ func TestThresholds(t *testing.T) {
 					got += "n"
 				}
 			}
+
 			if got != tt.want {
 				t.Errorf("%s told %s instead of %s", tt.results, got, tt.want)
 			}
@@ -57,12 +58,14 @@ func TestBackoffIsTheKubelets(t *testing.T) {
 	if b.next != 0 {
 		t.Errorf("the first restart waits %s", b.next)
 	}
+
 	for _, want := range []string{"10s", "20s", "40s", "1m20s", "2m40s", "5m0s", "5m0s"} {
 		b.next = b.following()
 		if b.next.String() != want {
 			t.Errorf("waits %s instead of %s", b.next, want)
 		}
 	}
+
 	b.ran(backoffReset + 1)
 	if b.next != 0 {
 		t.Error("a long run must reset it")

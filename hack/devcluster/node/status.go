@@ -38,8 +38,10 @@ func (w *worker) writeStatus(ctx context.Context) (again bool) {
 	if reflect.DeepEqual(before, &pod.Status) {
 		return false
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+
 	written, err := w.agent.Client.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
 	switch {
 	case err == nil:
@@ -54,6 +56,7 @@ func (w *worker) writeStatus(ctx context.Context) (again bool) {
 	case !apierrors.IsConflict(err) && ctx.Err() == nil:
 		logf("write the status of %s/%s: %v", pod.Namespace, pod.Name, err)
 	}
+
 	return ctx.Err() == nil
 }
 
@@ -64,12 +67,15 @@ func (w *worker) fillStatus(pod *corev1.Pod) {
 	w.mutex.Unlock()
 	status := &pod.Status
 	status.HostIP, status.HostIPs = w.agent.IP.String(), []corev1.HostIP{{IP: w.agent.IP.String()}}
+
 	if ip := w.podIP(); ip != "" {
 		status.PodIP, status.PodIPs = ip, []corev1.PodIP{{IP: ip}}
 	}
+
 	if status.StartTime == nil {
 		status.StartTime = &started
 	}
+
 	initialized := true
 	status.InitContainerStatuses = nil
 	for _, c := range w.inits {
@@ -78,6 +84,7 @@ func (w *worker) fillStatus(pod *corev1.Pod) {
 		s.Ready = s.State.Terminated != nil && s.State.Terminated.ExitCode == 0
 		status.InitContainerStatuses = append(status.InitContainerStatuses, s)
 	}
+
 	status.ContainerStatuses = nil
 	ready := initialized
 	for _, c := range w.mains {
@@ -85,6 +92,7 @@ func (w *worker) fillStatus(pod *corev1.Pod) {
 		ready = ready && s.Ready
 		status.ContainerStatuses = append(status.ContainerStatuses, s)
 	}
+
 	status.Phase = phase(pod, initialized)
 	setCondition(status, corev1.PodReadyToStartContainers, w.podIP() != "", "")
 	setCondition(status, corev1.PodInitialized, initialized, "ContainersNotInitialized")
@@ -107,6 +115,7 @@ func phase(pod *corev1.Pod, initialized bool) corev1.PodPhase {
 			return corev1.PodPending
 		}
 	}
+
 	switch {
 	case !initialized:
 		return corev1.PodPending
@@ -133,8 +142,10 @@ func setCondition(status *corev1.PodStatus, kind corev1.PodConditionType, holds 
 	if holds {
 		condition.Status, condition.Reason = corev1.ConditionTrue, ""
 	}
+
 	if _, old := podutil.GetPodCondition(status, kind); old != nil && old.Status == condition.Status && old.Reason == condition.Reason {
 		return
 	}
+
 	podutil.UpdatePodCondition(status, &condition)
 }

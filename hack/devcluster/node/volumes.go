@@ -23,6 +23,7 @@ func (w *worker) writeVolumes(ctx context.Context) error {
 	for i := range pod.Spec.Volumes {
 		volumes[pod.Spec.Volumes[i].Name] = &pod.Spec.Volumes[i]
 	}
+
 	shared := map[string]int{}
 	for _, c := range w.containers() {
 		for _, mount := range c.spec.VolumeMounts {
@@ -40,6 +41,7 @@ func (w *worker) writeVolumes(ctx context.Context) error {
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -51,18 +53,22 @@ func (c *container) writeVolume(ctx context.Context, volume *corev1.Volume, moun
 	if volume.EmptyDir != nil {
 		return os.Chmod(target, 0o777)
 	}
+
 	files, err := c.worker.files(ctx, c, volume)
 	if err != nil {
 		return err
 	}
+
 	uid, gid, err := c.user()
 	if err != nil {
 		return err
 	}
+
 	writer, err := volumeutil.NewAtomicWriter(target, "devcluster")
 	if err != nil {
 		return err
 	}
+
 	return writer.Write(files, func(subPath string) error {
 		dir := filepath.Join(target, subPath)
 		return filepath.Walk(dir, func(name string, _ os.FileInfo, err error) error {
@@ -129,13 +135,16 @@ func (w *worker) addConfigMap(files map[string]volumeutil.FileProjection, name s
 	if err != nil {
 		return ignoreOptional(err, optional)
 	}
+
 	data := make(map[string][]byte, len(configMap.Data)+len(configMap.BinaryData))
 	for key, value := range configMap.Data {
 		data[key] = []byte(value)
 	}
+
 	for key, value := range configMap.BinaryData {
 		data[key] = value
 	}
+
 	return addKeys(files, data, items, mode, optional)
 }
 
@@ -157,6 +166,7 @@ func addKeys(files map[string]volumeutil.FileProjection, data map[string][]byte,
 		}
 		return nil
 	}
+
 	for _, item := range items {
 		value, ok := data[item.Key]
 		if !ok {
@@ -167,6 +177,7 @@ func addKeys(files map[string]volumeutil.FileProjection, data map[string][]byte,
 		}
 		files[item.Path] = volumeutil.FileProjection{Data: value, Mode: modeOf(item.Mode, mode)}
 	}
+
 	return nil
 }
 
@@ -191,6 +202,7 @@ func (w *worker) serviceAccountToken(ctx context.Context, c *container, volume s
 	if kept, ok := c.tokens[key]; ok && time.Now().Before(kept.renew) {
 		return kept.value, nil
 	}
+
 	pod := w.current()
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
 		ExpirationSeconds: source.ExpirationSeconds,
@@ -199,12 +211,15 @@ func (w *worker) serviceAccountToken(ctx context.Context, c *container, volume s
 	if source.Audience != "" {
 		request.Spec.Audiences = []string{source.Audience}
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+
 	answer, err := w.agent.Client.CoreV1().ServiceAccounts(pod.Namespace).CreateToken(ctx, pod.Spec.ServiceAccountName, request, metav1.CreateOptions{})
 	if err != nil {
 		return "", fmt.Errorf("ask for a token: %w", err)
 	}
+
 	life := time.Until(answer.Status.ExpirationTimestamp.Time)
 	c.tokens[key] = token{value: answer.Status.Token, renew: time.Now().Add(life * 4 / 5)}
 	return answer.Status.Token, nil

@@ -46,9 +46,11 @@ func newWorker(agent *Agent, pod *corev1.Pod) *worker {
 	for i := range pod.Spec.InitContainers {
 		w.inits = append(w.inits, newContainer(w, &pod.Spec.InitContainers[i], pod.Status.InitContainerStatuses))
 	}
+
 	for i := range pod.Spec.Containers {
 		w.mains = append(w.mains, newContainer(w, &pod.Spec.Containers[i], pod.Status.ContainerStatuses))
 	}
+
 	return w
 }
 
@@ -88,24 +90,30 @@ func (w *worker) run(ctx context.Context) {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { w.reportStatus(alive) })
 	tasks.Go(func() { w.live(alive) })
+
 	select {
 	case <-ctx.Done():
 	case <-w.deleting:
 	}
+
 	pod := w.current()
 	grace := time.Duration(0)
 	if ctx.Err() == nil {
 		grace = gracePeriod(pod)
 	}
+
 	w.terminate(grace)
 	stop()
 	tasks.Wait()
+
 	if w.network != nil {
 		w.network.Close()
 	}
+
 	if err := os.RemoveAll(w.dir); err != nil {
 		logf("remove the files of %s/%s: %v", pod.Namespace, pod.Name, err)
 	}
+
 	if ctx.Err() == nil {
 		w.deleteObject(ctx, pod)
 	}
@@ -127,16 +135,19 @@ func (w *worker) live(ctx context.Context) {
 	if !w.setUp(ctx) {
 		return
 	}
+
 	for _, c := range w.inits {
 		if !c.runOnce(ctx) {
 			return
 		}
 	}
+
 	w.setWaiting("")
 	var containers sync.WaitGroup
 	for _, c := range w.mains {
 		containers.Go(func() { c.runForever(ctx) })
 	}
+
 	w.refreshVolumes(ctx)
 	containers.Wait()
 }
@@ -153,10 +164,12 @@ func (w *worker) setUp(ctx context.Context) bool {
 		if ctx.Err() != nil {
 			return false
 		}
+
 		if reported != err.Error() { // an event for every new cause, not for every try
 			reported = err.Error()
 			w.agent.events.Event(w.current(), corev1.EventTypeWarning, reason, err.Error())
 		}
+
 		select {
 		case <-ctx.Done():
 			return false
@@ -177,6 +190,7 @@ func (w *worker) trySetUp(ctx context.Context) (reason string, err error) {
 		w.network = attached
 		w.mutex.Unlock()
 	}
+
 	for _, c := range w.containers() {
 		if err := supported(c.spec); err != nil {
 			return "Failed", err
@@ -185,9 +199,11 @@ func (w *worker) trySetUp(ctx context.Context) (reason string, err error) {
 			return "Failed", err
 		}
 	}
+
 	if err := w.writeVolumes(ctx); err != nil {
 		return "FailedMount", err
 	}
+
 	return "", nil
 }
 
@@ -197,6 +213,7 @@ func (w *worker) refreshVolumes(ctx context.Context) {
 	const period = time.Second
 	tick := time.NewTicker(period)
 	defer tick.Stop()
+
 	for {
 		select {
 		case <-ctx.Done():
@@ -232,6 +249,7 @@ func (w *worker) deleteObject(ctx context.Context, pod *corev1.Pod) {
 		if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 			return
 		}
+
 		logf("delete the object of %s/%s: %v", pod.Namespace, pod.Name, err)
 		select {
 		case <-ctx.Done():
@@ -267,11 +285,13 @@ func supported(spec *corev1.Container) error {
 	if spec.RestartPolicy != nil {
 		return unsupported("restart policy of a single container")
 	}
+
 	for _, probe := range []*corev1.Probe{spec.StartupProbe, spec.LivenessProbe, spec.ReadinessProbe} {
 		if probe != nil && probe.HTTPGet == nil && probe.TCPSocket == nil {
 			return unsupported("exec or gRPC probe")
 		}
 	}
+
 	if hooks := spec.Lifecycle; hooks != nil {
 		if hooks.PostStart != nil {
 			return unsupported("postStart hook")
@@ -280,6 +300,7 @@ func supported(spec *corev1.Container) error {
 			return unsupported("preStop hook but sleep and httpGet")
 		}
 	}
+
 	return nil
 }
 

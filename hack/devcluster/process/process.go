@@ -48,6 +48,7 @@ func Start(spec Spec) (*Process, error) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
+
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	p := &Process{cmd: cmd, Done: make(chan struct{})}
 	started := make(chan error, 1)
@@ -56,12 +57,14 @@ func Start(spec Spec) (*Process, error) {
 		// changed it. It is never unlocked, so it ends with this goroutine.
 		runtime.LockOSThread()
 		defer close(p.Done)
+
 		if spec.Prepare != nil {
 			if err := spec.Prepare(); err != nil {
 				started <- err
 				return
 			}
 		}
+
 		err := cmd.Start()
 		started <- err
 		if err == nil {
@@ -69,9 +72,11 @@ func Start(spec Spec) (*Process, error) {
 			p.State = cmd.ProcessState
 		}
 	}()
+
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start %s: %w", filepath.Base(spec.Path), err)
 	}
+
 	return p, nil
 }
 
@@ -107,6 +112,7 @@ func Keep(ctx context.Context, spec func() (Spec, error), stop syscall.Signal, o
 				_ = file.Close() // the process has its own
 			}
 		}
+
 		onStart(p, err)
 		if err == nil {
 			select {
@@ -116,13 +122,16 @@ func Keep(ctx context.Context, spec func() (Spec, error), stop syscall.Signal, o
 			case <-p.Done:
 			}
 		}
+
 		if time.Since(started) > maxPause {
 			pause = minPause
 		}
+
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
 		}
+
 		pause = min(2*pause, maxPause)
 	}
 }
@@ -132,9 +141,11 @@ func OpenLog(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder of the log %s: %w", path, err)
 	}
+
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
+
 	return file, nil
 }

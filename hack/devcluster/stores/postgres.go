@@ -38,11 +38,14 @@ func NewPostgres(c *config.Config, access *Access) (*Postgres, error) {
 		if err != nil {
 			continue
 		}
+
 		uid, _ := strconv.ParseUint(account.Uid, 10, 32)
 		gid, _ := strconv.ParseUint(account.Gid, 10, 32)
 		p.owner = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+
 		return p, nil
 	}
+
 	return nil, errors.New("PostgreSQL refuses to run as root, and there is no user postgres or nobody here")
 }
 
@@ -74,11 +77,13 @@ func (p *Postgres) Initialise(ctx context.Context) error {
 	} else if err != nil {
 		return fmt.Errorf("look for the data folder of PostgreSQL: %w", err)
 	}
+
 	// Passwords only, and only the cluster's own network.
 	hba := fmt.Sprintf("host all all %s scram-sha-256\n", p.config.PodCIDR)
 	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(hba), 0o600); err != nil {
 		return fmt.Errorf("write pg_hba.conf: %w", err)
 	}
+
 	return nil
 }
 
@@ -86,6 +91,7 @@ func (p *Postgres) initdb(ctx context.Context, target string) error {
 	if err := os.RemoveAll(target); err != nil {
 		return fmt.Errorf("remove what an interrupted initdb left: %w", err)
 	}
+
 	initdb, err := find("initdb", "postgresql")
 	if err != nil {
 		return err
@@ -93,25 +99,30 @@ func (p *Postgres) initdb(ctx context.Context, target string) error {
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return fmt.Errorf("make the data folder of PostgreSQL: %w", err)
 	}
+
 	passwordFile := filepath.Join(p.dir, "password")
 	if err := os.WriteFile(passwordFile, []byte(p.access.PostgresSuperuserPassword), 0o600); err != nil {
 		return fmt.Errorf("write the password of PostgreSQL: %w", err)
 	}
 	defer func() { _ = os.Remove(passwordFile) }()
+
 	for _, path := range []string{p.dir, passwordFile} {
 		if err := os.Chown(path, int(p.owner.Uid), int(p.owner.Gid)); err != nil {
 			return fmt.Errorf("hand the data folder to the user of PostgreSQL: %w", err)
 		}
 	}
+
 	cmd := exec.CommandContext(ctx, initdb, "--pgdata", target, "--username=postgres",
 		"--pwfile", passwordFile, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.owner, Pdeathsig: syscall.SIGKILL}
 	runtime.LockOSThread() // the death signal is that of the thread
 	defer runtime.UnlockOSThread()
+
 	cmd.Dir = p.dir
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, output)
 	}
+
 	return nil
 }
 
@@ -121,10 +132,12 @@ func (p *Postgres) Spec() (process.Spec, error) {
 	if err != nil {
 		return process.Spec{}, err
 	}
+
 	log, err := process.OpenLog(p.config.Path("logs", "postgres.log"))
 	if err != nil {
 		return process.Spec{}, err
 	}
+
 	return process.Spec{Path: binary, Dir: p.dir, Output: log, Attributes: &syscall.SysProcAttr{Credential: p.owner},
 		Args: []string{"postgres", "-D", filepath.Join(p.dir, "data"),
 			"-c", "listen_addresses=" + p.access.PostgresHost, "-c", "port=" + strconv.Itoa(p.access.PostgresPort),
@@ -139,10 +152,12 @@ func (p *Postgres) Ready(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close(ctx)
+
 	var exists bool
 	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", p.access.PostgresDatabase).Scan(&exists); err != nil || exists {
 		return err
 	}
+
 	admin, database := pgx.Identifier{p.access.PostgresUser}.Sanitize(), pgx.Identifier{p.access.PostgresDatabase}.Sanitize()
 	// The password is of letters and digits: see rand.Text.
 	for _, statement := range []string{
@@ -155,6 +170,7 @@ func (p *Postgres) Ready(ctx context.Context) error {
 			return fmt.Errorf("set PostgreSQL up: %w", err)
 		}
 	}
+
 	return p.grantInside(ctx, admin)
 }
 
@@ -166,9 +182,11 @@ func (p *Postgres) grantInside(ctx context.Context, admin string) error {
 		return err
 	}
 	defer conn.Close(ctx)
+
 	if _, err := conn.Exec(ctx, "ALTER SCHEMA public OWNER TO "+admin+"; REVOKE CREATE ON SCHEMA public FROM PUBLIC"); err != nil {
 		return fmt.Errorf("set the database up: %w", err)
 	}
+
 	return nil
 }
 

@@ -38,16 +38,19 @@ func (r *Redis) Spec() (process.Spec, error) {
 	if err := os.MkdirAll(r.dir(), 0o700); err != nil {
 		return process.Spec{}, fmt.Errorf("make the data folder of Redis: %w", err)
 	}
+
 	if _, err := os.Stat(r.aclFile()); errors.Is(err, fs.ErrNotExist) {
 		users := fmt.Sprintf("user default off\nuser %s on >%s ~* &* +@all\n", r.access.RedisUser, r.access.RedisPassword)
 		if err := os.WriteFile(r.aclFile(), []byte(users), 0o600); err != nil {
 			return process.Spec{}, fmt.Errorf("write the ACL file of Redis: %w", err)
 		}
 	}
+
 	log, err := process.OpenLog(r.config.Path("logs", "redis.log"))
 	if err != nil {
 		return process.Spec{}, err
 	}
+
 	return process.Spec{Path: binary, Dir: r.dir(), Output: log, Args: []string{"redis-server",
 		"--bind", r.access.RedisHost, "--port", strconv.Itoa(r.access.RedisPort), "--dir", r.dir(),
 		"--aclfile", r.aclFile(), "--appendonly", "yes", "--save", ""}}, nil

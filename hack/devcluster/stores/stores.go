@@ -37,6 +37,7 @@ func LoadAccess(c *config.Config) (*Access, error) {
 	path := c.Path("stores.json")
 	access := &Access{}
 	content, err := os.ReadFile(path)
+
 	switch {
 	case err == nil:
 		if err := json.Unmarshal(content, access); err != nil {
@@ -47,6 +48,7 @@ func LoadAccess(c *config.Config) (*Access, error) {
 	default:
 		return nil, fmt.Errorf("read the access of the stores: %w", err)
 	}
+
 	node := c.NodeIP().String()
 	access.PostgresHost, access.PostgresPort, access.PostgresDatabase, access.PostgresUser = node, c.PostgresPort, "leaderboards", "leaderboard_admin"
 	access.RedisHost, access.RedisPort, access.RedisUser = node, c.RedisPort, "leaderboard-admin"
@@ -57,6 +59,7 @@ func LoadAccess(c *config.Config) (*Access, error) {
 	if err := os.WriteFile(path, append(content, '\n'), 0o600); err != nil {
 		return nil, fmt.Errorf("write the access of the stores: %w", err)
 	}
+
 	return access, nil
 }
 

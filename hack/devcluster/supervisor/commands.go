@@ -54,6 +54,7 @@ func parse(c *config.Config, args []string) (*arguments, error) {
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("up takes no %q", flags.Arg(0))
 	}
+
 	return a, nil
 }
 
@@ -74,11 +75,13 @@ func Up(ctx context.Context, c *config.Config, args []string) error {
 		fmt.Println("it is up already")
 		return Status(c)
 	}
+
 	if a.fresh {
 		if err := clean(c); err != nil {
 			return err
 		}
 	}
+
 	if len(c.Path("control")) > maxSocketPath {
 		return fmt.Errorf("the path %s is too long for a socket. Choose another directory: DEVCLUSTER_STATE=/var/tmp/devcluster", c.Path("control"))
 	}
@@ -88,6 +91,7 @@ func Up(ctx context.Context, c *config.Config, args []string) error {
 	if err := checkPorts(ctx, c); err != nil {
 		return err
 	}
+
 	return launch(ctx, c, args)
 }
 
@@ -97,16 +101,19 @@ func launch(ctx context.Context, c *config.Config, args []string) error {
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
+
 	log, err := os.OpenFile(c.Path("supervisor.log"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("open the supervisor's log: %w", err)
 	}
 	defer log.Close()
+
 	progress, write, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("make a pipe: %w", err)
 	}
 	defer progress.Close()
+
 	// It outlives this command and its context.
 	cmd := exec.Command(self, append([]string{Command}, args...)...) //nolint:noctx // see above
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{write}
@@ -114,9 +121,11 @@ func launch(ctx context.Context, c *config.Config, args []string) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the supervisor: %w", err)
 	}
+
 	_ = write.Close() // the supervisor has its own
 	interrupted := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
 	defer interrupted()
+
 	lines := bufio.NewScanner(progress)
 	for lines.Scan() {
 		if lines.Text() == readyLine {
@@ -124,10 +133,12 @@ func launch(ctx context.Context, c *config.Config, args []string) error {
 		}
 		fmt.Println(lines.Text())
 	}
+
 	_ = cmd.Wait()
 	if ctx.Err() != nil {
 		return errors.New("interrupted; nothing was left running")
 	}
+
 	return fmt.Errorf("it did not start; nothing was left running. The logs are in %s", c.StateDir)
 }
 
@@ -137,6 +148,7 @@ func checkPorts(ctx context.Context, c *config.Config) error {
 	if c.Stores {
 		ports[c.On(c.PostgresPort)], ports[c.On(c.RedisPort)] = "DEVCLUSTER_POSTGRES_PORT", "DEVCLUSTER_REDIS_PORT"
 	}
+
 	for address, variable := range ports {
 		listener, err := (&net.ListenConfig{Control: freeBind}).Listen(ctx, "tcp", address)
 		if err != nil {
@@ -146,6 +158,7 @@ func checkPorts(ctx context.Context, c *config.Config) error {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -166,10 +179,12 @@ func checkNetwork(c *config.Config) error {
 	if err := network.Clean(config.ServiceCIDR); err != nil {
 		return err
 	}
+
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return fmt.Errorf("list the networks of this machine: %w", err)
 	}
+
 	for _, one := range interfaces {
 		addresses, err := one.Addrs()
 		if err != nil {
@@ -182,6 +197,7 @@ func checkNetwork(c *config.Config) error {
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -201,6 +217,7 @@ func Down(c *config.Config) error {
 	if os.Geteuid() != 0 && running(c) {
 		return errors.New("it runs as root: type sudo before this command")
 	}
+
 	defer network.Down(c.ID(), config.ServiceCIDR) // a supervisor that was killed could not remove it
 	pid := supervisorPID(c)
 	if pid == 0 || !running(c) {
@@ -209,11 +226,13 @@ func Down(c *config.Config) error {
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("signal the supervisor: %w", err)
 	}
+
 	for deadline := time.Now().Add(stopTimeout); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if !running(c) {
 			return nil
 		}
 	}
+
 	return fmt.Errorf("process %d did not end within %s; its log is %s", pid, stopTimeout, c.Path("supervisor.log"))
 }
 
@@ -224,9 +243,11 @@ func running(c *config.Config) bool {
 		return false
 	}
 	defer file.Close()
+
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return true
 	}
+
 	return false
 }
 
@@ -235,10 +256,12 @@ func supervisorPID(c *config.Config) int {
 	if err != nil {
 		return 0
 	}
+
 	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
 	if err != nil {
 		return 0
 	}
+
 	return pid
 }
 
@@ -247,14 +270,17 @@ func Status(c *config.Config) error {
 	if !running(c) {
 		return fmt.Errorf("nothing runs (state directory %s). Type: devcluster up", c.StateDir)
 	}
+
 	fmt.Printf("kubeconfig  %s\ningress     http://%s\n", c.Kubeconfig(), c.IngressAddress())
 	if _, err := os.Stat(c.Path("stores.json")); err == nil {
 		fmt.Printf("PostgreSQL  %s\nRedis       %s\npasswords   %s\n", c.On(c.PostgresPort), c.On(c.RedisPort), c.Path("stores.json"))
 	}
+
 	content, err := os.ReadFile(c.Path("processes"))
 	if err != nil {
 		return fmt.Errorf("read the list of processes: %w", err)
 	}
+
 	total := 0
 	for line := range strings.Lines(string(content)) {
 		name, pid, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -262,6 +288,7 @@ func Status(c *config.Config) error {
 		total += kib
 		fmt.Printf("%-24s process %-8s %4d MiB\n", name, pid, kib>>10)
 	}
+
 	own := residentKiB(strconv.Itoa(supervisorPID(c)))
 	fmt.Printf("%-24s process %-8d %4d MiB\n%-41s %4d MiB\n", "node and ingress", supervisorPID(c), own>>10, "all of it, without Pods", (total+own)>>10)
 	return nil
@@ -273,12 +300,14 @@ func residentKiB(pid string) int {
 	if err != nil {
 		return 0
 	}
+
 	for line := range strings.Lines(string(content)) {
 		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
 			kib, _ := strconv.Atoi(strings.Fields(value)[0])
 			return kib
 		}
 	}
+
 	return 0
 }
 
@@ -288,6 +317,7 @@ func Logs(c *config.Config, args []string) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) != ".log" {
 			return nil // a folder that has just gone has no logs
 		}
+
 		name, _ := filepath.Rel(c.StateDir, path)
 		if len(args) == 0 {
 			fmt.Println(name)
@@ -296,11 +326,13 @@ func Logs(c *config.Config, args []string) error {
 		if !strings.Contains(name, args[0]) {
 			return nil
 		}
+
 		file, err := os.Open(path)
 		if err != nil {
 			return fmt.Errorf("open the log: %w", err)
 		}
 		defer file.Close()
+
 		fmt.Printf("==> %s\n", name)
 		_, err = io.Copy(os.Stdout, file)
 		return err
@@ -312,17 +344,20 @@ func Store(ctx context.Context, c *config.Config, args []string) error {
 	if len(args) < 2 {
 		return errors.New("store takes stop, start or restart, and postgres or redis")
 	}
+
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.Path("control"))
 	if err != nil {
 		return fmt.Errorf("nothing runs: %w", err)
 	}
 	defer conn.Close()
+
 	if err := conn.SetDeadline(time.Now().Add(stopTimeout)); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(conn, strings.Join(args, " ")); err != nil {
 		return fmt.Errorf("ask the supervisor: %w", err)
 	}
+
 	answer, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil {
 		return fmt.Errorf("ask the supervisor: %w", err)
@@ -330,5 +365,6 @@ func Store(ctx context.Context, c *config.Config, args []string) error {
 	if answer = strings.TrimSpace(answer); answer != "ok" {
 		return errors.New(answer)
 	}
+
 	return nil
 }

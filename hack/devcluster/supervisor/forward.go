@@ -12,8 +12,10 @@ import (
 func forward(ctx context.Context, listener net.Listener, target string) {
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
 	defer stop()
+
 	var connections sync.WaitGroup
 	defer connections.Wait()
+
 	for {
 		client, err := listener.Accept()
 		if err != nil {
@@ -21,16 +23,19 @@ func forward(ctx context.Context, listener net.Listener, target string) {
 		}
 		connections.Go(func() {
 			defer client.Close()
+
 			server, err := (&net.Dialer{}).DialContext(ctx, "tcp", target)
 			if err != nil {
 				return // the client sees its connection closed
 			}
 			defer server.Close()
+
 			stop := context.AfterFunc(ctx, func() {
 				_ = client.Close()
 				_ = server.Close()
 			})
 			defer stop()
+
 			var both sync.WaitGroup
 			both.Go(func() { pass(server, client) })
 			both.Go(func() { pass(client, server) })

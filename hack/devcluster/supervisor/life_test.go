@@ -30,18 +30,22 @@ func newCluster(t *testing.T) *cluster {
 	if binary == "" || os.Geteuid() != 0 {
 		t.Skip("this starts a devcluster: run make test as root, or set DEVCLUSTER_BIN to the built binary")
 	}
+
 	state, err := os.MkdirTemp("", "devcluster-") // not beneath root's own folder: PostgreSQL runs as another user
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for name, value := range map[string]string{"DEVCLUSTER_STATE": state, "DEVCLUSTER_API_PORT": "26643", "DEVCLUSTER_INGRESS_PORT": "8288",
 		"DEVCLUSTER_POSTGRES_PORT": "25632", "DEVCLUSTER_REDIS_PORT": "26579", "DEVCLUSTER_POD_CIDR": "10.244.2.0/24"} {
 		t.Setenv(name, value)
 	}
+
 	c, err := config.Default()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	one := &cluster{binary: binary, env: os.Environ(), config: c}
 	t.Cleanup(func() {
 		one.run(t, true, "down")
@@ -51,6 +55,7 @@ func newCluster(t *testing.T) *cluster {
 			}
 		}
 	})
+
 	return one
 }
 
@@ -59,12 +64,14 @@ func (c *cluster) run(t *testing.T, succeeds bool, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
+
 	cmd := exec.CommandContext(ctx, c.binary, args...)
 	cmd.Env = c.env
 	output, err := cmd.CombinedOutput()
 	if (err == nil) != succeeds {
 		t.Fatalf("devcluster %s: %v\n%s", strings.Join(args, " "), err, output)
 	}
+
 	return string(output)
 }
 
@@ -86,6 +93,7 @@ func (c *cluster) pids(t *testing.T) []int {
 			pids = append(pids, pid)
 		}
 	}
+
 	return pids
 }
 
@@ -111,10 +119,12 @@ func (c *cluster) kill(t *testing.T) []int {
 	if err := syscall.Kill(pids[0], syscall.SIGKILL); err != nil { // the supervisor, which is first
 		t.Fatal(err)
 	}
+
 	requireEnded(t, pids)
 	if _, err := net.InterfaceByName(c.config.ID()); err != nil {
 		t.Fatalf("a killed devcluster's bridge: %v", err)
 	}
+
 	return pids
 }
 
@@ -124,10 +134,12 @@ func (c *cluster) requireNothingLeft(t *testing.T, pids []int) {
 	if _, err := net.InterfaceByName(c.config.ID()); err == nil {
 		t.Errorf("the bridge %s is left", c.config.ID())
 	}
+
 	mounts, err := os.ReadFile("/proc/mounts")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if bytes.Contains(mounts, []byte(c.config.StateDir)) {
 		t.Error("mounts are left")
 	}
@@ -145,16 +157,19 @@ func TestNothingIsLeft(t *testing.T) {
 	if output := c.run(t, true, "up"); !strings.Contains(output, "up already") {
 		t.Errorf("a second up said %s", output)
 	}
+
 	c.run(t, true, "kubectl", "create", "namespace", "kept")
 	pids := c.pids(t)
 	if len(pids) < 7 {
 		t.Fatalf("there are %d processes", len(pids))
 	}
+
 	other := *c.config
 	other.StateDir = t.TempDir()
 	if err := checkNetwork(&other); err == nil || !strings.Contains(err.Error(), "DEVCLUSTER_POD_CIDR") {
 		t.Errorf("a running devcluster's network was told as %v", err)
 	}
+
 	c.run(t, true, "down")
 	c.requireNothingLeft(t, pids)
 	c.run(t, false, "status")
@@ -162,10 +177,12 @@ func TestNothingIsLeft(t *testing.T) {
 	c.run(t, true, "up")
 	c.run(t, true, "kubectl", "get", "namespace", "kept")
 	pids = c.kill(t)
+
 	// Whoever comes next must not stumble over it, in another directory either.
 	if err := checkNetwork(&other); err != nil {
 		t.Fatal(err)
 	}
+
 	c.requireNothingLeft(t, pids)
 
 	c.run(t, true, "up")
@@ -177,12 +194,15 @@ func TestNothingIsLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	if output := c.run(t, false, "up"); !strings.Contains(output, "DEVCLUSTER_INGRESS_PORT") {
 		t.Errorf("a taken port was told as %s", output)
 	}
+
 	if err := taken.Close(); err != nil {
 		t.Fatal(err)
 	}
+
 	c.requireNothingLeft(t, nil)
 
 	c.run(t, true, "up", "--fresh")
@@ -196,9 +216,11 @@ func TestInterruptedUp(t *testing.T) {
 	cmd.Env = c.env
 	output := &bytes.Buffer{}
 	cmd.Stdout, cmd.Stderr = output, output
+
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+
 	for { // until the first process of the cluster is there
 		if content, err := os.ReadFile(c.config.Path("processes")); err == nil && len(content) > 0 {
 			break
@@ -208,14 +230,18 @@ func TestInterruptedUp(t *testing.T) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
+
 	if err := cmd.Wait(); err == nil {
 		t.Fatal("an interrupted up must fail")
 	}
+
 	if !strings.Contains(output.String(), "nothing was left running") {
 		t.Errorf("it said %s", output)
 	}
+
 	c.requireNothingLeft(t, c.pids(t))
 }

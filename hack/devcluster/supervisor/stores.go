@@ -40,6 +40,7 @@ func (s *storeSet) start(ctx context.Context, name string) error {
 	if one.end != nil {
 		return nil
 	}
+
 	life, end := context.WithCancel(s.base)
 	one.end, one.ended = end, make(chan struct{})
 	s.supervisor.group.Go(func() {
@@ -52,6 +53,7 @@ func (s *storeSet) start(ctx context.Context, name string) error {
 			s.supervisor.note(name, p.PID())
 		})
 	})
+
 	return wait(ctx, name, one.ready)
 }
 
@@ -72,6 +74,7 @@ func serveControl(listener net.Listener, set *storeSet) {
 		if err != nil {
 			return
 		}
+
 		_ = conn.SetDeadline(time.Now().Add(stopTimeout))
 		line, err := bufio.NewReader(conn).ReadString('\n')
 		if err == nil {
@@ -81,6 +84,7 @@ func serveControl(listener net.Listener, set *storeSet) {
 			}
 			fmt.Fprintln(conn, answer)
 		}
+
 		_ = conn.Close()
 	}
 }
@@ -92,10 +96,13 @@ func (s *storeSet) order(words []string) error {
 	if len(words) < 2 || s.stores[words[1]] == nil {
 		return fmt.Errorf("the stores are postgres and redis")
 	}
+
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+
 	ctx, cancel := context.WithTimeout(s.base, startTimeout)
 	defer cancel()
+
 	verb, name := words[0], words[1]
 	if verb == "stop" || verb == "restart" {
 		s.stop(name)
@@ -105,6 +112,7 @@ func (s *storeSet) order(words []string) error {
 			}
 		}
 	}
+
 	switch verb {
 	case "start", "restart":
 		return s.start(ctx, name)

@@ -58,17 +58,20 @@ func Run(ctx context.Context, c *config.Config, args []string) error {
 	if _, err := parse(c, args); err != nil {
 		return err
 	}
+
 	lock, err := takeLock(c)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
+
 	s := &supervisor{config: c, progress: os.NewFile(3, "progress"), begun: time.Now(), pids: map[string]int{}}
 	if err := s.run(ctx); err != nil {
 		log.Print(err)
 		s.report("failed: %v", err)
 		return err
 	}
+
 	return nil
 }
 
@@ -87,6 +90,7 @@ func takeLock(c *config.Config) (*os.File, error) {
 	if _, err := fmt.Fprintln(lock, os.Getpid()); err != nil {
 		return nil, fmt.Errorf("write the lock: %w", err)
 	}
+
 	return lock, nil
 }
 
@@ -103,39 +107,47 @@ func (s *supervisor) run(ctx context.Context) error {
 	if err := os.RemoveAll(c.Path("pods")); err != nil { // of processes that died with an earlier supervisor
 		return fmt.Errorf("remove earlier Pods' files: %w", err)
 	}
+
 	bridge, err := network.Up(c.ID(), c.PodCIDR, config.ServiceCIDR)
 	if err != nil {
 		return err
 	}
 	defer network.Down(c.ID(), config.ServiceCIDR)
+
 	s.report("network %s", c.PodCIDR)
 
 	base, stopBase := context.WithCancel(context.WithoutCancel(ctx))
 	defer s.group.Wait()
 	defer stopBase()
 	defer s.stopParts()
+
 	var storeSet *storeSet
 	if c.Stores {
 		if storeSet, err = s.startStores(ctx, base); err != nil {
 			return err
 		}
 	}
+
 	client, err := s.startControlPlane(ctx, base)
 	if err != nil {
 		return err
 	}
+
 	upper, stopUpper := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
 	defer group.Wait()
 	defer stopUpper()
+
 	failed := make(chan error, 4)
 	if err := s.startNode(upper, &group, client, bridge, failed); err != nil {
 		return err
 	}
+
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.IngressAddress())
 	if err != nil {
 		return fmt.Errorf("listen for the ingress: %w", err)
 	}
+
 	group.Go(func() { failed <- ingress.New(client).Run(upper, listener) })
 	s.report("node and ingress on %s", c.IngressAddress())
 	control, err := (&net.ListenConfig{}).Listen(ctx, "unix", s.controlPath())
@@ -143,10 +155,12 @@ func (s *supervisor) run(ctx context.Context) error {
 		return fmt.Errorf("listen for orders: %w", err)
 	}
 	defer control.Close()
+
 	group.Go(func() { serveControl(control, storeSet) })
 	fmt.Fprintln(s.progress, readyLine)
 	_ = s.progress.Close()
 	s.progress = nil
+
 	select {
 	case <-ctx.Done():
 		_ = control.Close()
@@ -169,25 +183,30 @@ func (s *supervisor) startControlPlane(ctx, base context.Context) (kubernetes.In
 	if err != nil {
 		return nil, err
 	}
+
 	restConfig, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
 	}
+
 	restConfig.QPS, restConfig.Burst = 200, 400
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
+
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.APIAddress())
 	if err != nil {
 		return nil, fmt.Errorf("listen for the API server: %w", err)
 	}
+
 	s.group.Go(func() { forward(base, listener, c.On(c.APIPort)) })
 	for _, component := range components {
 		s.keep(base, component.Name, syscall.SIGTERM, func() (process.Spec, error) {
 			output, err := process.OpenLog(c.Path("logs", component.Name+".log"))
 			return process.Spec{Path: self, Args: append([]string{component.Name}, component.Args...), Env: os.Environ(), Output: output}, err
 		})
+
 		if component.HealthURL == "" {
 			continue
 		}
@@ -195,11 +214,13 @@ func (s *supervisor) startControlPlane(ctx, base context.Context) (kubernetes.In
 			return nil, err
 		}
 	}
+
 	s.report("Kubernetes API https://%s", c.APIAddress())
 	client, err := kubernetes.NewForConfig(restConfig)
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
+
 	return client, nil
 }
 
@@ -211,6 +232,7 @@ func (s *supervisor) keep(base context.Context, name string, stop syscall.Signal
 		end()
 		<-ended
 	})
+
 	s.group.Go(func() {
 		defer close(ended)
 		process.Keep(life, spec, stop, func(p *process.Process, err error) {
@@ -235,14 +257,17 @@ func (s *supervisor) stopParts() {
 func (s *supervisor) note(name string, pid int) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+
 	if _, known := s.pids[name]; !known {
 		s.names = append(s.names, name)
 	}
+
 	s.pids[name] = pid
 	var text strings.Builder
 	for _, name := range s.names {
 		fmt.Fprintf(&text, "%s %d\n", name, s.pids[name])
 	}
+
 	if err := os.WriteFile(s.config.Path("processes"), []byte(text.String()), 0o644); err != nil {
 		log.Print(err)
 	}
@@ -253,22 +278,27 @@ func (s *supervisor) waitHealthy(ctx context.Context, name, url string) error {
 	if err != nil {
 		return err
 	}
+
 	transport := &http.Transport{TLSClientConfig: certificates}
 	defer transport.CloseIdleConnections()
+
 	client := &http.Client{Transport: transport, Timeout: 2 * time.Second}
 	return wait(ctx, name, func(ctx context.Context) error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
 		}
+
 		response, err := client.Do(request)
 		if err != nil {
 			return err
 		}
 		defer response.Body.Close()
+
 		if response.StatusCode != http.StatusOK {
 			return errors.New(response.Status)
 		}
+
 		return nil
 	})
 }
@@ -278,6 +308,7 @@ func wait(ctx context.Context, name string, check func(context.Context) error) e
 	const period = 100 * time.Millisecond
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+
 	for {
 		attempt, done := context.WithTimeout(ctx, 2*time.Second)
 		err := check(attempt)
@@ -285,6 +316,7 @@ func wait(ctx context.Context, name string, check func(context.Context) error) e
 		if err == nil {
 			return nil
 		}
+
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready after %s: %w", name, startTimeout, err)
@@ -301,10 +333,12 @@ func (s *supervisor) tlsConfig() (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the administrator's certificate: %w", err)
 	}
+
 	authority, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
 	if err != nil {
 		return nil, fmt.Errorf("load the authority: %w", err)
 	}
+
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(authority)
 	return &tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: pool, ClientCAs: pool,
@@ -317,10 +351,12 @@ func (s *supervisor) startNode(ctx context.Context, group *sync.WaitGroup, clien
 		Client: client, Bridge: bridge, Name: controlplane.NodeName, IP: c.NodeIP(), APIPort: c.APIPort, KubeletPort: kubeletPort,
 		Dir: c.Path("pods"), LogDir: c.Path("logs", "pods"), Images: c.Images,
 	})
+
 	certificates, err := s.tlsConfig()
 	if err != nil {
 		return err
 	}
+
 	report := func(run func() error) {
 		if err := run(); err != nil {
 			failed <- err
@@ -328,6 +364,7 @@ func (s *supervisor) startNode(ctx context.Context, group *sync.WaitGroup, clien
 	}
 	group.Go(func() { report(func() error { return agent.Run(ctx) }) })
 	group.Go(func() { report(func() error { return agent.ServeAPI(ctx, c.On(kubeletPort), certificates) }) })
+
 	return nil
 }
 
@@ -336,25 +373,31 @@ func (s *supervisor) startStores(ctx, base context.Context) (*storeSet, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	postgres, err := stores.NewPostgres(s.config, access)
 	if err != nil {
 		return nil, err
 	}
+
 	initialise, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+
 	if err := postgres.Initialise(initialise); err != nil {
 		return nil, err
 	}
+
 	set := &storeSet{supervisor: s, base: base, redis: stores.NewRedis(s.config, access)}
 	set.stores = map[string]*store{
 		"postgres": {spec: postgres.Spec, ready: postgres.Ready, stop: syscall.SIGINT},
 		"redis":    {spec: set.redis.Spec, ready: set.redis.Ready, stop: syscall.SIGTERM},
 	}
+
 	for _, name := range []string{"postgres", "redis"} {
 		if err := set.start(ctx, name); err != nil {
 			return nil, err
 		}
 		s.report("%s", name)
 	}
+
 	return set, nil
 }

@@ -46,10 +46,12 @@ func stamp(in io.Reader, out io.Writer, created time.Time, name string) error {
 	if name == "" {
 		return errors.New("-name is empty: give the image's name and tag")
 	}
+
 	files, err := read(in)
 	if err != nil {
 		return fmt.Errorf("read the archive: %w", err)
 	}
+
 	var manifests []manifest
 	if err := json.Unmarshal(files["manifest.json"], &manifests); err != nil {
 		return fmt.Errorf("decode manifest.json: %w", err)
@@ -57,13 +59,16 @@ func stamp(in io.Reader, out io.Writer, created time.Time, name string) error {
 	if len(manifests) != 1 {
 		return fmt.Errorf("the archive holds %d images: save one", len(manifests))
 	}
+
 	config, err := timeless(files[manifests[0].Config], created)
 	if err != nil {
 		return fmt.Errorf("rewrite the image's settings: %w", err)
 	}
+
 	image := manifest{Config: digest(config) + ".json", RepoTags: []string{name}}
 	w := &archive{out: tar.NewWriter(out), modified: created}
 	w.add(image.Config, config)
+
 	for _, layer := range manifests[0].Layers {
 		content, found := files[layer]
 		if !found {
@@ -73,10 +78,12 @@ func stamp(in io.Reader, out io.Writer, created time.Time, name string) error {
 		image.Layers = append(image.Layers, as)
 		w.add(as, content)
 	}
+
 	index, err := json.Marshal([]manifest{image})
 	if err != nil {
 		return fmt.Errorf("encode manifest.json: %w", err)
 	}
+
 	w.add("manifest.json", index)
 	return w.close()
 }
@@ -87,21 +94,26 @@ func timeless(config []byte, created time.Time) ([]byte, error) {
 	if err := json.Unmarshal(config, &image); err != nil {
 		return nil, err
 	}
+
 	for _, field := range []string{"container", "container_config", "docker_version"} {
 		delete(image, field)
 	}
+
 	if settings, ok := image["config"].(map[string]any); ok {
 		delete(settings, "Image") // the step before the last one
 		delete(settings, "Hostname")
 	}
+
 	at := created.Format(time.RFC3339)
 	image["created"] = at
 	history, _ := image["history"].([]any)
+
 	for _, entry := range history {
 		if step, ok := entry.(map[string]any); ok {
 			step["created"] = at
 		}
 	}
+
 	return json.Marshal(image) // with sorted keys
 }
 
@@ -118,6 +130,7 @@ func read(in io.Reader) (map[string][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+
 		name := path.Clean(header.Name)
 		switch header.Typeflag {
 		case tar.TypeReg:
@@ -149,10 +162,12 @@ func (a *archive) add(name string, content []byte) {
 	if a.err != nil {
 		return
 	}
+
 	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(content)), ModTime: a.modified}
 	if a.err = a.out.WriteHeader(header); a.err != nil {
 		return
 	}
+
 	_, a.err = io.Copy(a.out, bytes.NewReader(content))
 }
 

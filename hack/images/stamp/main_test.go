@@ -19,6 +19,7 @@ func saved(t *testing.T, layer, user, built, container string) []byte {
 	config := fmt.Sprintf(`{"architecture":"amd64","config":{"Hostname":"","User":%q,"Image":"sha256:%s"},"container":%q,`+
 		`"container_config":{"Hostname":%q},"created":%q,"docker_version":"20.10","history":[{"created":%q,"created_by":"COPY"}],`+
 		`"os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}`, user, container, container, container, built, built, digest([]byte(layer)))
+
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for _, file := range [][2]string{
@@ -30,6 +31,7 @@ func saved(t *testing.T, layer, user, built, container string) []byte {
 		_, err := io.WriteString(w, file[1])
 		require.NoError(t, err)
 	}
+
 	require.NoError(t, w.Close())
 	return out.Bytes()
 }
@@ -56,6 +58,7 @@ func TestStamp(t *testing.T) {
 	require.JSONEq(t, fmt.Sprintf(`{"architecture":"amd64","config":{"User":"65532"},"created":"2023-11-14T22:13:20Z",
 		"history":[{"created":"2023-11-14T22:13:20Z","created_by":"COPY"}],"os":"linux",
 		"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}`, digest([]byte("layer"))), string(files[config+".json"]))
+
 	require.JSONEq(t, fmt.Sprintf(`[{"Config":"%s.json","RepoTags":["program:1"],"Layers":["%s/layer.tar"]}]`, config, digest([]byte("layer"))),
 		string(files["manifest.json"]))
 }
@@ -67,6 +70,7 @@ func configName(t *testing.T, files map[string][]byte) string {
 			return name
 		}
 	}
+
 	t.Fatal("the archive has no settings")
 	return ""
 }

@@ -23,6 +23,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := run(ctx, *listen)
 	stop()
+
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "ingress:", err)
 		os.Exit(1)
@@ -34,13 +35,16 @@ func run(ctx context.Context, listen string) error {
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
+
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
+
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+
 	return ingress.New(client).Run(ctx, listener)
 }
