@@ -41,9 +41,11 @@ func helm(t *testing.T, args ...string) (stdout string, err error) {
 	if path == "" {
 		path = filepath.Join(root, "bin/tools/helm")
 	}
+
 	if _, err := os.Stat(path); err != nil {
 		t.Fatalf("no helm: %v: run make test, which builds it", err)
 	}
+
 	home := t.TempDir() // nothing of the user's own configuration
 	return program(t, []string{"HELM_CACHE_HOME=" + home, "HELM_CONFIG_HOME=" + home, "HELM_DATA_HOME=" + home}, nil, path, args...)
 }
@@ -53,6 +55,7 @@ func program(t *testing.T, env []string, stdin []byte, path string, args ...stri
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), programTimeout)
 	defer cancel()
+
 	var out, stderr bytes.Buffer
 	command := exec.CommandContext(ctx, path, args...)
 	command.Env = append(os.Environ(), env...)
@@ -60,6 +63,7 @@ func program(t *testing.T, env []string, stdin []byte, path string, args ...stri
 	if err := command.Run(); err != nil {
 		return out.String(), fmt.Errorf("%s: %w\n%s", filepath.Base(path), err, stderr.String())
 	}
+
 	return out.String(), nil
 }
 
@@ -82,22 +86,26 @@ func decode(t *testing.T, manifests []byte) objects {
 	scheme := newScheme(t)
 	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
 	decoded := objects{}
+
 	for _, document := range bytes.Split(append([]byte("\n"), manifests...), []byte("\n---\n")) {
 		content := map[string]any{}
 		require.NoError(t, yaml.Unmarshal(document, &content), "%s", document)
 		if len(content) == 0 {
 			continue
 		}
+
 		var object client.Object = &unstructured.Unstructured{Object: content}
 		if scheme.Recognizes(object.GetObjectKind().GroupVersionKind()) {
 			typed, _, err := decoder.Decode(document, nil, nil)
 			require.NoError(t, err, "%s", document)
 			object = typed.(client.Object)
 		}
+
 		key := content["kind"].(string) + " " + object.GetName()
 		require.NotContains(t, decoded, key, "rendered twice")
 		decoded[key] = object
 	}
+
 	return decoded
 }
 
@@ -109,6 +117,7 @@ func find[T client.Object](t *testing.T, all objects, name string) T {
 			return typed
 		}
 	}
+
 	var none T
 	require.Failf(t, "not rendered", "no %T %s among %d objects", none, name, len(all))
 	return none

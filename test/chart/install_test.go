@@ -36,6 +36,7 @@ func startAPIServer(t *testing.T) apiServer {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		t.Fatal("KUBEBUILDER_ASSETS must name a folder with kube-apiserver and etcd: run make test, which builds them")
 	}
+
 	environment := &envtest.Environment{ControlPlaneStartTimeout: startTimeout}
 	t.Cleanup(func() { require.NoError(t, environment.Stop()) })
 	config, err := environment.Start()
@@ -48,6 +49,7 @@ func startAPIServer(t *testing.T) apiServer {
 	require.NoError(t, err)
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, os.WriteFile(kubeconfig, content, 0o600))
+
 	return apiServer{client: c, kubeconfig: kubeconfig}
 }
 

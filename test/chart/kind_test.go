@@ -24,6 +24,7 @@ func TestKindManifests(t *testing.T) {
 			require.NoError(t, server.client.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: name, Name: account}}))
 		}
 	}
+
 	image := regexp.MustCompile(`\$\{[A-Z]+_IMAGE\}`)
 	for _, name := range []string{"postgres.yaml", "redis.yaml", "ingress.yaml"} {
 		t.Run(name, func(t *testing.T) {
@@ -34,6 +35,7 @@ func TestKindManifests(t *testing.T) {
 				"--kubeconfig", server.kubeconfig, "apply", "--server-side", "--dry-run=server", "-f", "-")
 			require.NoError(t, err)
 			pods := 0
+
 			for _, object := range decode(t, []byte(manifest)) {
 				var template corev1.PodTemplateSpec
 				switch workload := object.(type) {
@@ -47,11 +49,13 @@ func TestKindManifests(t *testing.T) {
 				default:
 					continue
 				}
+
 				pods++
 				// Pod Security judges Pods, not what makes them.
 				pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: object.GetNamespace(), Name: "pod"}, Spec: template.Spec}
 				require.NoError(t, server.client.Create(t.Context(), pod, client.DryRunAll))
 			}
+
 			require.Equal(t, 1, pods)
 		})
 	}

@@ -33,6 +33,7 @@ func TestKustomizeDefault(t *testing.T) {
 	} {
 		require.Contains(t, rendered, key)
 	}
+
 	namespace := find[*corev1.Namespace](t, rendered, operatorNamespace)
 	require.Equal(t, "restricted", namespace.Labels["pod-security.kubernetes.io/enforce"])
 	deployment := find[*appsv1.Deployment](t, rendered, "leaderboard-operator")
@@ -68,9 +69,11 @@ func TestKustomizeSamples(t *testing.T) {
 			kinds[string(board.Order)], kinds[string(board.Scoring)] = true, true
 		}
 	}
+
 	for _, kind := range []string{"Descending", "Ascending", "Best", "Latest", "Sum"} {
 		require.True(t, kinds[kind], "no board is %s", kind)
 	}
+
 	content, err := os.ReadFile(filepath.Join(root, "config/samples/class.yaml"))
 	require.NoError(t, err)
 	find[*games.LeaderboardClass](t, decode(t, content), "default")

@@ -32,16 +32,19 @@ func TestRenderedObjects(t *testing.T) {
 		"ClusterRoleBinding leaderboard-operator", "Deployment leaderboard-operator", "Role leaderboard-operator",
 		"RoleBinding leaderboard-operator", "Service leaderboard-operator-metrics",
 	}
+
 	for values, more := range map[string][]string{
 		"minimal": {"ServiceAccount leaderboard-operator"},
 		"class":   {"ServiceAccount leaderboard-operator", "LeaderboardClass default"},
 	} {
 		require.ElementsMatch(t, append(slices.Clone(always), more...), slices.Collect(maps.Keys(render(t, values))), values)
 	}
+
 	everything := render(t, "everything", "--set", "fullnameOverride=leaderboard-operator")
 	require.ElementsMatch(t, append(slices.Clone(always), "ServiceAccount boards", "LeaderboardClass eu",
 		"PodDisruptionBudget leaderboard-operator", "NetworkPolicy leaderboard-operator", "ServiceMonitor leaderboard-operator"),
 		slices.Collect(maps.Keys(everything)))
+
 	nothing := render(t, "minimal", "--set", "rbac.create=false,rbac.aggregateToUserRoles=false,serviceAccount.create=false,metrics.enabled=false")
 	require.Equal(t, []string{"Deployment leaderboard-operator"}, slices.Collect(maps.Keys(nothing)))
 }
@@ -95,6 +98,7 @@ func TestRolesEqualConfig(t *testing.T) {
 		require.Equal(t, rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: binding.kind, Name: "operator"}, binding.ref)
 		require.Equal(t, []rbacv1.Subject{account}, binding.subjects)
 	}
+
 	require.Equal(t, "boards", find[*appsv1.Deployment](t, rendered, "operator").Spec.Template.Spec.ServiceAccountName)
 }
 
@@ -104,6 +108,7 @@ func TestPodIsRestricted(t *testing.T) {
 		pod := find[*appsv1.Deployment](t, render(t, values, "--set", "fullnameOverride=operator"), "operator").Spec.Template.Spec
 		require.True(t, *pod.SecurityContext.RunAsNonRoot)
 		require.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, pod.SecurityContext.SeccompProfile.Type)
+
 		for _, container := range pod.Containers {
 			require.False(t, *container.SecurityContext.AllowPrivilegeEscalation)
 			require.True(t, *container.SecurityContext.ReadOnlyRootFilesystem)
@@ -129,6 +134,7 @@ func TestPodFollowsValues(t *testing.T) {
 	require.Equal(t, "system-cluster-critical", pod.PriorityClassName)
 	require.Len(t, pod.Tolerations, 1)
 	require.Equal(t, "2", d.Spec.Template.Labels["example.com/b"])
+
 	for key, value := range d.Spec.Selector.MatchLabels {
 		require.Equal(t, value, d.Spec.Template.Labels[key])
 	}
@@ -152,6 +158,7 @@ func appVersion(t *testing.T) string {
 	var chart struct {
 		AppVersion string `json:"appVersion"`
 	}
+
 	require.NoError(t, yaml.Unmarshal(content, &chart))
 	require.NotEmpty(t, chart.AppVersion)
 	return chart.AppVersion
@@ -163,6 +170,7 @@ func TestOperatorKnowsTheFlags(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "leaderboard-operator")
 	_, err := program(t, nil, nil, "go", "build", "-o", binary, root)
 	require.NoError(t, err)
+
 	for _, values := range []string{"minimal", "everything"} {
 		args := find[*appsv1.Deployment](t, render(t, values, "--set", "fullnameOverride=operator"), "operator").Spec.Template.Spec.Containers[0].Args
 		_, err := program(t, nil, nil, binary, append(args, "surplus")...)

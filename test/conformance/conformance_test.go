@@ -28,6 +28,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+
 	var err error
 	if rdb, err = stores.StartRedis(ctx, stores.RedisOptions{ACLFile: true}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -39,6 +40,7 @@ func run(m *testing.M) int {
 			sharedCluster.cluster.Close()
 		}
 	}()
+
 	return stores.Main(m, &pg, nil)
 }
 
@@ -56,9 +58,11 @@ func round(t *testing.T, tenant *Tenant, replicas []*Replica, players []leaderbo
 	boards := tenant.Catalog.All()
 	results := make([]stored, n)
 	var group sync.WaitGroup
+
 	for i := range results {
 		random := rand.New(rand.NewPCG(seed, uint64(i)))
 		player, board := players[random.IntN(len(players))], boards[random.IntN(len(boards))]
+
 		score := random.Int64N(21) - 10 // few values: many ties
 		group.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -70,6 +74,7 @@ func round(t *testing.T, tenant *Tenant, replicas []*Replica, players []leaderbo
 			results[i] = stored{board, player.Number, score, receipt}
 		})
 	}
+
 	group.Wait()
 	sortByEvent(results)
 	return results
@@ -86,6 +91,7 @@ func TestEveryLayoutIsTheModel(t *testing.T) {
 	for _, shards := range []int{1, 3, 16} {
 		t.Run(fmt.Sprintf("shards=%d", shards), func(t *testing.T) { layout(t, NewTenant(t, pg, rdb, shards), seed) })
 	}
+
 	for _, shards := range []int{1, 3} {
 		t.Run(fmt.Sprintf("cluster/shards=%d", shards), func(t *testing.T) {
 			layout(t, NewTenantOn(t, pg, Clustered(startCluster(t)), shards), seed)
@@ -100,6 +106,7 @@ func layout(t *testing.T, tenant *Tenant, seed uint64) {
 	model := NewModel(tenant.Catalog)
 	tenant.RequireEqual(t, replicas[0].Ranking, model, players[:1])
 	random := rand.New(rand.NewPCG(seed, 0))
+
 	for step := range 8 {
 		fault := random.IntN(5)
 		switch fault {
@@ -116,18 +123,22 @@ func layout(t *testing.T, tenant *Tenant, seed uint64) {
 					require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
 					continue
 				}
+
 				model.Remove(board, player)
 				_, err = replicas[0].Ranking.Apply(t.Context(), leaderboard.Projection{Identity: removed.Identity, Xid: removed.Xid, Standings: removed.Changed})
 				require.NoError(t, err)
 			}
 		}
+
 		for _, s := range round(t, tenant, replicas, players, seed+uint64(step), 300) {
 			model.Submit(s.board, s.player, s.score, s.receipt.Event)
 		}
+
 		replicas[0].Drop.Store(false)
 		tenant.RequireEqual(t, replicas[step%2].Ranking, model, players)
 		t.Logf("step %d, fault %d: equal", step, fault)
 	}
+
 	mismatches, err := tenant.Ledger.Verify(t.Context(), 10)
 	require.NoError(t, err)
 	require.Empty(t, mismatches)
@@ -139,6 +150,7 @@ func (t *Tenant) forgetAll(tb testing.TB) error {
 	for _, node := range t.Redis.Nodes {
 		admin := node.Client()
 		defer admin.Close()
+
 		role, err := admin.Do(tb.Context(), "ROLE").Slice()
 		switch {
 		case err != nil:
@@ -152,6 +164,7 @@ func (t *Tenant) forgetAll(tb testing.TB) error {
 				err = admin.Del(tb.Context(), keys...).Err()
 			}
 		}
+
 		if err != nil {
 			return err
 		}

@@ -28,11 +28,13 @@ func startCluster(t *testing.T) *stores.RedisCluster {
 	shared := &sharedCluster
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+
 	shared.once.Do(func() {
 		shared.cluster, shared.err = stores.StartRedisCluster(ctx, stores.RedisClusterOptions{Replicas: 1})
 	})
 	require.NoError(t, shared.err)
 	require.NoError(t, shared.cluster.WaitUntilWhole(ctx))
+
 	return shared.cluster
 }
 
@@ -56,6 +58,7 @@ func startLoad(t *testing.T, tenant *Tenant, replicas []*Replica, players []lead
 	ctx, stop := context.WithCancel(context.Background())
 	l := &load{stop: stop, more: make(chan struct{})}
 	boards := tenant.Catalog.All()
+
 	for i, player := range players {
 		random := rand.New(rand.NewPCG(seed, uint64(i)))
 		l.writers.Go(func() {
@@ -65,6 +68,7 @@ func startLoad(t *testing.T, tenant *Tenant, replicas []*Replica, players []lead
 			}
 		})
 	}
+
 	t.Cleanup(func() {
 		stop()
 		l.writers.Wait()
@@ -77,15 +81,18 @@ func startLoad(t *testing.T, tenant *Tenant, replicas []*Replica, players []lead
 func (l *load) submit(r *Replica, player leaderboard.PlayerName, board leaderboard.LiveBoard, score int64) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+
 	receipt, err := r.Committer.Commit(ctx, ledgertest.Submission(player, board.Name, score))
 	l.mu.Lock()
 	defer l.mu.Unlock()
+
 	if err != nil {
 		l.err = fmt.Errorf("submit to %s: %w", board.Name, err)
 		l.stop()
 	} else {
 		l.stored = append(l.stored, stored{board, player.Number, score, receipt})
 	}
+
 	close(l.more)
 	l.more = make(chan struct{})
 }
@@ -96,12 +103,14 @@ func (l *load) await(t *testing.T, n int, wanted func(leaderboard.Receipt) bool)
 	deadline := time.After(30 * time.Second)
 	l.mu.Lock()
 	from := len(l.stored)
+
 	for {
 		for _, s := range l.stored[from:] {
 			if wanted(s.receipt) {
 				n--
 			}
 		}
+
 		from = len(l.stored)
 		more, err := l.more, l.err
 		l.mu.Unlock()
@@ -109,11 +118,13 @@ func (l *load) await(t *testing.T, n int, wanted func(leaderboard.Receipt) bool)
 		if n <= 0 {
 			return
 		}
+
 		select {
 		case <-more:
 		case <-deadline:
 			t.Fatalf("%d submissions are missing", n)
 		}
+
 		l.mu.Lock()
 	}
 }
@@ -132,16 +143,19 @@ func (l *load) requireNothingLost(t *testing.T, tenant *Tenant, replicas []*Repl
 	slow := 0
 	model := NewModel(tenant.Catalog)
 	sortByEvent(l.stored)
+
 	for _, s := range l.stored {
 		model.Submit(s.board, s.player, s.score, s.receipt.Event)
 		if delayed(s.receipt) {
 			slow++
 		}
 	}
+
 	t.Logf("%d submissions acknowledged, %d of them with a delayed rank", len(l.stored), slow)
 	for _, r := range replicas {
 		tenant.RequireEqual(t, r.Ranking, model, players)
 	}
+
 	mismatches, err := tenant.Ledger.Verify(t.Context(), 10)
 	require.NoError(t, err)
 	require.Empty(t, mismatches)
@@ -159,6 +173,7 @@ func TestASlotMovesUnderLoad(t *testing.T) {
 			load.await(t, 200, live)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
+
 			key := tenant.Prefix + "{speed:1:0}:m"
 			from, err := cluster.Master(ctx, key)
 			require.NoError(t, err)
@@ -181,6 +196,7 @@ func anotherMaster(ctx context.Context, t *testing.T, cluster *stores.RedisClust
 			return node
 		}
 	}
+
 	t.Fatal("there is one master only")
 	return nil
 }
@@ -191,6 +207,7 @@ func TestAMasterOfAClusterIsLostUnderLoad(t *testing.T) {
 	tenant := NewTenantOn(t, pg, Clustered(cluster), 3)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+
 	failOver(ctx, t, tenant, func(ctx context.Context) (*stores.Redis, error) {
 		return cluster.Master(ctx, tenant.Prefix+"{speed:1:0}:m")
 	})
@@ -227,14 +244,17 @@ func failOver(ctx context.Context, t *testing.T, tenant *Tenant, master func(con
 		now, err := master(ctx)
 		return err == nil && now != first
 	})
+
 	promoted := time.Since(killed)
 	load.await(t, 500, live)
 	t.Logf("another master was known after %v, rankings were live again after %v", promoted, time.Since(killed))
+
 	for _, node := range tenant.Redis.Nodes {
 		if node != first {
 			setMasterAuth(ctx, t, node, node.AdminPassword())
 		}
 	}
+
 	require.NoError(t, first.Start(ctx))
 	load.await(t, 100, live)
 	load.requireNothingLost(t, tenant, replicas, players)
@@ -259,8 +279,10 @@ func cutReplication(ctx context.Context, t *testing.T, nodes []*stores.Redis, ma
 	for _, node := range nodes {
 		setMasterAuth(ctx, t, node, "wrong")
 	}
+
 	admin := master.Client()
 	defer admin.Close()
+
 	eventually(t, "no replica follows", func() bool {
 		_ = admin.Do(ctx, "CLIENT", "KILL", "TYPE", "replica") // INFO tells how many are left
 		info, err := admin.InfoMap(ctx, "replication").Result()
@@ -285,6 +307,7 @@ func TestAMasterOfAClusterComesBackEmpty(t *testing.T) {
 	load.await(t, 500, live)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+
 	master, err := cluster.Master(ctx, tenant.Prefix+"{speed:1:0}:m")
 	require.NoError(t, err)
 	kill(t, master)

@@ -71,6 +71,7 @@ func TestSubmissionsAreAcceptedWhileRedisIsAway(t *testing.T) {
 		require.True(t, receipt.Improved || i == 0)
 		model.Submit(speed, p.Number, int64(i), receipt.Event)
 	}
+
 	_, err := r.Ranking.Rank(t.Context(), speed, players[0].Number)
 	require.Equal(t, leaderboard.CodeRankingUnavailable, leaderboard.CodeOf(err))
 	_, _, err = r.Ranking.Page(t.Context(), speed, 0, 10)
@@ -122,6 +123,7 @@ func TestRedisIsPutBackToAnOlderState(t *testing.T) {
 		_, rankErr := r.Ranking.Rank(context.Background(), speed, players[1].Number)
 		return err == nil && mark > before.Xmin && leaderboard.CodeOf(rankErr) == leaderboard.CodeNotFound
 	})
+
 	server.Kill()
 	require.NoError(t, server.Start(t.Context()))
 	tenant.Allow(t)
@@ -135,6 +137,7 @@ func TestRedisIsPutBackToAnOlderState(t *testing.T) {
 		answers++
 		return answers > 20
 	})
+
 	_, err = r.Ranking.Rank(t.Context(), speed, players[1].Number)
 	require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
 }
@@ -151,6 +154,7 @@ func TestATransactionThatCommitsLate(t *testing.T) {
 	_, err = late.Exec(t.Context(), `INSERT INTO standings (board, season, player, score, event, previous_score, origin, fold)
 		VALUES ($1, 1, $2, 50, nextval('event_ids'), 0, $1, 1)`, speed.Number, players[1].Number)
 	require.NoError(t, err)
+
 	// Others pass, and catch-up has had its chance.
 	r.Drop.Store(true)
 	commitOne(t, r, ledgertest.Submission(players[0], "speed", 20))
@@ -176,11 +180,13 @@ func TestRemovedEntriesStayRemoved(t *testing.T) {
 		n, err := tenant.Client.Exists(context.Background(), tenant.Prefix+"{speed:1:0}:e", tenant.Prefix+"{speed:1:0}:p:0").Result()
 		return err == nil && n == 0
 	})
+
 	// A server that was held up applies what it stored before the removal.
 	_, err = r.Ranking.Apply(t.Context(), leaderboard.Projection{Identity: stored.Identity, Xid: stored.Xid, Standings: stored.Changed})
 	require.NoError(t, err)
 	_, err = r.Ranking.Rank(t.Context(), speed, player.Number)
 	require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
+
 	// And the player may come back, with less.
 	receipt := commitOne(t, r, ledgertest.Submission(player, "speed", 3))
 	require.Equal(t, int64(3), receipt.StandingScore)
@@ -194,10 +200,12 @@ func TestTheNumberOfShardsChanges(t *testing.T) {
 	model := NewModel(tenant.Catalog)
 	speed := tenant.Board(t, "speed")
 	first := tenant.Start(t)
+
 	for i, p := range players {
 		receipt := commitOne(t, first, ledgertest.Submission(p, "speed", int64(i%5)))
 		model.Submit(speed, p.Number, int64(i%5), receipt.Event)
 	}
+
 	tenant.RequireEqual(t, first.Ranking, model, players)
 	for _, shards := range []int{1, 16} {
 		var err error
@@ -210,6 +218,7 @@ func TestTheNumberOfShardsChanges(t *testing.T) {
 			keys, err := admin.Keys(context.Background(), tenant.Prefix+"{speed:*}:m").Result()
 			return err == nil && len(keys) == shards
 		})
+
 		require.NoError(t, admin.Close())
 	}
 }
@@ -219,15 +228,18 @@ func TestALedgerRestoredFromADump(t *testing.T) {
 	tenant := NewTenant(t, pg, rdb, 1)
 	players := tenant.Players(t, 2)
 	speed := tenant.Board(t, "speed")
+
 	for i, p := range players {
 		_, err := tenant.Ledger.Store(t.Context(), []leaderboard.Submission{ledgertest.Submission(p, "speed", int64(i))})
 		require.NoError(t, err)
 	}
+
 	conn := tenant.Connect(t)
 	for _, sql := range []string{"UPDATE standings SET xid = '9999999999999'", "UPDATE ledger_state SET origin = 'another cluster'"} {
 		_, err := conn.Exec(t.Context(), sql)
 		require.NoError(t, err)
 	}
+
 	r := tenant.Start(t)
 	rankIs(t, r, speed, players[1].Number, 1, 1)
 	rankIs(t, r, speed, players[0].Number, 2, 0)
@@ -238,11 +250,13 @@ func TestALedgerRestoredFromADump(t *testing.T) {
 func TestPostgresIsPutBackToAnOlderState(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
+
 	dir := filepath.Join(t.TempDir(), "pg")
 	// The folders above must let the server's user through.
 	for parent := filepath.Dir(dir); strings.HasPrefix(filepath.Base(parent), "0") || strings.HasPrefix(filepath.Base(parent), "Test"); parent = filepath.Dir(parent) {
 		require.NoError(t, exec.CommandContext(ctx, "chmod", "755", parent).Run())
 	}
+
 	server, err := stores.StartPostgres(ctx, stores.PostgresOptions{Dir: dir})
 	require.NoError(t, err)
 	t.Cleanup(server.Close)
@@ -254,12 +268,14 @@ func TestPostgresIsPutBackToAnOlderState(t *testing.T) {
 	server.Stop()
 	require.NoError(t, exec.CommandContext(ctx, "cp", "-a", filepath.Join(dir, "data"), filepath.Join(dir, "copy")).Run())
 	require.NoError(t, server.Start(ctx))
+
 	for i := range 50 {
 		eventually(t, "the pool has recovered", func() bool {
 			_, err := r.Committer.Commit(ctx, ledgertest.Submission(players[i%2], "speed", int64(100+i)))
 			return err == nil
 		})
 	}
+
 	rankIs(t, r, speed, players[1].Number, 1, 149)
 	eventually(t, "the watermark passes the submissions", func() bool { s := r.CatchUp.Status(); return s.Leading && s.BehindTransactions == 0 })
 	server.Kill()
@@ -306,6 +322,7 @@ func TestARebuildBesideALongTransaction(t *testing.T) {
 		entry, err = r.Ranking.Rank(context.Background(), speed, players[0].Number)
 		return leaderboard.CodeOf(err) != leaderboard.CodeRankingUnavailable
 	})
+
 	require.Equal(t, leaderboard.RankingEntry{Rank: 2, Player: players[0].Number, Score: 20, Origin: speed.Number}, entry, "an acknowledged score is missing")
 }
 
@@ -319,6 +336,7 @@ func TestARankIsToldOfAnEntryThatReflectsTheSubmission(t *testing.T) {
 	tenant.RequireEqual(t, second.Ranking, NewModel(tenant.Catalog), players)
 	commitOne(t, second, ledgertest.Submission(players[0], "speed", 10))
 	rankIs(t, second, speed, players[0].Number, 1, 10)
+
 	longTransaction(t, tenant) // catch-up cannot help
 	first.Drop.Store(true)
 	submission := ledgertest.Submission(players[0], "speed", 20)

@@ -34,10 +34,12 @@ func (m *Model) fold(board leaderboard.LiveBoard, origin int32, player, score, e
 	if s, ok := m.standings[key]; ok {
 		before = &s
 	}
+
 	newScore, newEvent, improved, ok := leaderboard.Fold(board.Order, board.Scoring, before, score, event)
 	if ok && (before == nil || newEvent != before.Event) {
 		m.standings[key] = leaderboard.Standing{Board: board.Number, Season: board.Season, Player: player, Score: newScore, Event: newEvent, Origin: origin}
 	}
+
 	return improved && ok
 }
 
@@ -54,10 +56,12 @@ func (m *Model) Entries(board leaderboard.LiveBoard) []leaderboard.RankingEntry 
 			standings = append(standings, s)
 		}
 	}
+
 	sort.Slice(standings, func(i, j int) bool { return board.Order.Before(standings[i], standings[j]) })
 	entries := make([]leaderboard.RankingEntry, len(standings))
 	for i, s := range standings {
 		entries[i] = leaderboard.RankingEntry{Rank: int64(i + 1), Player: s.Player, Score: s.Score, Origin: s.Origin}
 	}
+
 	return entries
 }

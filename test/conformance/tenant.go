@@ -143,6 +143,7 @@ func (t *Tenant) StartWith(tb testing.TB, client goredis.UniversalClient) *Repli
 	r := &Replica{Ledger: t.Open(tb, postgres.Options{}), client: client}
 	_, err := r.Ledger.LoadCatalog(tb.Context())
 	require.NoError(tb, err)
+
 	const patience = 5 * time.Second // other tests take the processors
 	r.Ranking, err = redis.New(redis.Options{Client: client, Prefix: t.Prefix, Boards: r.Ledger, Timeout: patience,
 		SnapshotLifetime: t.SnapshotLifetime, SnapshotSharing: t.SnapshotSharing})
@@ -158,6 +159,7 @@ func (t *Tenant) StartWith(tb testing.TB, client goredis.UniversalClient) *Repli
 		cancel()
 		running.Wait()
 	})
+
 	return r
 }
 
@@ -184,11 +186,13 @@ func (t *Tenant) RequireEqual(tb testing.TB, ranking *redis.Ranking, model *Mode
 			require.Equal(c, int64(len(want)), total, board.Name)
 			require.ElementsMatch(c, want, got, board.Name)
 		}, 20*time.Second, 10*time.Millisecond)
+
 		t.requirePages(tb, ranking, board, want)
 		ranks := make(map[int64]leaderboard.RankingEntry, len(want))
 		for _, e := range want {
 			ranks[e.Player] = e
 		}
+
 		for _, p := range players {
 			entry, err := ranking.Rank(tb.Context(), board, p.Number)
 			if e, ok := ranks[p.Number]; ok {
@@ -211,6 +215,7 @@ func (t *Tenant) requirePages(tb testing.TB, ranking *redis.Ranking, board leade
 		require.Equal(tb, int64(len(want)), total)
 		part := want[min(offset, len(want)):min(offset+size, len(want))]
 		require.Len(tb, got, len(part), "board %s at %d", board.Name, offset)
+
 		for i := range part {
 			require.Equal(tb, part[i], got[i], "board %s at %d", board.Name, offset)
 		}

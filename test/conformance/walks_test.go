@@ -39,6 +39,7 @@ func startWriters(t *testing.T, tenant *Tenant, replicas []*Replica, players []l
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	t.Cleanup(func() { cancel(); group.Wait() })
+
 	for i := range numberOfWriters {
 		random := rand.New(rand.NewPCG(seed, uint64(i)))
 		boards := tenant.Catalog.All()
@@ -48,32 +49,39 @@ func startWriters(t *testing.T, tenant *Tenant, replicas []*Replica, players []l
 				board := boards[random.IntN(len(boards))]
 				w.still.RLock()
 				var err error
+
 				if n >= residents && random.IntN(4) == 0 {
 					err = w.remove(replicas[i%len(replicas)], board, players[n].Number)
 				} else {
 					err = w.submit(replicas[i%len(replicas)], board, players[n], random.Int64N(21)-10) // few values: many ties
 				}
+
 				w.still.RUnlock()
 				if err != nil {
 					t.Errorf("writer %d: %v", i, err)
 					return
 				}
+
 				w.written.Add(1)
 			}
 		})
 	}
+
 	return w
 }
 
 func (w *writers) submit(r *Replica, board leaderboard.LiveBoard, player leaderboard.PlayerName, score int64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
+
 	receipt, err := r.Committer.Commit(ctx, ledgertest.Submission(player, board.Name, score))
 	if err != nil {
 		return err
 	}
+
 	w.modelMu.Lock()
 	defer w.modelMu.Unlock()
+
 	w.model.Submit(board, player.Number, score, receipt.Event)
 	return nil
 }
@@ -81,14 +89,17 @@ func (w *writers) submit(r *Replica, board leaderboard.LiveBoard, player leaderb
 func (w *writers) remove(r *Replica, board leaderboard.LiveBoard, player int64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
+
 	removed, err := r.Ledger.RemoveEntry(ctx, board, player)
 	if leaderboard.CodeOf(err) == leaderboard.CodeNotFound {
 		return nil
 	} else if err != nil {
 		return err
 	}
+
 	w.modelMu.Lock()
 	defer w.modelMu.Unlock()
+
 	w.model.Remove(board, player)
 	_, _ = r.Ranking.Apply(ctx, leaderboard.Projection{Identity: removed.Identity, Xid: removed.Xid, Standings: removed.Changed}) // or catch-up does
 	return nil
@@ -107,11 +118,13 @@ func (w *writers) begin(t *testing.T, r *Replica, board leaderboard.LiveBoard) (
 	t.Helper()
 	w.still.Lock()
 	defer w.still.Unlock()
+
 	want := w.model.Entries(board)
 	eventually(t, "everything is applied", func() bool {
 		got, _, err := r.Ranking.Page(context.Background(), board, 0, 1000)
 		return err == nil && slices.Equal(got, want)
 	})
+
 	walk, err := r.Ranking.BeginWalk(t.Context(), board)
 	require.NoError(t, err)
 	return walk, want
@@ -143,10 +156,12 @@ func walks(t *testing.T, tenant *Tenant, seed uint64) {
 	w := startWriters(t, tenant, replicas, players, 0, seed)
 	w.more(t, 500)
 	random := rand.New(rand.NewPCG(seed, 100))
+
 	var begin []leaderboard.LiveBoard // two walks on each board, in a random order
 	for _, board := range tenant.Catalog.All() {
 		begin = append(begin, board, board)
 	}
+
 	random.Shuffle(len(begin), func(i, j int) { begin[i], begin[j] = begin[j], begin[i] })
 	var under, done []*walker
 	for len(begin)+len(under) > 0 {
@@ -156,24 +171,30 @@ func walks(t *testing.T, tenant *Tenant, seed uint64) {
 			walk, want := w.begin(t, replica, begin[0])
 			under, begin = append(under, &walker{board: begin[0], next: &walk, want: want}), begin[1:]
 		}
+
 		for i := len(under) - 1; i >= 0; i-- {
 			if random.IntN(2) == 0 {
 				continue
 			}
+
 			v := under[i]
 			part, err := replica.Ranking.Walk(t.Context(), v.board, *v.next, 1+random.Int64N(40))
 			require.NoError(t, err)
 			require.Equal(t, int64(len(v.want)), part.Total)
+
 			if v.got, v.next = append(v.got, part.Entries...), part.Next; v.next == nil {
 				under, done = slices.Delete(under, i, i+1), append(done, v)
 			}
 		}
+
 		w.more(t, random.Int64N(40))
 	}
+
 	for _, v := range done {
 		require.NotEmpty(t, v.want)
 		require.Equal(t, v.want, v.got, "board %s", v.board.Name)
 	}
+
 	t.Logf("%d walks, %d writes", len(done), w.written.Load())
 }
 
@@ -189,17 +210,20 @@ func TestAWalkAmidWrites(t *testing.T) {
 			r := tenant.Start(t)
 			players := tenant.Players(t, 120)
 			const residents = 60
+
 			mood := tenant.Board(t, "mood") // the latest counts: up and down
 			tenant.RequireEqual(t, r.Ranking, NewModel(tenant.Catalog), players[:1])
 			for _, p := range players[:residents] {
 				commitOne(t, r, ledgertest.Submission(p, "mood", 0))
 			}
+
 			w := startWriters(t, tenant, []*Replica{r}, players, residents, seed)
 			for range 3 {
 				walk, err := r.Ranking.BeginWalk(t.Context(), mood)
 				require.NoError(t, err)
 				seen := make(map[int64]bool)
 				last := leaderboard.RankingEntry{Score: leaderboard.MaxScore}
+
 				for next := &walk; next != nil; {
 					part, err := r.Ranking.Walk(t.Context(), mood, *next, 7)
 					require.NoError(t, err)
@@ -209,9 +233,11 @@ func TestAWalkAmidWrites(t *testing.T) {
 						require.GreaterOrEqual(t, last.Score, e.Score)
 						seen[e.Player], last = true, e
 					}
+
 					next = part.Next
 					w.more(t, 20)
 				}
+
 				for _, p := range players[:residents] {
 					require.True(t, seen[p.Number], "player %d was there throughout", p.Number)
 				}
@@ -226,15 +252,18 @@ func walkFour(t *testing.T, tenant *Tenant) (*Replica, leaderboard.LiveBoard, le
 	r := tenant.Start(t)
 	players := tenant.Players(t, 10)
 	tenant.RequireEqual(t, r.Ranking, NewModel(tenant.Catalog), players[:1])
+
 	for i, p := range players {
 		commitOne(t, r, ledgertest.Submission(p, "speed", int64(i)))
 	}
+
 	board := tenant.Board(t, "speed")
 	walk, err := r.Ranking.BeginWalk(t.Context(), board)
 	require.NoError(t, err)
 	part, err := r.Ranking.Walk(t.Context(), board, walk, 4)
 	require.NoError(t, err)
 	require.Len(t, part.Entries, 4)
+
 	return r, board, *part.Next
 }
 
@@ -256,6 +285,7 @@ func TestAWalkEndsWithTheDataOfRedis(t *testing.T) {
 			part, err := r.Ranking.Walk(context.Background(), board, again, 100)
 			return err == nil && len(part.Entries) == 10 && part.Next == nil
 		})
+
 		_, err = r.Ranking.Walk(t.Context(), board, walk, 4)
 		require.Equal(t, leaderboard.CodeWalkEnded, leaderboard.CodeOf(err))
 	}
@@ -270,6 +300,7 @@ func TestAWalkExpires(t *testing.T) {
 		_, err := r.Ranking.Walk(context.Background(), board, walk, 4)
 		return leaderboard.CodeOf(err) == leaderboard.CodeWalkEnded
 	})
+
 	admin := rdb.Client()
 	t.Cleanup(func() { _ = admin.Close() })
 	eventually(t, "nothing is left", func() bool {

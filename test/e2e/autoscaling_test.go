@@ -27,11 +27,13 @@ func TestAutoscaling(t *testing.T) {
 	result, err := match.Match{Client: c, Boards: match.Boards(allBoards), Names: []string{"ada", "bo", "carl", "dina"}, Rounds: 1, Seed: 8}.Play(t.Context())
 	require.NoError(t, err)
 	l := startLoad(t, c, result.Players)
+
 	// metrics-server looks every 15 s, and the autoscaler as often.
 	const scalingTimeout = 4 * time.Minute
 	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), time.Second, scalingTimeout, true, func(ctx context.Context) (bool, error) {
 		return lb.Status.Replicas == 3, cluster.Get(ctx, client.ObjectKeyFromObject(lb), lb)
 	}))
+
 	rolledOut(t, deployment(t, lb), 0)
 	l.finish(t)
 }

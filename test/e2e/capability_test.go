@@ -25,14 +25,17 @@ func needNodes(t *testing.T) []corev1.Node {
 	list := &corev1.NodeList{}
 	require.NoError(t, cluster.List(t.Context(), list))
 	var nodes []corev1.Node
+
 	for i := range list.Items {
 		if free(&list.Items[i]) {
 			nodes = append(nodes, list.Items[i])
 		}
 	}
+
 	if len(nodes) < 2 {
 		t.Skipf("the cluster has %d nodes for games, and this takes several", len(nodes))
 	}
+
 	return nodes
 }
 
@@ -75,6 +78,7 @@ func needKindNodes(t *testing.T, nodes []corev1.Node) func(ctx context.Context, 
 		}
 		return nil
 	}
+
 	for i := range nodes {
 		if id := nodes[i].Spec.ProviderID; !strings.HasPrefix(id, "kind://docker/") {
 			t.Skipf("the node %s is none that this test can switch off: its provider id is %q", nodes[i].Name, id)
@@ -83,5 +87,6 @@ func needKindNodes(t *testing.T, nodes []corev1.Node) func(ctx context.Context, 
 			t.Skipf("the nodes are on another machine: %v", err)
 		}
 	}
+
 	return docker
 }

@@ -30,6 +30,7 @@ func TestDeletedObjectsComeBack(t *testing.T) {
 			t.Logf("%T %s came back", object, object.GetName())
 		}
 	}
+
 	ready(t, lb)
 	rolledOut(t, deployment(t, lb), 0)
 	result, err := match.Match{Client: connect(t, lb), Boards: match.Boards(allBoards), Names: []string{"ada", "bo"}, Rounds: 1, Seed: 4}.Play(t.Context())
@@ -73,6 +74,7 @@ func owned(t *testing.T, lb *games.Leaderboard, list client.ObjectList) []client
 	t.Helper()
 	require.NoError(t, cluster.List(t.Context(), list, client.InNamespace(lb.Namespace)))
 	var all []client.Object
+
 	switch l := list.(type) {
 	case *corev1.ServiceList:
 		all = pointers[corev1.Service](l.Items)
@@ -91,12 +93,14 @@ func owned(t *testing.T, lb *games.Leaderboard, list client.ObjectList) []client
 	default:
 		t.Fatalf("owned does not know %T", list)
 	}
+
 	var mine []client.Object
 	for _, object := range all {
 		if metav1.IsControlledBy(object, lb) {
 			mine = append(mine, object)
 		}
 	}
+
 	require.NotEmpty(t, mine, "%T", list)
 	return mine
 }

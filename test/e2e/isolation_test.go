@@ -40,6 +40,7 @@ func TestTenantsAreApart(t *testing.T) {
 	secrets := &corev1.SecretList{}
 	require.NoError(t, cluster.List(t.Context(), secrets, client.InNamespace(ns)))
 	require.NotEmpty(t, secrets.Items)
+
 	for i := range secrets.Items {
 		secret := &secrets.Items[i]
 		for key, value := range secret.Data {

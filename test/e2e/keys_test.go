@@ -25,6 +25,7 @@ func keyOf(t *testing.T, token string) string {
 	var header struct {
 		Kid string `json:"kid"`
 	}
+
 	require.NoError(t, json.Unmarshal(head, &header))
 	return header.Kid
 }
@@ -57,17 +58,21 @@ func TestKeysReachRunningPods(t *testing.T) {
 		if err != nil {
 			return false, err
 		}
+
 		if keyOf(t, token) == keyOf(t, before) {
 			seen = 0
 		} else {
 			seen++
 		}
+
 		return seen >= 5, nil
 	}))
+
 	_, err = c.Submit(t.Context(), before, "arena", 1, "")
 	require.NoError(t, err, "a token of the old key")
 	after := podsOf(t, lb)
 	require.Len(t, after, len(pods))
+
 	for _, pod := range after {
 		require.Zero(t, pod.Status.ContainerStatuses[0].RestartCount)
 		require.Contains(t, []string{string(pods[0].UID), string(pods[1].UID)}, string(pod.UID))

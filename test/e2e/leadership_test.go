@@ -33,6 +33,7 @@ func TestLeadershipHandover(t *testing.T) {
 		require.NoError(t, err)
 		rolledOut(t, operator, 0)
 	}
+
 	scale(2)
 	defer scale(before)
 
@@ -46,6 +47,7 @@ func TestLeadershipHandover(t *testing.T) {
 			deposeLeader(t)
 		}
 	}
+
 	tenants := make(map[string]bool)
 	for _, lb := range list {
 		ready(t, lb)
@@ -55,6 +57,7 @@ func TestLeadershipHandover(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, result.Verify(t.Context()))
 	}
+
 	deployments := &appsv1.DeploymentList{}
 	require.NoError(t, cluster.List(t.Context(), deployments, client.InNamespace(ns)))
 	require.Len(t, deployments.Items, len(list))
@@ -69,12 +72,14 @@ func deposeLeader(t *testing.T) {
 	require.Len(t, leases.Items, 1)
 	lease := &leases.Items[0]
 	eventually(t, lease, func() bool { return lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity != "" })
+
 	leader := *lease.Spec.HolderIdentity // the host name, "_" and an id
 	pods := &corev1.PodList{}
 	require.NoError(t, cluster.List(t.Context(), pods, client.InNamespace(operatorNamespace)))
 	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int {
 		return cmp.Compare(strings.Index(leader, b.Name), strings.Index(leader, a.Name)) // -1: not in it
 	})
+
 	const handover = 20 * time.Second // a lease lasts 15 s where its holder did not give it back
 	for i := range pods.Items {
 		require.NoError(t, client.IgnoreNotFound(cluster.Delete(t.Context(), &pods.Items[i], client.GracePeriodSeconds(1))))
@@ -88,5 +93,6 @@ func deposeLeader(t *testing.T) {
 			return
 		}
 	}
+
 	t.Fatalf("%s still leads", leader)
 }

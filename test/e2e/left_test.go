@@ -22,6 +22,7 @@ func contents(ctx context.Context, t require.TestingT, namespace string) []strin
 	reader, err := metadata.NewForConfig(restConfig)
 	require.NoError(t, err)
 	var names []string
+
 	for _, list := range lists {
 		version, err := schema.ParseGroupVersion(list.GroupVersion)
 		require.NoError(t, err)
@@ -31,11 +32,13 @@ func contents(ctx context.Context, t require.TestingT, namespace string) []strin
 			}
 			objects, err := reader.Resource(version.WithResource(resource.Name)).Namespace(namespace).List(ctx, metav1.ListOptions{})
 			require.NoError(t, err, resource.Name)
+
 			for i := range objects.Items {
 				names = append(names, schema.GroupResource{Group: version.Group, Resource: resource.Name}.String()+"/"+objects.Items[i].Name)
 			}
 		}
 	}
+
 	slices.Sort(names)
 	return names
 }

@@ -25,11 +25,13 @@ func podsOf(t *testing.T, game *games.Leaderboard) []corev1.Pod {
 	require.NoError(t, err)
 	require.NoError(t, cluster.List(t.Context(), list, client.InNamespace(game.Namespace), client.MatchingLabelsSelector{Selector: selector}))
 	var pods []corev1.Pod
+
 	for _, pod := range list.Items {
 		if pod.DeletionTimestamp == nil {
 			pods = append(pods, pod)
 		}
 	}
+
 	return pods
 }
 
@@ -49,6 +51,7 @@ func waitReadyOff(t *testing.T, game *games.Leaderboard, node string, count int)
 				}
 			}
 		}
+
 		return ready == count, nil
 	}))
 }
@@ -63,6 +66,7 @@ func cordon(t *testing.T, node *corev1.Node) {
 		_, err := patch(ctx, node, func() { node.Spec.Unschedulable = off })
 		return err
 	}
+
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), goneTimeout)
 		defer cancel()
@@ -107,6 +111,7 @@ func TestNodeDrainUnderLoad(t *testing.T) {
 	require.NoError(t, err)
 	l := startLoad(t, c, result.Players)
 	moved := 0
+
 	for i := range nodes {
 		t.Run(nodes[i].Name, func(t *testing.T) {
 			cordon(t, &nodes[i])
@@ -117,9 +122,11 @@ func TestNodeDrainUnderLoad(t *testing.T) {
 					moved++
 				}
 			}
+
 			waitReadyOff(t, lb, nodes[i].Name, 2)
 		})
 	}
+
 	require.GreaterOrEqual(t, moved, 2, "Pods that had to leave a node")
 	l.finish(t)
 }
@@ -134,6 +141,7 @@ func TestDisruptionBudget(t *testing.T) {
 		return clientset.PolicyV1().Evictions(pod.Namespace).Evict(t.Context(), &policyv1.Eviction{
 			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}})
 	}
+
 	require.NoError(t, evictOnce(pods[0]))
 	require.True(t, apierrors.IsTooManyRequests(evictOnce(pods[1])))
 	rolledOut(t, deployment(t, lb), 0)
@@ -150,13 +158,16 @@ func TestNodeDeath(t *testing.T) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), goneTimeout)
 		defer cancel()
+
 		if err := docker(ctx, "start", dead); err != nil {
 			t.Error(err)
 		}
+
 		if err := waitFree(ctx, dead); err != nil { // for the tests that follow
 			t.Errorf("%s did not come back: %v", dead, err)
 		}
 	})
+
 	require.NoError(t, docker(t.Context(), "stop", "--time", "1", dead))
 	waitReadyOff(t, lb, dead, 2)
 	require.NoError(t, result.Verify(t.Context()))

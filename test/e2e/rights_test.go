@@ -62,6 +62,7 @@ func rights(of map[string]string) []string {
 			list = append(list, verb+" "+resource)
 		}
 	}
+
 	slices.Sort(list)
 	return list
 }
@@ -71,6 +72,7 @@ func rights(of map[string]string) []string {
 func allowed(t *testing.T, namespace string) []string {
 	t.Helper()
 	config := rest.CopyConfig(restConfig)
+
 	config.QPS = -1 // there are some thousand questions, each of a millisecond
 	asker, err := kubernetes.NewForConfig(config)
 	require.NoError(t, err)
@@ -80,6 +82,7 @@ func allowed(t *testing.T, namespace string) []string {
 		require.NoError(t, err)
 		return review.Status.Allowed
 	}
+
 	var list []string
 	for _, attributes := range everyAttempt(t) {
 		attributes.Namespace = namespace
@@ -94,6 +97,7 @@ func allowed(t *testing.T, namespace string) []string {
 			list = append(list, attributes.Verb+" "+name)
 		}
 	}
+
 	slices.Sort(list)
 	return slices.Compact(list)
 }
@@ -108,6 +112,7 @@ func everyAttempt(t *testing.T) []authorizationv1.ResourceAttributes {
 		_, groups, err = clientset.Discovery().ServerGroupsAndResources()
 		require.NoError(c, err)
 	}, 2*time.Minute, time.Second)
+
 	// What no resource of the cluster tells: the right to set an owner that blocks
 	// its deletion, and verbs that give more than any other.
 	attempts := []authorizationv1.ResourceAttributes{
@@ -117,6 +122,7 @@ func everyAttempt(t *testing.T) []authorizationv1.ResourceAttributes {
 		{Verb: "escalate", Group: "rbac.authorization.k8s.io", Resource: "roles"}, {Verb: "escalate", Group: "rbac.authorization.k8s.io", Resource: "clusterroles"},
 		{Verb: "sign", Group: "certificates.k8s.io", Resource: "signers"}, {Verb: "approve", Group: "certificates.k8s.io", Resource: "signers"},
 	}
+
 	for _, list := range groups {
 		group, version, found := strings.Cut(list.GroupVersion, "/")
 		if !found {
@@ -129,6 +135,7 @@ func everyAttempt(t *testing.T) []authorizationv1.ResourceAttributes {
 			}
 		}
 	}
+
 	require.Greater(t, len(attempts), 500, "the cluster tells few of its resources")
 	return attempts
 }

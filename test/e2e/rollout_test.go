@@ -46,6 +46,7 @@ func startLoad(t *testing.T, c *gameclient.Client, players []match.Player) *load
 				l.note(ctx, "submit", err, &l.submissions)
 				_, err = c.Page(ctx, "arena", 1, 10)
 				l.note(ctx, "page", err, &l.reads)
+
 				select {
 				case <-time.After(loadPause):
 				case <-ctx.Done():
@@ -53,6 +54,7 @@ func startLoad(t *testing.T, c *gameclient.Client, players []match.Player) *load
 			}
 		})
 	}
+
 	return l
 }
 
@@ -89,6 +91,7 @@ func TestRolloutUnderLoad(t *testing.T) {
 	_, err = patch(t.Context(), lb, func() {
 		lb.Spec.Boards = append(lb.Spec.Boards[:len(lb.Spec.Boards):len(lb.Spec.Boards)], games.Board{Name: "added", Order: games.OrderDescending, Scoring: games.ScoringBest})
 	})
+
 	require.NoError(t, err)
 	rolledOut(t, before, before.Generation)
 	ready(t, lb)

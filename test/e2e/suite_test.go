@@ -50,11 +50,13 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "e2e: KUBECONFIG and E2E_BASE_URL (for example http://127.0.0.1:8088) say what to test: run make e2e")
 		return 1
 	}
+
 	parsed, err := url.Parse(base)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e: E2E_BASE_URL:", err)
 		return 1
 	}
+
 	via = parsed.Host
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
@@ -65,11 +67,13 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+
 	restConfig, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return 1
 	}
+
 	restConfig.QPS, restConfig.Burst, restConfig.Timeout = 50, 100, 30*time.Second
 	if cluster, err = client.New(restConfig, client.Options{Scheme: scheme}); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
@@ -79,6 +83,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return 1
 	}
+
 	return m.Run()
 }
 
@@ -90,18 +95,22 @@ func namespace(t *testing.T) string {
 		Name:   "e2e-" + strings.ToLower(rand.Text()[:8]),
 		Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
 	}}
+
 	require.NoError(t, cluster.Create(t.Context(), ns))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), goneTimeout)
 		defer cancel()
+
 		if err := dropGames(ctx, ns.Name); err != nil {
 			t.Error(err)
 		}
+
 		// It is empty now; the namespace controller takes its time.
 		if err := cluster.Delete(ctx, ns); err != nil {
 			t.Error(err)
 		}
 	})
+
 	return ns.Name
 }
 
@@ -112,6 +121,7 @@ func dropGames(ctx context.Context, namespace string) error {
 	if err := cluster.List(ctx, list, client.InNamespace(namespace)); err != nil {
 		return err
 	}
+
 	for i := range list.Items {
 		game := &list.Items[i]
 		_, err := patch(ctx, game, func() { game.Spec.DeletionPolicy, game.Spec.Suspend = games.DeletionPolicyDelete, false })
@@ -122,11 +132,13 @@ func dropGames(ctx context.Context, namespace string) error {
 			return err
 		}
 	}
+
 	for i := range list.Items {
 		if err := waitGone(ctx, &list.Items[i]); err != nil {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -167,10 +179,12 @@ func describe(object client.Object) string {
 	if !ok {
 		return ""
 	}
+
 	var text strings.Builder
 	for _, condition := range game.Status.Conditions {
 		fmt.Fprintf(&text, "%s is %s (%s): %s\n", condition.Type, condition.Status, condition.Reason, condition.Message)
 	}
+
 	return text.String()
 }
 
@@ -214,11 +228,13 @@ func deployment(t *testing.T, game *games.Leaderboard) *appsv1.Deployment {
 	t.Helper()
 	list := &appsv1.DeploymentList{}
 	require.NoError(t, cluster.List(t.Context(), list, client.InNamespace(game.Namespace)))
+
 	for i := range list.Items {
 		if metav1.IsControlledBy(&list.Items[i], game) {
 			return &list.Items[i]
 		}
 	}
+
 	t.Fatalf("%s has no Deployment", client.ObjectKeyFromObject(game))
 	return nil
 }

@@ -55,15 +55,18 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+
 	serverPath = filepath.Join(dir, "leaderboard-server")
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute) // the first time everything is compiled
 	defer cancel()
+
 	build := exec.CommandContext(ctx, "go", "build", "-race", "-o", serverPath, "../../leaderboard-server")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "build the server:", err)
 		return 1
 	}
+
 	return m.Run()
 }
 
@@ -72,20 +75,24 @@ func TestCampaign(t *testing.T) {
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
+
 	t.Logf("to repeat: make faults ARGS=\"-seed=%d -faults=%d\"", seed, *faultCount)
 	w := newWorld(t, *writers*playersOfWriter)
 	c := newCrowd(w)
 	playing, stop := context.WithCancel(t.Context())
 	var group sync.WaitGroup
+
 	for i := range *writers {
 		players := w.Players[i*playersOfWriter : (i+1)*playersOfWriter]
 		group.Go(func() { c.play(playing, players, seed+uint64(i)) })
 	}
+
 	for i := range readers {
 		group.Go(func() { c.read(playing, seed+uint64(i)) })
 	}
 	defer group.Wait()
 	defer stop()
+
 	tally := &tally{injected: make(map[string]int), started: time.Now()}
 	err := w.campaign(t.Context(), c, rand.New(rand.NewPCG(seed, 0)), tally)
 	t.Log(c.summary(tally))
@@ -112,14 +119,17 @@ func (w *world) campaign(ctx context.Context, c *crowd, random *rand.Rand, tally
 				return err
 			}
 		}
+
 		checked := tally.faults / checkEvery
 		if err := w.disturb(ctx, c, choose(random), random, tally); err != nil {
 			return err
 		}
+
 		// For the bound of staleness to be seen, it has to be whole for longer at times.
 		if random.IntN(3) == 0 {
 			pause(ctx, time.Duration(random.IntN(2500))*time.Millisecond)
 		}
+
 		if tally.faults/checkEvery > checked && tally.faults < *faultCount {
 			if err := w.verify(ctx, c, tally); err != nil {
 				return err
@@ -148,15 +158,18 @@ func (w *world) disturb(ctx context.Context, c *crowd, chosen []fault, random *r
 	if err := w.inject(ctx, chosen, random); err != nil {
 		return err
 	}
+
 	ended := time.Now()
 	if err := w.await(ctx); err != nil {
 		return fmt.Errorf("after %q: %w", names(chosen), err)
 	}
+
 	c.weather.isWhole()
 	tally.faults += len(chosen)
 	for _, f := range chosen {
 		tally.injected[f.name]++
 	}
+
 	tally.longest = max(tally.longest, time.Since(ended))
 	w.t.Logf("%s fault %d: %q for %.1fs, whole again after %.1fs", clock(started), tally.faults, names(chosen), ended.Sub(started).Seconds(), time.Since(ended).Seconds())
 	return nil
@@ -166,6 +179,7 @@ func (w *world) disturb(ctx context.Context, c *crowd, chosen []fault, random *r
 func (w *world) inject(ctx context.Context, chosen []fault, random *rand.Rand) error {
 	ctx, cancel := context.WithTimeout(ctx, recovery)
 	defer cancel()
+
 	failed := make(chan error, len(chosen))
 	for _, f := range chosen {
 		own := rand.New(rand.NewPCG(random.Uint64(), 0))
@@ -177,10 +191,12 @@ func (w *world) inject(ctx context.Context, chosen []fault, random *rand.Rand) e
 			failed <- err
 		}()
 	}
+
 	var all error
 	for range chosen {
 		all = errors.Join(all, <-failed)
 	}
+
 	return all
 }
 

@@ -120,11 +120,13 @@ var faults = []fault{
 		for _, p := range chosen {
 			p.Stop()
 		}
+
 		pause(ctx, hold(random))
 		var err error
 		for _, p := range chosen {
 			err = errors.Join(err, p.Start())
 		}
+
 		return err
 	}},
 	{name: "the way to a store is slow", target: atWays, run: poisoned("latency", `{"latency": 150, "jitter": 100}`)},
@@ -162,9 +164,11 @@ func (w *world) someWays(random *rand.Rand) []*toxiproxy.Proxy {
 	if random.IntN(2) == 0 {
 		way = func(r *replica) *toxiproxy.Proxy { return r.postgres }
 	}
+
 	if random.IntN(4) == 0 {
 		return []*toxiproxy.Proxy{way(w.replicas[0]), way(w.replicas[1])}
 	}
+
 	return []*toxiproxy.Proxy{way(w.one(random))}
 }
 
@@ -176,14 +180,17 @@ func killSession(ctx context.Context, w *world, random *rand.Rand) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+
 	rows, err := conn.Query(ctx, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
 	if err != nil {
 		return err
 	}
+
 	sessions, err := pgx.CollectRows(rows, pgx.RowTo[int])
 	if err != nil || len(sessions) == 0 {
 		return err
 	}
+
 	return syscall.Kill(sessions[random.IntN(len(sessions))], syscall.SIGKILL)
 }
 
@@ -195,6 +202,7 @@ func (w *world) restartRedis(ctx context.Context, down time.Duration, snapshot s
 	if err := os.Remove(dump); err != nil && !os.IsNotExist(err) {
 		return err
 	}
+
 	if snapshot != "" {
 		content, err := os.ReadFile(snapshot)
 		if err != nil {
@@ -204,6 +212,7 @@ func (w *world) restartRedis(ctx context.Context, down time.Duration, snapshot s
 			return err
 		}
 	}
+
 	return w.Redis.Start(ctx)
 }
 
@@ -212,10 +221,12 @@ func (w *world) saveRedis(ctx context.Context) error {
 	if err := w.redisCommand(ctx, "SAVE"); err != nil {
 		return err
 	}
+
 	content, err := os.ReadFile(filepath.Join(w.Redis.Dir, "dump.rdb"))
 	if err != nil {
 		return err
 	}
+
 	w.snapshot = filepath.Join(w.Redis.Dir, "earlier.rdb")
 	return os.WriteFile(w.snapshot, content, 0o600)
 }
@@ -238,6 +249,7 @@ func (w *world) sqlBeside(ctx context.Context, open time.Duration, statement str
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return err
@@ -248,6 +260,7 @@ func (w *world) sqlBeside(ctx context.Context, open time.Duration, statement str
 	if err := do(); err != nil {
 		return err
 	}
+
 	pause(ctx, open)
 	return tx.Rollback(ctx)
 }
@@ -259,15 +272,18 @@ func poisoned(toxic, attributes string) func(context.Context, *world, *rand.Rand
 		if random.IntN(2) == 0 {
 			stream = "upstream"
 		}
+
 		for _, p := range chosen {
 			if _, err := p.Toxics.AddToxicJson(strings.NewReader(fmt.Sprintf(`{"type": %q, "stream": %q, "attributes": %s}`, toxic, stream, attributes))); err != nil {
 				return err
 			}
 		}
+
 		pause(ctx, hold(random))
 		for _, p := range chosen {
 			p.Toxics.ResetToxics(ctx)
 		}
+
 		return nil
 	}
 }

@@ -34,10 +34,12 @@ func (r *replica) footprint(ctx context.Context) (f footprint, err error) {
 	if err != nil {
 		return f, err
 	}
+
 	lines := metricLine.FindAllSubmatch(body, -1)
 	if len(lines) != 3 {
 		return f, fmt.Errorf("the metrics of %s have %d of 3 lines", r.name, len(lines))
 	}
+
 	for _, match := range lines {
 		n, err := strconv.Atoi(string(match[2]))
 		if err != nil {
@@ -52,6 +54,7 @@ func (r *replica) footprint(ctx context.Context) (f footprint, err error) {
 			f.redis = n
 		}
 	}
+
 	return f, nil
 }
 
@@ -71,8 +74,10 @@ func (w *world) checkFootprint(ctx context.Context, conn *pgx.Conn) error {
 		if f.postgres > mostPostgres {
 			return fmt.Errorf("%s has %d connections to PostgreSQL, more than %d", r.name, f.postgres, mostPostgres)
 		}
+
 		total.postgres, total.redis = total.postgres+f.postgres, total.redis+f.redis
 	}
+
 	var sessions int
 	if err := conn.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()").Scan(&sessions); err != nil {
 		return err
@@ -80,8 +85,10 @@ func (w *world) checkFootprint(ctx context.Context, conn *pgx.Conn) error {
 	if sessions > total.postgres+leads {
 		return fmt.Errorf("PostgreSQL has %d sessions; the replicas know of %d", sessions, total.postgres+leads)
 	}
+
 	admin := w.Redis.Client()
 	defer admin.Close()
+
 	clients, err := admin.ClientList(ctx).Result()
 	if err != nil {
 		return err
@@ -89,6 +96,7 @@ func (w *world) checkFootprint(ctx context.Context, conn *pgx.Conn) error {
 	if n := strings.Count(clients, "\n") - 1; n > total.redis {
 		return fmt.Errorf("Redis has %d clients; the replicas know of %d", n, total.redis)
 	}
+
 	return nil
 }
 
@@ -96,6 +104,7 @@ func (w *world) checkFootprint(ctx context.Context, conn *pgx.Conn) error {
 func (w *world) keepGoroutines() error {
 	ctx, cancel := context.WithTimeout(context.Background(), recovery)
 	defer cancel()
+
 	var failed error
 	for _, r := range w.replicas {
 		dump, err := r.ops(ctx, "/debug/pprof/goroutine?debug=1")
@@ -108,6 +117,7 @@ func (w *world) keepGoroutines() error {
 		}
 		failed = errors.Join(failed, err)
 	}
+
 	return failed
 }
 

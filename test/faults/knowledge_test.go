@@ -106,9 +106,11 @@ func (m *memory) of(player, board string) *known {
 		boards = make(map[string]*known)
 		m.players[player] = boards
 	}
+
 	if boards[board] == nil {
 		boards[board] = &known{submitted: make(map[int64]string)}
 	}
+
 	return boards[board]
 }
 
@@ -125,6 +127,7 @@ func (m *memory) submits(player, board string, score int64) {
 func (m *memory) acknowledged(player, board string, r record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+
 	for _, b := range countsOn(board) {
 		k := m.of(player, b)
 		if n := len(k.records); n > 0 {
@@ -132,6 +135,7 @@ func (m *memory) acknowledged(player, board string, r record) {
 				continue
 			}
 		}
+
 		known := r
 		known.live = r.live && b == board // a receipt is about its own board
 		k.records = append(k.records, known)
@@ -144,12 +148,14 @@ func (m *memory) acknowledged(player, board string, r record) {
 func (m *memory) least(player, board string, asked time.Time, age time.Duration, before, after outlook) (least record, has bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+
 	records := m.of(player, board).records
 	for i := len(records) - 1; i >= 0; i-- {
 		if r := records[i]; r.mustShow(asked.Add(-age), before, after) {
 			return r, true
 		}
 	}
+
 	return record{}, false
 }
 
@@ -161,6 +167,7 @@ func (r record) mustShow(asked time.Time, before, after outlook) bool {
 	if r.live && !after.rollingBack && r.sent.After(after.rolledBack) {
 		return true
 	}
+
 	return !before.whole.IsZero() && before.whole.Equal(after.whole) &&
 		asked.Sub(before.whole) > *staleness && asked.Sub(r.acknowledged) > *staleness
 }

@@ -58,12 +58,14 @@ func newCrowd(w *world) *crowd {
 func (c *crowd) summary(tally *tally) string {
 	c.turn.Lock() // so that nobody writes submissions
 	defer c.turn.Unlock()
+
 	acknowledged := 0
 	for _, s := range c.submissions {
 		if s.acknowledged {
 			acknowledged++
 		}
 	}
+
 	return fmt.Sprintf("%d faults of %d kinds in %s, whole again after %.1fs at the most: %d submissions, %d acknowledged, %d lost, %d doubled; "+
 		"%d reads, %d violations; %d calls refused or unanswered; %d full checks",
 		tally.faults, len(tally.injected), time.Since(tally.started).Round(time.Second), tally.longest.Seconds(), len(c.submissions), acknowledged, tally.lost, tally.doubled,
@@ -93,9 +95,11 @@ func (c *crowd) play(ctx context.Context, players []site.Player, seed uint64) {
 		c.mu.Unlock()
 		c.memory.submits(player.ID, s.board, s.score)
 		c.submit(ctx, player, s, random)
+
 		if random.IntN(2) == 0 {
 			c.readOwn(ctx, player, []string{"race", "golf", "global"}[random.IntN(3)], random)
 		}
+
 		c.turn.RUnlock()
 	}
 }
@@ -106,11 +110,13 @@ func (c *crowd) submit(ctx context.Context, player site.Player, s *submission, r
 	if s.keyed {
 		key = fmt.Sprintf("%d-%d", s.player, s.score)
 	}
+
 	for ctx.Err() == nil {
 		patience := 20 * time.Second // longer than the server takes for anything
 		if random.IntN(impatience) == 0 {
 			patience = time.Duration(1+random.IntN(300)) * time.Millisecond
 		}
+
 		// Not the campaign's context: what is on its way when it ends is to be answered.
 		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		sent := time.Now()
@@ -124,12 +130,14 @@ func (c *crowd) submit(ctx context.Context, player site.Player, s *submission, r
 			c.memory.acknowledged(player.ID, s.board, record{score: s.score, sent: sent, acknowledged: time.Now(), live: receipt.Rank != nil})
 			return
 		}
+
 		var problem *gameclient.Problem
 		s.refused = errors.As(err, &problem) && strings.HasSuffix(problem.Type, "/busy")
 		c.tolerate("submit", err)
 		if !s.keyed {
 			return
 		}
+
 		pause(ctx, 20*time.Millisecond)
 	}
 }
@@ -139,6 +147,7 @@ func (c *crowd) readOwn(ctx context.Context, player site.Player, board string, r
 	replica, before, asked := c.world.one(random), c.weather.now(), time.Now()
 	entry, err := replica.client.Rank(ctx, player.Token, board)
 	c.reads.Add(1)
+
 	switch problem := (*gameclient.Problem)(nil); {
 	case err == nil:
 		if entry.Rank < 1 {
@@ -196,20 +205,24 @@ func (c *crowd) readPage(ctx context.Context, board string, number int, random *
 		c.tolerate("page", err)
 		return
 	}
+
 	seen := make(map[string]bool, len(page.Leaderboard))
 	for i, e := range page.Leaderboard {
 		if seen[e.UserID] {
 			c.violated("a page of %q has %s twice", board, e.UserID)
 		}
+
 		seen[e.UserID] = true
 		if want := int64((number-1)*size + i + 1); e.Rank != want {
 			c.violated("page %d of %q has rank %d instead of %d", number, board, e.Rank, want)
 		}
+
 		if i > 0 {
 			if before := page.Leaderboard[i-1]; board == "golf" && e.Score < before.Score || board != "golf" && e.Score > before.Score {
 				c.violated("a page of %q goes from rank %d with %d to rank %d with %d", board, before.Rank, before.Score, e.Rank, e.Score)
 			}
 		}
+
 		c.check(replica, board, e, asked, pageAge, before)
 	}
 }
@@ -225,12 +238,15 @@ func (c *crowd) readReport(ctx context.Context, random *rand.Rand) {
 		c.tolerate("top_players", err)
 		return
 	}
+
 	reported := make(map[string]int64, len(rows))
 	for _, row := range rows {
 		reported[row.UserID] = row.Score
 	}
+
 	c.memory.mu.Lock()
 	defer c.memory.mu.Unlock()
+
 	for id, boards := range c.memory.players {
 		for _, r := range boards["race"].all() {
 			if r.acknowledged.Before(asked) && r.score > reported[id] {

@@ -19,35 +19,43 @@ import (
 func (w *world) verify(ctx context.Context, c *crowd, tally *tally) error {
 	c.turn.Lock()
 	defer c.turn.Unlock()
+
 	if err := w.await(ctx); err != nil {
 		return err
 	}
+
 	conn, err := w.Connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+
 	tally.checks++
 	events, err := c.count(ctx, conn)
 	if err != nil {
 		return err
 	}
+
 	tally.lost, tally.doubled = events.lost, events.doubled
 	if events != (counts{}) {
 		err = fmt.Errorf("the ledger is not what was submitted: %+v", events)
 	}
+
 	c.mu.Lock()
 	if len(c.violations) > 0 {
 		err = errors.Join(err, fmt.Errorf("%d violations, the first of which are:\n%s", len(c.violations), strings.Join(c.violations[:min(10, len(c.violations))], "\n")))
 	}
+
 	c.mu.Unlock()
 	err = errors.Join(err, w.sameStandings(ctx))
 	for _, board := range []string{"global", "race", "golf", "mood", "coins"} {
 		err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compare(ctx, conn, board) }))
 	}
+
 	if failed := settle(ctx, func(ctx context.Context) error { return w.checkFootprint(ctx, conn) }); failed != nil {
 		err = errors.Join(err, failed, w.keepGoroutines())
 	}
+
 	return errors.Join(err, w.quietLogs())
 }
 
@@ -68,6 +76,7 @@ func (c *crowd) count(ctx context.Context, conn *pgx.Conn) (found counts, err er
 	if err != nil {
 		return found, err
 	}
+
 	for rows.Next() {
 		var k key
 		if err := rows.Scan(&k.player, &k.score); err != nil {
@@ -75,9 +84,11 @@ func (c *crowd) count(ctx context.Context, conn *pgx.Conn) (found counts, err er
 		}
 		stored[k]++
 	}
+
 	if err := rows.Err(); err != nil {
 		return found, err
 	}
+
 	for _, s := range c.submissions {
 		k := key{s.player, s.score}
 		switch n := stored[k]; {
@@ -90,6 +101,7 @@ func (c *crowd) count(ctx context.Context, conn *pgx.Conn) (found counts, err er
 		}
 		delete(stored, k)
 	}
+
 	found.foreign = len(stored)
 	return found, nil
 }
@@ -101,10 +113,12 @@ func (w *world) sameStandings(ctx context.Context) error {
 		return err
 	}
 	defer ledger.Close()
+
 	mismatches, err := ledger.Verify(ctx, 5)
 	if err == nil && len(mismatches) > 0 {
 		err = fmt.Errorf("standings are not the fold of their events: %v", mismatches)
 	}
+
 	return err
 }
 
@@ -119,6 +133,7 @@ const boardSQL = `
 func settle(ctx context.Context, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, settling)
 	defer cancel()
+
 	var last error
 	for {
 		err := check(ctx)
@@ -143,10 +158,12 @@ func (w *world) compare(ctx context.Context, conn *pgx.Conn, board string) error
 	if err != nil {
 		return err
 	}
+
 	want, err := pgx.CollectRows(rows, pgx.RowToStructByPos[boardEntry])
 	if err != nil {
 		return err
 	}
+
 	for _, r := range w.replicas {
 		if err := r.comparePages(ctx, board, want); err != nil {
 			return fmt.Errorf("board %s of %s: %w", board, r.name, err)
@@ -155,6 +172,7 @@ func (w *world) compare(ctx context.Context, conn *pgx.Conn, board string) error
 			return fmt.Errorf("board %s of %s: %w", board, r.name, err)
 		}
 	}
+
 	return nil
 }
 
@@ -168,16 +186,19 @@ func (r *replica) comparePages(ctx context.Context, board string, want []boardEn
 		if err != nil {
 			return err
 		}
+
 		part := want[first:min(first+size, len(want))]
 		if page.TotalEntries != int64(len(want)) || len(page.Leaderboard) != len(part) {
 			return fmt.Errorf("it has %d entries (%d on page %d) instead of %d", page.TotalEntries, len(page.Leaderboard), first/size+1, len(want))
 		}
+
 		for i, e := range page.Leaderboard {
 			if e != gameclient.Entry(part[i]) {
 				return fmt.Errorf("it has %+v instead of %+v", e, part[i])
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -187,6 +208,7 @@ func (r *replica) compareRanks(ctx context.Context, board string, want []boardEn
 	for _, p := range players {
 		tokens[p.ID] = p.Token
 	}
+
 	var group errgroup.Group
 	group.SetLimit(8)
 	for _, e := range want {
@@ -198,5 +220,6 @@ func (r *replica) compareRanks(ctx context.Context, board string, want []boardEn
 			return err
 		})
 	}
+
 	return group.Wait()
 }

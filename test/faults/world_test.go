@@ -62,6 +62,7 @@ type replica struct {
 func newWorld(t *testing.T, players int) *world {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
+
 	made, err := site.New(ctx, site.Options{Players: players, Online: players, Boards: boards, Durable: true, MaxConnections: 100})
 	require.NoError(t, err)
 	w := &world{Site: made, t: t}
@@ -71,16 +72,19 @@ func newWorld(t *testing.T, players int) *world {
 		}
 		made.Close()
 	})
+
 	proxies := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
 	for i := range w.replicas {
 		w.replicas[i] = w.newReplica(ctx, proxies, fmt.Sprintf("replica-%d", i))
 	}
+
 	require.NoError(t, w.await(ctx))
 	for _, r := range w.replicas {
 		f, err := r.footprint(ctx)
 		require.NoError(t, err)
 		w.fresh.goroutines = max(w.fresh.goroutines, f.goroutines)
 	}
+
 	return w
 }
 
@@ -92,6 +96,7 @@ func (w *world) newReplica(ctx context.Context, proxies *toxiproxy.ApiServer, na
 		w.t.Cleanup(p.Stop)
 		return p
 	}
+
 	r.postgres, r.redis = proxy("postgres", w.Postgres.Address()), proxy("redis", w.Redis.Address())
 	var err error
 	r.Program, err = w.Start(name, serverPath, func(string) []string { return []string{"serve"} }, map[string]string{
@@ -100,11 +105,13 @@ func (w *world) newReplica(ctx context.Context, proxies *toxiproxy.ApiServer, na
 		config.EnvDrainDelay:     "0s",
 		"GORACE":                 "halt_on_error=1", // a data race ends the server, which fails the campaign
 	})
+
 	require.NoError(w.t, err)
 	require.NoError(w.t, r.Await(ctx))
 	r.client, err = gameclient.New(r.URL, "")
 	require.NoError(w.t, err)
 	w.t.Cleanup(r.client.Close)
+
 	return r
 }
 
@@ -112,8 +119,10 @@ func (w *world) newReplica(ctx context.Context, proxies *toxiproxy.ApiServer, na
 func (w *world) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, recovery)
 	defer cancel()
+
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
+
 	var state [2]string
 	for {
 		whole := true
@@ -140,16 +149,19 @@ func (r *replica) state(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
+
 	var readiness struct {
 		State   string
 		Missing []struct{ Dependency, Reason string }
 	}
+
 	if err := json.Unmarshal(body, &readiness); err != nil {
 		return string(body)
 	}
 	if len(readiness.Missing) > 0 {
 		return fmt.Sprintf("%s: %v", readiness.State, readiness.Missing)
 	}
+
 	return readiness.State
 }
 
@@ -157,15 +169,18 @@ func (r *replica) state(ctx context.Context) string {
 func (r *replica) ops(ctx context.Context, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.Ops+path, nil)
 	if err != nil {
 		return nil, err
 	}
+
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
+
 	return io.ReadAll(response.Body)
 }
 
@@ -176,12 +191,14 @@ func (w *world) keepLogs() {
 		w.t.Log(err)
 		return
 	}
+
 	logs := map[string]string{"postgres.log": w.Postgres.LogFile, "redis.log": w.Redis.LogFile()}
 	for _, r := range w.replicas {
 		if r != nil {
 			logs[r.name+".log"] = r.Log
 		}
 	}
+
 	for name, path := range logs {
 		content, err := os.ReadFile(path)
 		if err == nil {
@@ -191,5 +208,6 @@ func (w *world) keepLogs() {
 			w.t.Log(err)
 		}
 	}
+
 	w.t.Logf("the logs are in %s", dir)
 }

@@ -34,6 +34,7 @@ func New(endpoint, via string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse the endpoint: %w", err)
 	}
+
 	dialer := &net.Dialer{Timeout: 5 * time.Second}
 	transport := &http.Transport{
 		MaxIdleConnsPerHost: 256,
@@ -44,6 +45,7 @@ func New(endpoint, via string) (*Client, error) {
 			return dialer.DialContext(ctx, network, address)
 		},
 	}
+
 	return &Client{endpoint: parsed, http: &http.Client{Transport: transport, Timeout: requestTimeout}}, nil
 }
 
@@ -133,11 +135,13 @@ func (c *Client) Submit(ctx context.Context, token, board string, score int64, k
 	if board != "" {
 		body["game_id"] = board
 	}
+
 	var receipt Receipt
 	header := http.Header{}
 	if key != "" {
 		header.Set("Idempotency-Key", strconv.Quote(key))
 	}
+
 	err := c.callWithHeader(ctx, header, http.MethodPost, "/v1/scores/submit", nil, token, body, &receipt)
 	return receipt, err
 }
@@ -171,6 +175,7 @@ func (c *Client) TopPlayers(ctx context.Context, token, board string, start, end
 	if board != "" {
 		query.Set("game_id", board)
 	}
+
 	var rows []ReportRow
 	err := c.call(ctx, http.MethodGet, "/v1/reports/top_players", query, token, nil, &rows)
 	return rows, err
@@ -190,21 +195,25 @@ func (c *Client) callWithHeader(ctx context.Context, header http.Header, method,
 		reader = bytes.NewReader(encoded)
 		header.Set("Content-Type", "application/json")
 	}
+
 	target := c.endpoint.JoinPath(path)
 	target.RawQuery = query.Encode()
 	request, err := http.NewRequestWithContext(ctx, method, target.String(), reader)
 	if err != nil {
 		return fmt.Errorf("make the request: %w", err)
 	}
+
 	request.Header = header
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
+
 	response, err := c.http.Do(request)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	defer response.Body.Close()
+
 	const maxAnswer = 1 << 20 // a page of 100 entries is some 20 KiB
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
@@ -219,5 +228,6 @@ func (c *Client) callWithHeader(ctx context.Context, header http.Header, method,
 	if err := json.Unmarshal(content, answer); err != nil {
 		return fmt.Errorf("%s %s: decode the answer: %w", method, path, err)
 	}
+
 	return nil
 }

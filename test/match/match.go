@@ -56,19 +56,23 @@ func (m Match) Play(ctx context.Context) (*Result, error) {
 	for _, board := range result.boards {
 		result.expected[board.Name] = &standings{board: board, entries: map[string]Standing{}}
 	}
+
 	suffix := rand.Text()[:6]
 	for _, name := range m.Names {
 		player := Player{Username: name + "-" + suffix, Password: rand.Text()}
 		if _, err := m.Client.Register(ctx, player.Username, player.Password); err != nil {
 			return nil, fmt.Errorf("register %s: %w", player.Username, err)
 		}
+
 		token, err := m.Client.Login(ctx, player.Username, player.Password)
 		if err != nil {
 			return nil, fmt.Errorf("log %s in: %w", player.Username, err)
 		}
+
 		player.Token = token
 		result.Players = append(result.Players, player)
 	}
+
 	scores := mathrand.New(mathrand.NewPCG(m.Seed, 0))
 	for range m.Rounds {
 		for _, board := range m.Boards {
@@ -79,12 +83,14 @@ func (m Match) Play(ctx context.Context) (*Result, error) {
 			}
 		}
 	}
+
 	for _, player := range result.Players {
 		// Few different values on global itself make ties.
 		if err := result.submit(ctx, player, Global, 900+10*scores.Int64N(3)); err != nil {
 			return nil, err
 		}
 	}
+
 	result.Last = time.Now().UTC()
 	return result, nil
 }
@@ -106,10 +112,12 @@ func (r *Result) submit(ctx context.Context, player Player, board Board, score i
 	if receipt.ScoreSaved != score || receipt.Username != player.Username || receipt.GameID != board.Name {
 		return fmt.Errorf("submitting %d for %s to %s was answered with %+v", score, player.Username, board.Name, receipt)
 	}
+
 	r.expected[board.Name].add(player.Username, score, board.Name, r.Submissions)
 	if board.CountsTowardGlobal {
 		r.expected[Global.Name].add(player.Username, score, board.Name, r.Submissions)
 	}
+
 	r.Submissions++
 	return nil
 }
@@ -121,6 +129,7 @@ func (r *Result) Board(ctx context.Context, name string) ([]gameclient.Entry, er
 	for _, player := range r.Players {
 		mine[player.Username] = true
 	}
+
 	const pageSize = 100
 	var entries []gameclient.Entry
 	for page := 1; ; page++ {
@@ -151,18 +160,21 @@ func (r *Result) Verify(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+
 		differences = append(differences, r.compare(board.Name, entries)...)
 		if board.Scoring == Best && board.Name != Global.Name {
 			if err := r.verifyReport(ctx, board.Name); err != nil {
 				differences = append(differences, err)
 			}
 		}
+
 		for _, player := range r.Players {
 			if err := r.verifyRank(ctx, board.Name, player, entries); err != nil {
 				differences = append(differences, err)
 			}
 		}
 	}
+
 	return errors.Join(differences...)
 }
 
@@ -171,6 +183,7 @@ func (r *Result) compare(board string, entries []gameclient.Entry) []error {
 	if len(entries) != len(expected) {
 		return []error{fmt.Errorf("%s has %d of the match's players instead of %d", board, len(entries), len(expected))}
 	}
+
 	var differences []error
 	for i, entry := range entries {
 		want := expected[i]
@@ -179,6 +192,7 @@ func (r *Result) compare(board string, entries []gameclient.Entry) []error {
 				entry.Username, entry.Score, entry.GameID, want.Username, want.Score, want.GameID))
 		}
 	}
+
 	return differences
 }
 
@@ -187,6 +201,7 @@ func (r *Result) verifyRank(ctx context.Context, board string, player Player, en
 	if err != nil {
 		return fmt.Errorf("read the rank of %s on %s: %w", player.Username, board, err)
 	}
+
 	for _, entry := range entries {
 		if entry.Username == player.Username {
 			if entry.Rank != rank.Rank || entry.Score != rank.Score {
@@ -196,6 +211,7 @@ func (r *Result) verifyRank(ctx context.Context, board string, player Player, en
 			return nil
 		}
 	}
+
 	return fmt.Errorf("%s: %s is not on the board", board, player.Username)
 }
 
@@ -207,16 +223,19 @@ func (r *Result) verifyReport(ctx context.Context, board string) error {
 	if err != nil {
 		return err
 	}
+
 	reported := map[string]int64{}
 	for _, row := range rows {
 		reported[row.Username] = row.Score
 	}
+
 	for _, want := range r.expected[board].ranked() {
 		score, found := reported[want.Username]
 		if len(rows) < limit && !found || found && score != want.Score {
 			return fmt.Errorf("%s: the report has %s with %d instead of %d", board, want.Username, score, want.Score)
 		}
 	}
+
 	return nil
 }
 

@@ -35,6 +35,7 @@ func Boards(manifest []games.Board) []Board {
 		}
 		boards = append(boards, Board{Name: board.Name, Order: string(board.Order), Scoring: string(board.Scoring), CountsTowardGlobal: counts})
 	}
+
 	return boards
 }
 
@@ -75,6 +76,7 @@ func (s *standings) add(username string, score int64, gameID string, number int)
 			next.Score += current.Score
 		}
 	}
+
 	s.entries[username] = next
 }
 
@@ -91,6 +93,7 @@ func (s *standings) ranked() []Standing {
 	for _, entry := range s.entries {
 		entries = append(entries, entry)
 	}
+
 	slices.SortFunc(entries, func(a, b Standing) int {
 		switch {
 		case a.Score != b.Score && better(s.board.Order, a.Score, b.Score):

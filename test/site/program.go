@@ -34,15 +34,18 @@ func (s *Site) Start(name, path string, args func(listen string) []string, chang
 	if err != nil {
 		return nil, err
 	}
+
 	ops, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
+
 	p := &Program{URL: "http://" + listen, Ops: "http://" + ops, Log: s.file(name + ".log"),
 		path: path, args: args(listen), environment: s.environment(listen, ops, changes)}
 	if err := p.Restart(); err != nil {
 		return nil, err
 	}
+
 	s.programs = append(s.programs, p)
 	return p, nil
 }
@@ -64,6 +67,7 @@ func (p *Program) Await(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+
 		response, err := http.DefaultClient.Do(request)
 		if err == nil {
 			response.Body.Close()
@@ -71,6 +75,7 @@ func (p *Program) Await(ctx context.Context) error {
 				return nil
 			}
 		}
+
 		select {
 		case <-p.Ended():
 			return fmt.Errorf("the server has ended:\n%s", p.Tail())

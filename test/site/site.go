@@ -70,6 +70,7 @@ func New(ctx context.Context, options Options) (s *Site, err error) {
 			s.Close()
 		}
 	}()
+
 	if s.dir, err = os.MkdirTemp("", "site-"); err != nil {
 		return nil, fmt.Errorf("make the folder of a site: %w", err)
 	}
@@ -89,6 +90,7 @@ func New(ctx context.Context, options Options) (s *Site, err error) {
 	if err := s.login(ctx); err != nil {
 		return nil, fmt.Errorf("log %d players in: %w", options.Online, err)
 	}
+
 	return s, nil
 }
 
@@ -97,12 +99,15 @@ func (s *Site) Close() {
 	for _, p := range s.programs {
 		p.Stop()
 	}
+
 	if s.Redis != nil {
 		s.Redis.Close()
 	}
+
 	if s.Postgres != nil {
 		s.Postgres.Close()
 	}
+
 	_ = os.RemoveAll(s.dir)
 }
 
@@ -117,18 +122,22 @@ func (s *Site) seed(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+
 	if err := postgres.Migrate(ctx, conn, "public"); err != nil {
 		return err
 	}
+
 	const cost, patience = 10, 30 * time.Second // the server's default
 	hash, err := auth.NewPasswords(cost, 1, patience).Hash(ctx, Password)
 	if err != nil {
 		return err
 	}
+
 	type statement struct {
 		sql  string
 		args []any
 	}
+
 	statements := []statement{
 		{"SET synchronous_commit = off", nil},
 		{`INSERT INTO players (id, username, username_key, password_hash)
@@ -137,11 +146,13 @@ func (s *Site) seed(ctx context.Context) error {
 		statements = append(statements, statement{`INSERT INTO standings (board, season, player, score, event, previous_score, origin, fold)
 			SELECT 1, 1, number, (random() * 1e9)::bigint, nextval('event_ids'), 0, 1, 1 FROM players`, nil})
 	}
+
 	for _, statement := range append(statements, statement{"VACUUM ANALYZE players", nil}, statement{"VACUUM ANALYZE standings", nil}, statement{"CHECKPOINT", nil}) {
 		if _, err := conn.Exec(ctx, statement.sql, statement.args...); err != nil {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -151,6 +162,7 @@ func (s *Site) login(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	file, err := keys.Marshal()
 	if err != nil {
 		return err
@@ -161,31 +173,38 @@ func (s *Site) login(ctx context.Context) error {
 	if err := os.WriteFile(s.file("boards.json"), []byte(s.options.Boards), 0o600); err != nil {
 		return err
 	}
+
 	tokens, err := auth.NewTokens(tenant, 24*time.Hour, time.Now)
 	if err != nil {
 		return err
 	}
+
 	tokens.SetKeys(keys)
 	conn, err := s.Connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+
 	rows, err := conn.Query(ctx, "SELECT number, id::text, username, token_version FROM players ORDER BY hashint8(number) LIMIT $1", s.options.Online)
 	if err != nil {
 		return err
 	}
+
 	for rows.Next() {
 		var p leaderboard.Player
 		if err := rows.Scan(&p.Number, &p.ID, &p.Username, &p.TokenVersion); err != nil {
 			return err
 		}
+
 		token, err := tokens.Issue(p)
 		if err != nil {
 			return err
 		}
+
 		s.Players = append(s.Players, Player{Number: p.Number, ID: string(p.ID), Username: p.Username, Token: token})
 	}
+
 	return rows.Err()
 }
 
@@ -214,5 +233,6 @@ func (s *Site) environment(listen, ops string, changes map[string]string) []stri
 			environment = append(environment, name+"="+value)
 		}
 	}
+
 	return environment
 }

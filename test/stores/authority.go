@@ -32,6 +32,7 @@ func NewAuthority() (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the key of an authority: %w", err)
 	}
+
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "an authority of tests"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(certificateLifetime),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
@@ -39,10 +40,12 @@ func NewAuthority() (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign the certificate of an authority: %w", err)
 	}
+
 	a := &Authority{key: key, PEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
 	if a.certificate, err = x509.ParseCertificate(der); err != nil {
 		return nil, fmt.Errorf("read the certificate of an authority: %w", err)
 	}
+
 	return a, nil
 }
 
@@ -52,6 +55,7 @@ func (a *Authority) issue() (certificate, key []byte, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("make the key of a server: %w", err)
 	}
+
 	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "a server of tests"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(certificateLifetime), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
@@ -59,10 +63,12 @@ func (a *Authority) issue() (certificate, key []byte, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("sign the certificate of a server: %w", err)
 	}
+
 	encoded, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode the key of a server: %w", err)
 	}
+
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}), nil
 }
 

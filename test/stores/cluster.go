@@ -45,6 +45,7 @@ func StartRedisCluster(ctx context.Context, options RedisClusterOptions) (*Redis
 	if options.Masters == 0 {
 		options.Masters = 3
 	}
+
 	c := &RedisCluster{Nodes: make([]*Redis, options.Masters*(1+options.Replicas))}
 	var group errgroup.Group
 	for i := range c.Nodes {
@@ -53,14 +54,17 @@ func StartRedisCluster(ctx context.Context, options RedisClusterOptions) (*Redis
 			return err
 		})
 	}
+
 	err := group.Wait()
 	if err == nil {
 		err = c.join(ctx, options)
 	}
+
 	if err != nil {
 		c.Close()
 		return nil, fmt.Errorf("start a Redis Cluster: %w", err)
 	}
+
 	return c, nil
 }
 
@@ -69,6 +73,7 @@ func startClusterNode(ctx context.Context) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return StartRedis(ctx, RedisOptions{ACLFile: true, Args: append(replicationArgs(), "--cluster-enabled", "yes",
 		"--cluster-port", strconv.Itoa(busPort), "--cluster-node-timeout", clusterNodeTimeout,
 		// However long a replica was cut off, it takes over; and it stays with its master.
@@ -85,24 +90,29 @@ func (c *RedisCluster) join(ctx context.Context, options RedisClusterOptions) er
 	for i, node := range c.Nodes {
 		client := node.Client()
 		defer client.Close()
+
 		commands := [][]any{{"CLUSTER", "SET-CONFIG-EPOCH", i + 1}}
 		if i < options.Masters {
 			commands = append(commands, []any{"CLUSTER", "ADDSLOTSRANGE", i * clusterSlots / options.Masters, (i+1)*clusterSlots/options.Masters - 1})
 		}
+
 		if i > 0 {
 			commands = append(commands, []any{"CLUSTER", "MEET", "127.0.0.1", c.Nodes[0].Port, c.Nodes[0].busPort()})
 		}
+
 		for _, command := range commands {
 			if err := client.Do(ctx, command...).Err(); err != nil {
 				return fmt.Errorf("%v: %w", command, err)
 			}
 		}
 	}
+
 	for i := options.Masters; i < len(c.Nodes); i++ {
 		if err := follow(ctx, c.Nodes[i], c.Nodes[i%options.Masters]); err != nil {
 			return err
 		}
 	}
+
 	return c.WaitUntilWhole(ctx)
 }
 
@@ -132,6 +142,7 @@ func (r *Redis) nodeID(ctx context.Context) (string, error) {
 func poll(ctx context.Context, try func(context.Context) error) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
+
 	for {
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
 		err := try(attempt)
@@ -139,6 +150,7 @@ func poll(ctx context.Context, try func(context.Context) error) error {
 		if err == nil {
 			return nil
 		}
+
 		select {
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), err)
@@ -175,10 +187,12 @@ func (c *RedisCluster) whole(ctx context.Context, node *redis.Client) error {
 	if err != nil {
 		return err
 	}
+
 	nodes, err := node.ClusterNodes(ctx).Result()
 	if err != nil {
 		return err
 	}
+
 	replication, err := node.Info(ctx, "replication").Result()
 	switch {
 	case err != nil:
@@ -189,6 +203,7 @@ func (c *RedisCluster) whole(ctx context.Context, node *redis.Client) error {
 	case strings.Contains(replication, "master_link_status:down"), strings.Contains(replication, "master_sync_in_progress:1"):
 		return fmt.Errorf("the replica does not follow:\n%s", replication)
 	}
+
 	return nil
 }
 
@@ -202,20 +217,24 @@ func (c *RedisCluster) Master(ctx context.Context, key string) (*Redis, error) {
 		}
 		failed = errors.Join(failed, err)
 	}
+
 	return nil, fmt.Errorf("find who serves %s: %w", key, failed)
 }
 
 func (c *RedisCluster) masterAsSeenBy(ctx context.Context, node *Redis, key string) (*Redis, error) {
 	client := node.Client()
 	defer client.Close()
+
 	slot, err := client.ClusterKeySlot(ctx, key).Result()
 	if err != nil {
 		return nil, err
 	}
+
 	shards, err := client.ClusterShards(ctx).Result()
 	if err != nil {
 		return nil, err
 	}
+
 	for _, shard := range shards {
 		if !slices.ContainsFunc(shard.Slots, func(r redis.SlotRange) bool { return r.Start <= slot && slot <= r.End }) {
 			continue
@@ -227,6 +246,7 @@ func (c *RedisCluster) masterAsSeenBy(ctx context.Context, node *Redis, key stri
 			}
 		}
 	}
+
 	return nil, fmt.Errorf("%s knows no master for slot %d", node.Address(), slot)
 }
 

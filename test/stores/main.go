@@ -19,6 +19,7 @@ const startTimeout = 60 * time.Second
 func Main(m *testing.M, pg **Postgres, rdb **Redis) int {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
+
 	if pg != nil {
 		server, err := StartPostgres(ctx, PostgresOptions{})
 		if err != nil {
@@ -28,6 +29,7 @@ func Main(m *testing.M, pg **Postgres, rdb **Redis) int {
 		defer server.Close()
 		*pg = server
 	}
+
 	if rdb != nil {
 		server, err := StartRedis(ctx, RedisOptions{})
 		if err != nil {
@@ -37,5 +39,6 @@ func Main(m *testing.M, pg **Postgres, rdb **Redis) int {
 		defer server.Close()
 		*rdb = server
 	}
+
 	return m.Run()
 }

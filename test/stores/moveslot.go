@@ -15,15 +15,18 @@ func (c *RedisCluster) MoveSlot(ctx context.Context, key string, to *Redis, betw
 	if err != nil {
 		return err
 	}
+
 	m := &slotMove{source: from.Client(), target: to.Client(), to: to}
 	defer m.source.Close()
 	defer m.target.Close()
+
 	if m.slot, err = m.source.ClusterKeySlot(ctx, key).Result(); err != nil {
 		return fmt.Errorf("find the slot of %s: %w", key, err)
 	}
 	if m.targetID, err = to.nodeID(ctx); err != nil {
 		return err
 	}
+
 	sourceID, err := from.nodeID(ctx)
 	if err != nil {
 		return err
@@ -34,16 +37,19 @@ func (c *RedisCluster) MoveSlot(ctx context.Context, key string, to *Redis, betw
 	if err := m.source.Do(ctx, "CLUSTER", "SETSLOT", m.slot, "MIGRATING", m.targetID).Err(); err != nil {
 		return fmt.Errorf("migrate slot %d: %w", m.slot, err)
 	}
+
 	between()
 	if err := m.keys(ctx, between); err != nil {
 		return fmt.Errorf("move the keys of slot %d: %w", m.slot, err)
 	}
+
 	// The new owner first: nobody may be told that nobody has the slot.
 	for _, node := range []*redis.Client{m.target, m.source} {
 		if err := node.Do(ctx, "CLUSTER", "SETSLOT", m.slot, "NODE", m.targetID).Err(); err != nil {
 			return fmt.Errorf("hand slot %d over: %w", m.slot, err)
 		}
 	}
+
 	return c.agree(ctx, key, to)
 }
 
@@ -78,11 +84,13 @@ func (m *slotMove) keys(ctx context.Context, between func()) error {
 		if err != nil || len(keys) == 0 {
 			return err
 		}
+
 		const timeout = 5000 // milliseconds
 		if err := m.source.Do(ctx, "MIGRATE", "127.0.0.1", m.to.Port, "", 0, timeout,
 			"AUTH2", AdminUser, redisAdminPassword, "KEYS", keys[0]).Err(); err != nil {
 			return err
 		}
+
 		between()
 	}
 }

@@ -61,21 +61,25 @@ func StartPostgres(ctx context.Context, options PostgresOptions) (*Postgres, err
 	if initdb, err = filepath.EvalSymlinks(initdb); err != nil {
 		return nil, fmt.Errorf("resolve initdb: %w", err)
 	}
+
 	p := &Postgres{options: options, binDir: filepath.Dir(initdb), dir: options.Dir, Port: options.Port}
 	if p.owner, err = postgresUser(); err != nil {
 		return nil, err
 	}
+
 	if p.dir == "" {
 		if p.dir, err = os.MkdirTemp("", "postgres-"); err != nil {
 			return nil, fmt.Errorf("make the data folder of PostgreSQL: %w", err)
 		}
 		p.temporary = true
 	}
+
 	if p.Port == 0 {
 		if p.Port, err = freePort(); err != nil {
 			return nil, err
 		}
 	}
+
 	p.LogFile = filepath.Join(p.dir, "server.log")
 	if err := p.initialise(ctx); err != nil {
 		p.Close()
@@ -85,6 +89,7 @@ func StartPostgres(ctx context.Context, options PostgresOptions) (*Postgres, err
 		p.Close()
 		return nil, err
 	}
+
 	return p, nil
 }
 
@@ -93,21 +98,26 @@ func postgresUser() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
+
 	for _, name := range []string{"postgres", "nobody"} {
 		account, err := user.Lookup(name)
 		if err != nil {
 			continue
 		}
+
 		uid, err := strconv.ParseUint(account.Uid, 10, 32)
 		if err != nil {
 			return nil, fmt.Errorf("read the uid of %s: %w", name, err)
 		}
+
 		gid, err := strconv.ParseUint(account.Gid, 10, 32)
 		if err != nil {
 			return nil, fmt.Errorf("read the gid of %s: %w", name, err)
 		}
+
 		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 	}
+
 	return nil, errors.New("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
 }
 
@@ -115,6 +125,7 @@ func (p *Postgres) initialise(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(p.dir, "data", "PG_VERSION")); err == nil {
 		return nil
 	}
+
 	passwordFile := filepath.Join(p.dir, "password")
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return fmt.Errorf("make the data folder of PostgreSQL: %w", err)
@@ -122,6 +133,7 @@ func (p *Postgres) initialise(ctx context.Context) error {
 	if err := os.WriteFile(passwordFile, []byte(superuserPassword), 0o600); err != nil {
 		return fmt.Errorf("write the password of PostgreSQL: %w", err)
 	}
+
 	if p.owner != nil {
 		for _, path := range []string{p.dir, passwordFile} {
 			if err := os.Chown(path, int(p.owner.Uid), int(p.owner.Gid)); err != nil {
@@ -129,6 +141,7 @@ func (p *Postgres) initialise(ctx context.Context) error {
 			}
 		}
 	}
+
 	cmd := exec.CommandContext(ctx, filepath.Join(p.binDir, "initdb"), "--pgdata", filepath.Join(p.dir, "data"),
 		"--username", "postgres", "--pwfile", passwordFile, "--auth", "scram-sha-256",
 		"--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync")
@@ -137,6 +150,7 @@ func (p *Postgres) initialise(ctx context.Context) error {
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, output)
 	}
+
 	return nil
 }
 
@@ -159,17 +173,21 @@ func (p *Postgres) Start(ctx context.Context) error {
 		}
 		settings["ssl"], settings["ssl_cert_file"], settings["ssl_key_file"] = "on", p.certificatePath(), p.certificatePath()+".key"
 	}
+
 	for name, value := range p.options.Settings {
 		settings[name] = value
 	}
+
 	args := []string{"-D", filepath.Join(p.dir, "data")}
 	for name, value := range settings {
 		args = append(args, "-c", name+"="+value)
 	}
+
 	child, err := startProcess(filepath.Join(p.binDir, "postgres"), args, nil, p.LogFile, p.owner)
 	if err != nil {
 		return err
 	}
+
 	p.process = child
 	return child.ready(ctx, "PostgreSQL", p.LogFile, func(ctx context.Context) error {
 		conn, err := pgx.Connect(ctx, p.URL("postgres"))
@@ -188,6 +206,7 @@ func (p *Postgres) certify() error {
 	if err != nil {
 		return err
 	}
+
 	for path, content := range map[string][]byte{p.certificatePath(): certificate, p.certificatePath() + ".key": key} {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			return fmt.Errorf("write the certificate of PostgreSQL: %w", err)
@@ -198,6 +217,7 @@ func (p *Postgres) certify() error {
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -240,9 +260,11 @@ func (p *Postgres) Exec(ctx context.Context, database, sql string, args ...any) 
 		return fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
 	defer conn.Close(ctx)
+
 	if _, err := conn.Exec(ctx, sql, args...); err != nil {
 		return fmt.Errorf("run %q: %w", sql, err)
 	}
+
 	return nil
 }
 

@@ -34,6 +34,7 @@ func startProcess(path string, args, environment []string, log string, user *sys
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s: %w", filepath.Base(path), err)
 	}
+
 	cmd := exec.Command(path, args...) //nolint:noctx // the server outlives the call that starts it; signal ends it
 	cmd.Env, cmd.Stdout, cmd.Stderr = environment, output, output
 	cmd.SysProcAttr = childAttributes(user)
@@ -47,15 +48,18 @@ func startProcess(path string, args, environment []string, log string, user *sys
 		runtime.LockOSThread()
 		defer close(p.done)
 		defer output.Close()
+
 		err := cmd.Start()
 		started <- err
 		if err == nil {
 			_ = cmd.Wait() // a signalled server's exit status says nothing new
 		}
 	}()
+
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
+
 	return p, nil
 }
 
@@ -75,6 +79,7 @@ func (p *process) signal(s syscall.Signal) {
 func (p *process) ready(ctx context.Context, name, log string, check func(context.Context) error) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+
 	for {
 		attempt, cancel := context.WithTimeout(ctx, time.Second)
 		err := check(attempt)
@@ -82,6 +87,7 @@ func (p *process) ready(ctx context.Context, name, log string, check func(contex
 		if err == nil {
 			return nil
 		}
+
 		select {
 		case <-tick.C:
 		case <-p.done:
@@ -100,10 +106,12 @@ func tail(path string) string {
 		return ""
 	}
 	defer file.Close()
+
 	const size = 2 << 10
 	if info, err := file.Stat(); err == nil && info.Size() > size {
 		_, _ = file.Seek(-size, io.SeekEnd)
 	}
+
 	content, _ := io.ReadAll(file)
 	return string(content)
 }
@@ -125,6 +133,7 @@ func freePort() (int, error) {
 		}
 		return port, listener.Close()
 	}
+
 	return 0, fmt.Errorf("find a free port: %w", failed)
 }
 
@@ -138,11 +147,13 @@ func findBinary(envDir, name string, patterns ...string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
 	}
+
 	for _, pattern := range patterns {
 		if matches, _ := filepath.Glob(filepath.Join(pattern, name)); len(matches) > 0 {
 			return matches[len(matches)-1], nil
 		}
 	}
+
 	return "", fmt.Errorf("%s was not found: install it (Debian: apt-get install postgresql redis-server)", name)
 }
 

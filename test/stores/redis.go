@@ -56,21 +56,25 @@ func StartRedis(ctx context.Context, options RedisOptions) (*Redis, error) {
 			return nil, err
 		}
 	}
+
 	if r.Dir == "" {
 		if r.Dir, err = os.MkdirTemp("", "redis-"); err != nil {
 			return nil, fmt.Errorf("make the data folder of Redis: %w", err)
 		}
 		r.temporary = true
 	}
+
 	if r.Port == 0 {
 		if r.Port, err = freePort(); err != nil {
 			return nil, err
 		}
 	}
+
 	if err := r.Start(ctx); err != nil {
 		r.Close()
 		return nil, err
 	}
+
 	return r, nil
 }
 
@@ -86,6 +90,7 @@ func (r *Redis) Start(ctx context.Context) error {
 		}
 		args = append(args, "--aclfile", r.ACLPath())
 	}
+
 	if r.options.Authority != nil {
 		if err := r.certify(); err != nil {
 			return err
@@ -93,15 +98,19 @@ func (r *Redis) Start(ctx context.Context) error {
 		args = append(args, "--port", "0", "--tls-port", strconv.Itoa(r.Port), "--tls-auth-clients", "no",
 			"--tls-cert-file", r.certificatePath(), "--tls-key-file", r.certificatePath()+".key", "--tls-ca-cert-file", r.certificatePath())
 	}
+
 	child, err := startProcess(r.binary, append(args, r.options.Args...), nil, r.LogFile(), nil)
 	if err != nil {
 		return err
 	}
+
 	r.process = child
 	options := r.clientOptions()
+
 	options.MaxRetries, options.DialerRetries = -1, 1 // ready is what retries
 	client := redis.NewClient(options)
 	defer client.Close()
+
 	return child.ready(ctx, "Redis", r.LogFile(), func(ctx context.Context) error {
 		return client.Ping(ctx).Err() // also refused while a dump is being loaded
 	})
@@ -117,10 +126,12 @@ func (r *Redis) writeACLFile() error {
 	if _, err := os.Stat(r.ACLPath()); err == nil {
 		return nil
 	}
+
 	users := "user default off\nuser " + AdminUser + " on >" + redisAdminPassword + " ~* &* +@all\n"
 	if err := os.WriteFile(r.ACLPath(), []byte(users), 0o600); err != nil {
 		return fmt.Errorf("write the ACL file of Redis: %w", err)
 	}
+
 	return nil
 }
 
@@ -132,11 +143,13 @@ func (r *Redis) certify() error {
 	if err != nil {
 		return err
 	}
+
 	for path, content := range map[string][]byte{r.certificatePath(): certificate, r.certificatePath() + ".key": key} {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			return fmt.Errorf("write the certificate of Redis: %w", err)
 		}
 	}
+
 	return nil
 }
 
@@ -160,9 +173,11 @@ func (r *Redis) clientOptions() *redis.Options {
 	if r.options.ACLFile {
 		options.Username, options.Password = AdminUser, redisAdminPassword
 	}
+
 	if r.options.Authority != nil {
 		options.TLSConfig = r.options.Authority.clientConfig()
 	}
+
 	return options
 }
 

@@ -45,13 +45,16 @@ func StartSentinel(ctx context.Context) (*Sentinel, error) {
 			err = s.startSentinel(ctx)
 		}
 	}
+
 	if err == nil {
 		err = s.WaitUntilWhole(ctx)
 	}
+
 	if err != nil {
 		s.Close()
 		return nil, fmt.Errorf("start Redis with Sentinels: %w", err)
 	}
+
 	return s, nil
 }
 
@@ -63,12 +66,15 @@ func (s *Sentinel) startNodes(ctx context.Context) error {
 			return err
 		})
 	}
+
 	if err := group.Wait(); err != nil {
 		return err
 	}
+
 	for _, replica := range s.Nodes[1:] {
 		client := replica.Client()
 		defer client.Close()
+
 		if err := client.Do(ctx, "REPLICAOF", "127.0.0.1", s.Nodes[0].Port).Err(); err != nil {
 			return fmt.Errorf("follow the master: %w", err)
 		}
@@ -76,6 +82,7 @@ func (s *Sentinel) startNodes(ctx context.Context) error {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -92,11 +99,13 @@ func (s *Sentinel) startSentinel(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make the folder of a Sentinel: %w", err)
 	}
+
 	one := &sentinel{dir: dir}
 	s.sentinels = append(s.sentinels, one)
 	if one.port, err = freePort(); err != nil {
 		return err
 	}
+
 	config := filepath.Join(dir, "sentinel.conf") // which the Sentinel rewrites
 	content := fmt.Sprintf(`bind 127.0.0.1
 port %[2]d
@@ -107,15 +116,19 @@ sentinel auth-pass %[1]s %[6]s
 sentinel down-after-milliseconds %[1]s 1000
 sentinel failover-timeout %[1]s 3000
 `, SentinelMaster, one.port, dir, s.Nodes[0].Port, AdminUser, redisAdminPassword)
+
 	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 		return fmt.Errorf("write the configuration of a Sentinel: %w", err)
 	}
+
 	log := filepath.Join(dir, "server.log")
 	if one.process, err = startProcess(s.Nodes[0].binary, []string{config, "--sentinel"}, nil, log, nil); err != nil {
 		return err
 	}
+
 	client := one.client()
 	defer client.Close()
+
 	return one.process.ready(ctx, "Sentinel", log, func(ctx context.Context) error {
 		// Tests wait for it: it looks around several times a second, not every 10 s.
 		return client.Process(ctx, redis.NewCmd(ctx, "SENTINEL", "DEBUG", "info-period", 500, "publish-period", 200, "ask-period", 200, "ping-period", 200))
@@ -156,15 +169,18 @@ func whole(ctx context.Context, sentinel *redis.SentinelClient) error {
 	if master["flags"] != "master" || master["num-slaves"] != strconv.Itoa(sentinelNodes-1) || master["num-other-sentinels"] != strconv.Itoa(sentinelCount-1) {
 		return fmt.Errorf("not all are found yet: %v", master)
 	}
+
 	replicas, err := sentinel.Replicas(ctx, SentinelMaster).Result()
 	if err != nil {
 		return err
 	}
+
 	for _, replica := range replicas {
 		if replica["flags"] != "slave" || replica["master-link-status"] != "ok" {
 			return fmt.Errorf("a replica is not in order: %v", replica)
 		}
 	}
+
 	return nil
 }
 
@@ -172,15 +188,18 @@ func whole(ctx context.Context, sentinel *redis.SentinelClient) error {
 func (s *Sentinel) Master(ctx context.Context) (*Redis, error) {
 	client := s.sentinels[0].client()
 	defer client.Close()
+
 	found, err := client.GetMasterAddrByName(ctx, SentinelMaster).Result()
 	if err != nil {
 		return nil, fmt.Errorf("ask for the master: %w", err)
 	}
+
 	for _, node := range s.Nodes {
 		if strconv.Itoa(node.Port) == found[1] {
 			return node, nil
 		}
 	}
+
 	return nil, fmt.Errorf("the master %v is unknown", found)
 }
 

@@ -15,9 +15,11 @@ import (
 func TestPostgresKeepsDataOverAKill(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+
 	server, err := StartPostgres(ctx, PostgresOptions{})
 	require.NoError(t, err)
 	defer server.Close()
+
 	name, err := server.CreateDatabase(ctx)
 	require.NoError(t, err)
 	require.NoError(t, server.Exec(ctx, name, "CREATE TABLE kept ()"))
@@ -30,11 +32,14 @@ func TestPostgresKeepsDataOverAKill(t *testing.T) {
 func TestRedisWithACLFile(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+
 	server, err := StartRedis(ctx, RedisOptions{ACLFile: true})
 	require.NoError(t, err)
 	defer server.Close()
+
 	client := server.Client()
 	defer client.Close()
+
 	who, err := client.Do(ctx, "ACL", "WHOAMI").Text()
 	require.NoError(t, err)
 	require.Equal(t, AdminUser, who)
@@ -48,11 +53,14 @@ func TestRedisWithACLFile(t *testing.T) {
 func TestRedisClusterFailsOverAndMovesSlots(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+
 	cluster, err := StartRedisCluster(ctx, RedisClusterOptions{Replicas: 1})
 	require.NoError(t, err)
 	defer cluster.Close()
+
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addresses(), Username: AdminUser, Password: redisAdminPassword})
 	defer client.Close()
+
 	require.NoError(t, client.Set(ctx, "{kept}a", "1", 0).Err())
 	require.NoError(t, client.Set(ctx, "{kept}b", "2", 0).Err())
 
@@ -62,12 +70,14 @@ func TestRedisClusterFailsOverAndMovesSlots(t *testing.T) {
 	if to == before {
 		to = cluster.Nodes[1]
 	}
+
 	calls := 0
 	require.NoError(t, cluster.MoveSlot(ctx, "{kept}a", to, func() {
 		calls++
 		require.Equal(t, "1", client.Get(ctx, "{kept}a").Val())
 		require.Equal(t, "2", client.Get(ctx, "{kept}b").Val())
 	}))
+
 	require.Equal(t, 3, calls, "before, between and after the two keys")
 	require.Equal(t, int64(1), client.Wait(ctx, 1, 10*time.Second).Val())
 
@@ -79,6 +89,7 @@ func TestRedisClusterFailsOverAndMovesSlots(t *testing.T) {
 		}
 		return err
 	}))
+
 	require.NoError(t, to.Start(ctx))
 	require.NoError(t, cluster.WaitUntilWhole(ctx))
 	require.Equal(t, "1", client.Get(ctx, "{kept}a").Val())
@@ -87,13 +98,16 @@ func TestRedisClusterFailsOverAndMovesSlots(t *testing.T) {
 func TestSentinelFailsOver(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+
 	watched, err := StartSentinel(ctx)
 	require.NoError(t, err)
 	defer watched.Close()
+
 	first, err := watched.Master(ctx)
 	require.NoError(t, err)
 	client := first.Client()
 	defer client.Close()
+
 	require.NoError(t, client.Set(ctx, "kept", "1", 0).Err())
 	require.Equal(t, int64(2), client.Wait(ctx, 2, 10*time.Second).Val())
 
@@ -107,6 +121,7 @@ func TestSentinelFailsOver(t *testing.T) {
 		defer promoted.Close()
 		return promoted.Set(ctx, "after", promoted.Get(ctx, "kept").Val(), 0).Err() // refused by the dead and by replicas
 	}))
+
 	require.NoError(t, first.Start(ctx))
 	require.NoError(t, watched.WaitUntilWhole(ctx))
 	require.NoError(t, poll(ctx, func(ctx context.Context) error { return follows(ctx, client) }))
@@ -121,6 +136,7 @@ func TestAProgramEndsAsItIsTold(t *testing.T) {
 		content, err := os.ReadFile(log)
 		return err == nil && string(content) == "somebody\n"
 	}, 20*time.Second, 5*time.Millisecond)
+
 	program.Pause()
 	program.Resume()
 	require.Equal(t, 7, program.Stop())

@@ -36,6 +36,7 @@ func Boards(tb testing.TB, shards int) leaderboard.Boards {
 		return leaderboard.Board{Name: name, Order: order, Scoring: scoring, MinScore: -leaderboard.MaxScore, MaxScore: leaderboard.MaxScore,
 			CountsTowardGlobal: order == leaderboard.Descending, Shards: shards}
 	}
+
 	boards, err := leaderboard.NewBoards(
 		board("speed", leaderboard.Descending, leaderboard.Best), board("race", leaderboard.Ascending, leaderboard.Best),
 		board("mood", leaderboard.Descending, leaderboard.Latest), board("coins", leaderboard.Descending, leaderboard.Sum),
@@ -43,6 +44,7 @@ func Boards(tb testing.TB, shards int) leaderboard.Boards {
 	require.NoError(tb, err)
 	boards, err = boards.WithGlobalShards(shards)
 	require.NoError(tb, err)
+
 	return boards
 }
 
@@ -51,12 +53,14 @@ func New(tb testing.TB, server *stores.Postgres, boards leaderboard.Boards, opti
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+
 	database, err := server.CreateDatabase(ctx)
 	require.NoError(tb, err)
 	f := &Fixture{Server: server, Database: database, Schema: "lb_" + database}
 	f.Owner = f.Schema + "_owner"
 	group, login := f.Schema+"_rw", f.Schema+"_a"
 	id := func(name string) string { return pgx.Identifier{name}.Sanitize() }
+
 	for _, sql := range []string{
 		"REVOKE ALL ON DATABASE " + id(database) + " FROM PUBLIC",
 		"CREATE ROLE " + id(f.Owner) + " NOLOGIN", "CREATE ROLE " + id(group) + " NOLOGIN",
@@ -70,11 +74,13 @@ func New(tb testing.TB, server *stores.Postgres, boards leaderboard.Boards, opti
 	} {
 		require.NoError(tb, server.Exec(ctx, database, sql))
 	}
+
 	f.Migrate(tb)
 	f.URL = server.UserURL(login, "login", database)
 	f.Ledger = f.Open(tb, options)
 	f.Catalog, err = f.Ledger.SyncBoards(ctx, boards)
 	require.NoError(tb, err)
+
 	return f
 }
 
@@ -125,9 +131,11 @@ func (f *Fixture) Players(tb testing.TB, n int) []leaderboard.PlayerName {
 			SELECT gen_random_uuid(), u, u, 'none' FROM (SELECT 'player-' || gen_random_uuid() AS u FROM generate_series(1, $1)) t
 			RETURNING number, id::text, username)
 		SELECT * FROM made ORDER BY number`, n)
+
 	require.NoError(tb, err)
 	players, err := pgx.CollectRows(rows, pgx.RowToStructByPos[leaderboard.PlayerName])
 	require.NoError(tb, err)
+
 	return players
 }
 
@@ -143,6 +151,7 @@ func PlainTopPlayers(ctx context.Context, conn *pgx.Conn, board leaderboard.Live
 	if board.Order == leaderboard.Ascending {
 		sign = -1
 	}
+
 	rows, err := conn.Query(ctx, `
 		SELECT row_number() OVER (ORDER BY t.best DESC), p.id::text, p.username, b.name, t.best[3], t.submissions
 		FROM (
@@ -159,5 +168,6 @@ func PlainTopPlayers(ctx context.Context, conn *pgx.Conn, board leaderboard.Live
 	if err != nil {
 		return nil, err
 	}
+
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[leaderboard.ReportRow])
 }
