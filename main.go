@@ -29,6 +29,7 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		if !errors.Is(err, flag.ErrHelp) {
 			fmt.Fprintln(os.Stderr, "leaderboard-operator:", err)
@@ -43,6 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		fmt.Fprintln(stdout, version)
 		return nil
 	}
+
 	options := controllers.ManagerOptions{Version: version}
 	flags := flag.NewFlagSet("leaderboard-operator", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -55,10 +57,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q: the only command is version, everything else is a flag", flags.Arg(0))
 	}
+
 	logger, err := newLogger(stderr, *level, *format)
 	if err != nil {
 		return err
 	}
+
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger) // client-go's
 	redis.SetLogger(redisLogger{logger})
@@ -66,14 +70,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
+
 	manager, err := controllers.NewManager(config, options)
 	if err != nil {
 		return err
 	}
+
 	logger.Info("Starting", "version", version, "controllerName", options.ControllerName, "namespace", options.Namespace)
 	if err := manager.Start(ctx); err != nil {
 		return fmt.Errorf("run the manager: %w", err)
 	}
+
 	return nil
 }
 
@@ -112,6 +119,7 @@ func newLogger(w io.Writer, level, format string) (logr.Logger, error) {
 	if err := parsed.UnmarshalText([]byte(level)); err != nil {
 		return logr.Logger{}, fmt.Errorf("-log-level is %q: use debug, info, warn or error", level)
 	}
+
 	options := &slog.HandlerOptions{Level: parsed}
 	switch format {
 	case "json":

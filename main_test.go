@@ -31,6 +31,7 @@ func TestWrongSettings(t *testing.T) {
 		var out bytes.Buffer
 		require.ErrorContains(t, run(t.Context(), test.args, &out, &out), test.message)
 	}
+
 	var out bytes.Buffer
 	require.ErrorIs(t, run(t.Context(), []string{"-h"}, &out, &out), flag.ErrHelp)
 	for _, name := range []string{"-leader-elect", "-cluster-id", "-controller-name", "-namespace", "-metrics-secure"} {

@@ -28,6 +28,7 @@ func classSpec(t *testing.T, changes string) string {
 	maps.DeleteFunc(spec, func(_ string, value any) bool { return value == nil })
 	text, err := yaml.Marshal(spec)
 	require.NoError(t, err)
+
 	return string(text)
 }
 
@@ -119,10 +120,12 @@ func TestClassRefused(t *testing.T) {
 			requireRefused(t, err, test.field, test.message)
 		})
 	}
+
 	t.Run("no spec", func(t *testing.T) {
 		err := cluster.Create(timeout(t), parse(t, "LeaderboardClass", "class", ""))
 		requireRefused(t, err, "spec", "Required value")
 	})
+
 	t.Run("long name", func(t *testing.T) {
 		err := cluster.Create(timeout(t), parse(t, "LeaderboardClass", strings.Repeat("c", 64), validClass))
 		requireRefused(t, err, "metadata", "metadata.name must be at most 63 characters")

@@ -18,6 +18,7 @@ func TestPageOfTheAPIIsComplete(t *testing.T) {
 	require.NoError(t, err)
 	lb, class, found := strings.Cut(string(page), "\n## LeaderboardClass\n")
 	require.True(t, found)
+
 	for file, section := range map[string]string{"leaderboards": lb, "leaderboardclasses": class} {
 		content, err := os.ReadFile(filepath.Join("..", "..", "config", "crd", "bases", "games.leaderboard.dev_"+file+".yaml"))
 		require.NoError(t, err)
@@ -27,10 +28,12 @@ func TestPageOfTheAPIIsComplete(t *testing.T) {
 			requireFields(t, section, part, crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties[part])
 		}
 	}
+
 	constants, err := os.ReadFile("conditions.go")
 	require.NoError(t, err)
 	names := regexp.MustCompile(`\t(?:Condition|Reason)\w+ += "(\w+)"`).FindAllSubmatch(constants, -1)
 	require.Greater(t, len(names), 30)
+
 	for _, name := range names {
 		require.Contains(t, string(page), "`"+string(name[1])+"`")
 	}

@@ -20,12 +20,14 @@ func TestSamplesAccepted(t *testing.T) {
 		content, err := os.ReadFile(filepath.Join("..", "..", "config", "samples", file))
 		require.NoError(t, err)
 		decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
+
 		for {
 			object := &unstructured.Unstructured{}
 			err := decoder.Decode(object)
 			if errors.Is(err, io.EOF) {
 				break
 			}
+
 			require.NoError(t, err, file)
 			if len(object.Object) > 0 {
 				create(t, object)
@@ -33,5 +35,6 @@ func TestSamplesAccepted(t *testing.T) {
 			}
 		}
 	}
+
 	require.Equal(t, map[string]int{"LeaderboardClass": 1, "Namespace": 2, "Leaderboard": 2}, counts)
 }

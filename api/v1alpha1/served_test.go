@@ -59,6 +59,7 @@ func TestClassDefaults(t *testing.T) {
 		Limits:   games.ClassLimits{MaxReplicas: 20, MaxBoards: &boards, PostgresConnections: 120},
 		Exposure: games.ClassExposure{Type: games.ExposureService},
 	}
+
 	wantJSON, err := json.Marshal(want)
 	require.NoError(t, err)
 	gotJSON, err := json.Marshal(got.Spec)
@@ -82,6 +83,7 @@ func TestGoTypesSendNoZeroValues(t *testing.T) {
 		Image:    "leaderboard-server",
 		Defaults: games.ClassDefaults{Replicas: 3},
 	}}
+
 	create(t, class)
 	require.EqualValues(t, 20, class.Spec.Limits.MaxReplicas)
 }
@@ -93,11 +95,13 @@ func TestConditionsAreUnknownAtFirst(t *testing.T) {
 	lb := get[games.Leaderboard](t, client.ObjectKey{Namespace: namespace, Name: "fresh"})
 	class := get[games.LeaderboardClass](t, client.ObjectKey{Name: "fresh"})
 	status := map[string]metav1.ConditionStatus{}
+
 	for _, condition := range append(lb.Status.Conditions, class.Status.Conditions...) {
 		status[condition.Type] = condition.Status
 		require.Equal(t, games.ReasonPending, condition.Reason)
 		require.Equal(t, "Waiting for the operator", condition.Message)
 	}
+
 	require.Equal(t, map[string]metav1.ConditionStatus{
 		games.ConditionReady:     metav1.ConditionUnknown,
 		games.ConditionAccepted:  metav1.ConditionUnknown,
@@ -164,6 +168,7 @@ func TestPrinterColumns(t *testing.T) {
 		table := serverTable(t, test.path...)
 		require.Len(t, table.Rows, 1)
 		var columns, wide []string
+
 		for i, column := range table.ColumnDefinitions {
 			if column.Priority == 0 {
 				columns = append(columns, column.Name)
@@ -174,6 +179,7 @@ func TestPrinterColumns(t *testing.T) {
 				require.Equal(t, want, table.Rows[0].Cells[i], column.Name)
 			}
 		}
+
 		require.Equal(t, test.columns, columns)
 		require.Equal(t, test.wide, wide)
 	}
@@ -193,6 +199,7 @@ func serverTable(t *testing.T, path ...string) *metav1.Table {
 	table := &metav1.Table{}
 	require.NoError(t, json.Unmarshal(body, table))
 	require.Equal(t, "Table", table.Kind)
+
 	return table
 }
 
@@ -202,10 +209,12 @@ func TestNamesOfTheKinds(t *testing.T) {
 	resources, err := client.ServerResourcesForGroupVersion(games.GroupVersion.String())
 	require.NoError(t, err)
 	names := map[string][]string{}
+
 	for _, served := range resources.APIResources {
 		if len(served.ShortNames) > 0 {
 			names[served.Name] = append(served.ShortNames, served.Categories...)
 		}
 	}
+
 	require.Equal(t, map[string][]string{"leaderboards": {"lb", "games"}, "leaderboardclasses": {"lbc", "games"}}, names)
 }

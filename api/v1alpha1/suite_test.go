@@ -52,6 +52,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "KUBEBUILDER_ASSETS must name a folder with kube-apiserver and etcd: run make test, which builds them")
 		return 1
 	}
+
 	environment := &envtest.Environment{
 		CRDDirectoryPaths:        []string{filepath.Join("..", "..", "config", "crd", "bases")},
 		ErrorIfCRDPathMissing:    true,
@@ -62,11 +63,13 @@ func run(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, "stop the API server:", err)
 		}
 	}()
+
 	var err error
 	if restConfig, err = environment.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, "start the API server with the CRDs:", err)
 		return 1
 	}
+
 	restConfig.QPS, restConfig.Burst = 200, 400
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, games.AddToScheme} {
@@ -75,11 +78,13 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
+
 	lenient, err := client.New(restConfig, client.Options{Scheme: scheme})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "make a client:", err)
 		return 1
 	}
+
 	cluster = client.WithFieldValidation(lenient, metav1.FieldValidationStrict)
 	return m.Run()
 }
@@ -100,11 +105,13 @@ func parse(t *testing.T, kind, name, spec string) *unstructured.Unstructured {
 		require.NoError(t, yaml.Unmarshal([]byte(spec), &content), spec)
 		object.Object = map[string]any{"spec": content}
 	}
+
 	object.SetGroupVersionKind(games.GroupVersion.WithKind(kind))
 	object.SetName(name)
 	if kind == "Leaderboard" {
 		object.SetNamespace(namespace)
 	}
+
 	return object
 }
 
@@ -130,11 +137,13 @@ func requireRefused(t *testing.T, err error, field, message string) {
 	require.ErrorAs(t, err, &refusal)
 	require.True(t, apierrors.IsInvalid(err), "not refused as invalid: %v", err)
 	var others []error
+
 	for _, cause := range refusal.Status().Details.Causes {
 		if cause.Field == field && strings.Contains(cause.Message, message) {
 			return
 		}
 		others = append(others, fmt.Errorf("%s: %s", cause.Field, cause.Message))
 	}
+
 	require.Failf(t, "refused for another cause", "want %s: ...%s...\ngot\n%v", field, message, errors.Join(others...))
 }
