@@ -125,9 +125,9 @@ func TestReadinessNamesARankingThatIsBeingBuilt(t *testing.T) {
 	require.NoError(t, err)
 	defer other.Close()
 
-	_, release, err := other.Lead(t.Context(), time.Second)
+	lead, err := other.TryLead(t.Context(), time.Second)
 	require.NoError(t, err)
-	release = sync.OnceFunc(release)
+	release := sync.OnceFunc(lead.Release)
 	defer release()
 
 	r := start(t, environment)

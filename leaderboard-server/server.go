@@ -14,6 +14,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/catchup"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/commit"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
@@ -39,7 +40,7 @@ type server struct {
 	ledger    *postgres.Ledger
 	ranking   *redis.Ranking
 	directory *postgres.Directory
-	catchUp   *redis.CatchUp
+	catchUp   *catchup.CatchUp
 	committer *commit.Committer
 	// keys and boards take effect without a restart.
 	keys, boards *watchedFile
@@ -122,11 +123,12 @@ func (s *server) openStores() (err error) {
 	if s.directory, err = postgres.NewDirectory(s.ledger, directorySize); err != nil {
 		return err
 	}
-	if s.ranking, err = redis.New(redis.Options{Client: s.redis, Prefix: s.settings.Redis.KeyPrefix, Boards: s.ledger}); err != nil {
+	if s.ranking, err = redis.New(redis.Options{Client: s.redis, Prefix: s.settings.Redis.KeyPrefix, Boards: s.ledger,
+		Damaged: func() { s.catchUp.Wake() }}); err != nil {
 		return err
 	}
 
-	s.catchUp = redis.NewCatchUp(s.ranking, s.ledger, s.settings.CatchUpInterval, s.log)
+	s.catchUp = catchup.New(s.ranking, s.ledger, s.settings.CatchUpInterval, s.log)
 	s.committer, err = commit.New(commit.Options{Ledger: s.ledger, Ranking: s.ranking, Observer: s.metrics.Commit(), Delayed: s.catchUp.Wake,
 		QueueSize: s.settings.Commit.Queue, MaxBatch: s.settings.Commit.MaxBatch, InFlight: s.settings.Commit.InFlight})
 	return err
@@ -173,10 +175,10 @@ func (s *server) observe() {
 		return 0
 	})
 
-	s.metrics.Gauge("catch_up", "behind_seconds", "For how long the ranking's watermark has been behind the ledger; of the leading replica.", func() float64 { return s.catchUp.Status().Behind.Seconds() })
-	s.metrics.Gauge("catch_up", "behind_transactions", "By how many transactions the ranking's watermark is behind the ledger.", func() float64 { return float64(s.catchUp.Status().BehindTransactions) })
+	s.metrics.Gauge("catch_up", "behind_seconds", "The age of the oldest score that is not known to be in every ranking, whoever leads.", func() float64 { return s.catchUp.Status().Behind.Seconds() })
 	s.metrics.Gauge("catch_up", "rebuilding", "Shards of rankings that are being rebuilt.", func() float64 { return float64(s.catchUp.Status().Rebuilding) })
 	s.metrics.Counter("catch_up", "applied_total", "Standings that catch-up applied.", func() float64 { return float64(s.catchUp.Status().Applied) })
+	s.metrics.Counter("catch_up", "saved_total", "Standings that were written to their checkpoint.", func() float64 { return float64(s.catchUp.Status().Saved) })
 	s.metrics.Counter("catch_up", "rebuilds_total", "Shards that were rebuilt from nothing.", func() float64 { return float64(s.catchUp.Status().Rebuilds) })
 	s.metrics.Counter("catch_up", "errors_total", "Attempts of catch-up that failed.", func() float64 { return float64(s.catchUp.Status().Errors) })
 }

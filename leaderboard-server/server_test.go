@@ -21,7 +21,7 @@ func TestServeFromNothing(t *testing.T) {
 	require.Equal(t, account.UserID, receipt.UserID)
 	require.Equal(t, "Ada", receipt.Username)
 	require.Equal(t, int64(1234), receipt.ScoreSaved)
-	require.True(t, receipt.Improved)
+	require.True(t, *receipt.Improved)
 	entry, err := r.client.Rank(ctx, token, "")
 	require.NoError(t, err)
 	require.Equal(t, int64(1), entry.Rank)

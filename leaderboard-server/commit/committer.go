@@ -16,10 +16,11 @@ type Ledger interface {
 	Store(ctx context.Context, batch []leaderboard.Submission) (leaderboard.Stored, error)
 }
 
-// Ranking takes the standings of a stored batch and tells the ranks that it asks
-// for. Applying again, or in another order, does no harm.
+// Ranking joins the changes of a stored batch and answers those that ask, in their
+// order, with rank 0 where it cannot. An error says that something was not joined; the
+// answers are good all the same. Applying again, or in another order, does no harm.
 type Ranking interface {
-	Apply(ctx context.Context, projection leaderboard.Projection) ([]leaderboard.RankingEntry, error)
+	Apply(ctx context.Context, projection leaderboard.Projection) ([]leaderboard.Applied, error)
 }
 
 // Observer is told what happens, for metrics. Its methods must not block.
@@ -62,7 +63,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.Observer == nil {
-		o.Observer = silent{}
+		o.Observer = nopObserver{}
 	}
 
 	if o.Delayed == nil {
@@ -95,9 +96,7 @@ type Committer struct {
 	options Options
 	queue   chan *request
 	full    chan struct{} // told when a full batch is waiting
-	// resume is when batches are applied again after the ranking failed, in ns since
-	// 1970.
-	resume atomic.Int64
+	held    atomic.Int64  // requests that had no room in the last batch
 
 	// closing guards the queue: senders hold it for reading.
 	closing sync.RWMutex
@@ -129,7 +128,7 @@ func New(options Options) (*Committer, error) {
 }
 
 // QueueDepth is how many submissions wait now.
-func (c *Committer) QueueDepth() int { return len(c.queue) }
+func (c *Committer) QueueDepth() int { return len(c.queue) + int(c.held.Load()) }
 
 // Commit implements [leaderboard.Committer].
 func (c *Committer) Commit(ctx context.Context, submission leaderboard.Submission) (leaderboard.Receipt, error) {
@@ -154,7 +153,7 @@ func (c *Committer) enqueue(r *request) error {
 	defer c.closing.RUnlock()
 
 	if c.closed {
-		return leaderboard.Errorf(leaderboard.CodeBusy, "", "this server is shutting down, try again").After(time.Second)
+		return busy("this server is shutting down, try again")
 	}
 
 	select {
@@ -168,8 +167,12 @@ func (c *Committer) enqueue(r *request) error {
 		return nil
 	default:
 		c.options.Observer.Refused()
-		return leaderboard.Errorf(leaderboard.CodeBusy, "", "too many submissions are waiting, try again in a moment").After(time.Second)
+		return busy("too many submissions are waiting, try again in a moment")
 	}
+}
+
+func busy(message string) error {
+	return leaderboard.Errorf(leaderboard.CodeBusy, "", "%s", message).After(time.Second)
 }
 
 // Close refuses further submissions, stores and answers those that were accepted,
@@ -182,20 +185,20 @@ func (c *Committer) Close() {
 	c.working.Wait()
 }
 
-// silent is the observer of those who want none.
-type silent struct{}
+// nopObserver ignores everything.
+type nopObserver struct{}
 
 // Stored implements [Observer].
-func (silent) Stored(int, time.Duration, time.Duration, error) {}
+func (nopObserver) Stored(int, time.Duration, time.Duration, error) {}
 
 // Applied implements [Observer].
-func (silent) Applied(time.Duration, error) {}
+func (nopObserver) Applied(time.Duration, error) {}
 
 // Split implements [Observer].
-func (silent) Split() {}
+func (nopObserver) Split() {}
 
 // Repeated implements [Observer].
-func (silent) Repeated() {}
+func (nopObserver) Repeated() {}
 
 // Refused implements [Observer].
-func (silent) Refused() {}
+func (nopObserver) Refused() {}

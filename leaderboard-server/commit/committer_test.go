@@ -51,14 +51,15 @@ func (l *scripted) Store(ctx context.Context, batch []leaderboard.Submission) (l
 			}
 		}
 		l.events++
-		stored.Outcomes[i] = leaderboard.Outcome{Event: l.events, Improved: true, Entry: leaderboard.EntryKey{Board: 1, Season: 1, Player: s.Score}}
+		stored.Outcomes[i] = leaderboard.Outcome{Event: l.events, Entry: leaderboard.EntryKey{Board: 1, Season: 1, Player: s.Score},
+			Global: leaderboard.EntryKey{Board: 2, Season: 1, Player: s.Score}}
 	}
 
 	return stored, nil
 }
 
 // Apply ranks every entry by its player.
-func (l *scripted) Apply(ctx context.Context, projection leaderboard.Projection) ([]leaderboard.RankingEntry, error) {
+func (l *scripted) Apply(ctx context.Context, projection leaderboard.Projection) ([]leaderboard.Applied, error) {
 	l.mu.Lock()
 	l.applied++
 	l.mu.Unlock()
@@ -69,9 +70,11 @@ func (l *scripted) Apply(ctx context.Context, projection leaderboard.Projection)
 		}
 	}
 
-	results := make([]leaderboard.RankingEntry, len(projection.Ask))
-	for i, key := range projection.Ask {
-		results[i] = leaderboard.RankingEntry{Rank: key.Player + 1, Player: key.Player, Score: key.Player}
+	results := make([]leaderboard.Applied, len(projection.Changes))
+	for i, c := range projection.Changes {
+		if c.Ask {
+			results[i] = leaderboard.Applied{RankingEntry: leaderboard.RankingEntry{Rank: c.Player + 1, Player: c.Player, Score: c.Player}, Improved: true}
+		}
 	}
 
 	return results, nil
@@ -140,6 +143,7 @@ func TestBatchesGrowWhileOneIsBeingStored(t *testing.T) {
 		require.Equal(t, score+1, a.receipt.Rank, "everybody gets their own answer")
 		require.Equal(t, score, a.receipt.StandingScore)
 		require.Equal(t, score, a.receipt.Score)
+		require.True(t, a.receipt.Improved)
 	}
 
 	first()
@@ -235,17 +239,82 @@ func TestTheGuiltySubmissionEndsAlone(t *testing.T) {
 	require.Equal(t, int64(99), l.events)
 }
 
+// Of one player and board a batch has one submission where the scoring is ordered: the
+// others are in the next batches, in their order, and hold up nobody.
+func TestOneOrderedSubmissionOfAnEntryABatch(t *testing.T) {
+	gate := newGate()
+	l := &scripted{before: gate.pass}
+	c := start(t, l, commit.Options{InFlight: 1})
+	first := send(c, 1000, 1001)
+	<-gate.entered
+
+	var group sync.WaitGroup
+	submit := func(player string, score int64, ordered bool) {
+		depth := c.QueueDepth()
+		group.Go(func() {
+			_, err := c.Commit(context.Background(), leaderboard.Submission{Player: leaderboard.PlayerID(player), Board: "coins", Score: score, Ordered: ordered})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		queued(t, c, depth+1)
+	}
+	for score := range int64(4) {
+		submit("flood", score, true)
+	}
+	submit("other", 10, true)
+	submit("flood", 11, false)
+	submit("flood", 12, false)
+	close(gate.open)
+	group.Wait()
+	first()
+	c.Close()
+
+	var got [][]int64
+	for _, b := range l.batches[1:] {
+		var scores []int64
+		for _, s := range b {
+			scores = append(scores, s.Score)
+		}
+		got = append(got, scores)
+	}
+	require.Equal(t, [][]int64{{0, 10, 11, 12}, {1}, {2}, {3}}, got)
+}
+
+// What is held for later batches is bounded, too.
+func TestWhatIsHeldIsBounded(t *testing.T) {
+	gate := newGate()
+	l := &scripted{before: gate.pass}
+	c := start(t, l, commit.Options{InFlight: 1, QueueSize: 4})
+	first := send(c, 1000, 1001)
+	<-gate.entered
+	errs := make(chan error, 20)
+	var group sync.WaitGroup
+	for sent, answered := int64(0), 0; answered < 2; sent++ { // until two were refused: by the queue, or by what is held
+		group.Go(func() {
+			_, err := c.Commit(context.Background(), leaderboard.Submission{Player: "flood", Board: "coins", Score: sent, Ordered: true})
+			errs <- err
+		})
+		if sent >= 4 {
+			require.Equal(t, leaderboard.CodeBusy, leaderboard.CodeOf(<-errs))
+			answered++
+		} else {
+			queued(t, c, int(sent)+1)
+		}
+	}
+	close(gate.open)
+	group.Wait()
+	first()
+	c.Close()
+	for range 4 {
+		require.NoError(t, <-errs)
+	}
+}
+
 func TestOutcomesOfTheirOwn(t *testing.T) {
-	l := &scripted{outcome: func(batch []leaderboard.Submission, s leaderboard.Submission) error {
-		switch {
-		case s.Score == 1:
+	l := &scripted{outcome: func(_ []leaderboard.Submission, s leaderboard.Submission) error {
+		if s.Score == 1 {
 			return leaderboard.Errorf(leaderboard.CodeNotFound, "game_id", "no such board")
-		case s.Score == 2 && len(batch) > 1:
-			return leaderboard.ErrAlone
-		case s.Score == 2:
-			return leaderboard.Errorf(leaderboard.CodeOutOfRange, "score", "too much")
-		case s.Score == 3 && len(batch) > 1:
-			return leaderboard.ErrAlone
 		}
 		return nil
 	}}
@@ -254,15 +323,14 @@ func TestOutcomesOfTheirOwn(t *testing.T) {
 	c := start(t, l, commit.Options{InFlight: 1})
 	first := send(c, 10, 11)
 	<-gate.entered
-	answers := send(c, 0, 5)
-	queued(t, c, 5)
+	answers := send(c, 0, 3)
+	queued(t, c, 3)
 	close(gate.open)
 	got := answers()
 	require.NoError(t, got[0].err)
 	require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(got[1].err))
-	require.Equal(t, leaderboard.CodeOutOfRange, leaderboard.CodeOf(got[2].err))
-	require.NoError(t, got[3].err)
-	require.NoError(t, got[4].err)
+	require.NoError(t, got[2].err)
+	require.Equal(t, int64(3), got[2].receipt.Rank, "the answers are by submission, not by change")
 	first()
 	c.Close()
 }
@@ -304,7 +372,6 @@ func TestStoredWhileTheRankingIsAway(t *testing.T) {
 		require.NoError(t, a.err)
 		require.Equal(t, leaderboard.RankingDelayed, a.receipt.Ranking)
 		require.Zero(t, a.receipt.Rank)
-		require.True(t, a.receipt.Improved)
 	}
 
 	<-delayed

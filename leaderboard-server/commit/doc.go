@@ -1,13 +1,16 @@
-// Package commit makes submissions durable in groups: concurrent submissions
-// share a transaction of the ledger and a round trip to the ranking.
+// Package commit makes submissions durable in groups: concurrent submissions share a
+// transaction of the ledger and a round trip to the ranking.
 //
-// A submission passes three stages. It waits in a bounded queue; a batch is
-// whatever has queued while the last one was being stored, so that batches grow
-// with the load and nobody waits for company. The batch is stored in one
-// transaction. Then, while the next batch is being stored, its standings are
-// applied to the ranking together with those of other batches that are waiting for
-// that, and every caller gets a receipt.
+// A submission waits in a bounded queue. A batch is whatever has queued while the last
+// one was in flight, so batches grow with the load and there is no batching delay; a
+// second one is in flight only when it is full. A batch is appended to the log in one
+// transaction; then its events are applied to the ranking, and every caller gets a
+// receipt.
 //
-// What is stored is acknowledged even if the ranking is away: the receipt says
-// that the rank is delayed, and catch-up brings the ranking up to date.
+// A batch has room for one submission of a player to a board whose scoring is ordered;
+// further ones are in the next. So the statement folds one event a standing, and an
+// account that floods such a board takes one place in each batch.
+//
+// What is stored is acknowledged even if the ranking is away: the receipt says that
+// the rank is delayed, and catch-up brings the ranking up to date.
 package commit

@@ -12,30 +12,13 @@ import (
 // transaction: deadlocks are rare and end with the first repetition.
 const maxRepeats = 5
 
-// batch is a group of requests with what the ledger answered.
-type batch struct {
-	requests []*request
-	stored   leaderboard.Stored
-	asks     []leaderboard.Ask // the accepted requests' entries
-}
-
-// accepted are the entries of the submissions that were stored.
-func (b *batch) accepted() []leaderboard.Ask {
-	entries := make([]leaderboard.Ask, 0, len(b.requests))
-	for i, o := range b.stored.Outcomes {
-		if o.Err == nil {
-			entries = append(entries, leaderboard.Ask{EntryKey: o.Entry, Event: o.Event, Score: b.requests[i].submission.Score})
-		}
-	}
-	return entries
-}
-
 // dispatch forms batches until the queue is closed and empty. A batch is started
 // when none is in flight, that is stored and not yet answered, or, up to InFlight,
 // when a full one is waiting: so batches grow with the load, up to MaxBatch.
 func (c *Committer) dispatch() {
 	ended := make(chan struct{}, c.options.InFlight)
 	inFlight := 0
+	var w waiting
 	for {
 		for inFlight > 0 && (inFlight >= c.options.InFlight || len(c.queue) < c.options.MaxBatch) {
 			select {
@@ -45,7 +28,7 @@ func (c *Committer) dispatch() {
 			}
 		}
 
-		requests := c.take()
+		requests := w.take(c)
 		if requests == nil {
 			return
 		}
@@ -58,28 +41,81 @@ func (c *Committer) dispatch() {
 	}
 }
 
-// take waits for a first request and returns it with what else has queued; nil
-// once the queue is closed and empty.
-func (c *Committer) take() []*request {
-	first, ok := <-c.queue
-	if !ok {
-		return nil
+// waiting are requests that were taken from the queue and had no room in a batch: the
+// player has another submission to the same board in it, and the board's scoring is
+// ordered. So one account takes one place in a batch, however much it sends.
+type waiting struct {
+	held []*request
+}
+
+// entry is what a batch has room for once.
+type entry struct {
+	player leaderboard.PlayerID
+	board  string
+}
+
+// take waits for a first request and returns it with what else has queued; nil once
+// the queue is closed and everything was taken.
+func (w *waiting) take(c *Committer) []*request {
+	var requests []*request
+	entries := make(map[entry]bool)
+	admit := func(r *request) bool {
+		if r.submission.Ordered {
+			key := entry{r.submission.Player, r.submission.Board}
+			if entries[key] {
+				return false
+			}
+			entries[key] = true
+		}
+		requests = append(requests, r)
+		return true
 	}
 
-	requests := append(make([]*request, 0, min(len(c.queue)+1, c.options.MaxBatch)), first)
+	kept := w.held[:0]
+	for _, r := range w.held {
+		if len(requests) == c.options.MaxBatch || !admit(r) {
+			kept = append(kept, r)
+		}
+	}
+	clear(w.held[len(kept):])
+	w.held = kept
+
 	for len(requests) < c.options.MaxBatch {
-		select {
-		case r, ok := <-c.queue:
-			if !ok {
-				return requests
-			}
-			requests = append(requests, r)
-		default:
-			return requests
+		r, ok := c.next(len(requests) == 0)
+		if !ok {
+			break
+		}
+		if !admit(r) {
+			w.hold(c, r)
 		}
 	}
 
+	c.held.Store(int64(len(w.held)))
 	return requests
+}
+
+// hold keeps a request for the next batch.
+func (w *waiting) hold(c *Committer, r *request) {
+	if len(w.held) >= c.options.QueueSize {
+		c.options.Observer.Refused()
+		r.done <- result{err: busy("too many submissions of one player are waiting, try again in a moment")}
+		return
+	}
+	w.held = append(w.held, r)
+}
+
+// next takes a request from the queue; wait: until there is one. False: there is none.
+func (c *Committer) next(wait bool) (*request, bool) {
+	if wait {
+		r, ok := <-c.queue
+		return r, ok
+	}
+	select {
+	case r, ok := <-c.queue:
+		return r, ok
+	default:
+		return nil, false
+	}
 }
 
 // process stores a batch, applies it to the ranking and answers its requests.
@@ -95,7 +131,7 @@ func (c *Committer) process(requests []*request) {
 
 	switch {
 	case err == nil:
-		c.settle(requests, stored)
+		c.finish(requests, stored)
 	case errors.Is(err, leaderboard.ErrRejected) && len(requests) > 1:
 		// Nothing was stored. The halves keep their order.
 		c.options.Observer.Split()
@@ -111,7 +147,8 @@ func (c *Committer) process(requests []*request) {
 // store stores one batch, again if it met another transaction.
 func (c *Committer) store(submissions []leaderboard.Submission) (stored leaderboard.Stored, err error) {
 	for range maxRepeats {
-		// Not the context of any caller: one that leaves takes nobody along.
+		// Not the context of any caller: one caller's cancellation must not cancel the
+		// whole batch.
 		ctx, cancel := context.WithTimeout(context.Background(), c.options.CommitTimeout)
 		stored, err = c.options.Ledger.Store(ctx, submissions)
 		expired := ctx.Err() != nil
@@ -123,29 +160,4 @@ func (c *Committer) store(submissions []leaderboard.Submission) (stored leaderbo
 		c.options.Observer.Repeated()
 	}
 	return stored, err
-}
-
-// settle answers the refused, applies and answers the others, and stores those
-// anew that are to be stored alone.
-func (c *Committer) settle(requests []*request, stored leaderboard.Stored) {
-	b := &batch{stored: stored, requests: requests}
-	var alone []*request
-	for i, o := range stored.Outcomes {
-		if o.Err == nil {
-			continue
-		}
-		if errors.Is(o.Err, leaderboard.ErrAlone) && len(requests) > 1 {
-			alone = append(alone, requests[i])
-		} else {
-			requests[i].done <- result{err: o.Err}
-		}
-	}
-
-	if b.asks = b.accepted(); len(b.asks) > 0 {
-		b.answer(c.apply(b))
-	}
-
-	for _, r := range alone {
-		c.process([]*request{r})
-	}
 }

@@ -27,7 +27,7 @@ func (g *game) walk(board, cursor string, size int) (part httpapi.BoardEntries) 
 func (g *game) endSnapshots() {
 	client := redisServer.Client()
 	defer client.Close()
-	keys, err := client.Keys(g.t.Context(), "lb:"+g.tenant+":{*}:s:*").Result()
+	keys, err := client.Keys(g.t.Context(), "lb:"+g.tenant+":{*}:2s:*").Result()
 	require.NoError(g.t, err)
 	require.NotEmpty(g.t, keys)
 	require.NoError(g.t, client.Del(g.t.Context(), keys...).Err())
@@ -86,7 +86,7 @@ func TestASmallBoardIsOnePart(t *testing.T) {
 	client := redisServer.Client()
 	defer client.Close()
 
-	require.Empty(t, client.Keys(t.Context(), "lb:"+g.tenant+":{*}:s:*").Val())
+	require.Empty(t, client.Keys(t.Context(), "lb:"+g.tenant+":{*}:2s:*").Val())
 }
 
 func TestBadCursors(t *testing.T) {

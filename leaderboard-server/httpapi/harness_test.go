@@ -27,6 +27,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/catchup"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/commit"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
@@ -120,7 +121,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 	limiter, err := ratelimit.New(client, prefix, log)
 	require.NoError(t, err)
 
-	catchUp := redis.NewCatchUp(ranking, ledger, 50*time.Millisecond, log)
+	catchUp := catchup.New(ranking, ledger, 50*time.Millisecond, log)
 	working, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { catchUp.Run(working); close(done) }()

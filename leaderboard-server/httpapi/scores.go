@@ -46,9 +46,12 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboar
 	}
 
 	body := Receipt{UserID: string(receipt.Player), Username: identity.Username, GameID: receipt.Board,
-		ScoreSaved: receipt.Score, Improved: receipt.Improved, Ranking: Delayed}
+		ScoreSaved: receipt.Score, Ranking: Delayed}
 	if receipt.Ranking == leaderboard.RankingLive {
 		body.Ranking, body.Rank, body.Score = Live, &receipt.Rank, &receipt.StandingScore
+		if !receipt.Replayed {
+			body.Improved = &receipt.Improved
+		}
 	}
 
 	answer(w, http.StatusOK, body)

@@ -18,12 +18,12 @@ func TestReceipts(t *testing.T) {
 	id, ada := g.player("ada")
 	_, grace := g.player("grace")
 	receipt := g.submit(ada, "race", 500)
-	one, five := int64(1), int64(500)
-	require.Equal(t, httpapi.Receipt{UserID: id, Username: "ada", GameID: "race", ScoreSaved: 500, Score: &five, Improved: true, Rank: &one, Ranking: httpapi.Live}, receipt)
+	one, five, yes := int64(1), int64(500), true
+	require.Equal(t, httpapi.Receipt{UserID: id, Username: "ada", GameID: "race", ScoreSaved: 500, Score: &five, Improved: &yes, Rank: &one, Ranking: httpapi.Live}, receipt)
 	require.Equal(t, int64(2), *g.submit(grace, "race", 500).Rank, "equal: who came first ranks first")
 	worse := g.submit(ada, "race", 400)
 	require.Equal(t, []int64{400, 500, 1}, []int64{worse.ScoreSaved, *worse.Score, *worse.Rank})
-	require.False(t, worse.Improved)
+	require.False(t, *worse.Improved)
 	require.Equal(t, int64(7), *g.submit(ada, "coins", 7).Score)
 	require.Equal(t, int64(12), *g.submit(ada, "coins", 5).Score)
 	require.Equal(t, int64(-3), *g.submit(ada, "golf", -3).Score)
@@ -50,6 +50,9 @@ func TestIdempotencyKeys(t *testing.T) {
 	answer = send(ada, `"a \"quoted\" key"`, submission("coins", 5))
 	answer.into(200, &again)
 	require.Equal(t, "true", answer.header.Get("Idempotency-Replayed"))
+	require.True(t, *first.Improved)
+	require.Nil(t, again.Improved, "what it improved was told the first time")
+	first.Improved = nil
 	require.Equal(t, first, again)
 	require.Equal(t, int64(5), *again.Score, "added once")
 

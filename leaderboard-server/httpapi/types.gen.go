@@ -193,8 +193,8 @@ type Receipt struct {
 	// GameID A board's name.
 	GameID GameID `json:"game_id"`
 
-	// Improved Whether this submission made the player's standing better.
-	Improved bool `json:"improved"`
+	// Improved Whether this submission made the player's standing better; null while the ranking is delayed, and for a repetition.
+	Improved *bool `json:"improved"`
 
 	// Rank The player's rank on the board; null while the ranking is delayed.
 	Rank *int64 `json:"rank"`

@@ -1,6 +1,9 @@
 package leaderboard
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
 // Errors of storing a batch. In both cases nothing was stored. After any other
 // error it is not known whether the batch was stored.
@@ -10,51 +13,57 @@ var (
 	// ErrRejected says that something in the batch is to blame: split it, until
 	// the guilty submission is alone.
 	ErrRejected = errors.New("nothing was stored; the batch was rejected")
-	// ErrAlone is the Err of an outcome: the submission was left out because it
-	// can only be judged when it is stored in a batch of its own.
-	ErrAlone = errors.New("store this submission alone")
 )
 
 // Stored is what became of a batch of submissions in one transaction.
 type Stored struct {
-	// Identity names the data that Xid is valid in; see [Snapshot].
+	// Identity names the ledger that the events are in; see [Snapshot].
 	Identity string
-	// Xid is the transaction.
-	Xid uint64
 	// Outcomes has one element per submission, in the batch's order.
 	Outcomes []Outcome
-	// Changed are the standings that the batch changed, each once.
-	Changed []Standing
 }
 
 // Outcome is what became of one submission.
 type Outcome struct {
-	// Err is set if the submission was refused: an [Error], or ErrAlone.
+	// Err is set if the submission was refused: an [Error].
 	Err error
-	// Event is the submission's place in the ledger's order.
+	// Event is the submission's place in the log.
 	Event int64
 	// Entry is the entry that the submission was for.
 	Entry EntryKey
-	// Improved says that the player's standing on the board got better.
+	// Global is the entry on GlobalBoard that the submission counts toward, too; zero
+	// where it does not, or is for it.
+	Global EntryKey
+	// Standing is the entry after the submission where the board's scoring is
+	// ordered; nil elsewhere, and for a repetition.
+	Standing *Standing
+	// Improved says that Standing is better than what the player had before.
 	Improved bool
-	// Replayed says that the idempotency key was stored before; Event and
-	// Improved are those of the first time.
+	// Replayed says that the idempotency key was stored before; Event is that of
+	// the first time.
 	Replayed bool
 }
 
-// EntryKey names a player's entry in one season of a board, by number.
-type EntryKey struct {
-	Board, Season int32
-	Player        int64
-}
-
-// Key names the standing's entry.
-func (s Standing) Key() EntryKey {
-	return EntryKey{Board: s.Board, Season: s.Season, Player: s.Player}
+// Event is one row of the log: a score that a player submitted.
+type Event struct {
+	// Number is the event's place in the ledger's order.
+	Number int64
+	// Xid is the transaction that appended it, as in [Snapshot].
+	Xid uint64
+	// Player and Board are numbers.
+	Player int64
+	Board  int32
+	Score  int64
+	// CountsTowardGlobal says that the event counts on GlobalBoard, too.
+	CountsTowardGlobal bool
+	// Standing is the entry as it is by now where the board's scoring is ordered;
+	// nil elsewhere.
+	Standing *Standing
 }
 
 // Snapshot is a point in the ledger's history. Transactions are compared as
-// 64-bit numbers, which do not wrap around.
+// 64-bit numbers, which do not wrap around; those of another cluster or table, as
+// in a dump that was restored, are never in a range of this one's.
 type Snapshot struct {
 	// Identity names the data that transaction numbers are valid in: it is another
 	// after a failover, a restore or a copy.
@@ -63,39 +72,82 @@ type Snapshot struct {
 	Xmin uint64
 	// Xmax: no transaction from it on had ended.
 	Xmax uint64
+	// LastEvent is the highest event number that was handed out; its transaction may
+	// still run, or have failed.
+	LastEvent int64
 }
 
-// ChangedStanding is a standing with the transaction that wrote it last.
-type ChangedStanding struct {
-	Standing
+// Checkpoint says how far the standings are behind the log.
+type Checkpoint struct {
+	// Xid: every event of a transaction below it is in the standings.
 	Xid uint64
+	// LogStart: every event of a transaction from it on is in the log; retention may
+	// have dropped those below.
+	LogStart uint64
 }
 
-// Projection is what a committed transaction means for the ranking.
+// historyBits is where a transaction's number has the history that it is of: the
+// cluster and the table.
+const historyBits = 48
+
+// HistoryStart is the lowest number of a transaction of the history that xid is of,
+// and HistoryEnd the one after the highest.
+func HistoryStart(xid uint64) uint64 { return xid >> historyBits << historyBits }
+
+// HistoryEnd is described with [HistoryStart].
+func HistoryEnd(xid uint64) uint64 { return HistoryStart(xid) + 1<<historyBits }
+
+// Leadership is the right to fold the log, which one process has at a time.
+type Leadership struct {
+	// Context ends when the lead is lost.
+	Context context.Context
+	// Woken has a value after any process asked the leader for a look at the rankings.
+	Woken <-chan struct{}
+	// Release gives the lead up and waits until it is gone.
+	Release func()
+}
+
+// Projection is what a committed batch means for the ranking.
 type Projection struct {
-	// Identity and Xid are those of [Stored].
+	// Identity is that of [Stored].
 	Identity string
-	Xid      uint64
-	// Standings are those that the transaction changed, each once.
-	Standings []Standing
-	// Ask are entries whose rank is wanted after the standings are applied.
-	Ask []Ask
+	// Changes are joined in their order.
+	Changes []Change
 }
 
-// Ask is an entry whose rank is wanted for the receipt of a submission to it: the
-// rank is told only of an entry that reflects the submission, by its event and
-// score. One that the transaction did not change may be behind in the ranking, as
-// after a repetition of what another server has stored and could not apply.
-type Ask struct {
-	EntryKey
-	Event, Score int64
-}
-
-// ReflectedBy says whether an entry on the board with this score, which the event
-// has reached, came after the submission.
-func (a Ask) ReflectedBy(board Board, score, event int64) bool {
-	if board.Scoring == Best {
-		return !board.Order.Better(a.Score, score)
+// Changes are what the outcome of a submission with this score means for the ranking.
+// The first is the one whose rank is for the receipt; there is none if it was refused.
+func (o Outcome) Changes(score int64) []Change {
+	if o.Err != nil {
+		return nil
 	}
-	return event >= a.Event
+
+	own := First(o.Entry, score, o.Event, o.Entry.Board)
+	if o.Standing != nil {
+		own = *o.Standing
+	}
+	changes := []Change{{Standing: own, Ask: true, Repeated: o.Replayed}}
+	if o.Global != (EntryKey{}) && !o.Replayed {
+		changes = append(changes, Change{Standing: First(o.Global, score, o.Event, o.Entry.Board)})
+	}
+	return changes
+}
+
+// Change is a standing on its way into the ranking.
+type Change struct {
+	Standing
+	// Ask says that the entry's rank is wanted, after all changes were joined.
+	Ask bool
+	// Repeated says that Standing is not joined, but is only what a repetition's
+	// rank is told of: an entry that reflects it. One that does not is behind, as
+	// after a submission that another server has stored and could not apply.
+	Repeated bool
+}
+
+// Applied is what the ranking says of a [Change] that asked.
+type Applied struct {
+	// RankingEntry has Rank 0 if the rank is not known.
+	RankingEntry
+	// Improved says that the change made the entry better, or made it.
+	Improved bool
 }

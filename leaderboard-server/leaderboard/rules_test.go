@@ -8,23 +8,21 @@ import (
 	_ "time/tzdata" // the zones that the tests name
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
-func TestFold(t *testing.T) {
-	have := func(score, event int64) *Standing { return &Standing{Score: score, Event: event} }
+func TestAppend(t *testing.T) {
+	have := func(score, event int64) Standing { return Standing{Score: score, Event: event, Last: 3} }
 	cases := []struct {
 		name         string
 		order        Order
 		scoring      Scoring
-		before       *Standing
+		before       Standing
 		score        int64
 		wantScore    int64
 		wantEvent    int64 // the new one is 9
 		improved, ok bool
 	}{
-		{"the first counts", Descending, Best, nil, -5, -5, 9, true, true},
-		{"a removed entry starts afresh", Descending, Best, &Standing{Score: 10, Event: 3, Removed: true}, 1, 1, 9, true, true},
-		{"a removed sum starts afresh", Descending, Sum, &Standing{Score: 10, Event: 3, Removed: true}, 1, 1, 9, true, true},
 		{"higher is better", Descending, Best, have(4, 3), 5, 5, 9, true, true},
 		{"equal keeps the earlier", Descending, Best, have(5, 3), 5, 5, 3, false, true},
 		{"lower is worse", Descending, Best, have(5, 3), 4, 5, 3, false, true},
@@ -32,11 +30,11 @@ func TestFold(t *testing.T) {
 		{"higher is worse where it is ascending", Ascending, Best, have(5, 3), 6, 5, 3, false, true},
 		{"the latest counts, better", Descending, Latest, have(5, 3), 6, 6, 9, true, true},
 		{"the latest counts, worse", Descending, Latest, have(5, 3), 4, 4, 9, false, true},
-		{"the latest counts, equal", Ascending, Latest, have(5, 3), 5, 5, 9, false, true},
+		{"the latest counts, equal keeps the tie", Ascending, Latest, have(5, 2), 5, 5, 2, false, true},
 		{"sums grow", Descending, Sum, have(5, 3), 4, 9, 9, true, true},
 		{"sums shrink", Descending, Sum, have(5, 3), -4, 1, 9, false, true},
 		{"golf", Ascending, Sum, have(5, 3), -4, 1, 9, true, true},
-		{"nothing added breaks ties anew", Descending, Sum, have(5, 3), 0, 5, 9, false, true},
+		{"nothing added keeps the tie", Descending, Sum, have(5, 2), 0, 5, 2, false, true},
 		{"a sum at the bound", Descending, Sum, have(MaxScore-1, 3), 1, MaxScore, 9, true, true},
 		{"a sum past the bound", Descending, Sum, have(MaxScore, 3), 1, MaxScore, 3, false, false},
 		{"a sum past the lower bound", Ascending, Sum, have(-MaxScore, 3), -1, -MaxScore, 3, false, false},
@@ -44,9 +42,41 @@ func TestFold(t *testing.T) {
 
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			score, event, improved, ok := Fold(c.order, c.scoring, c.before, c.score, 9)
-			require.Equal(t, []any{c.wantScore, c.wantEvent, c.improved, c.ok}, []any{score, event, improved, ok})
+			after, improved, ok := Append(c.order, c.scoring, c.before, First(EntryKey{}, c.score, 9, 0))
+			require.Equal(t, []any{c.wantScore, c.wantEvent, c.improved, c.ok}, []any{after.Score, after.Event, improved, ok})
+			if c.scoring.Ordered() && ok {
+				require.Equal(t, int64(9), after.Last)
+			}
 		})
+	}
+}
+
+// The order that the states of an entry come in, and how often, makes no difference.
+func TestJoinIsASemilattice(t *testing.T) {
+	for _, order := range []Order{Descending, Ascending} {
+		for _, scoring := range []Scoring{Best, Latest, Sum} {
+			rapid.Check(t, func(t *rapid.T) {
+				// The states that one history makes: of an ordered scoring, each with an event
+				// of its own.
+				var states []Standing
+				var s Standing
+				for i, score := range rapid.SliceOfN(rapid.Int64Range(-3, 3), 3, 10).Draw(t, "scores") {
+					event := First(EntryKey{}, score, int64(i+1), 0)
+					if i > 0 && scoring.Ordered() {
+						event, _, _ = Append(order, scoring, s, event)
+					}
+					s = event
+					states = append(states, event)
+				}
+
+				join := func(a, b Standing) Standing { return Join(order, scoring, a, b) }
+				pick := rapid.SampledFrom(states)
+				a, b, c := pick.Draw(t, "a"), pick.Draw(t, "b"), pick.Draw(t, "c")
+				require.Equal(t, join(a, b), join(b, a))
+				require.Equal(t, join(a, join(b, c)), join(join(a, b), c))
+				require.Equal(t, a, join(a, a))
+			})
+		}
 	}
 }
 
@@ -248,22 +278,5 @@ func TestFingerprintsAndKeys(t *testing.T) {
 	require.NoError(t, checkIdempotencyKey(strings.Repeat("k", MaxIdempotencyKey)))
 	for _, bad := range []string{strings.Repeat("k", MaxIdempotencyKey+1), "a\nb", "é", "\x00"} {
 		require.Error(t, checkIdempotencyKey(bad))
-	}
-}
-
-func TestAskIsReflectedBy(t *testing.T) {
-	ask := Ask{Event: 7, Score: 50}
-	for _, c := range []struct {
-		scoring      Scoring
-		order        Order
-		score, event int64
-		want         bool
-	}{
-		{Best, Descending, 50, 3, true}, {Best, Descending, 51, 3, true}, {Best, Descending, 49, 9, false},
-		{Best, Ascending, 50, 3, true}, {Best, Ascending, 49, 3, true}, {Best, Ascending, 51, 9, false},
-		{Latest, Descending, 1, 7, true}, {Latest, Descending, 99, 6, false},
-		{Sum, Ascending, 1, 8, true}, {Sum, Ascending, 99, 6, false},
-	} {
-		require.Equal(t, c.want, ask.ReflectedBy(Board{Scoring: c.scoring, Order: c.order}, c.score, c.event), "%+v", c)
 	}
 }

@@ -38,8 +38,9 @@ type Directory interface {
 // Committer makes submissions durable.
 type Committer interface {
 	// Commit returns once the submission is durable and, if Redis allowed it,
-	// ranked. The submission's Board is a valid name and its Score is within the
-	// board's bounds. A cancelled ctx ends the wait, not the commit.
+	// ranked. The submission's Board is a valid name, and its Score is within the
+	// board's bounds unless Refusal is set. A cancelled ctx ends the wait, not the
+	// commit.
 	Commit(ctx context.Context, submission Submission) (Receipt, error)
 }
 
@@ -208,11 +209,17 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 	if err != nil {
 		return Receipt{}, err
 	}
-	if err := board.CheckScore(submission.Score); err != nil {
-		return Receipt{}, err
-	}
 	if err := checkIdempotencyKey(submission.IdempotencyKey); err != nil {
 		return Receipt{}, err
+	}
+
+	// With a key it may be the repetition of one that was within the bounds.
+	submission.Ordered = board.Scoring.Ordered()
+	if err := board.CheckScore(submission.Score); err != nil {
+		if submission.IdempotencyKey == "" {
+			return Receipt{}, err
+		}
+		submission.Refusal = err
 	}
 
 	return s.Committer.Commit(ctx, submission)

@@ -16,7 +16,14 @@ type Submission struct {
 	TokenVersion int32
 	// Board names the board; empty: GlobalBoard.
 	Board string
-	Score int64
+	// Ordered says that the board's scoring is: a batch has room for one such
+	// submission of a player to a board.
+	Ordered bool
+	Score   int64
+	// Refusal, where set, is why the submission is not to be stored. With an
+	// IdempotencyKey that came before it is answered with the first outcome all the
+	// same.
+	Refusal error
 	// IdempotencyKey makes repetitions of this submission return the first
 	// outcome; empty: none was sent.
 	IdempotencyKey string
@@ -69,67 +76,16 @@ type Receipt struct {
 	Board string
 	// Score is the submitted score as it was recorded.
 	Score int64
-	// Improved says that the player's standing on the board got better by this
-	// submission.
-	Improved bool
-	// Replayed says that the idempotency key was seen before: Event, Score and
-	// Improved are those of the first time, the rank is today's.
+	// Replayed says that the idempotency key was seen before: Event and Score are
+	// those of the first time, the rank is today's.
 	Replayed bool
-	// Ranking says whether Rank and StandingScore are known.
+	// Ranking says whether Rank, StandingScore and Improved are known.
 	Ranking RankingState
+	// Improved says that the player's standing on the board got better by this
+	// submission; false for a repetition.
+	Improved bool
 	// Rank is the player's rank on the board, from 1; 0 while Ranking is delayed.
 	Rank int64
 	// StandingScore is the player's score on the board; 0 while Ranking is delayed.
 	StandingScore int64
-}
-
-// Standing is a player's place in one season of a board, as the ledger has it.
-type Standing struct {
-	// Board and Season are the numbers of the board and of its season.
-	Board, Season int32
-	// Player is the player's number.
-	Player int64
-	Score  int64
-	// Event is the event that reached the score: it breaks ties, lower first.
-	Event int64
-	// Origin is the number of the board where the score was made: on GlobalBoard
-	// that of the board that counted toward it, elsewhere the board itself.
-	Origin int32
-	// Version rises with every change of this standing, from 1.
-	Version int64
-	// Removed says that the player is no longer on the board. Score, Event and
-	// Origin then tell what was removed.
-	Removed bool
-}
-
-// Before says whether standing a ranks before standing b.
-func (o Order) Before(a, b Standing) bool {
-	if a.Score != b.Score {
-		return o.Better(a.Score, b.Score)
-	}
-	return a.Event < b.Event
-}
-
-// Fold adds an event, later than all that made the standing s (nil: none), and
-// returns the new score and tie event, and whether the standing got better. ok
-// is false where a sum would leave +-MaxScore: the event must then be refused.
-func Fold(order Order, scoring Scoring, s *Standing, score, event int64) (newScore, newEvent int64, improved, ok bool) {
-	if s == nil || s.Removed {
-		return score, event, true, true
-	}
-	switch scoring {
-	case Latest:
-		return score, event, order.Better(score, s.Score), true
-	case Sum:
-		sum := s.Score + score
-		if sum < -MaxScore || sum > MaxScore {
-			return s.Score, s.Event, false, false
-		}
-		return sum, event, order.Better(sum, s.Score), true
-	default:
-		if order.Better(score, s.Score) {
-			return score, event, true, true
-		}
-		return s.Score, s.Event, false, true
-	}
 }

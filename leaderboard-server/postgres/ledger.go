@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -19,7 +18,7 @@ type Options struct {
 	// URL is where the schema's database is, as the server's role. Required.
 	URL string
 	// DirectURL is URL past any connection pooler in transaction mode, for the
-	// advisory lock of Lead. Default: URL.
+	// advisory lock of TryLead. Default: URL.
 	DirectURL string
 	// MaxConnections of the pool. Default: 10.
 	MaxConnections int32
@@ -64,43 +63,57 @@ func (o Options) withDefaults() Options {
 
 // Ledger is a tenant's ledger. It is safe for concurrent use.
 type Ledger struct {
-	pool    *pgxpool.Pool
-	direct  *pgx.ConnConfig
-	options Options
-	catalog atomic.Pointer[leaderboard.Catalog]
+	pool *pgxpool.Pool
+	// direct is pool, or past a pooler a pool of connections to PostgreSQL itself.
+	direct   *pgxpool.Pool
+	options  Options
+	writable writable
+	catalog  atomic.Pointer[leaderboard.Catalog]
 }
 
 // Open makes a pool of connections. It does not connect yet: see [Ledger.Ping].
 func Open(ctx context.Context, options Options) (*Ledger, error) {
 	options = options.withDefaults()
-	config, err := pgxpool.ParseConfig(options.URL)
+	pool, err := newPool(ctx, options.URL, options.MaxConnections, options.Timeout)
 	if err != nil {
-		return nil, fmt.Errorf("read the database URL: %w", redact(err))
+		return nil, fmt.Errorf("read the database URL: %w", err)
 	}
 
-	direct, err := pgx.ParseConfig(options.DirectURL)
-	if err != nil {
-		return nil, fmt.Errorf("read the direct database URL: %w", redact(err))
+	l := &Ledger{pool: pool, direct: pool, options: options, writable: writable{reset: pool.Reset}}
+	if options.DirectURL != options.URL {
+		if l.direct, err = newPool(ctx, options.DirectURL, directConnections, options.Timeout); err != nil {
+			pool.Close()
+			return nil, fmt.Errorf("read the direct database URL: %w", err)
+		}
 	}
 
-	config.MaxConns = options.MaxConnections
+	return l, nil
+}
+
+// directConnections is how many connections there may be past a pooler, the one that
+// holds the lead apart.
+const directConnections = 2
+
+func newPool(ctx context.Context, url string, connections int32, connectTimeout time.Duration) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, redact(err)
+	}
+
+	config.MaxConns = connections
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.MaxConnLifetime = time.Hour
 	config.MaxConnLifetimeJitter = 10 * time.Minute
 	config.HealthCheckPeriod = 15 * time.Second
-
-	for _, c := range []*pgx.ConnConfig{config.ConnConfig, direct} {
-		if c.ConnectTimeout == 0 {
-			c.ConnectTimeout = options.Timeout
-		}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	if config.ConnConfig.ValidateConnect == nil {
+		// An old primary that is a standby now would take no score.
+		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("make the pool of database connections: %w", err)
-	}
-
-	return &Ledger{pool: pool, direct: direct, options: options}, nil
+	return pgxpool.NewWithConfig(ctx, config)
 }
 
 // redact drops what pgx quotes of a URL, which may hold a password.
@@ -115,13 +128,28 @@ func redact(err error) error {
 }
 
 // Close ends all connections and waits for them.
-func (l *Ledger) Close() { l.pool.Close() }
+func (l *Ledger) Close() {
+	l.pool.Close()
+	l.direct.Close() // a second time does nothing
+}
 
-// Ping says whether the database answers.
+// Ping says whether the database answers and takes writes.
 func (l *Ledger) Ping(ctx context.Context) error {
+	if err := l.writable.refused(); err != nil {
+		return err
+	}
+
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
-	return l.pool.Ping(ctx)
+
+	var readOnly bool
+	err := l.pool.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::boolean").Scan(&readOnly)
+	if err == nil && readOnly {
+		l.pool.Reset()
+		err = errReadOnly
+	}
+
+	return err
 }
 
 // Stat returns the pool's counters, for metrics.

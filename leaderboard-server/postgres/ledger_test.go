@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sort"
 	"strings"
@@ -310,47 +311,77 @@ func TestTopPlayersIsThePlainAnswer(t *testing.T) {
 	}
 }
 
+// lead takes the lead, once it is free.
+func lead(tb testing.TB, ledger *postgres.Ledger, probe time.Duration) *leaderboard.Leadership {
+	tb.Helper()
+	var got *leaderboard.Leadership
+	require.Eventually(tb, func() bool {
+		var err error
+		got, err = ledger.TryLead(context.Background(), probe)
+		return err == nil && got != nil
+	}, time.Minute, probe)
+	return got
+}
+
 func TestOneLeads(t *testing.T) {
 	f := newFixture(t, postgres.Options{})
 	const probe = 10 * time.Millisecond
-	leading, release, err := f.Ledger.Lead(t.Context(), probe)
-	require.NoError(t, err)
+	leader := lead(t, f.Ledger, probe)
 	other := f.Open(t, postgres.Options{})
-	short, cancel := context.WithTimeout(t.Context(), 20*probe)
-	defer cancel()
+	for range 3 {
+		second, err := other.TryLead(t.Context(), probe)
+		require.NoError(t, err)
+		require.Nil(t, second)
+	}
 
-	_, _, err = other.Lead(short, probe)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
 	// Another tenant has its own leader.
-	_, releaseNeighbour, err := newFixture(t, postgres.Options{}).Ledger.Lead(t.Context(), probe)
-	require.NoError(t, err)
-	releaseNeighbour()
-	require.NoError(t, leading.Err())
+	lead(t, newFixture(t, postgres.Options{}).Ledger, probe).Release()
+	require.NoError(t, leader.Context.Err())
 
-	// The connection is lost, and with it the lead: one who waits gets it.
-	waiting := make(chan error)
-	var releaseOther func()
-	go func() {
-		var err error
-		_, releaseOther, err = other.Lead(t.Context(), probe)
-		waiting <- err
-	}()
-
-	_, err = f.Connect(t).Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks
+	// The connection is lost, and with it the lead: who asks next gets it.
+	_, err := f.Connect(t).Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks
 		WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
 	require.NoError(t, err)
 	select {
-	case <-leading.Done():
-	case <-time.After(20 * time.Second):
+	case <-leader.Context.Done():
+	case <-time.After(time.Minute):
 		t.Fatal("the lead did not end")
 	}
 
-	release()
-	require.NoError(t, <-waiting)
-	releaseOther()
-	_, release, err = f.Ledger.Lead(t.Context(), probe)
-	require.NoError(t, err, "released")
-	release()
+	leader.Release()
+	lead(t, other, probe).Release()
+	lead(t, f.Ledger, probe).Release()
+}
+
+// Any process wakes the leader, and nobody else's.
+func TestTheLeaderIsWoken(t *testing.T) {
+	f, neighbour := newFixture(t, postgres.Options{}), newFixture(t, postgres.Options{})
+	leader, stranger := lead(t, f.Ledger, time.Second), lead(t, neighbour.Ledger, time.Second)
+	defer leader.Release()
+	defer stranger.Release()
+
+	require.NoError(t, f.Open(t, postgres.Options{}).WakeLeader(t.Context()))
+	select {
+	case <-leader.Woken:
+	case <-time.After(time.Minute):
+		t.Fatal("the leader was not woken")
+	}
+	require.Empty(t, stranger.Woken)
+}
+
+// Who only asks for the lead holds no connection of its own.
+func TestFollowersHoldNoConnection(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	leader := lead(t, f.Ledger, time.Second)
+	defer leader.Release()
+	other := f.Open(t, postgres.Options{MaxConnections: 1})
+	for range 3 {
+		_, err := other.TryLead(t.Context(), time.Second)
+		require.NoError(t, err)
+		require.NoError(t, other.Ping(t.Context()))
+	}
+	require.Equal(t, int32(1), other.Stat().TotalConns())
+	require.Zero(t, other.Stat().AcquiredConns())
 }
 
 // A leader that was cut off without its connection being closed loses the lead.
@@ -363,19 +394,11 @@ func TestASilentLeaderIsReplaced(t *testing.T) {
 	defer way.Stop()
 
 	cutOff := f.Open(t, postgres.Options{DirectURL: strings.Replace(f.URL, f.Server.Address(), way.Listen, 1)})
-	_, release, err := cutOff.Lead(t.Context(), probe)
-	require.NoError(t, err)
-	defer release()
+	defer lead(t, cutOff, probe).Release()
 
-	_, err = way.Toxics.AddToxicJson(strings.NewReader(`{"type": "timeout", "stream": "upstream", "attributes": {"timeout": 0}}`))
+	_, err := way.Toxics.AddToxicJson(strings.NewReader(`{"type": "timeout", "stream": "upstream", "attributes": {"timeout": 0}}`))
 	require.NoError(t, err)
-
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-
-	_, releaseOther, err := f.Ledger.Lead(ctx, probe)
-	require.NoError(t, err)
-	releaseOther()
+	lead(t, f.Ledger, probe).Release()
 }
 
 // Nothing is quoted of a URL that holds a password.
@@ -385,40 +408,81 @@ func TestABadURLIsNotQuoted(t *testing.T) {
 	require.NotContains(t, err.Error(), "secret")
 }
 
-func TestReadStreamsEverythingOnce(t *testing.T) {
+func TestReadLogStreamsEverythingOnce(t *testing.T) {
 	f := newFixture(t, postgres.Options{})
 	players := f.Players(t, 250)
-	var batch []leaderboard.Submission
+	before, err := f.Ledger.Snapshot(t.Context())
+	require.NoError(t, err)
+	var race, coins []leaderboard.Submission
 
 	for i, p := range players {
-		batch = append(batch, ledgertest.Submission(p, "race", int64(i)))
+		race = append(race, ledgertest.Submission(p, "race", int64(i)))
+		coins = append(coins, ledgertest.Submission(p, "coins", int64(i)))
 	}
 
-	stored := store(t, f.Ledger, batch...)
+	store(t, f.Ledger, race...)
+	middle, err := f.Ledger.Snapshot(t.Context())
+	require.NoError(t, err)
+	stored := store(t, f.Ledger, coins...)
 	snapshot, err := f.Ledger.Snapshot(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, stored.Identity, snapshot.Identity)
-	require.Greater(t, snapshot.Xmin, stored.Xid)
+	require.Equal(t, stored.Outcomes[249].Event, snapshot.LastEvent)
 
-	for _, board := range []int32{0, f.Board(t, "race").Number} {
-		for _, from := range []uint64{0, stored.Xid} {
-			seen := make(map[int64]bool)
-			require.NoError(t, f.Ledger.Read(t.Context(), board, from, snapshot.Xmin, 100, func(chunk []leaderboard.ChangedStanding) error {
-				require.LessOrEqual(t, len(chunk), 100)
-				for _, s := range chunk {
-					require.False(t, seen[s.Player])
-					require.Equal(t, stored.Xid, s.Xid)
-					seen[s.Player] = true
-				}
-				return nil
-			}))
+	read := func(from, until uint64) (events []leaderboard.Event) {
+		require.NoError(t, f.Ledger.ReadLog(t.Context(), from, until, 100, func(chunk []leaderboard.Event) error {
+			require.LessOrEqual(t, len(chunk), 100)
+			events = append(events, chunk...)
+			return nil
+		}))
+		return events
+	}
+	require.Len(t, read(before.Xmin, snapshot.Xmin), 500)
+	require.Len(t, read(0, math.MaxInt64), 500)
+	require.Empty(t, read(snapshot.Xmin, math.MaxInt64))
+	first := read(before.Xmin, middle.Xmin)
+	require.Len(t, first, 250)
+	require.Nil(t, first[0].Standing)
+	require.False(t, first[0].CountsTowardGlobal)
 
-			require.Len(t, seen, 250)
-		}
+	for _, e := range read(middle.Xmin, snapshot.Xmin) {
+		require.True(t, e.CountsTowardGlobal)
+		require.Equal(t, &leaderboard.Standing{EntryKey: leaderboard.EntryKey{Board: e.Board, Season: 1, Player: e.Player}, Score: e.Score,
+			Event: e.Number, Last: e.Number, Origin: e.Board}, e.Standing)
+		require.True(t, e.Xid >= middle.Xmin && e.Xid < snapshot.Xmin)
 	}
 
-	none := func([]leaderboard.ChangedStanding) error { return context.Canceled }
-	require.NoError(t, f.Ledger.Read(t.Context(), 0, stored.Xid+1, snapshot.Xmin, 100, none))
-	require.NoError(t, f.Ledger.Read(t.Context(), 0, 0, stored.Xid, 100, none))
-	require.ErrorIs(t, f.Ledger.Read(t.Context(), 0, 0, snapshot.Xmin, 100, none), context.Canceled)
+	none := func([]leaderboard.Event) error { return context.Canceled }
+	require.ErrorIs(t, f.Ledger.ReadLog(t.Context(), 0, snapshot.Xmin, 100, none), context.Canceled)
+}
+
+// The checkpoint moves with the standings it is of, or not at all.
+func TestSaveStandings(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	players := f.Players(t, 2)
+	at, err := f.Ledger.Checkpoint(t.Context())
+	require.NoError(t, err)
+	race := f.Board(t, "race")
+	of := func(player int, score, event int64) leaderboard.Standing {
+		return leaderboard.First(leaderboard.EntryKey{Board: race.Number, Season: 1, Player: players[player].Number}, score, event, race.Number)
+	}
+
+	require.NoError(t, f.Ledger.SaveStandings(t.Context(), at.Xid, at.Xid+10, []leaderboard.Standing{of(0, 5, 7), of(1, 6, 8)}))
+	require.Error(t, f.Ledger.SaveStandings(t.Context(), at.Xid, at.Xid+20, []leaderboard.Standing{of(0, 1, 9)}), "the checkpoint is elsewhere")
+	require.Equal(t, int64(5), standing(t, f, "race", players[0]).Score)
+
+	conn := f.Connect(t)
+	rows := func() (ctids []string) {
+		rows, err := conn.Query(t.Context(), "SELECT ctid::text || xmax FROM standings ORDER BY player")
+		require.NoError(t, err)
+		ctids, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		return ctids
+	}
+	before := rows()
+	require.NoError(t, f.Ledger.SaveStandings(t.Context(), at.Xid+10, at.Xid+20, []leaderboard.Standing{of(0, 5, 9), of(1, 7, 3)}))
+	require.Equal(t, before, rows(), "what does not get better is neither written nor locked")
+	require.NoError(t, f.Ledger.SaveStandings(t.Context(), at.Xid+20, at.Xid+30, []leaderboard.Standing{of(0, 5, 3), of(1, 5, 9)}))
+	require.Equal(t, int64(3), standing(t, f, "race", players[0]).Event, "the earlier event")
+	require.Equal(t, int64(5), standing(t, f, "race", players[1]).Score)
 }

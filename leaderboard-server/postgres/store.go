@@ -3,7 +3,7 @@ package postgres
 import (
 	"context"
 	"crypto/sha256"
-	_ "embed" // the statement
+	_ "embed" // the statements
 	"errors"
 	"fmt"
 	"strconv"
@@ -17,13 +17,27 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-//go:embed queries/store.sql
-var storeSQL string
+var (
+	//go:embed queries/append.sql
+	appendSQL string
+	//go:embed queries/append_ordered.sql
+	appendOrderedSQL string
+)
 
-// Store makes a batch of submissions durable: one statement, one transaction.
-// The outcomes are exact under any number of concurrent batches. See
-// [leaderboard.ErrRepeat] and [leaderboard.ErrRejected] for its errors.
+// Store makes a batch of submissions durable: one statement, one transaction. A
+// batch has one submission of a player to a board whose scoring is ordered at most.
+// See [leaderboard.ErrRepeat] and [leaderboard.ErrRejected] for its errors.
 func (l *Ledger) Store(ctx context.Context, batch []leaderboard.Submission) (leaderboard.Stored, error) {
+	catalog := l.catalog.Load()
+	if catalog == nil {
+		return leaderboard.Stored{}, errors.New("the boards are not loaded yet")
+	}
+
+	arguments, err := newStoreArguments(batch, catalog)
+	if err != nil {
+		return leaderboard.Stored{}, err
+	}
+
 	// The pool first: a failure to connect is certain to have stored nothing.
 	conn, err := l.pool.Acquire(ctx)
 	if err != nil {
@@ -31,17 +45,17 @@ func (l *Ledger) Store(ctx context.Context, batch []leaderboard.Submission) (lea
 	}
 	defer conn.Release()
 
-	arguments := newStoreArguments(batch)
-	stored, duplicates, err := l.store(ctx, conn.Conn(), arguments)
+	stored, repeated, err := l.append(ctx, conn.Conn(), arguments, batch, catalog)
+	l.writable.observe(conn.Conn(), err)
 	if err != nil {
 		return leaderboard.Stored{}, classify(err)
 	}
 
-	if len(duplicates) > 0 {
+	if len(repeated) > 0 {
 		// In a snapshot of its own: what was waited for is not in the first one's.
-		if err := l.replay(ctx, conn.Conn(), arguments, duplicates, &stored); err != nil {
+		if err := l.replay(ctx, conn.Conn(), arguments, repeated, &stored); err != nil {
 			// The rest of the batch is stored, so only these fail.
-			for _, i := range duplicates {
+			for _, i := range repeated {
 				stored.Outcomes[i].Err = unavailable("look up an idempotency key", err)
 			}
 		}
@@ -50,7 +64,7 @@ func (l *Ledger) Store(ctx context.Context, batch []leaderboard.Submission) (lea
 	return stored, nil
 }
 
-// storeArguments are the statement's arrays.
+// storeArguments are the statements' arrays.
 type storeArguments struct {
 	players       [][16]byte
 	tokenVersions []int32
@@ -58,109 +72,132 @@ type storeArguments struct {
 	scores        []int64
 	keys          []pgtype.UUID
 	fingerprints  []pgtype.UUID
-	// repeats holds, by index, the earlier submission of the batch that has the
-	// same player and key.
-	repeats map[int]int
+	refused       []bool
+	// ordered says that a board's scoring is.
+	ordered bool
 }
 
-func newStoreArguments(batch []leaderboard.Submission) *storeArguments {
+func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Catalog) (*storeArguments, error) {
 	n := len(batch)
 	a := &storeArguments{make([][16]byte, n), make([]int32, n), make([]string, n), make([]int64, n),
-		make([]pgtype.UUID, n), make([]pgtype.UUID, n), nil}
-	type playerKey struct{ player, key [16]byte }
-	var seen map[playerKey]int
+		make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n), false}
+	type entry struct {
+		player [16]byte
+		board  string
+	}
+	var entries map[entry]bool
 
 	for i, s := range batch {
 		if id, err := uuid.Parse(string(s.Player)); err == nil {
 			a.players[i] = id // what is no id stays the nil UUID, which is nobody's
 		}
 
-		a.tokenVersions[i], a.boards[i], a.scores[i] = s.TokenVersion, s.Board, s.Score
-		if s.IdempotencyKey == "" {
-			continue
-		}
-
-		sum := sha256.Sum256([]byte(s.IdempotencyKey))
-		key := playerKey{a.players[i], [16]byte(sum[:16])}
-		a.keys[i] = pgtype.UUID{Bytes: key.key, Valid: true}
-		a.fingerprints[i] = pgtype.UUID{Bytes: s.Fingerprint(), Valid: true}
-		if seen == nil {
-			seen = make(map[playerKey]int)
-		}
-
-		if first, twice := seen[key]; twice {
-			if a.repeats == nil {
-				a.repeats = make(map[int]int)
+		a.tokenVersions[i], a.boards[i], a.scores[i], a.refused[i] = s.TokenVersion, s.Board, s.Score, s.Refusal != nil
+		board, err := catalog.Lookup(s.Board)
+		// One that is newer than the catalog may be ordered.
+		a.ordered = a.ordered || err != nil || board.Scoring.Ordered()
+		if err == nil && board.Scoring.Ordered() {
+			if entries == nil {
+				entries = make(map[entry]bool)
 			}
-			a.repeats[i] = first
-		} else {
-			seen[key] = i
+			key := entry{a.players[i], s.Board}
+			if entries[key] {
+				return nil, fmt.Errorf("a batch has two submissions of one player to board %s, whose scoring is ordered", s.Board)
+			}
+			entries[key] = true
+		}
+
+		if s.IdempotencyKey != "" {
+			sum := sha256.Sum256([]byte(s.IdempotencyKey))
+			a.keys[i] = pgtype.UUID{Bytes: [16]byte(sum[:16]), Valid: true}
+			a.fingerprints[i] = pgtype.UUID{Bytes: s.Fingerprint(), Valid: true}
 		}
 	}
 
-	return a
+	return a, nil
 }
 
-// store runs the statement. duplicates are the submissions whose key was there.
-func (l *Ledger) store(ctx context.Context, conn *pgx.Conn, a *storeArguments) (stored leaderboard.Stored, duplicates []int, err error) {
-	rows, err := conn.Query(ctx, storeSQL, a.players, a.tokenVersions, a.boards, a.scores, a.keys, a.fingerprints,
-		l.options.IdempotencyTTL, strconv.FormatInt(l.options.LockTimeout.Milliseconds(), 10))
+// storedRow is a row of either statement; the last four are of the ordered one.
+type storedRow struct {
+	kind                            string
+	ordinal                         int64
+	event, player, score, reachedBy pgtype.Int8
+	board, season                   pgtype.Int4
+	global, improved                pgtype.Bool
+	verdict                         pgtype.Text
+}
+
+// append runs the statement. repeated are the submissions whose key was there, and
+// those that are refused unless it was.
+func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, batch []leaderboard.Submission, catalog *leaderboard.Catalog) (stored leaderboard.Stored, repeated []int, err error) {
+	var row storedRow
+	sql, fields := appendSQL, []any{&row.kind, &row.ordinal, &row.event, &row.player, &row.board, &row.global, &row.verdict}
+	if a.ordered {
+		sql, fields = appendOrderedSQL, append(fields, &row.season, &row.score, &row.reachedBy, &row.improved)
+	}
+
+	rows, err := conn.Query(ctx, sql, a.players, a.tokenVersions, a.boards, a.scores, a.keys, a.fingerprints, a.refused,
+		l.options.IdempotencyTTL, strconv.FormatInt(l.options.LockTimeout.Milliseconds(), 10), catalog.Global().Season)
 	if err != nil {
 		return stored, nil, err
 	}
 	defer rows.Close()
 
-	stored.Outcomes = make([]leaderboard.Outcome, len(a.players))
-	stored.Changed = make([]leaderboard.Standing, 0, len(a.players))
-	var (
-		ordinal                       int64
-		verdict                       pgtype.Text
-		event, player, score, version pgtype.Int8
-		board, season, origin         pgtype.Int4
-		improved                      pgtype.Bool
-	)
-
+	stored.Outcomes = make([]leaderboard.Outcome, len(batch))
 	for rows.Next() {
-		if err := rows.Scan(&ordinal, &verdict, &event, &player, &board, &season, &improved, &score, &version, &origin); err != nil {
+		if err := rows.Scan(fields...); err != nil {
 			return stored, nil, err
 		}
-		switch {
-		case ordinal == 0:
-			stored.Identity, stored.Xid = verdict.String, uint64(event.Int64)
-		case ordinal < 0:
-			stored.Changed = append(stored.Changed, leaderboard.Standing{Board: board.Int32, Season: season.Int32, Player: player.Int64,
-				Score: score.Int64, Event: event.Int64, Origin: origin.Int32, Version: version.Int64})
-		default:
-			i := int(ordinal - 1)
-			outcome := &stored.Outcomes[i]
-			outcome.Entry = leaderboard.EntryKey{Board: board.Int32, Season: season.Int32, Player: player.Int64}
-			outcome.Event, outcome.Improved = event.Int64, improved.Bool
-			if verdict.String == "duplicate" {
-				duplicates = append(duplicates, i)
-			} else if verdict.Valid {
-				outcome.Err = refusal(verdict.String, a.boards[i])
-			}
+		if row.kind == "ledger" {
+			stored.Identity = row.verdict.String
+			continue
+		}
+
+		i := int(row.ordinal - 1)
+		outcome := &stored.Outcomes[i]
+		row.fill(outcome, catalog)
+		if row.kind == "refused" {
+			outcome.Err = refusal(row.verdict.String, batch[i])
+		}
+		if row.verdict.String == "duplicate" || a.keys[i].Valid && (row.verdict.String == "refused" || row.verdict.String == "out-of-range") {
+			repeated = append(repeated, i)
 		}
 	}
 
-	return stored, duplicates, rows.Err()
+	return stored, repeated, rows.Err()
 }
 
-// refusal is the error for a verdict of the statement.
-func refusal(verdict, board string) error {
+// fill sets what a row says of a submission.
+func (r *storedRow) fill(outcome *leaderboard.Outcome, catalog *leaderboard.Catalog) {
+	board, _ := catalog.Numbered(r.board.Int32)
+	outcome.Event = r.event.Int64
+	outcome.Entry = leaderboard.EntryKey{Board: r.board.Int32, Season: board.Season, Player: r.player.Int64}
+	if global := catalog.Global(); r.global.Bool && global.Number != board.Number {
+		outcome.Global = leaderboard.EntryKey{Board: global.Number, Season: global.Season, Player: r.player.Int64}
+	}
+	if r.score.Valid {
+		outcome.Entry.Season = r.season.Int32
+		outcome.Standing = &leaderboard.Standing{EntryKey: outcome.Entry, Score: r.score.Int64, Event: r.reachedBy.Int64, Last: r.event.Int64, Origin: r.board.Int32}
+		outcome.Improved = r.improved.Bool
+	}
+	r.score.Valid = false // appendSQL does not set it
+}
+
+// refusal is the error for a verdict of the statements.
+func refusal(verdict string, s leaderboard.Submission) error {
 	switch verdict {
 	case "unauthenticated":
 		return leaderboard.Errorf(leaderboard.CodeUnauthenticated, "", "this token is no longer good, log in again")
 	case "forbidden":
 		return leaderboard.Errorf(leaderboard.CodeForbidden, "", "this account is disabled")
 	case "no-board":
-		return leaderboard.Errorf(leaderboard.CodeNotFound, "game_id", "there is no board %q", board)
+		return leaderboard.Errorf(leaderboard.CodeNotFound, "game_id", "there is no board %q", s.Board)
 	case "no-season":
-		return leaderboard.Errorf(leaderboard.CodeConflict, "game_id", "board %s has no open season now", board)
+		return leaderboard.Errorf(leaderboard.CodeConflict, "game_id", "board %s has no open season now", s.Board)
 	case "out-of-range":
 		return sumOutOfRange()
-	case "alone":
-		return leaderboard.ErrAlone
+	case "refused":
+		return s.Refusal
 	}
 	return fmt.Errorf("the ledger gave the unknown verdict %q", verdict)
 }
@@ -169,51 +206,44 @@ func sumOutOfRange() *leaderboard.Error {
 	return leaderboard.Errorf(leaderboard.CodeOutOfRange, "score", "with this score the player's sum would leave +-%d", int64(leaderboard.MaxScore))
 }
 
-// replay fills in the outcomes of submissions whose key was stored before.
-func (l *Ledger) replay(ctx context.Context, conn *pgx.Conn, a *storeArguments, duplicates []int, stored *leaderboard.Stored) error {
-	players, keys := make([]int64, len(duplicates)), make([]pgtype.UUID, len(duplicates))
-	for j, i := range duplicates {
+// replay fills in the outcomes of submissions whose key was stored before, from the
+// key's own row: the same fingerprint says that board and score are the same, too.
+// What is refused and has no such key stays refused.
+func (l *Ledger) replay(ctx context.Context, conn *pgx.Conn, a *storeArguments, repeated []int, stored *leaderboard.Stored) error {
+	players, keys := make([]int64, len(repeated)), make([]pgtype.UUID, len(repeated))
+	for j, i := range repeated {
 		players[j], keys[j] = stored.Outcomes[i].Entry.Player, a.keys[i]
+		if stored.Outcomes[i].Err == nil {
+			stored.Outcomes[i].Err = unavailable("look up an idempotency key", errors.New("it expired just now"))
+		}
 	}
 
-	// A key may outlive its event's partition: what is left then is the event.
 	rows, err := conn.Query(ctx, `
-		SELECT d.ordinal, k.fingerprint, k.event, coalesce(e.season, 0), coalesce(e.improved, false)
+		SELECT d.ordinal, k.fingerprint, k.event
 		FROM unnest($1::bigint[], $2::uuid[]) WITH ORDINALITY AS d (player, key, ordinal)
-		JOIN idempotency_keys k ON k.player = d.player AND k.key = d.key
-		LEFT JOIN score_events e ON e.at = k.event_at AND e.id = k.event`, players, keys)
+		JOIN idempotency_keys k ON k.player = d.player AND k.key = d.key`, players, keys)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 
-	for _, i := range duplicates {
-		stored.Outcomes[i].Err = unavailable("look up an idempotency key", errors.New("it expired just now"))
-	}
-
 	for rows.Next() {
 		var ordinal, event int64
 		var fingerprint pgtype.UUID
-		var season int32
-		var improved bool
-		if err := rows.Scan(&ordinal, &fingerprint, &event, &season, &improved); err != nil {
+		if err := rows.Scan(&ordinal, &fingerprint, &event); err != nil {
 			return err
 		}
 
-		i := duplicates[ordinal-1]
+		i := repeated[ordinal-1]
 		outcome := &stored.Outcomes[i]
 		if fingerprint.Bytes != a.fingerprints[i].Bytes {
 			outcome.Err = leaderboard.Errorf(leaderboard.CodeKeyReused, "Idempotency-Key", "this Idempotency-Key came before with another submission, use a new one")
 			continue
 		}
 
-		outcome.Err, outcome.Event, outcome.Improved = nil, event, improved
 		// Another submission of this batch may have stored the key a moment ago; it
 		// is this one that repeats.
-		outcome.Replayed = true
-		if season != 0 {
-			outcome.Entry.Season = season
-		}
+		outcome.Err, outcome.Event, outcome.Replayed = nil, event, true
 	}
 
 	return rows.Err()
@@ -223,6 +253,7 @@ func (l *Ledger) replay(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 func classify(err error) error {
 	state := sqlState(err)
 	cause := fmt.Errorf("store submissions: %w", err)
+
 	switch {
 	case state == "40001" || state == "40P01": // serialization failure, deadlock
 		return fmt.Errorf("%w: %w", leaderboard.ErrRepeat, unavailable("store submissions", err))
@@ -231,6 +262,8 @@ func classify(err error) error {
 	case state == "55P03" || state == "57014": // lock timeout, statement timeout
 		return fmt.Errorf("%w: %w", leaderboard.ErrRejected,
 			leaderboard.Errorf(leaderboard.CodeUnavailable, "", "this player's scores are being changed elsewhere, try again").After(time.Second).WithCause(cause))
+	case state == "21000": // two submissions for one standing, of a board that is newer than the catalog
+		return fmt.Errorf("%w: %w", leaderboard.ErrRejected, unavailable("store submissions", err))
 	case len(state) == 5 && (state[:2] == "22" || state[:2] == "23" || state[:2] == "P0"):
 		return fmt.Errorf("%w: %w", leaderboard.ErrRejected, leaderboard.Errorf(leaderboard.CodeInternal, "", "this submission could not be stored").WithCause(cause))
 	case state == "" && pgconn.SafeToRetry(err): // nothing was sent

@@ -5,19 +5,66 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
 // applyArgs is how many arguments the apply script has before the standings, and
-// perStanding how many for each.
-const applyArgs, perStanding = 6, 5
+// perStanding how many for each; an answer has perAnswer values.
+const applyArgs, perStanding, perAnswer = 5, 5, 4
 
-// Apply puts the standings of a committed transaction into the ranking and returns
-// the entries that the projection asks for, in the same order. An entry whose rank
-// cannot be told has Rank 0. An error means that nothing is known of any of them;
-// applying again does no harm.
-func (r *Ranking) Apply(ctx context.Context, projection leaderboard.Projection) ([]leaderboard.RankingEntry, error) {
+// What the apply script does with a standing.
+const (
+	taskJoin   = "j"
+	taskAsk    = "a" // join and answer
+	taskRepeat = "r" // answer only
+)
+
+// Pauses of a shard that could not be reached; they double. Receipts of its board
+// are then delayed at once, and hold up nobody else's; catch-up applies what was left
+// out.
+const firstPause, longestPause = 250 * time.Millisecond, 4 * time.Second
+
+// pauses remembers the shards that could not be reached.
+type pauses struct {
+	mu      sync.Mutex
+	byShard map[leaderboard.ShardID]pause
+}
+
+type pause struct {
+	until time.Time
+	d     time.Duration
+}
+
+// on says whether the shard is left alone now.
+func (p *pauses) on(id leaderboard.ShardID, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return now.Before(p.byShard[id].until)
+}
+
+// note takes whether the shard was reached.
+func (p *pauses) note(id leaderboard.ShardID, reached bool, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	if reached {
+		delete(p.byShard, id)
+		return
+	}
+	if p.byShard == nil {
+		p.byShard = make(map[leaderboard.ShardID]pause)
+	}
+	d := min(max(2*p.byShard[id].d, firstPause), longestPause)
+	p.byShard[id] = pause{now.Add(d), d}
+}
+
+// Apply joins the changes of a committed batch to the ranking and returns, in their
+// order, what was asked: with Rank 0 where it cannot be told. An error means that some
+// shard was not brought up to date; applying again does no harm.
+func (r *Ranking) Apply(ctx context.Context, projection leaderboard.Projection) ([]leaderboard.Applied, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 
@@ -26,59 +73,73 @@ func (r *Ranking) Apply(ctx context.Context, projection leaderboard.Projection) 
 		return nil, errors.New("the boards are not known yet")
 	}
 
-	applies := r.applyCalls(catalog, projection)
-	calls := make([]*call, 0, len(applies))
+	results := make([]leaderboard.Applied, len(projection.Changes))
+	var failed error
+	var calls []*call
+	var applies []*applyCall
+	for _, a := range r.applyCalls(catalog, projection) {
+		if r.pauses.on(a.shard.ShardID, time.Now()) {
+			failed = fmt.Errorf("shard %d of board %s could not be reached a moment ago", a.shard.Index, a.shard.Name)
+			continue
+		}
+		a.finish(a.shard.Identity(projection.Identity), "", "")
+		calls, applies = append(calls, a.call), append(applies, a)
+	}
+
+	_ = r.pipeline(ctx, calls) // every call has its own error
 	for _, a := range applies {
-		a.finish(a.shard.identity(projection.Identity), formatXid(projection.Xid), "", "")
-		calls = append(calls, a.call)
+		err := a.result.Err()
+		r.pauses.note(a.shard.ShardID, err == nil, time.Now())
+		if err != nil {
+			failed = fmt.Errorf("apply standings to board %s: %w", a.shard.Name, err)
+		}
 	}
 
-	if err := r.pipeline(ctx, calls); err != nil {
-		return nil, fmt.Errorf("apply standings: %w", err)
-	}
-
-	results := make([]leaderboard.RankingEntry, len(projection.Ask))
-	return results, r.collect(ctx, catalog, applies, projection.Ask, results)
+	return results, errors.Join(r.collect(ctx, catalog, applies, results), failed)
 }
 
-// collect reads the ranks that the calls told.
-func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, applies map[shardID]*applyCall, asks []leaderboard.Ask, results []leaderboard.RankingEntry) error {
-	type asked struct {
-		*position
-		result *leaderboard.RankingEntry
-	}
+// asked is an answer and where it belongs.
+type asked struct {
+	*position
+	result *leaderboard.Applied
+}
+
+// collect reads what the calls answered.
+func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, applies []*applyCall, results []leaderboard.Applied) error {
 	type boardSeason struct{ board, season int32 }
 	spread := make(map[boardSeason][]asked)
+	var stale error
 
 	for _, a := range applies {
 		values, err := a.values(0)
 		if err != nil {
-			return err
+			continue // told already
 		}
-		if len(values) != 2+3*len(a.asks) {
-			continue // stale: this process, or what is there, is of another time of the ledger
-		}
-		if r.trust(a.call, a.args[0], values[0], values[1]) != nil {
-			continue // the standings are in, but ranks are not to be told yet
+		if len(values) != headSize+perAnswer*len(a.asks) {
+			stale = fmt.Errorf("shard %d of board %s is not whole, or of another ledger", a.shard.Index, a.shard.Name)
+			continue
 		}
 
-		board, _ := catalog.Numbered(a.shard.board)
-		for k, ask := range a.asks {
-			p, ok, err := a.shard.ranked(values[2+3*k:])
+		trusted := r.trust(a.call, values) == nil // else the standings are in, but ranks are not to be told yet
+		for k, i := range a.asks {
+			answer := values[headSize+perAnswer*k:]
+			improved, _ := answer[3].(int64)
+			p, ok, err := a.shard.ranked(answer)
 			if err != nil {
 				return err
 			}
-			if !ok || !asks[ask].ReflectedBy(board.Board, p.Score, p.tie) {
+			if !ok || !trusted {
 				continue
 			}
 
-			result := &results[ask]
-			if a.shard.of == 1 {
-				*result = p.RankingEntry
+			result := &results[i]
+			result.Improved = improved == 1
+			if a.shard.Of == 1 {
+				result.RankingEntry = p.RankingEntry
 				continue
 			}
 
-			key := boardSeason{a.shard.board, a.shard.season}
+			key := boardSeason{a.shard.Board, a.shard.Season}
 			spread[key] = append(spread[key], asked{&p, result})
 		}
 	}
@@ -89,98 +150,73 @@ func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, app
 		for i, a := range list {
 			positions[i] = a.position
 		}
-
 		if r.addOtherShards(ctx, key.season, board, positions) != nil {
 			continue // the standings are in: only the ranks are not known
 		}
-
 		for _, a := range list {
-			*a.result = a.RankingEntry
+			a.result.RankingEntry = a.RankingEntry
 		}
 	}
 
-	return nil
+	return stale
 }
 
 // applyCall is one call of the apply script.
 type applyCall struct {
 	*call
-	asks    []int // which of the projection's asks are told, in the script's order
+	asks    []int // which of the projection's changes are answered, in the script's order
 	highest int64 // bucket
 }
 
 func (r *Ranking) newApplyCall(s shard, standings int) *applyCall {
-	a := &applyCall{call: &call{script: applyScript, source: applySource, shard: s}, highest: -1}
-	a.keys = append(make([]string, 0, 2+standings), s.entriesKey(r.prefix), s.stateKey(r.prefix))
+	a := &applyCall{call: r.newCall(applyScript, s), highest: -1}
+	a.keys = append(make([]string, 0, 2+standings), a.keys...)
 	a.args = make([]any, applyArgs, applyArgs+perStanding*standings)
 	return a
 }
 
-// add appends a standing; version 0 asks for a rank only.
-func (r *Ranking) add(a *applyCall, standing *leaderboard.Standing) encoded {
+// add appends a standing.
+func (r *Ranking) add(a *applyCall, standing *leaderboard.Standing, task string) {
 	bucket, field := a.shard.place(standing.Player)
 	e := a.shard.encode(standing)
 	a.highest = max(a.highest, bucket)
 	a.keys = append(a.keys, a.shard.bucketKey(r.prefix, bucket))
-	a.args = append(a.args, field, e.member, e.score, e.value, standing.Version)
-	return e
+	a.args = append(a.args, field, e.member, e.score, e.last, task)
 }
 
-func (a *applyCall) finish(identity, xid, session, chunk string) {
-	copy(a.args, []any{identity, xid, session, chunk, strconv.FormatInt(a.highest, 10), strconv.Itoa(len(a.asks))})
+func (a *applyCall) finish(identity, session, chunk string) {
+	copy(a.args, []any{identity, session, chunk, strconv.FormatInt(a.highest, 10), a.shard.orderedFlag()})
 }
 
-// applyCalls makes the calls of one projection, one per shard. Standings of
-// boards that this process does not know are left to catch-up.
-func (r *Ranking) applyCalls(catalog *leaderboard.Catalog, p leaderboard.Projection) map[shardID]*applyCall {
-	calls := make(map[shardID]*applyCall)
-	at := func(key leaderboard.EntryKey) *applyCall {
-		board, ok := catalog.Numbered(key.Board)
+// applyCalls makes the calls of one projection, one per shard. Standings of boards
+// that this process does not know are left to catch-up.
+func (r *Ranking) applyCalls(catalog *leaderboard.Catalog, p leaderboard.Projection) []*applyCall {
+	byShard := make(map[leaderboard.ShardID]*applyCall)
+	var calls []*applyCall
+	for i := range p.Changes {
+		change := &p.Changes[i]
+		board, ok := catalog.Numbered(change.Board)
 		if !ok {
-			return nil
+			continue
 		}
 
-		s := shardOf(board, key.Season, shardIndex(key.Player, board.Shards))
-		a := calls[s.shardID]
+		s := shard{board.ShardFor(change.EntryKey)}
+		a := byShard[s.ShardID]
 		if a == nil {
-			a = r.newApplyCall(s, len(p.Standings))
-			calls[s.shardID] = a
+			a = r.newApplyCall(s, len(p.Changes))
+			byShard[s.ShardID], calls = a, append(calls, a)
 		}
 
-		return a
-	}
-
-	changed := make(map[leaderboard.EntryKey]*leaderboard.Standing, len(p.Standings))
-	for i := range p.Standings {
-		changed[p.Standings[i].Key()] = &p.Standings[i]
-	}
-
-	// The entries that are asked for come first, each once per time it is asked.
-	for i, ask := range p.Ask {
-		key := ask.EntryKey
-		standing := changed[key]
-		if standing == nil {
-			standing = &leaderboard.Standing{Board: key.Board, Season: key.Season, Player: key.Player, Origin: key.Board}
+		task := taskJoin
+		switch {
+		case change.Repeated:
+			task = taskRepeat
+		case change.Ask:
+			task = taskAsk
 		}
-		if a := at(key); a != nil {
-			r.add(a, standing)
+		if r.add(a, &change.Standing, task); task != taskJoin {
 			a.asks = append(a.asks, i)
 		}
 	}
-
-	for _, ask := range p.Ask {
-		delete(changed, ask.EntryKey)
-	}
-
-	for i := range p.Standings {
-		standing := &p.Standings[i]
-		if changed[standing.Key()] == nil {
-			continue
-		}
-		if a := at(standing.Key()); a != nil {
-			r.add(a, standing)
-		}
-	}
-
 	return calls
 }

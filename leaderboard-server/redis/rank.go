@@ -136,15 +136,15 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 		*call
 		requests []*rankRequest
 	}
-	byShard := make(map[shardID]*shardCall)
+	byShard := make(map[leaderboard.ShardID]*shardCall)
 	calls := make([]*call, 0, len(batch))
 
 	for _, request := range batch {
-		s := shardOf(request.board, request.board.Season, shardIndex(request.player, request.board.Shards))
-		c := byShard[s.shardID]
+		s := shard{request.board.Shard(request.board.Season, leaderboard.ShardIndex(request.player, request.board.Shards))}
+		c := byShard[s.ShardID]
 		if c == nil {
-			c = &shardCall{call: &call{script: rankScript, source: rankSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)}}}
-			byShard[s.shardID] = c
+			c = &shardCall{call: r.newCall(rankScript, s, s.orderedFlag())}
+			byShard[s.ShardID] = c
 			calls = append(calls, c.call)
 		}
 
@@ -164,9 +164,9 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 				continue
 			}
 			request := c.requests[i]
-			if request.entry = p.RankingEntry; c.shard.of > 1 {
-				spread[c.shard.board] = append(spread[c.shard.board], request)
-				positions[c.shard.board] = append(positions[c.shard.board], p)
+			if request.entry = p.RankingEntry; c.shard.Of > 1 {
+				spread[c.shard.Board] = append(spread[c.shard.Board], request)
+				positions[c.shard.Board] = append(positions[c.shard.Board], p)
 			}
 		}
 	}
@@ -182,11 +182,11 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 // readShard returns the positions that one shard answered, nil where a request has
 // got its error.
 func (r *Ranking) readShard(c *call, requests []*rankRequest) []*position {
-	values, err := c.values(3 + 3*len(requests))
+	values, err := c.values(headSize + 3*len(requests))
 	if err != nil {
 		err = unavailable("cannot be reached", fmt.Errorf("read ranks: %w", err))
 	} else {
-		err = r.trust(c, values[0], values[1], values[2])
+		err = r.trust(c, values)
 	}
 
 	positions := make([]*position, len(requests))
@@ -194,7 +194,7 @@ func (r *Ranking) readShard(c *call, requests []*rankRequest) []*position {
 		if request.err = err; err != nil {
 			continue
 		}
-		p, ok, err := c.shard.ranked(values[3+3*i:])
+		p, ok, err := c.shard.ranked(values[headSize+3*i:])
 		switch {
 		case err != nil:
 			request.err = err

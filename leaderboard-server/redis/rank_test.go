@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -24,35 +25,63 @@ func testBoard(shards int) leaderboard.LiveBoard {
 	return leaderboard.LiveBoard{Board: board, Number: 1, Season: 1, Active: true}
 }
 
+// entry is a standing on that board.
+func entry(player, score, event int64, origin int32) leaderboard.Standing {
+	return leaderboard.First(leaderboard.EntryKey{Board: 1, Season: 1, Player: player}, score, event, origin)
+}
+
+func watermark(xid int) string { return fmt.Sprintf("%020d", xid) }
+
 func newRanking(t *testing.T, shards int) (*Ranking, *goredis.Client) {
 	t.Helper()
-	catalog, err := leaderboard.NewCatalog([]leaderboard.LiveBoard{testBoard(shards)})
+	return newRankingWith(t, testBoard(shards))
+}
+
+// newRankingOf makes a ranking of a board with this order and scoring.
+func newRankingOf(t *testing.T, order leaderboard.Order, scoring leaderboard.Scoring) (*Ranking, leaderboard.LiveBoard) {
+	t.Helper()
+	board := testBoard(1)
+	board.Order, board.Scoring = order, scoring
+	r, _ := newRankingWith(t, board)
+	r.prefix += string(order) + string(scoring)
+	return r, board
+}
+
+func newRankingWith(t *testing.T, board leaderboard.LiveBoard) (*Ranking, *goredis.Client) {
+	t.Helper()
+	catalog, err := leaderboard.NewCatalog([]leaderboard.LiveBoard{board})
 	require.NoError(t, err)
 	client := server.Client()
 	t.Cleanup(func() { _ = client.Close() })
-	r, err := New(Options{Client: client, Prefix: "lb:" + t.Name() + ":", Boards: boards{catalog}, Timeout: 20 * time.Second})
+	r, err := New(Options{Client: client, Prefix: "lb:" + t.Name() + ":", Boards: boards{catalog}, Timeout: time.Minute})
 	require.NoError(t, err)
 
 	return r, client
+}
+
+// begin starts a session on a shard that has no watermark.
+func begin(tb testing.TB, r *Ranking, s shard) leaderboard.RankingSession {
+	tb.Helper()
+	session, err := r.Begin(tb.Context(), s.Shard, leaderboard.SessionStart{Ledger: "ledger", Repair: true})
+	require.NoError(tb, err)
+	return session
 }
 
 // fill makes a ranking of n players, player i with score i, complete.
 func fill(t *testing.T, r *Ranking, board leaderboard.LiveBoard, n int64) {
 	t.Helper()
 	for _, s := range shardsOf(board) {
-		session, err := r.begin(t.Context(), s, "ledger", "", false)
-		require.NoError(t, err)
-		var chunk []leaderboard.ChangedStanding
+		session := begin(t, r, s)
+		var chunk []leaderboard.Standing
 
 		for player := int64(1); player <= n; player++ {
-			if shardIndex(player, board.Shards) == s.index {
-				chunk = append(chunk, leaderboard.ChangedStanding{Standing: leaderboard.Standing{Board: 1, Season: 1, Player: player, Score: player,
-					Event: player, Origin: 1, Version: 1}})
+			if leaderboard.ShardIndex(player, board.Shards) == s.Index {
+				chunk = append(chunk, entry(player, player, player, 1))
 			}
 		}
 
-		require.NoError(t, session.apply(t.Context(), chunk))
-		require.NoError(t, session.finish(t.Context(), formatXid(100)))
+		require.NoError(t, session.Apply(t.Context(), chunk))
+		require.NoError(t, session.Finish(t.Context(), watermark(100)))
 	}
 }
 
@@ -110,23 +139,22 @@ func TestAnswersMayOvertakeEachOther(t *testing.T) {
 	r, client := newRanking(t, 1)
 	board := testBoard(1)
 	fill(t, r, board, 1)
-	s := shardOf(board, 1, 0)
+	s := shardsOf(board)[0]
 	read := func() *call {
-		c := &call{script: pageScript, source: pageSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)}, args: []any{0, 0}}
+		c := r.newCall(pageScript, s, 0, 0)
 		require.NoError(t, r.pipeline(t.Context(), []*call{c}))
 		return c
 	}
 
 	trust := func(c *call) error {
-		values, err := c.values(5)
-		require.NoError(t, err)
-		return r.trust(c, values[0], values[1], values[2])
+		_, err := r.trusted(c, 2)
+		return err
 	}
 	slow := read()
-	require.NoError(t, client.HSet(t.Context(), s.stateKey(r.prefix), "w", formatXid(200)).Err())
+	require.NoError(t, client.HSet(t.Context(), s.stateKey(r.prefix), "w", watermark(200)).Err())
 	require.NoError(t, trust(read()))
 	require.NoError(t, trust(slow), "asked for while 100 was the latest")
 
-	require.NoError(t, client.HSet(t.Context(), s.stateKey(r.prefix), "w", formatXid(100)).Err())
+	require.NoError(t, client.HSet(t.Context(), s.stateKey(r.prefix), "w", watermark(100)).Err())
 	require.Equal(t, leaderboard.CodeRankingUnavailable, leaderboard.CodeOf(trust(read())), "asked for after 200 was seen")
 }

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	_ "embed" // the scripts
 	"errors"
 	"fmt"
 	"strconv"
@@ -15,40 +14,6 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-var (
-	//go:embed scripts/apply.lua
-	applySource string
-	//go:embed scripts/rank.lua
-	rankSource string
-	//go:embed scripts/page.lua
-	pageSource string
-	//go:embed scripts/count.lua
-	countSource string
-	//go:embed scripts/begin.lua
-	beginSource string
-	//go:embed scripts/wipe.lua
-	wipeSource string
-	//go:embed scripts/finish.lua
-	finishSource string
-	//go:embed scripts/forget.lua
-	forgetSource string
-	//go:embed scripts/snapshot.lua
-	snapshotSource string
-	//go:embed scripts/walk.lua
-	walkSource string
-
-	applyScript    = goredis.NewScript(applySource)
-	rankScript     = goredis.NewScript(rankSource)
-	pageScript     = goredis.NewScript(pageSource)
-	countScript    = goredis.NewScript(countSource)
-	beginScript    = goredis.NewScript(beginSource)
-	wipeScript     = goredis.NewScript(wipeSource)
-	finishScript   = goredis.NewScript(finishSource)
-	forgetScript   = goredis.NewScript(forgetSource)
-	snapshotScript = goredis.NewScript(snapshotSource)
-	walkScript     = goredis.NewScript(walkSource)
-)
-
 // Options configure a [Ranking].
 type Options struct {
 	// Client reaches Redis: standalone, through Sentinel or a Cluster. The ranking
@@ -56,8 +21,11 @@ type Options struct {
 	Client goredis.UniversalClient
 	// Prefix begins every key, and holds no { or }. Required.
 	Prefix string
-	// Boards tells the boards as the ledger knows them. Required.
+	// Boards has the boards as the ledger knows them. Required.
 	Boards interface{ Catalog() *leaderboard.Catalog }
+	// Damaged is called when a shard turns out not to be whole, to hasten its repair;
+	// may be nil. It must not block.
+	Damaged func()
 	// Timeout bounds one read and one application of a batch. Default: 1 s.
 	Timeout time.Duration
 	// SnapshotLifetime is how long a snapshot for walks through a board lives.
@@ -73,12 +41,14 @@ type Ranking struct {
 	client  goredis.UniversalClient
 	prefix  string
 	boards  interface{ Catalog() *leaderboard.Catalog }
+	damaged func()
 	timeout time.Duration
 	ranks   rankQueue
+	pauses  pauses
 	// maxChanges is how many changes a shard's snapshot keeps.
 	maxChanges                        int
 	snapshotLifetime, snapshotSharing time.Duration
-	seen                              sync.Map // shardID -> mark: the highest watermark that this process has seen
+	seen                              sync.Map // leaderboard.ShardID -> mark: the highest watermark that this process has seen
 }
 
 // mark is a shard's watermark as a process saw it.
@@ -105,7 +75,11 @@ func New(options Options) (*Ranking, error) {
 		options.SnapshotSharing = time.Second
 	}
 
-	return &Ranking{client: options.Client, prefix: options.Prefix, boards: options.Boards, timeout: options.Timeout,
+	if options.Damaged == nil {
+		options.Damaged = func() {}
+	}
+
+	return &Ranking{client: options.Client, prefix: options.Prefix, boards: options.Boards, damaged: options.Damaged, timeout: options.Timeout,
 		maxChanges: maxChanges, snapshotLifetime: options.SnapshotLifetime, snapshotSharing: options.SnapshotSharing}, nil
 }
 
@@ -142,26 +116,33 @@ func unavailable(reason string, cause error) error {
 		After(time.Second).WithCause(cause)
 }
 
+// headSize is how many values begin the answers of most scripts: the shard's identity,
+// watermark (nil: it is not whole) and generation.
+const headSize = 3
+
 // trust decides whether what a call read of a shard may be shown: its data are
 // complete, and Redis was not put back to an earlier state since this process had
 // looked when the call was sent. Answers may overtake each other.
-func (r *Ranking) trust(c *call, identity, watermark, generation any) error {
+func (r *Ranking) trust(c *call, values []any) error {
 	s := c.shard
 	var now mark
-	now.identity, _ = identity.(string)
-	now.generation, _ = generation.(string)
-	now.watermark, _ = watermark.(string)
-	if now.watermark == "" || !strings.HasSuffix(now.identity, "/"+strconv.Itoa(s.of)) {
-		return unavailable("is being rebuilt", fmt.Errorf("shard %d of board %s has no watermark", s.index, s.name))
+	now.identity, _ = values[0].(string)
+	now.watermark, _ = values[1].(string)
+	now.generation, _ = values[2].(string)
+
+	if now.watermark == "" || !strings.HasSuffix(now.identity, "/"+strconv.Itoa(s.Of)) {
+		r.damaged()
+		return unavailable("is being rebuilt", fmt.Errorf("shard %d of board %s is not whole", s.Index, s.Name))
 	}
 	if now.before(c.seen) {
-		return unavailable("is catching up", fmt.Errorf("shard %d of board %s went back from %s to %s", s.index, s.name, c.seen.watermark, now.watermark))
+		r.damaged()
+		return unavailable("is catching up", fmt.Errorf("shard %d of board %s went back from %s to %s", s.Index, s.Name, c.seen.watermark, now.watermark))
 	}
 
 	// Of two answers that race here the later may lose: the next one sets it right.
-	last, known := r.seen.LoadOrStore(s.shardID, now)
+	last, known := r.seen.LoadOrStore(s.ShardID, now)
 	if known && last != now && !now.before(last.(mark)) {
-		r.seen.CompareAndSwap(s.shardID, last, now)
+		r.seen.CompareAndSwap(s.ShardID, last, now)
 	}
 
 	return nil
@@ -171,91 +152,4 @@ func (r *Ranking) trust(c *call, identity, watermark, generation any) error {
 // another identity or generation starts its own.
 func (m mark) before(other mark) bool {
 	return m.identity == other.identity && m.generation == other.generation && m.watermark < other.watermark
-}
-
-// pipeline runs the calls in one round trip per node.
-func (r *Ranking) pipeline(ctx context.Context, calls []*call) error {
-	if len(calls) == 0 {
-		return nil
-	}
-
-	send := func(calls []*call, whole bool) error {
-		_, err := r.client.Pipelined(ctx, func(pipe goredis.Pipeliner) error {
-			for _, c := range calls {
-				if seen, ok := r.seen.Load(c.shard.shardID); ok {
-					c.seen = seen.(mark)
-				}
-				c.queue(ctx, pipe, whole)
-			}
-			return nil
-		})
-		return err
-	}
-	err := send(calls, false)
-	if err == nil {
-		return nil
-	}
-
-	// A node that does not know a script is sent its source. Scripts can be
-	// repeated, so whatever else failed is left to the callers.
-	var missing []*call
-	for _, c := range calls {
-		if goredis.HasErrorPrefix(c.result.Err(), "NOSCRIPT") {
-			missing = append(missing, c)
-		}
-	}
-
-	if len(missing) == 0 {
-		return err
-	}
-	if err := send(missing, true); err != nil {
-		return err
-	}
-
-	for _, c := range calls {
-		if err := c.result.Err(); err != nil {
-			return err
-		}
-	}
-
-	return nil
-}
-
-// call is one script on one shard.
-type call struct {
-	script   *goredis.Script
-	source   string
-	readOnly bool
-	shard    shard
-	keys     []string
-	args     []any
-	result   *goredis.Cmd
-	// seen is the mark of the shard when the call was sent.
-	seen mark
-}
-
-func (c *call) queue(ctx context.Context, pipe goredis.Pipeliner, whole bool) {
-	switch {
-	case whole && c.readOnly:
-		c.result = pipe.EvalRO(ctx, c.source, c.keys, c.args...)
-	case whole:
-		c.result = pipe.Eval(ctx, c.source, c.keys, c.args...)
-	case c.readOnly:
-		c.result = pipe.EvalShaRO(ctx, c.script.Hash(), c.keys, c.args...)
-	default:
-		c.result = pipe.EvalSha(ctx, c.script.Hash(), c.keys, c.args...)
-	}
-}
-
-// values is the script's answer, at least n values long.
-func (c *call) values(n int) ([]any, error) {
-	values, err := c.result.Slice()
-	if err != nil {
-		return nil, err
-	}
-	if len(values) < n {
-		return nil, fmt.Errorf("a script answered %d values instead of %d", len(values), n)
-	}
-
-	return values, nil
 }

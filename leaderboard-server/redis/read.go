@@ -33,7 +33,7 @@ func (r *Ranking) addOtherShards(ctx context.Context, season int32, board leader
 	}
 
 	counts, err := r.countBefore(ctx, season, board, positions, func(shard int, p *position) bool {
-		return shard != shardIndex(p.Player, board.Shards)
+		return shard != leaderboard.ShardIndex(p.Player, board.Shards)
 	})
 	if err != nil {
 		return err
@@ -54,8 +54,8 @@ func (r *Ranking) countBefore(ctx context.Context, season int32, board leaderboa
 	calls := make([]*call, 0, board.Shards)
 	asked := make([][]int, 0, board.Shards) // per call, the positions
 	for index := range board.Shards {
-		s := shardOf(board, season, index)
-		c := &call{script: countScript, source: countSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)}}
+		s := shard{board.Shard(season, index)}
+		c := r.newCall(countScript, s)
 		var of []int
 
 		for i, p := range positions {
@@ -80,15 +80,12 @@ func (r *Ranking) countBefore(ctx context.Context, season int32, board leaderboa
 	}
 
 	for j, c := range calls {
-		values, err := c.values(3 + len(asked[j]))
+		values, err := r.trusted(c, len(asked[j]))
 		if err != nil {
 			return nil, err
 		}
-		if err := r.trust(c, values[0], values[1], values[2]); err != nil {
-			return nil, err
-		}
 		for k, i := range asked[j] {
-			counts[i][c.shard.index], _ = values[3+k].(int64)
+			counts[i][c.shard.Index], _ = values[k].(int64)
 		}
 	}
 
@@ -137,8 +134,7 @@ func (r *Ranking) Page(ctx context.Context, board leaderboard.LiveBoard, offset,
 func (r *Ranking) ranges(ctx context.Context, board leaderboard.LiveBoard, starts []int64, limit int64) (merged []position, total int64, err error) {
 	calls := make([]*call, board.Shards)
 	for i, s := range shardsOf(board) {
-		calls[i] = &call{script: pageScript, source: pageSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)},
-			args: []any{starts[i], starts[i] + limit - 1}}
+		calls[i] = r.newCall(pageScript, s, starts[i], starts[i]+limit-1)
 	}
 
 	if err := r.pipeline(ctx, calls); err != nil {
@@ -146,17 +142,14 @@ func (r *Ranking) ranges(ctx context.Context, board leaderboard.LiveBoard, start
 	}
 
 	for _, c := range calls {
-		values, err := c.values(5)
+		values, err := r.trusted(c, 2)
 		if err != nil {
 			return nil, 0, err
 		}
-		if err := r.trust(c, values[0], values[1], values[2]); err != nil {
-			return nil, 0, err
-		}
 
-		count, _ := values[3].(int64)
+		count, _ := values[0].(int64)
 		total += count
-		list, _ := values[4].([]any)
+		list, _ := values[1].([]any)
 
 		for i := 0; i+1 < len(list); i += 2 {
 			member, _ := list[i].(string)
@@ -183,8 +176,7 @@ func (r *Ranking) locate(ctx context.Context, board leaderboard.LiveBoard, offse
 	low, high := make([]int64, board.Shards), make([]int64, board.Shards)
 	calls := make([]*call, board.Shards)
 	for i, s := range shardsOf(board) {
-		calls[i] = &call{script: pageScript, source: pageSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)},
-			args: []any{1, 0}} // nothing but the count
+		calls[i] = r.newCall(pageScript, s, 1, 0) // nothing but the count
 	}
 
 	if err := r.pipeline(ctx, calls); err != nil {
@@ -193,15 +185,12 @@ func (r *Ranking) locate(ctx context.Context, board leaderboard.LiveBoard, offse
 
 	var total int64
 	for i, c := range calls {
-		values, err := c.values(4)
+		values, err := r.trusted(c, 1)
 		if err != nil {
 			return nil, err
 		}
-		if err := r.trust(c, values[0], values[1], values[2]); err != nil {
-			return nil, err
-		}
 
-		count, _ := values[3].(int64)
+		count, _ := values[0].(int64)
 		high[i] = min(count, offset)
 		total += count
 	}
@@ -282,22 +271,18 @@ func narrow(low, high, before []int64, pivotShard int, offset int64) {
 
 // beforeEntry counts in every shard the entries before entry index of one shard.
 func (r *Ranking) beforeEntry(ctx context.Context, board leaderboard.LiveBoard, shardIndex int, index int64) ([]int64, error) {
-	s := shardOf(board, board.Season, shardIndex)
-	c := &call{script: pageScript, source: pageSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)},
-		args: []any{strconv.FormatInt(index, 10), index}}
+	s := shard{board.Shard(board.Season, shardIndex)}
+	c := r.newCall(pageScript, s, strconv.FormatInt(index, 10), index)
 	if err := r.pipeline(ctx, []*call{c}); err != nil {
 		return nil, unavailable("cannot be reached", fmt.Errorf("read an entry: %w", err))
 	}
 
-	values, err := c.values(5)
+	values, err := r.trusted(c, 2)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.trust(c, values[0], values[1], values[2]); err != nil {
-		return nil, err
-	}
 
-	list, _ := values[4].([]any)
+	list, _ := values[1].([]any)
 	if len(list) < 2 {
 		return nil, unavailable("is changing too fast", fmt.Errorf("shard %d of board %s shrank during a search", shardIndex, board.Name))
 	}

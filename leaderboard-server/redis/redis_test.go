@@ -8,6 +8,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
@@ -19,10 +20,10 @@ func TestMain(m *testing.M) { os.Exit(stores.Main(m, nil, &server)) }
 
 func TestEntriesAreEncodedExactly(t *testing.T) {
 	for _, order := range []leaderboard.Order{leaderboard.Descending, leaderboard.Ascending} {
-		s := shard{shardID: shardID{board: 1, season: 1}, of: 1, descending: order == leaderboard.Descending}
+		s := shard{leaderboard.Shard{ShardID: leaderboard.ShardID{Board: 1, Season: 1}, Of: 1, Order: order, Scoring: leaderboard.Best}}
 		for _, score := range []int64{0, 1, -1, leaderboard.MaxScore, -leaderboard.MaxScore} {
 			for _, origin := range []int32{1, 2, 127, 128, math.MaxInt32} {
-				standing := leaderboard.Standing{Board: 1, Season: 1, Player: 1<<40 - 1, Score: score, Event: 1<<48 - 1, Origin: origin, Version: math.MaxInt64}
+				standing := entry(1<<40-1, score, 1<<48-1, origin)
 				e := s.encode(&standing)
 				p, err := s.decode(string(e.member), e.score)
 				require.NoError(t, err)
@@ -32,9 +33,10 @@ func TestEntriesAreEncodedExactly(t *testing.T) {
 		}
 	}
 
-	s := shard{of: 1}
+	s := shard{leaderboard.Shard{Of: 1}}
 	// As Redis may write large integral doubles.
-	e := s.encode(&leaderboard.Standing{Player: 1, Event: 1})
+	first := leaderboard.First(leaderboard.EntryKey{Player: 1}, 0, 1, 0)
+	e := s.encode(&first)
 	p, err := s.decode(string(e.member), "9.007199254740991e+15")
 	require.NoError(t, err)
 	require.Equal(t, int64(leaderboard.MaxScore), p.Score)
@@ -56,8 +58,8 @@ func TestEveryPlayerHasAPlaceOfTheirOwn(t *testing.T) {
 		perBucket := make(map[place]int)
 
 		for player := int64(1); player <= 10_000; player++ {
-			index := shardIndex(player, shards)
-			bucket, field := shard{shardID: shardID{index: index}, of: shards}.place(player)
+			index := leaderboard.ShardIndex(player, shards)
+			bucket, field := shard{leaderboard.Shard{ShardID: leaderboard.ShardID{Index: index}, Of: shards}}.place(player)
 			p := place{index, bucket, field}
 
 			if other, twice := taken[p]; twice {
@@ -79,22 +81,19 @@ func TestScoresAreExactInRedis(t *testing.T) {
 	r, client := newRanking(t, 1)
 	board := testBoard(1)
 	scores := []int64{leaderboard.MaxScore, leaderboard.MaxScore - 1, 1 << 52, 1, 0, -1, -leaderboard.MaxScore + 1, -leaderboard.MaxScore}
-	session, err := r.begin(t.Context(), shardsOf(board)[0], "ledger", "", false)
-	require.NoError(t, err)
-	var chunk []leaderboard.ChangedStanding
+	session := begin(t, r, shardsOf(board)[0])
+	var chunk []leaderboard.Standing
 
 	for i, score := range scores {
-		chunk = append(chunk, leaderboard.ChangedStanding{Standing: leaderboard.Standing{Board: 1, Season: 1, Player: int64(i + 1), Score: score,
-			Event: int64(100 - i), Origin: 1, Version: 1 << 40}})
+		chunk = append(chunk, entry(int64(i+1), score, int64(100-i), 1))
 	}
 
 	for player := int64(len(scores) + 1); player < bucketSize; player++ {
-		chunk = append(chunk, leaderboard.ChangedStanding{Standing: leaderboard.Standing{Board: 1, Season: 1, Player: player, Score: -leaderboard.MaxScore,
-			Event: 1000 + player, Origin: math.MaxInt32, Version: math.MaxInt32}})
+		chunk = append(chunk, entry(player, -leaderboard.MaxScore, 1000+player, math.MaxInt32))
 	}
 
-	require.NoError(t, session.apply(t.Context(), chunk))
-	require.NoError(t, session.finish(t.Context(), formatXid(5)))
+	require.NoError(t, session.Apply(t.Context(), chunk))
+	require.NoError(t, session.Finish(t.Context(), watermark(5)))
 	entries, total, err := r.Page(t.Context(), board, 0, int64(len(scores)))
 	require.NoError(t, err)
 	require.Equal(t, int64(bucketSize-1), total)
@@ -108,131 +107,162 @@ func TestScoresAreExactInRedis(t *testing.T) {
 	require.Equal(t, "listpack", encoding)
 }
 
-// projection asks for the entries as they are, whatever they reflect.
-func projection(identity string, xid uint64, standings ...leaderboard.Standing) leaderboard.Projection {
-	p := leaderboard.Projection{Identity: identity, Xid: xid, Standings: standings}
+// projection joins the standings and asks for all of them.
+func projection(identity string, standings ...leaderboard.Standing) leaderboard.Projection {
+	p := leaderboard.Projection{Identity: identity}
 	for _, s := range standings {
-		p.Ask = append(p.Ask, leaderboard.Ask{EntryKey: s.Key(), Score: -leaderboard.MaxScore})
+		p.Changes = append(p.Changes, leaderboard.Change{Standing: s, Ask: true})
 	}
 	return p
 }
 
-func TestOnlyHigherVersionsReplace(t *testing.T) {
+// The script is the domain's join, whatever comes in whatever order, and knows what
+// improved.
+func TestApplyIsTheJoin(t *testing.T) {
+	for _, scoring := range []leaderboard.Scoring{leaderboard.Best, leaderboard.Latest} {
+		for _, order := range []leaderboard.Order{leaderboard.Descending, leaderboard.Ascending} {
+			t.Run(string(scoring)+string(order), func(t *testing.T) {
+				r, board := newRankingOf(t, order, scoring)
+				fill(t, r, board, 3)
+				want := entry(2, 2, 2, 1)
+				rapid.Check(t, func(rt *rapid.T) {
+					s := entry(2, rapid.Int64Range(-3, 3).Draw(rt, "score"), rapid.Int64Range(10, 20).Draw(rt, "event"), 1)
+					s.Last = s.Event + rapid.Int64Range(0, 3).Draw(rt, "repetitions")
+					before := want
+					want = leaderboard.Join(order, scoring, want, s)
+					applied, err := r.Apply(t.Context(), projection("ledger", s))
+					require.NoError(rt, err)
+					require.Equal(rt, want.Score, applied[0].Score)
+					if scoring == leaderboard.Best {
+						require.Equal(rt, order.Better(want.Score, before.Score) || s.Score == before.Score && s.Event == before.Event, applied[0].Improved)
+					}
+				})
+
+				_, total, err := r.Page(t.Context(), board, 0, 10)
+				require.NoError(t, err)
+				require.Equal(t, int64(3), total)
+			})
+		}
+	}
+}
+
+// Of several submissions of one entry in a batch, each is answered for what it
+// improved, and all with the rank after the batch.
+func TestABatchIsAppliedInItsOrder(t *testing.T) {
 	r, _ := newRanking(t, 1)
 	board := testBoard(1)
 	fill(t, r, board, 3)
-	standing := func(version, score int64, removed bool) leaderboard.Standing {
-		return leaderboard.Standing{Board: 1, Season: 1, Player: 2, Score: score, Event: 50 + version, Origin: 7, Version: version, Removed: removed}
-	}
-
-	apply := func(s leaderboard.Standing) leaderboard.RankingEntry {
-		t.Helper()
-		entries, err := r.Apply(t.Context(), projection("ledger", 200, s))
-		require.NoError(t, err)
-		return entries[0]
-	}
-	require.Equal(t, leaderboard.RankingEntry{Rank: 1, Player: 2, Score: 10, Origin: 7}, apply(standing(300, 10, false)))
-	require.Equal(t, int64(10), apply(standing(299, 20, false)).Score, "older")
-	require.Equal(t, int64(10), apply(standing(300, 20, false)).Score, "the same again")
-	require.Equal(t, int64(3), apply(standing(301, -5, false)).Rank)
-	require.Zero(t, apply(standing(302, -5, true)).Rank)
-	require.Zero(t, apply(standing(301, -5, false)).Rank, "a tombstone is not overtaken")
-	_, total, err := r.Page(t.Context(), board, 0, 10)
+	applied, err := r.Apply(t.Context(), projection("ledger", entry(9, 1, 50, 1), entry(9, 7, 51, 1), entry(9, 5, 52, 1), entry(8, 7, 53, 1)))
 	require.NoError(t, err)
-	require.Equal(t, int64(2), total)
-	require.Equal(t, int64(1), apply(standing(303, 99, false)).Rank)
+	nine := leaderboard.RankingEntry{Rank: 1, Player: 9, Score: 7, Origin: 1}
+	require.Equal(t, []leaderboard.Applied{
+		{RankingEntry: nine, Improved: true}, {RankingEntry: nine, Improved: true}, {RankingEntry: nine},
+		{RankingEntry: leaderboard.RankingEntry{Rank: 2, Player: 8, Score: 7, Origin: 1}, Improved: true},
+	}, applied)
 }
 
-func TestAppliesOfAnotherTimeAreRefused(t *testing.T) {
+// A repetition is answered with an entry that reflects it, or not at all, and changes
+// nothing.
+func TestRepetitions(t *testing.T) {
+	for _, scoring := range []leaderboard.Scoring{leaderboard.Best, leaderboard.Latest} {
+		r, board := newRankingOf(t, leaderboard.Descending, scoring)
+		fill(t, r, board, 3)
+		for name, c := range map[string]struct {
+			s    leaderboard.Standing
+			told bool
+		}{
+			"what is there":      {entry(2, 2, 2, 1), true},
+			"better and earlier": {entry(2, 5, 1, 1), scoring == leaderboard.Latest},
+			"better and later":   {entry(2, 5, 7, 1), false},
+			"worse and later":    {entry(2, 1, 7, 1), scoring == leaderboard.Best},
+			"nobody's":           {entry(77, 1, 7, 1), false},
+		} {
+			applied, err := r.Apply(t.Context(), leaderboard.Projection{Identity: "ledger", Changes: []leaderboard.Change{{Standing: c.s, Ask: true, Repeated: true}}})
+			require.NoError(t, err)
+			require.Equal(t, c.told, applied[0].Rank != 0, name)
+		}
+		_, total, err := r.Page(t.Context(), board, 0, 10)
+		require.NoError(t, err)
+		require.Equal(t, int64(3), total)
+	}
+}
+
+func TestAppliesOfAnotherLedgerAreRefused(t *testing.T) {
 	r, _ := newRanking(t, 1)
 	board := testBoard(1)
+	fill(t, r, board, 3)
 
-	fill(t, r, board, 3) // watermark 100
-	s := leaderboard.Standing{Board: 1, Season: 1, Player: 1, Score: 77, Event: 60, Origin: 1, Version: 9}
-	for name, p := range map[string]leaderboard.Projection{
-		"another ledger":      projection("another ledger", 500, s),
-		"below the watermark": projection("ledger", 99, s),
-	} {
-		_, err := r.Apply(t.Context(), p)
-		require.NoError(t, err)
-		entry, err := r.Rank(t.Context(), board, 1)
-		require.NoError(t, err)
-		require.Equal(t, int64(1), entry.Score, name)
-	}
-
-	entries, err := r.Apply(t.Context(), projection("ledger", 100, s))
+	_, err := r.Apply(t.Context(), projection("another ledger", entry(1, 77, 60, 1)))
+	require.Error(t, err, "catch-up is to look")
+	rank, err := r.Rank(t.Context(), board, 1)
 	require.NoError(t, err)
-	require.Equal(t, int64(77), entries[0].Score, "the watermark itself is not caught up")
+	require.Equal(t, int64(1), rank.Score)
+}
+
+// A shard that lost a part is not served as a smaller one, and takes nothing.
+func TestAShardThatLostAPartIsNotWhole(t *testing.T) {
+	board := testBoard(1)
+	for name, lose := range map[string]func(*goredis.Client, *Ranking, shard) error{
+		"the entries": func(c *goredis.Client, r *Ranking, s shard) error {
+			return c.Del(t.Context(), s.entriesKey(r.prefix)).Err()
+		},
+		"some entries": func(c *goredis.Client, r *Ranking, s shard) error {
+			return c.ZRemRangeByRank(t.Context(), s.entriesKey(r.prefix), 0, 0).Err()
+		},
+		"the state": func(c *goredis.Client, r *Ranking, s shard) error {
+			return c.Del(t.Context(), s.stateKey(r.prefix)).Err()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, client := newRanking(t, 1)
+			woken := 0
+			r.damaged = func() { woken++ }
+			fill(t, r, board, 3)
+			s := shardsOf(board)[0]
+			require.NoError(t, lose(client, r, s))
+
+			_, _, err := r.Page(t.Context(), board, 0, 10)
+			require.Equal(t, leaderboard.CodeRankingUnavailable, leaderboard.CodeOf(err))
+			_, err = r.Rank(t.Context(), board, 1)
+			require.Equal(t, leaderboard.CodeRankingUnavailable, leaderboard.CodeOf(err))
+			_, err = r.Apply(t.Context(), projection("ledger", entry(1, 77, 60, 1)))
+			require.Error(t, err)
+			require.Positive(t, woken)
+			state := r.States(t.Context(), []leaderboard.Shard{s.Shard})[0]
+			require.False(t, state.Whole && state.Watermark != "")
+		})
+	}
 }
 
 // A session that another one ended, or that Redis lost a part of, sets no watermark.
 func TestSessionsHaveNoGaps(t *testing.T) {
 	r, client := newRanking(t, 1)
 	s := shardsOf(testBoard(1))[0]
-	chunk := []leaderboard.ChangedStanding{{Standing: leaderboard.Standing{Board: 1, Season: 1, Player: 1, Score: 1, Event: 1, Origin: 1, Version: 1}}}
+	chunk := []leaderboard.Standing{entry(1, 1, 1, 1)}
 	ctx := t.Context()
-	apply := func(n *session) error {
-		if err := n.apply(ctx, chunk); err != nil {
+	apply := func(n leaderboard.RankingSession) error {
+		if err := n.Apply(ctx, chunk); err != nil {
 			return err
 		}
-		return n.wait()
+		return n.Wait()
 	}
 
-	first, err := r.begin(ctx, s, "ledger", "", false)
-	require.NoError(t, err)
+	first := begin(t, r, s)
 	require.NoError(t, apply(first))
-	second, err := r.begin(ctx, s, "ledger", "", false)
-	require.NoError(t, err)
-	require.ErrorIs(t, apply(first), errInterrupted)
-	require.ErrorIs(t, first.finish(ctx, formatXid(5)), errInterrupted)
+	second := begin(t, r, s)
+	require.ErrorIs(t, apply(first), leaderboard.ErrShardMoved)
+	require.ErrorIs(t, first.Finish(ctx, watermark(5)), leaderboard.ErrShardMoved)
 
 	require.NoError(t, apply(second))
 	require.NoError(t, client.HSet(ctx, s.stateKey(r.prefix), "n", 0).Err()) // as an older copy has it
-	require.ErrorIs(t, apply(second), errInterrupted)
-	require.ErrorIs(t, second.finish(ctx, formatXid(5)), errInterrupted)
+	require.ErrorIs(t, apply(second), leaderboard.ErrShardMoved)
+	require.ErrorIs(t, second.Finish(ctx, watermark(5)), leaderboard.ErrShardMoved)
 
-	third, err := r.begin(ctx, s, "ledger", "", false)
-	require.NoError(t, err)
-	require.NoError(t, third.finish(ctx, formatXid(5)))
-	_, err = r.begin(ctx, s, "ledger", "", false)
-	require.ErrorIs(t, err, errInterrupted, "the watermark is another")
-	_, err = r.begin(ctx, s, "another ledger", formatXid(5), false)
-	require.ErrorIs(t, err, errInterrupted, "what is there is not thrown away unless asked")
-}
-
-func TestDiagnose(t *testing.T) {
-	s := shard{of: 1}
-	at := formatXid
-	snapshot := leaderboard.Snapshot{Identity: "L", Xmin: 100, Xmax: 110}
-
-	for name, c := range map[string]struct {
-		is      shardState
-		p       progress
-		healthy bool
-		from    uint64
-		discard bool
-	}{
-		"as it was left":                       {shardState{identity: "L/1", watermark: at(90)}, progress{stored: at(90), upTo: 95}, true, 0, false},
-		"a new leader":                         {shardState{identity: "L/1", watermark: at(90)}, progress{}, false, 90, false},
-		"Redis was put back":                   {shardState{identity: "L/1", watermark: at(80)}, progress{stored: at(90), upTo: 95}, false, 80, false},
-		"Redis was emptied":                    {shardState{}, progress{stored: at(90), upTo: 95}, false, 0, false},
-		"emptied, and applied to":              {shardState{identity: "L/1"}, progress{stored: at(90), upTo: 95}, false, 0, false},
-		"another ledger":                       {shardState{identity: "M/1", watermark: at(90)}, progress{}, false, 0, true},
-		"another number of shards":             {shardState{identity: "L/2", watermark: at(90)}, progress{}, false, 0, true},
-		"being thrown away":                    {shardState{identity: "~L/1"}, progress{}, false, 0, true},
-		"PostgreSQL was put back":              {shardState{identity: "L/1", watermark: at(101)}, progress{}, false, 0, true},
-		"PostgreSQL was put back since":        {shardState{identity: "L/1", watermark: at(90)}, progress{stored: at(90), upTo: 105}, false, 0, true},
-		"numbers compare beyond 32 bits":       {shardState{identity: "L/1", watermark: at(1 << 33)}, progress{}, false, 0, true},
-		"a watermark that is none of a ledger": {shardState{identity: "L/1", watermark: "x"}, progress{}, false, 0, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := diagnose(s, c.is, &c.p, snapshot)
-			require.Equal(t, c.healthy, r == nil)
-			if r != nil {
-				require.Equal(t, []any{c.from, c.discard}, []any{r.from, r.discard})
-			}
-		})
-	}
+	require.NoError(t, begin(t, r, s).Finish(ctx, watermark(5)))
+	_, err := r.Begin(ctx, s.Shard, leaderboard.SessionStart{Ledger: "ledger"})
+	require.ErrorIs(t, err, leaderboard.ErrShardMoved, "the watermark is another")
+	_, err = r.Begin(ctx, s.Shard, leaderboard.SessionStart{Ledger: "another ledger", Watermark: watermark(5)})
+	require.ErrorIs(t, err, leaderboard.ErrShardMoved, "what is there is not thrown away unless asked")
 }
 
 func TestNarrowNeverCrossesItsBounds(t *testing.T) {
@@ -251,11 +281,11 @@ func TestScriptsAreLoadedAgain(t *testing.T) {
 	board := testBoard(1)
 	fill(t, r, board, 3)
 	require.NoError(t, client.ScriptFlush(t.Context()).Err())
-	entry, err := r.Rank(t.Context(), board, 1)
+	rank, err := r.Rank(t.Context(), board, 1)
 	require.NoError(t, err)
-	require.Equal(t, int64(3), entry.Rank)
+	require.Equal(t, int64(3), rank.Rank)
 	require.NoError(t, client.ScriptFlush(t.Context()).Err())
-	_, err = r.Apply(t.Context(), projection("ledger", 200, leaderboard.Standing{Board: 1, Season: 1, Player: 9, Event: 9, Origin: 1, Version: 1}))
+	_, err = r.Apply(t.Context(), projection("ledger", entry(9, 0, 9, 1)))
 	require.NoError(t, err)
 }
 

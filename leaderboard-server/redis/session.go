@@ -3,12 +3,9 @@ package redis
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
-
-	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
@@ -16,11 +13,6 @@ import (
 // wipeChunk is how many keys one script deletes: it blocks Redis for less than a
 // millisecond.
 const wipeChunk = 500
-
-// errInterrupted says that a session of catch-up was ended by another one, or
-// that Redis lost a part of it. Nothing was claimed; the shard is to be looked at
-// anew.
-var errInterrupted = errors.New("the session on a shard was interrupted")
 
 // session is one run of catch-up on one shard: a gapless sequence of chunks that
 // ends with a new watermark. Redis takes the chunks of the latest session only, and
@@ -34,34 +26,19 @@ type session struct {
 	// repairs says that the shard was not where its leader left it: what was made of
 	// it until the session's end is not to be trusted for longer.
 	repairs bool
-	// underWay is nil while no chunk is.
-	underWay *chunk
-	// chunks, standings and buried are what has been applied.
-	chunks    int
-	standings int
-	buried    []tombstone
+	// inFlight is told once the chunk on its way has been applied; nil while there is
+	// none.
+	inFlight <-chan error
+	// chunks is how many have been applied.
+	chunks int
 }
 
-// chunk is a part of a session on its way to Redis.
-type chunk struct {
-	standings int
-	buried    []tombstone
-	applied   <-chan error // told once
-}
+// Begin implements catch-up's ranking.
+func (r *Ranking) Begin(ctx context.Context, of leaderboard.Shard, start leaderboard.SessionStart) (leaderboard.RankingSession, error) {
+	s := shard{of}
+	n := &session{ranking: r, shard: s, identity: s.Identity(start.Ledger), token: rand.Text(), repairs: start.Repair}
 
-// tombstone is a removed entry as it was written, to be forgotten later.
-type tombstone struct{ key, field, value string }
-
-// begin starts a session on a shard whose watermark is from ("": none). discard
-// throws away what is there.
-func (r *Ranking) begin(ctx context.Context, s shard, ledger, from string, discard bool) (*session, error) {
-	n := &session{ranking: r, shard: s, identity: s.identity(ledger), token: rand.Text()}
-	flag := "0"
-	if discard {
-		flag = "1"
-	}
-
-	values, err := n.run(ctx, &call{script: beginScript, source: beginSource, keys: []string{s.stateKey(r.prefix)}, args: []any{n.identity, n.token, from, flag}})
+	values, err := n.run(ctx, r.newCall(beginScript, s, n.identity, n.token, start.Watermark, start.Discard))
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +47,7 @@ func (r *Ranking) begin(ctx context.Context, s shard, ledger, from string, disca
 	case "ready":
 		return n, nil
 	case "moved":
-		return nil, errInterrupted
+		return nil, leaderboard.ErrShardMoved
 	}
 
 	if len(values) < 3 {
@@ -89,25 +66,25 @@ func (r *Ranking) begin(ctx context.Context, s shard, ledger, from string, disca
 // wipeDropped removes the shards that a board had before and has no more, when the
 // first shard's data turn out to be from then.
 func (r *Ranking) wipeDropped(ctx context.Context, s shard, old string) error {
-	if s.index != 0 {
+	if s.Index != 0 {
 		return nil
 	}
 
 	before, err := strconv.Atoi(old[strings.LastIndexByte(old, '/')+1:])
 	if err != nil {
-		return fmt.Errorf("board %s was of the identity %q, which tells no number of shards: %w", s.name, old, err)
+		return fmt.Errorf("board %s: the stored identity %q has no valid shard count: %w", s.Name, old, err)
 	}
 
-	for index := s.of; index < min(before, leaderboard.MaxShards); index++ {
+	for index := s.Of; index < min(before, leaderboard.MaxShards); index++ {
 		dropped := s
-		dropped.index = index
-		is := r.states(ctx, []shard{dropped})[0]
-		if is.err != nil {
-			return is.err
+		dropped.Index = index
+		is := r.States(ctx, []leaderboard.Shard{dropped.Shard})[0]
+		if is.Err != nil {
+			return is.Err
 		}
 
 		n := &session{ranking: r, shard: dropped, identity: "none", token: rand.Text()}
-		values, err := n.run(ctx, &call{script: beginScript, source: beginSource, keys: []string{dropped.stateKey(r.prefix)}, args: []any{n.identity, n.token, is.watermark, "1"}})
+		values, err := n.run(ctx, r.newCall(beginScript, dropped, n.identity, n.token, is.Watermark, "1"))
 		if err != nil {
 			return err
 		}
@@ -130,49 +107,40 @@ func (r *Ranking) wipeDropped(ctx context.Context, s shard, old string) error {
 func (n *session) wipe(ctx context.Context, s shard, highest, identity string) error {
 	last, err := strconv.ParseInt(highest, 10, 64)
 	if err != nil {
-		return fmt.Errorf("shard %d of board %s has the highest bucket %q", s.index, s.name, highest)
+		return fmt.Errorf("shard %d of board %s has the highest bucket %q", s.Index, s.Name, highest)
 	}
 
-	prefix := n.ranking.prefix
 	for bucket := int64(0); bucket <= last; {
-		keys := []string{s.stateKey(prefix)}
-		for ; bucket <= last && len(keys) <= wipeChunk; bucket++ {
-			keys = append(keys, s.bucketKey(prefix, bucket))
+		c := n.ranking.newCall(wipeScript, s, n.token, "")
+		for ; bucket <= last && len(c.keys) <= wipeChunk; bucket++ {
+			c.keys = append(c.keys, s.bucketKey(n.ranking.prefix, bucket))
 		}
-		if err := n.check(ctx, &call{script: wipeScript, source: wipeSource, keys: keys, args: []any{n.token, ""}}); err != nil {
+		if err := n.check(ctx, c); err != nil {
 			return err
 		}
 	}
 
-	keys := []string{s.stateKey(prefix), s.entriesKey(prefix)}
-	return n.check(ctx, &call{script: wipeScript, source: wipeSource, keys: keys, args: []any{n.token, identity}})
+	return n.check(ctx, n.ranking.newCall(wipeScript, s, n.token, identity))
 }
 
-// apply waits until the last chunk has been applied, and starts to apply the next
-// one: while Redis works, the caller prepares more. One chunk is on its way at
-// most. [session.wait] ends it.
-func (n *session) apply(ctx context.Context, standings []leaderboard.ChangedStanding) error {
+// Apply implements [leaderboard.RankingSession]: while Redis works, the caller prepares
+// more. One chunk is on its way at most.
+func (n *session) Apply(ctx context.Context, standings []leaderboard.Standing) error {
 	a := n.ranking.newApplyCall(n.shard, len(standings))
-	var buried []tombstone
 	for i := range standings {
-		e := n.ranking.add(a, &standings[i].Standing)
-		if standings[i].Removed {
-			bucket, field := n.shard.place(standings[i].Player)
-			buried = append(buried, tombstone{n.shard.bucketKey(n.ranking.prefix, bucket), field, string(e.value)})
-		}
+		n.ranking.add(a, &standings[i], taskJoin)
 	}
-
-	if err := n.wait(); err != nil {
+	if err := n.Wait(); err != nil {
 		return err
 	}
 
-	a.finish(n.identity, "", n.token, strconv.Itoa(n.chunks))
+	a.finish(n.identity, n.token, strconv.Itoa(n.chunks))
 	applied := make(chan error, 1)
-	n.underWay = &chunk{standings: len(standings), buried: buried, applied: applied}
+	n.inFlight = applied
 	go func() {
 		values, err := n.run(ctx, a.call)
 		if err == nil && len(values) == 0 {
-			err = errInterrupted
+			err = leaderboard.ErrShardMoved
 		}
 		applied <- err
 	}()
@@ -180,33 +148,25 @@ func (n *session) apply(ctx context.Context, standings []leaderboard.ChangedStan
 	return nil
 }
 
-// wait returns once no chunk is on its way, with the error of the last one.
-func (n *session) wait() error {
-	c := n.underWay
-	if c == nil {
+// Wait implements [leaderboard.RankingSession].
+func (n *session) Wait() error {
+	if n.inFlight == nil {
 		return nil
 	}
 
-	n.underWay = nil
-	if err := <-c.applied; err != nil {
-		return err
+	err := <-n.inFlight
+	if n.inFlight = nil; err == nil {
+		n.chunks++
 	}
-
-	n.chunks++
-	n.standings += c.standings
-	n.buried = append(n.buried, c.buried...)
-
-	return nil
+	return err
 }
 
-// finish waits for the last chunk and sets the watermark: every transaction below
-// it is applied.
-func (n *session) finish(ctx context.Context, watermark string) error {
-	if err := n.wait(); err != nil {
+// Finish implements [leaderboard.RankingSession].
+func (n *session) Finish(ctx context.Context, watermark string) error {
+	if err := n.Wait(); err != nil {
 		return err
 	}
-	return n.check(ctx, &call{script: finishScript, source: finishSource, keys: []string{n.shard.stateKey(n.ranking.prefix)},
-		args: []any{n.token, strconv.Itoa(n.chunks), watermark, n.repairs}})
+	return n.check(ctx, n.ranking.newCall(finishScript, n.shard, n.token, strconv.Itoa(n.chunks), watermark, n.repairs))
 }
 
 // check runs a script that answers 1, or 0 if the session has ended.
@@ -220,7 +180,7 @@ func (n *session) check(ctx context.Context, c *call) error {
 		return err
 	}
 	if ok != 1 {
-		return errInterrupted
+		return leaderboard.ErrShardMoved
 	}
 
 	return nil
@@ -233,61 +193,29 @@ func (n *session) run(ctx context.Context, c *call) ([]any, error) {
 	return c.result.Slice()
 }
 
-// runOne runs one script within the ranking's timeout.
-func (r *Ranking) runOne(ctx context.Context, c *call) error {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
-	return r.pipeline(ctx, []*call{c})
-}
-
-// forget deletes tombstones for good.
-func (r *Ranking) forget(ctx context.Context, s shard, buried []tombstone) error {
-	for len(buried) > 0 {
-		n := min(len(buried), wipeChunk)
-		c := &call{script: forgetScript, source: forgetSource, shard: s}
-		for _, t := range buried[:n] {
-			c.keys, c.args = append(c.keys, t.key), append(c.args, t.field, t.value)
-		}
-
-		if err := r.runOne(ctx, c); err != nil {
-			return fmt.Errorf("forget removed entries: %w", err)
-		}
-
-		buried = buried[n:]
-	}
-	return nil
-}
-
-// shardState is what a shard says of itself.
-type shardState struct {
-	identity string
-	// watermark is "" where there is none.
-	watermark string
-	// err says that the shard cannot be reached.
-	err error
-}
-
-// states reads the state of shards in one round trip per node.
-func (r *Ranking) states(ctx context.Context, shards []shard) []shardState {
+// States implements catch-up's ranking, in one round trip per node.
+func (r *Ranking) States(ctx context.Context, shards []leaderboard.Shard) []leaderboard.ShardState {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 
-	pipe := r.client.Pipeline()
-	results := make([]*goredis.SliceCmd, len(shards))
+	calls := make([]*call, len(shards))
 	for i, s := range shards {
-		results[i] = pipe.HMGet(ctx, s.stateKey(r.prefix), "id", "w")
+		calls[i] = r.newCall(stateScript, shard{s})
 	}
+	_ = r.pipeline(ctx, calls) // every call has its own error
 
-	_, _ = pipe.Exec(ctx) // every result has its own error
-	states := make([]shardState, len(shards))
-	for i, result := range results {
-		values, err := result.Result()
-		if err != nil || len(values) != 2 {
-			states[i].err = fmt.Errorf("read the watermark of board %s: %w", shards[i].name, err)
+	states := make([]leaderboard.ShardState, len(shards))
+	for i, c := range calls {
+		values, err := c.values(3)
+		if err != nil {
+			states[i].Err = fmt.Errorf("read the state of board %s: %w", shards[i].Name, err)
 			continue
 		}
-		states[i].identity, _ = values[0].(string)
-		states[i].watermark, _ = values[1].(string)
+
+		states[i].Identity, _ = values[0].(string)
+		states[i].Watermark, _ = values[1].(string)
+		whole, _ := values[2].(int64)
+		states[i].Whole = whole == 1
 	}
 
 	return states

@@ -45,8 +45,7 @@ func (r *Ranking) BeginWalk(ctx context.Context, board leaderboard.LiveBoard) (l
 	for _, round := range [][]shard{shards[:1], shards[1:]} {
 		calls := make([]*call, len(round))
 		for i, s := range round {
-			calls[i] = &call{script: snapshotScript, source: snapshotSource, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)},
-				args: []any{rand.Text()[:nameLength], walk.Snapshot, r.snapshotLifetime.Milliseconds(), r.snapshotSharing.Milliseconds(), maxSnapshots, r.maxChanges, time.Now().UnixMilli()}}
+			calls[i] = r.newCall(snapshotScript, s, rand.Text()[:nameLength], walk.Snapshot, r.snapshotLifetime.Milliseconds(), r.snapshotSharing.Milliseconds(), maxSnapshots, r.maxChanges, time.Now().UnixMilli())
 		}
 		if err := r.pipeline(ctx, calls); err != nil {
 			return walk, unavailable("cannot be reached", fmt.Errorf("make a snapshot: %w", err))
@@ -66,24 +65,21 @@ func (r *Ranking) BeginWalk(ctx context.Context, board leaderboard.LiveBoard) (l
 
 // joined reads which snapshot of a shard the walk is through.
 func (r *Ranking) joined(c *call, walk *leaderboard.Walk) (stamp string, err error) {
-	values, err := c.values(3)
+	values, err := r.trusted(c, 0)
 	if err != nil {
 		return "", err
 	}
-	if err := r.trust(c, values[0], values[1], values[2]); err != nil {
-		return "", err
-	}
-	if len(values) < 7 {
+	if len(values) < 4 {
 		return "", fmt.Errorf("a snapshot was answered with %d values", len(values))
 	}
 
-	name, _ := values[3].(string)
-	stamp, _ = values[4].(string)
-	left, _ := values[5].(int64)
-	made, _ := values[6].(string)
+	name, _ := values[0].(string)
+	stamp, _ = values[1].(string)
+	left, _ := values[2].(int64)
+	made, _ := values[3].(string)
 	asOf, err := strconv.ParseInt(made, 10, 64)
 	if err != nil {
-		return "", fmt.Errorf("snapshot %q of board %s was made at %q: %w", name, c.shard.name, made, err)
+		return "", fmt.Errorf("snapshot %q of board %s was made at %q: %w", name, c.shard.Name, made, err)
 	}
 
 	expires := time.Now().Add(time.Duration(left) * time.Millisecond).Truncate(time.Millisecond)
@@ -158,8 +154,7 @@ type view struct {
 func (r *Ranking) readSnapshot(ctx context.Context, board leaderboard.LiveBoard, walk leaderboard.Walk, wanted int64) (*view, error) {
 	calls := make([]*call, board.Shards)
 	for i, s := range shardsOf(board) {
-		calls[i] = &call{script: walkScript, source: walkSource, readOnly: true, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)},
-			args: []any{walk.Snapshot, walk.Order, walk.Tie, wanted}}
+		calls[i] = r.newCall(walkScript, s, walk.Snapshot, walk.Order, walk.Tie, wanted)
 	}
 
 	if err := r.pipeline(ctx, calls); err != nil {
@@ -174,7 +169,7 @@ func (r *Ranking) readSnapshot(ctx context.Context, board leaderboard.LiveBoard,
 			return nil, err
 		}
 		if len(values) == 0 {
-			return nil, leaderboard.WalkEnded().WithCause(fmt.Errorf("shard %d of board %s has no snapshot %q", c.shard.index, board.Name, walk.Snapshot))
+			return nil, leaderboard.WalkEnded().WithCause(fmt.Errorf("shard %d of board %s has no snapshot %q", c.shard.Index, board.Name, walk.Snapshot))
 		}
 		if stamps[i], err = v.add(c.shard, values); err != nil {
 			return nil, err
@@ -198,7 +193,7 @@ func (v *view) add(s shard, values []any) (stamp string, err error) {
 	size, _ := values[1].(string)
 	total, err := strconv.ParseInt(size, 10, 64)
 	if err != nil {
-		return "", fmt.Errorf("a snapshot of board %s has the size %q: %w", s.name, size, err)
+		return "", fmt.Errorf("a snapshot of board %s has the size %q: %w", s.Name, size, err)
 	}
 
 	v.total += total

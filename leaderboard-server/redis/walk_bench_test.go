@@ -16,7 +16,7 @@ const benchPlayers, benchBatch = 100_000, 64
 // benchWalked makes a board of 100 000 players.
 func benchWalked(b *testing.B, shards int) (*Ranking, leaderboard.LiveBoard) {
 	b.Helper()
-	board := testBoard(shards)
+	board := latestBoard(shards)
 	catalog, err := leaderboard.NewCatalog([]leaderboard.LiveBoard{board})
 	require.NoError(b, err)
 	client := server.Client()
@@ -26,22 +26,20 @@ func benchWalked(b *testing.B, shards int) (*Ranking, leaderboard.LiveBoard) {
 	require.NoError(b, err)
 
 	for _, s := range shardsOf(board) {
-		session, err := r.begin(b.Context(), s, "ledger", "", false)
-		require.NoError(b, err)
-		var chunk []leaderboard.ChangedStanding
+		session := begin(b, r, s)
+		var chunk []leaderboard.Standing
 
 		for player := int64(1); player <= benchPlayers; player++ {
-			if shardIndex(player, shards) == s.index {
-				chunk = append(chunk, leaderboard.ChangedStanding{Standing: leaderboard.Standing{Board: 1, Season: 1, Player: player,
-					Score: rand.Int64N(1_000_000), Event: player, Origin: 1, Version: 1}})
+			if leaderboard.ShardIndex(player, shards) == s.Index {
+				chunk = append(chunk, entry(player, rand.Int64N(1_000_000), player, 1))
 			}
-			if len(chunk) == chunkSize || player == benchPlayers {
-				require.NoError(b, session.apply(b.Context(), chunk))
+			if len(chunk) == wipeChunk || player == benchPlayers {
+				require.NoError(b, session.Apply(b.Context(), chunk))
 				chunk = chunk[:0]
 			}
 		}
 
-		require.NoError(b, session.finish(b.Context(), formatXid(100)))
+		require.NoError(b, session.Finish(b.Context(), watermark(100)))
 	}
 
 	return r, board
@@ -53,9 +51,9 @@ func benchApply(b *testing.B, r *Ranking, event *int64, span int64) {
 	for b.Loop() {
 		for i := range standings {
 			*event++
-			standings[i] = leaderboard.Standing{Board: 1, Season: 1, Player: 1 + *event%span, Score: rand.Int64N(1_000_000), Event: benchPlayers + *event, Origin: 1, Version: 1 + *event}
+			standings[i] = entry(1+*event%span, rand.Int64N(1_000_000), benchPlayers+*event, 1)
 		}
-		p := projection("ledger", 200, standings...)
+		p := projection("ledger", standings...)
 		if _, err := r.Apply(b.Context(), p); err != nil {
 			b.Fatal(err)
 		}
@@ -91,9 +89,7 @@ func BenchmarkWalk(b *testing.B) {
 				require.NoError(b, err)
 
 				for player := int64(1); player <= changed; player++ {
-					p := leaderboard.Projection{Identity: "ledger", Xid: 200, Standings: []leaderboard.Standing{{Board: 1, Season: 1, Player: player,
-						Score: rand.Int64N(1_000_000), Event: benchPlayers + player, Origin: 1, Version: 2}}}
-					_, err := r.Apply(b.Context(), p)
+					_, err := r.Apply(b.Context(), projection("ledger", entry(player, rand.Int64N(1_000_000), benchPlayers+player, 1)))
 					require.NoError(b, err)
 				}
 

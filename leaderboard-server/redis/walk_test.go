@@ -24,30 +24,35 @@ type walked struct {
 	event   int64
 }
 
+// latestBoard is a board whose entries a test can change to anything.
+func latestBoard(shards int) leaderboard.LiveBoard {
+	board := testBoard(shards)
+	board.Scoring = leaderboard.Latest
+	return board
+}
+
 func newWalked(t *testing.T, shards int, players int64) *walked {
-	r, client := newRanking(t, shards)
+	board := latestBoard(shards)
+	r, client := newRankingWith(t, board)
 	r.prefix = fmt.Sprintf("lb:walked-%d:", rand.Uint64())
-	w := &walked{Ranking: r, t: t, client: client, board: testBoard(shards), entries: make(map[int64]leaderboard.Standing), event: players}
+	w := &walked{Ranking: r, t: t, client: client, board: board, entries: make(map[int64]leaderboard.Standing), event: players}
 	fill(t, r, w.board, players)
 
 	for p := int64(1); p <= players; p++ {
-		w.entries[p] = leaderboard.Standing{Player: p, Score: p, Event: p}
+		w.entries[p] = entry(p, p, p, 1)
 	}
 
 	return w
 }
 
-// set gives a player a score, or removes the entry.
-func (w *walked) set(player, score int64, removed bool) {
+// set gives a player a score.
+func (w *walked) set(player, score int64) {
 	w.t.Helper()
 	w.event++
-	s := leaderboard.Standing{Board: 1, Season: 1, Player: player, Score: score, Event: w.event, Origin: 1, Version: w.event, Removed: removed}
-	_, err := w.Apply(w.t.Context(), leaderboard.Projection{Identity: "ledger", Xid: 200, Standings: []leaderboard.Standing{s}})
+	s := entry(player, score, w.event, 1)
+	_, err := w.Apply(w.t.Context(), leaderboard.Projection{Identity: "ledger", Changes: []leaderboard.Change{{Standing: s}}})
 	require.NoError(w.t, err)
-
-	if w.entries[player] = s; removed {
-		delete(w.entries, player)
-	}
+	w.entries[player] = s
 }
 
 // now is the board as it is.
@@ -82,7 +87,7 @@ func (w *walked) ended(walk leaderboard.Walk) {
 
 func (w *walked) keys() []string {
 	w.t.Helper()
-	keys, err := w.client.Keys(w.t.Context(), w.prefix+"{*}:[sto]:*").Result()
+	keys, err := w.client.Keys(w.t.Context(), w.prefix+"{*}:2[sto]:*").Result()
 	require.NoError(w.t, err)
 	return keys
 }
@@ -100,7 +105,7 @@ func TestWalksSeeTheBoardOfTheirBeginning(t *testing.T) {
 			w.snapshotLifetime = 10 * time.Minute
 			change := func(n int) {
 				for range n {
-					w.set(1+random.Int64N(500), random.Int64N(20), random.IntN(4) == 0)
+					w.set(1+random.Int64N(500), random.Int64N(20))
 				}
 			}
 
@@ -152,12 +157,12 @@ func TestWalksSeeTheBoardOfTheirBeginning(t *testing.T) {
 func TestAWalkWhereEverybodyHasChanged(t *testing.T) {
 	const n = 6 * snapshotChunk
 	w := newWalked(t, 1, n)
-	w.set(1, n+1, false)
+	w.set(1, n+1)
 	want := w.now()
 	walk := w.begin()
 
 	for p := int64(1); p <= n; p++ {
-		w.set(p, 10*n+p, false)
+		w.set(p, 10*n+p)
 	}
 
 	var got []leaderboard.RankingEntry
@@ -239,11 +244,11 @@ func TestSnapshotsLeaveNothing(t *testing.T) {
 	w.snapshotSharing = 0
 	walk := w.begin()
 	w.begin()
-	w.set(3, 30, false)
+	w.set(3, 30)
 	require.Len(t, w.keys(), 6)
 	w.pass(time.Hour)
 	w.ended(walk)
-	w.set(4, 40, false)
+	w.set(4, 40)
 	require.Empty(t, w.keys())
 	require.False(t, w.client.HExists(t.Context(), shardsOf(w.board)[0].stateKey(w.prefix), "x").Val())
 }
@@ -256,12 +261,12 @@ func TestSnapshotsAreBounded(t *testing.T) {
 	walk := w.begin()
 
 	for p := int64(1); p <= 20; p++ {
-		w.set(p, 100, false)
+		w.set(p, 100)
 	}
 
 	_, err := w.Walk(t.Context(), w.board, walk, 5)
 	require.NoError(t, err)
-	w.set(21, 100, false)
+	w.set(21, 100)
 	w.ended(walk)
 	require.Empty(t, w.keys())
 	walk = w.begin()
@@ -274,9 +279,9 @@ func TestSnapshotsEndWithTheirData(t *testing.T) {
 	for name, lose := range map[string]func(w *walked){
 		"thrown away": func(w *walked) {
 			for _, s := range shardsOf(w.board) {
-				session, err := w.Ranking.begin(w.t.Context(), s, "another ledger", formatXid(100), true)
+				session, err := w.Begin(w.t.Context(), s.Shard, leaderboard.SessionStart{Ledger: "another ledger", Watermark: watermark(100), Discard: true})
 				require.NoError(w.t, err)
-				require.NoError(w.t, session.finish(w.t.Context(), formatXid(200)))
+				require.NoError(w.t, session.Finish(w.t.Context(), watermark(200)))
 			}
 		},
 		"one shard lost": func(w *walked) {
@@ -284,23 +289,22 @@ func TestSnapshotsEndWithTheirData(t *testing.T) {
 			keys, err := w.client.Keys(w.t.Context(), s.key(w.prefix, "*")).Result()
 			require.NoError(w.t, err)
 			require.NoError(w.t, w.client.Del(w.t.Context(), keys...).Err())
-			session, err := w.Ranking.begin(w.t.Context(), s, "ledger", "", false)
+			session, err := w.Begin(w.t.Context(), s.Shard, leaderboard.SessionStart{Ledger: "ledger"})
 			require.NoError(w.t, err)
-			require.NoError(w.t, session.finish(w.t.Context(), formatXid(200)))
+			require.NoError(w.t, session.Finish(w.t.Context(), watermark(200)))
 		},
 		"repaired": func(w *walked) {
 			for _, s := range shardsOf(w.board) {
-				session, err := w.Ranking.begin(w.t.Context(), s, "ledger", formatXid(100), false)
+				session, err := w.Begin(w.t.Context(), s.Shard, leaderboard.SessionStart{Ledger: "ledger", Watermark: watermark(100), Repair: true})
 				require.NoError(w.t, err)
-				session.repairs = true
-				require.NoError(w.t, session.finish(w.t.Context(), formatXid(200)))
+				require.NoError(w.t, session.Finish(w.t.Context(), watermark(200)))
 			}
 			require.Empty(w.t, w.keys())
 		},
 		"a part evicted": func(w *walked) {
 			var sets []string
 			for _, key := range w.keys() {
-				if strings.Contains(key, "}:o:") {
+				if strings.Contains(key, "}:2o:") {
 					sets = append(sets, key)
 				}
 			}
@@ -311,9 +315,9 @@ func TestSnapshotsEndWithTheirData(t *testing.T) {
 			w := newWalked(t, 3, 30)
 			walk := w.begin()
 			for _, s := range shardsOf(w.board) { // the usual catch-up changes nothing
-				session, err := w.Ranking.begin(t.Context(), s, "ledger", formatXid(100), false)
+				session, err := w.Begin(t.Context(), s.Shard, leaderboard.SessionStart{Ledger: "ledger", Watermark: watermark(100)})
 				require.NoError(t, err)
-				require.NoError(t, session.finish(t.Context(), formatXid(100)))
+				require.NoError(t, session.Finish(t.Context(), watermark(100)))
 			}
 
 			_, err := w.Walk(t.Context(), w.board, walk, 10)

@@ -28,24 +28,17 @@ func (m *Model) Submit(board leaderboard.LiveBoard, player, score, event int64) 
 	return improved
 }
 
-func (m *Model) fold(board leaderboard.LiveBoard, origin int32, player, score, event int64) bool {
+func (m *Model) fold(board leaderboard.LiveBoard, origin int32, player, score, event int64) (improved bool) {
 	key := leaderboard.EntryKey{Board: board.Number, Season: board.Season, Player: player}
-	var before *leaderboard.Standing
-	if s, ok := m.standings[key]; ok {
-		before = &s
+	after, improved, ok := leaderboard.First(key, score, event, origin), true, true
+	if before, had := m.standings[key]; had {
+		after, improved, ok = leaderboard.Append(board.Order, board.Scoring, before, after)
 	}
-
-	newScore, newEvent, improved, ok := leaderboard.Fold(board.Order, board.Scoring, before, score, event)
-	if ok && (before == nil || newEvent != before.Event) {
-		m.standings[key] = leaderboard.Standing{Board: board.Number, Season: board.Season, Player: player, Score: newScore, Event: newEvent, Origin: origin}
+	if ok {
+		m.standings[key] = after
 	}
 
 	return improved && ok
-}
-
-// Remove takes a player off a board.
-func (m *Model) Remove(board leaderboard.LiveBoard, player int64) {
-	delete(m.standings, leaderboard.EntryKey{Board: board.Number, Season: board.Season, Player: player})
 }
 
 // Entries returns all entries of a board in rank order.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/catchup"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/commit"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
@@ -81,7 +82,7 @@ type Replica struct {
 	Ledger    *postgres.Ledger
 	Ranking   *redis.Ranking
 	Committer *commit.Committer
-	CatchUp   *redis.CatchUp
+	CatchUp   *catchup.CatchUp
 	client    goredis.UniversalClient
 	// Drop makes this replica forget to apply what it stored, as one does that is
 	// killed in between.
@@ -146,9 +147,9 @@ func (t *Tenant) StartWith(tb testing.TB, client goredis.UniversalClient) *Repli
 
 	const patience = 5 * time.Second // other tests take the processors
 	r.Ranking, err = redis.New(redis.Options{Client: client, Prefix: t.Prefix, Boards: r.Ledger, Timeout: patience,
-		SnapshotLifetime: t.SnapshotLifetime, SnapshotSharing: t.SnapshotSharing})
+		SnapshotLifetime: t.SnapshotLifetime, SnapshotSharing: t.SnapshotSharing, Damaged: func() { r.CatchUp.Wake() }})
 	require.NoError(tb, err)
-	r.CatchUp = redis.NewCatchUp(r.Ranking, r.Ledger, Interval, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	r.CatchUp = catchup.New(r.Ranking, r.Ledger, Interval, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	r.Committer, err = commit.New(commit.Options{Ledger: r.Ledger, Ranking: dropping{r}, Delayed: r.CatchUp.Wake})
 	require.NoError(tb, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -167,7 +168,7 @@ func (t *Tenant) StartWith(tb testing.TB, client goredis.UniversalClient) *Repli
 type dropping struct{ *Replica }
 
 // Apply implements [commit.Ranking].
-func (d dropping) Apply(ctx context.Context, projection leaderboard.Projection) ([]leaderboard.RankingEntry, error) {
+func (d dropping) Apply(ctx context.Context, projection leaderboard.Projection) ([]leaderboard.Applied, error) {
 	if d.Drop.Load() {
 		return nil, context.DeadlineExceeded
 	}
@@ -185,7 +186,7 @@ func (t *Tenant) RequireEqual(tb testing.TB, ranking *redis.Ranking, model *Mode
 			require.NoError(c, err)
 			require.Equal(c, int64(len(want)), total, board.Name)
 			require.ElementsMatch(c, want, got, board.Name)
-		}, 20*time.Second, 10*time.Millisecond)
+		}, time.Minute, 10*time.Millisecond)
 
 		t.requirePages(tb, ranking, board, want)
 		ranks := make(map[int64]leaderboard.RankingEntry, len(want))

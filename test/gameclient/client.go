@@ -82,7 +82,7 @@ type Receipt struct {
 	GameID     string `json:"game_id"`
 	ScoreSaved int64  `json:"score_saved"`
 	Score      *int64 `json:"score"`
-	Improved   bool   `json:"improved"`
+	Improved   *bool  `json:"improved"`
 	Rank       *int64 `json:"rank"`
 	Ranking    string `json:"ranking"`
 }

@@ -1,121 +1,137 @@
--- Applies standings to one shard, each only if its version is higher than what is
--- there, and tells the ranks of some.
+-- Joins standings to one shard, in their order, and says what became of some: where
+-- the scoring is ordered the later last event wins, elsewhere the better score and
+-- then the lower tie. So it does no harm to apply a standing twice, late or in
+-- another order.
 --
 -- KEYS: entries, state, then the bucket of each standing.
--- ARGV: identity; the transaction (20 digits), or '' in a session of catch-up;
--- the session and how many chunks it has applied, or ''; the highest bucket; how
--- many of the first standings to tell the rank of. Then for each standing five:
--- field, member, score ('' if removed), value, version (0: tell its rank only).
--- Returns: nothing if the caller is stale; else watermark (false: none),
--- generation, then rank, score and member of each that was asked for (rank -1: no
--- entry).
+-- ARGV: identity; the session of catch-up and how many chunks it has applied, or '';
+-- the highest bucket; 1 if the board's scoring is ordered, else 0. Then for each
+-- standing five: field, member, score, last event (6 bytes; '' if not ordered), and
+-- what to do: j join, a join and answer, r answer only, of an entry that reflects the
+-- standing.
+-- Returns: nothing if the caller is stale or the shard is not whole; else the head,
+-- then for each answer rank (-1: not known), score, member, and 1 if the standing made
+-- the entry better, or is what it is by now.
 local entries, state = KEYS[1], KEYS[2]
-local is = redis.call('HMGET', state, 'id', 'w', 's', 'n', 'b', 'g', 'x')
-local skip = false
-if ARGV[3] == '' then
+local is = call('HMGET', state, 'id', 's', 'n', 'b', 'x', 'c')
+local count = tonumber(is[6] or 0)
+if call('ZCARD', entries) ~= count then
+  return {}
+end
+if ARGV[2] == '' then
   if not is[1] then
-    redis.call('HSET', state, 'id', ARGV[1])
+    call('HSET', state, 'id', ARGV[1])
   elseif is[1] ~= ARGV[1] then
     return {}
   end
-  -- Catch-up has applied all transactions below the watermark, and may have
-  -- forgotten the tombstones that would stop this one.
-  skip = is[2] and ARGV[2] < is[2]
 else
   -- Redis may have been restored since the last chunk: chunks must be gapless.
-  if is[1] ~= ARGV[1] or is[3] ~= ARGV[3] or is[4] ~= ARGV[4] then
+  if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] or is[3] ~= ARGV[3] then
     return {}
   end
-  redis.call('HINCRBY', state, 'n', 1)
+  call('HINCRBY', state, 'n', 1)
 end
-if tonumber(ARGV[5]) > tonumber(is[5] or -1) then
-  redis.call('HSET', state, 'b', ARGV[5])
-end
-
-local byte, sub = string.byte, string.sub
-local removed = '\0\0\0\0\0\0'
-
--- The value's version (a varint after the tie) and where the origin begins.
-local function version_of(value)
-  local version, weight, i = 0, 1, 7
-  while true do
-    local b = byte(value, i)
-    i = i + 1
-    if b < 128 then
-      return version + b * weight, i
-    end
-    version, weight = version + (b - 128) * weight, weight * 128
-  end
+if tonumber(ARGV[4]) > tonumber(is[4] or -1) then
+  call('HSET', state, 'b', ARGV[4])
 end
 
 -- While there are snapshots (snapshot.lua), an entry is kept in the newest before
 -- it changes for the first time since.
 local touched, kept
-if is[7] and not skip then
-  local base = sub(state, 1, -2)
-  local newest = string.match(is[7], '%w+$')
+if is[5] then
+  local base = snapshot_base(state)
+  local newest = string.match(is[5], '%w+$')
   touched, kept = base .. 't:' .. newest, base .. 'o:' .. newest
-  local most, changes = redis.call('GET', base .. 's:' .. newest), redis.call('HLEN', touched)
+  local most, changes = call('GET', base .. 's:' .. newest), call('HLEN', touched)
   if not most or changes == 0 or changes - 3 >= tonumber(most) then -- 3: see snapshot.lua
-    for name in string.gmatch(is[7], '%w+') do -- all have ended, or this one is full
-      redis.call('UNLINK', base .. 's:' .. name, base .. 't:' .. name, base .. 'o:' .. name)
-    end
-    redis.call('HDEL', state, 'x')
+    drop_snapshots(state, is[5]) -- all have ended, or this one is full
+    call('HDEL', state, 'x')
     touched = nil
   end
 end
 
--- The members of the entries that are asked for, and the scores where known.
-local asks = tonumber(ARGV[6])
-local members, scores = {}, {}
-local a = 7
-for i = 3, #KEYS do
-  local version = tonumber(ARGV[a + 4])
-  local apply, ask = version > 0 and not skip, i <= asks + 2
-  if apply or ask then
-    local field, member = ARGV[a], ARGV[a + 1]
-    local old, old_member = redis.call('HGET', KEYS[i], field), nil
-    local old_version, origin = 0, 0
-    if old then
-      old_version, origin = version_of(old)
-      local tie = sub(old, 1, 6)
-      if tie ~= removed then
-        old_member = tie .. sub(member, 7, 11) .. sub(old, origin)
-      end
-    end
-    if apply and version > old_version then
-      if touched and redis.call('HSETNX', touched, sub(member, 7, 11), '') == 1 and old_member then
-        local score = redis.call('ZSCORE', entries, old_member)
-        if score then
-          redis.call('ZADD', kept, score, old_member)
-        end
-      end
-      if old_member then
-        redis.call('ZREM', entries, old_member)
-        old_member = nil
-      end
-      if ARGV[a + 2] ~= '' then
-        redis.call('ZADD', entries, ARGV[a + 2], member)
-        old_member, scores[i] = member, ARGV[a + 2]
-      end
-      redis.call('HSET', KEYS[i], field, ARGV[a + 3])
-    end
-    if ask then
-      members[i] = old_member
-    end
+local ordered = ARGV[5] == '1'
+local added = 0
+
+-- What is there of a player: member, score as text, last event; nil if nothing.
+local function entry_of(bucket, field, player)
+  local value = call('HGET', bucket, field)
+  if not value then
+    return nil
   end
-  a = a + 5
+  local tie = sub(value, 1, 6)
+  local member = tie .. player .. (ordered and '' or sub(value, 7))
+  local score = call('ZSCORE', entries, member)
+  if not score then
+    return nil -- of before Redis lost the entries
+  end
+  return member, score, ordered and number_at(#value > 6 and value or tie, #value > 6 and 7 or 1)
 end
 
-local result = { is[2], is[6] }
-for i = 3, 2 + asks do
-  local rank, score, member = -1, '', members[i] or ''
-  if members[i] then
-    rank = redis.call('ZRANK', entries, member)
-    score = scores[i] or redis.call('ZSCORE', entries, member)
+-- Puts an entry in the place of what was there.
+local function replace(bucket, field, old, old_score, member, score, last)
+  if touched and call('HSETNX', touched, sub(member, 7, 11), '') == 1 and old then
+    call('ZADD', kept, old_score, old)
   end
-  result[#result + 1] = rank
-  result[#result + 1] = score
-  result[#result + 1] = member
+  local tie = sub(member, 1, 6)
+  if old ~= member then
+    if old then
+      call('ZREM', entries, old)
+    else
+      added = added + 1
+    end
+  end
+  call('ZADD', entries, score, member)
+  if ordered then
+    call('HSET', bucket, field, last == tie and tie or tie .. last)
+  else
+    call('HSET', bucket, field, tie .. sub(member, 12))
+  end
+end
+
+-- Whose entry is asked for, and what became of the standing; of each the member.
+local answers, members = {}, {}
+local a = 6
+for i = 3, #KEYS do
+  local field, member, score, last, task = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
+  a = a + 5
+  local player = sub(member, 7, 11)
+  local old, old_score, old_last = entry_of(KEYS[i], field, player)
+  local new, before = tonumber(score), old and tonumber(old_score)
+  if task == 'r' then
+    local reflects = old and (ordered and number_at(last, 1) <= old_last or not ordered and before <= new)
+    members[player] = members[player] or old
+    answers[#answers + 1] = { reflects and player, 0 }
+  else
+    local better = not old
+    if old and ordered then
+      better = number_at(last, 1) > old_last
+    elseif old then
+      better = new < before or new == before and number_at(member, 1) < number_at(old, 1)
+    end
+    if better then
+      replace(KEYS[i], field, old, old_score, member, score, last)
+    end
+    members[player] = better and member or old
+    if task == 'a' then
+      local improved = better and (not old or new < before) or not better and old == member and new == before
+      answers[#answers + 1] = { player, improved and 1 or 0 }
+    end
+  end
+end
+if added > 0 then
+  call('HSET', state, 'c', count + added)
+end
+
+local result = head(entries, state)
+for _, answer in ipairs(answers) do
+  local member = members[answer[1]]
+  local n = #result
+  if member then
+    result[n + 1], result[n + 2], result[n + 3] = call('ZRANK', entries, member), call('ZSCORE', entries, member), member
+  else
+    result[n + 1], result[n + 2], result[n + 3] = -1, '', '' -- none, or one that is behind
+  end
+  result[n + 4] = answer[2]
 end
 return result

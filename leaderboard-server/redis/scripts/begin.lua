@@ -1,27 +1,30 @@
 -- Begins a session of catch-up on one shard: from now on only this session's
 -- chunks are taken.
 --
--- KEYS: state. ARGV: identity, session, the watermark that the caller goes on
+-- KEYS: entries, state. ARGV: identity, session, the watermark that the caller goes on
 -- from ('' for none), 1 to throw away what is there.
 -- Returns: 'ready'; or 'moved' if what is there is not what the caller takes it
 -- for; or 'wipe', the highest bucket and the identity of what must be thrown away
 -- now.
-local state = KEYS[1]
-local is = redis.call('HMGET', state, 'id', 'w', 'b')
+local entries, state = KEYS[1], KEYS[2]
+local is = call('HMGET', state, 'id', 'w', 'b')
 if (is[2] or '') ~= ARGV[3] then
   return { 'moved' }
 end
 if is[1] and ARGV[4] == '1' then
   local old = is[1]
-  if string.sub(old, 1, 1) ~= '~' then
+  if sub(old, 1, 1) ~= '~' then
     old = '~' .. old -- nobody's identity: nothing is applied from now on
   end
-  redis.call('HSET', state, 'id', old, 's', ARGV[2], 'n', 0)
-  redis.call('HDEL', state, 'w')
+  call('HSET', state, 'id', old, 's', ARGV[2], 'n', 0)
+  call('HDEL', state, 'w')
   return { 'wipe', is[3] or '-1', old }
 end
 if is[1] and is[1] ~= ARGV[1] then
   return { 'moved' }
 end
-redis.call('HSET', state, 'id', ARGV[1], 's', ARGV[2], 'n', 0)
+if not is[1] then
+  call('UNLINK', entries) -- Redis lost the state: nobody knows what this is of
+end
+call('HSET', state, 'id', ARGV[1], 's', ARGV[2], 'n', 0)
 return { 'ready' }

@@ -1,27 +1,22 @@
 -- The entries of players of one shard.
 --
--- KEYS: entries, state, then the bucket of each player. ARGV: for each player the
--- field, and the player's number as in members.
--- Returns: identity, watermark (false: none), generation, then for each player rank (-1: no
--- entry), score and member.
-local entries, state = KEYS[1], KEYS[2]
-local is = redis.call('HMGET', state, 'id', 'w', 'g')
-local result = { is[1], is[2], is[3] }
+-- KEYS: entries, state, then the bucket of each player. ARGV: 1 if the board's
+-- scoring is ordered, else 0; then for each player the field, and the player's number
+-- as in members.
+-- Returns: the head, then for each player rank (-1: no entry), score and member.
+local entries = KEYS[1]
+local result = head(entries, KEYS[2])
+local ordered = ARGV[1] == '1'
 for i = 3, #KEYS do
-  local a = 2 * i - 5
-  local value = redis.call('HGET', KEYS[i], ARGV[a])
+  local a = 2 * i - 4
+  local value = call('HGET', KEYS[i], ARGV[a])
   local rank, score, member = -1, '', ''
-  if value and string.sub(value, 1, 6) ~= '\0\0\0\0\0\0' then
-    local origin = 7
-    while string.byte(value, origin) > 127 do
-      origin = origin + 1
-    end
-    member = string.sub(value, 1, 6) .. ARGV[a + 1] .. string.sub(value, origin + 1)
-    rank = redis.call('ZRANK', entries, member)
-    score = redis.call('ZSCORE', entries, member)
+  if value then
+    member = sub(value, 1, 6) .. ARGV[a + 1] .. (ordered and '' or sub(value, 7))
+    rank = call('ZRANK', entries, member)
+    score = call('ZSCORE', entries, member)
   end
-  result[#result + 1] = rank
-  result[#result + 1] = score
-  result[#result + 1] = member
+  local n = #result
+  result[n + 1], result[n + 2], result[n + 3] = rank, score, member
 end
 return result

@@ -6,30 +6,27 @@
 -- to choose; its life in milliseconds; for how many of them others may join; how
 -- many snapshots there may be; how many changes each may keep; what to remember
 -- with it.
--- Returns: identity, watermark (false: none, and no snapshot), generation, then
--- the snapshot's name, stamp, remaining milliseconds and what was remembered.
+-- Returns: the head, then (nothing if the shard is not whole) the snapshot's name,
+-- stamp, remaining milliseconds and what was remembered.
 local entries, state = KEYS[1], KEYS[2]
-local is = redis.call('HMGET', state, 'id', 'w', 'g', 'x')
-if not is[2] then
-  return { is[1], is[2], is[3] }
+local result = head(entries, state)
+if not result[2] then
+  return result
 end
-local base = string.sub(state, 1, -2)
+local listed = call('HGET', state, 'x')
+local base = snapshot_base(state)
 local life = tonumber(ARGV[3])
-
-local function drop(name)
-  redis.call('UNLINK', base .. 's:' .. name, base .. 't:' .. name, base .. 'o:' .. name)
-end
 
 -- Oldest first. One that ended takes those before it along: they need what it kept.
 local names, left = {}, {}
-for name in string.gmatch(is[4] or '', '%w+') do
-  local ttl = redis.call('PTTL', base .. 's:' .. name)
-  if ttl > 0 and redis.call('EXISTS', base .. 't:' .. name, base .. 'o:' .. name) == 2 then
+for name in snapshot_names(listed) do
+  local ttl = call('PTTL', base .. 's:' .. name)
+  if ttl > 0 and call('EXISTS', base .. 't:' .. name, base .. 'o:' .. name) == 2 then
     names[#names + 1], left[#left + 1] = name, ttl
   else
-    drop(name)
+    drop_snapshot(base, name)
     for _, older in ipairs(names) do
-      drop(older)
+      drop_snapshot(base, older)
     end
     names, left = {}, {}
   end
@@ -60,17 +57,18 @@ if not chosen then
     life = math.max(life, left[#left] + 1)
   end
   names[chosen], left[chosen] = name, life
-  redis.call('SET', base .. 's:' .. name, ARGV[6], 'PX', life)
+  call('SET', base .. 's:' .. name, ARGV[6], 'PX', life)
   -- What is kept is unlinked by whoever finds the name gone. Its own end is for
   -- shards that nobody writes to any more: deleting much at once blocks Redis.
-  redis.call('HSET', base .. 't:' .. name, 'n', redis.call('ZCARD', entries), 'i', ARGV[1], 'r', ARGV[7])
-  redis.call('ZADD', base .. 'o:' .. name, '+inf', '')
-  redis.call('PEXPIRE', base .. 't:' .. name, 2 * life)
-  redis.call('PEXPIRE', base .. 'o:' .. name, 2 * life)
+  call('HSET', base .. 't:' .. name, 'n', call('ZCARD', entries), 'i', ARGV[1], 'r', ARGV[7])
+  call('ZADD', base .. 'o:' .. name, '+inf', '')
+  call('PEXPIRE', base .. 't:' .. name, 2 * life)
+  call('PEXPIRE', base .. 'o:' .. name, 2 * life)
 end
 local list = table.concat(names, ' ')
-if list ~= is[4] then
-  redis.call('HSET', state, 'x', list)
+if list ~= listed then
+  call('HSET', state, 'x', list)
 end
-local kept = redis.call('HMGET', base .. 't:' .. names[chosen], 'i', 'r')
-return { is[1], is[2], is[3], names[chosen], kept[1] or '', left[chosen], kept[2] or '' }
+local kept = call('HMGET', base .. 't:' .. names[chosen], 'i', 'r')
+result[4], result[5], result[6], result[7] = names[chosen], kept[1] or '', left[chosen], kept[2] or ''
+return result

@@ -9,9 +9,9 @@
 -- it has, and for each source three: a list of member and score of each entry,
 -- and member and score of the last that was looked at ('' if it has no more).
 local entries, state = KEYS[1], KEYS[2]
-local base = string.sub(state, 1, -2)
+local base = snapshot_base(state)
 local kept, sets
-for name in string.gmatch(redis.call('HGET', state, 'x') or '', '%w+') do
+for name in snapshot_names(call('HGET', state, 'x')) do
   if name == ARGV[1] then
     kept, sets = {}, {}
   end
@@ -19,42 +19,21 @@ for name in string.gmatch(redis.call('HGET', state, 'x') or '', '%w+') do
     kept[#kept + 1], sets[#sets + 1] = base .. 't:' .. name, base .. 'o:' .. name
   end
 end
-if not kept or redis.call('EXISTS', base .. 's:' .. ARGV[1], unpack(kept)) <= #kept or redis.call('EXISTS', unpack(sets)) < #sets then
+if not kept or call('EXISTS', base .. 's:' .. ARGV[1], unpack(kept)) <= #kept or call('EXISTS', unpack(sets)) < #sets then
   return {}
 end
 sets[#sets + 1] = entries
 
 local score, tie, wanted = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
--- The index of the first entry after the position. Among equal scores members are
--- in the order of their ties: search in halves.
-local function start(set)
-  local low = redis.call('ZCOUNT', set, '-inf', '(' .. score)
-  local high = low + redis.call('ZCOUNT', set, score, score)
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    local member = redis.call('ZRANGE', set, middle, middle)[1]
-    local n = 0
-    for i = 1, 6 do
-      n = n * 256 + string.byte(member, i)
-    end
-    if n <= tie then
-      low = middle + 1
-    else
-      high = middle
-    end
-  end
-  return low
-end
-
 -- Appends those of the range that none of the first snapshots has kept.
 local function select_into(list, range, snapshots)
   local hidden, players = {}, {}
   for i = 1, #range, 2 do
-    players[#players + 1] = string.sub(range[i], 7, 11)
+    players[#players + 1] = sub(range[i], 7, 11)
   end
   for k = 1, snapshots do
-    for i, known in ipairs(redis.call('HMGET', kept[k], unpack(players))) do
+    for i, known in ipairs(call('HMGET', kept[k], unpack(players))) do
       hidden[i] = hidden[i] or known
     end
   end
@@ -65,13 +44,13 @@ local function select_into(list, range, snapshots)
   end
 end
 
-local head = redis.call('HMGET', kept[1], 'i', 'n')
+local head = call('HMGET', kept[1], 'i', 'n')
 local result = { head[1], head[2] }
 for k, set in ipairs(sets) do
-  local list, index, last, last_score = {}, start(set), '', ''
+  local list, index, last, last_score = {}, first_from(set, score, tie, true), '', ''
   -- Where nearly all are hidden, a second chunk and then the next call go on.
   for _ = 1, 2 do
-    local range = redis.call('ZRANGE', set, index, index + wanted - 1, 'WITHSCORES')
+    local range = call('ZRANGE', set, index, index + wanted - 1, 'WITHSCORES')
     index = index + wanted
     local whole = #range == 2 * wanted
     if k < #sets and range[#range - 1] == '' then

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/catchup"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
@@ -100,6 +101,8 @@ func (f *Fixture) Open(tb testing.TB, options postgres.Options) *postgres.Ledger
 	ledger, err := postgres.Open(context.Background(), options)
 	require.NoError(tb, err)
 	tb.Cleanup(ledger.Close)
+	_, err = ledger.LoadCatalog(tb.Context())
+	require.NoError(tb, err)
 	return ledger
 }
 
@@ -141,7 +144,14 @@ func (f *Fixture) Players(tb testing.TB, n int) []leaderboard.PlayerName {
 
 // Submission is a submission of a player as the service would hand it in.
 func Submission(player leaderboard.PlayerName, board string, score int64) leaderboard.Submission {
-	return leaderboard.Submission{Player: player.ID, TokenVersion: 1, Board: board, Score: score}
+	ordered := board == "mood" || board == "coins" || board == "golf"
+	return leaderboard.Submission{Player: player.ID, TokenVersion: 1, Board: board, Ordered: ordered, Score: score}
+}
+
+// SaveStandings brings the standings of the checkpoint up to the present.
+func SaveStandings(tb testing.TB, ledger *postgres.Ledger) {
+	tb.Helper()
+	require.NoError(tb, catchup.SaveStandings(tb.Context(), ledger))
 }
 
 // PlainTopPlayers is a report straight over the events: what every report must

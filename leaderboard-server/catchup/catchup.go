@@ -1,0 +1,219 @@
+package catchup
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+const (
+	// awayTicks is after how many ticks in a row that reached nothing of Redis a
+	// leader gives the lead up: another replica may reach it.
+	awayTicks = 3
+	// lagInterval is how often one who does not lead measures the lag.
+	lagInterval = 5 * time.Second
+)
+
+// Ledger is the log and its standings.
+type Ledger interface {
+	// TryLead returns the lead, or nil if another process has it. Whether it was lost
+	// is looked for every probe.
+	TryLead(ctx context.Context, probe time.Duration) (*leaderboard.Leadership, error)
+	// WakeLeader asks the leader, wherever it is, for a tick now.
+	WakeLeader(ctx context.Context) error
+	Snapshot(ctx context.Context) (leaderboard.Snapshot, error)
+	LoadCatalog(ctx context.Context) (*leaderboard.Catalog, error)
+	// ReadLog streams the events of transactions from <= xid < until.
+	ReadLog(ctx context.Context, from, until uint64, size int, fn func([]leaderboard.Event) error) error
+	// ReadBoard streams a board's standings and the events behind their checkpoint.
+	ReadBoard(ctx context.Context, board leaderboard.LiveBoard, size int,
+		begin func(checkpoint, xmin uint64) error, standings func([]leaderboard.Standing) error, events func([]leaderboard.Event) error) error
+	// Checkpoint says how far the standings are and where the log begins.
+	Checkpoint(ctx context.Context) (leaderboard.Checkpoint, error)
+	// SaveStandings joins standings and moves the checkpoint.
+	SaveStandings(ctx context.Context, from, until uint64, standings []leaderboard.Standing) error
+	// OldestEvent is how old the oldest event of transactions from from on is.
+	OldestEvent(ctx context.Context, from uint64) (age time.Duration, ok bool, err error)
+}
+
+// Ranking is what catch-up brings up to date.
+type Ranking interface {
+	// States returns what each shard says of itself, in the order of shards.
+	States(ctx context.Context, shards []leaderboard.Shard) []leaderboard.ShardState
+	// Begin starts a session on a shard, unless it is elsewhere than start says:
+	// [leaderboard.ErrShardMoved].
+	Begin(ctx context.Context, shard leaderboard.Shard, start leaderboard.SessionStart) (leaderboard.RankingSession, error)
+}
+
+// CatchUp folds the log into rankings and standings. Make one with [New].
+type CatchUp struct {
+	ranking  Ranking
+	ledger   Ledger
+	interval time.Duration
+	log      *slog.Logger
+	wake     chan struct{}
+	lag      lag
+
+	mu     sync.Mutex
+	status Status
+}
+
+// Status is what catch-up knows of itself, for metrics.
+type Status struct {
+	// Leading says that this process does the work.
+	Leading bool
+	// Behind is the age of the oldest committed event that is not known to be in every
+	// ranking, whoever leads: below two intervals when all is well; more while Redis is
+	// away or a transaction runs long anywhere in the PostgreSQL cluster.
+	Behind time.Duration
+	// Rebuilding is how many shards are being rebuilt or are waiting for it; of a
+	// leader.
+	Rebuilding int
+	// Applied counts standings that were applied, Saved those that were written to the
+	// checkpoint, Rebuilds the shards that were rebuilt from nothing, and Errors failed
+	// ticks, since the process started.
+	Applied, Saved, Rebuilds, Errors uint64
+}
+
+// New makes a catch-up that works every interval while events come in, and less often
+// otherwise. Run starts it.
+func New(ranking Ranking, ledger Ledger, interval time.Duration, log *slog.Logger) *CatchUp {
+	return &CatchUp{ranking: ranking, ledger: ledger, interval: interval, log: log, wake: make(chan struct{}, 1),
+		lag: lag{applied: make(map[leaderboard.ShardID]uint64)}}
+}
+
+// Status returns the present status.
+func (c *CatchUp) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	s := c.status
+	s.Behind = c.lag.behind(time.Now())
+	return s
+}
+
+func (c *CatchUp) update(change func(*Status)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(&c.status)
+}
+
+// Wake asks the leader, here or elsewhere, for a tick now: a batch could not be
+// applied, or a shard is not whole.
+func (c *CatchUp) Wake() {
+	select {
+	case c.wake <- struct{}{}:
+	default: // one is asked for already
+	}
+}
+
+// idlePause is between two ticks, and between two attempts to lead, when nothing
+// happens.
+func (c *CatchUp) idlePause() time.Duration { return 2 * c.interval }
+
+// Run works until ctx ends.
+func (c *CatchUp) Run(ctx context.Context) {
+	failing := false
+	for {
+		lead, err := c.ledger.TryLead(ctx, c.idlePause())
+		if lead != nil {
+			c.lead(lead)
+			lead.Release()
+			c.update(func(s *Status) { s.Leading, s.Rebuilding = false, 0 })
+		} else if err != nil && ctx.Err() == nil && !failing {
+			c.log.WarnContext(ctx, "catch-up cannot reach the ledger", "error", err)
+		}
+
+		failing = err != nil
+		// Others ask for the lead every pause: who left it is not the next.
+		if !c.follow(ctx, c.idlePause()+c.interval) {
+			return
+		}
+	}
+}
+
+// follow waits until it is time to ask for the lead, passes what wakes the leader on,
+// and measures the lag now and then. False: ctx has ended.
+func (c *CatchUp) follow(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+
+	if c.lag.due(time.Now(), lagInterval) {
+		c.measureFromOutside(ctx)
+	}
+
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	case <-c.wake:
+	}
+
+	if err := c.ledger.WakeLeader(ctx); err != nil {
+		c.log.DebugContext(ctx, "the leader could not be woken", "error", err) // it looks by itself, a little later
+	}
+	select { // no more than one notification a pause
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// lead ticks until the lead is lost or Redis cannot be reached, and then waits for its
+// repairs.
+func (c *CatchUp) lead(lead *leaderboard.Leadership) {
+	ctx := lead.Context
+	t := newTerm(c)
+	defer t.repairs.Wait()
+
+	c.update(func(s *Status) { s.Leading = true })
+	failing, pause := false, c.interval
+	for {
+		busy, err := t.tick(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+
+		if err != nil {
+			c.update(func(s *Status) { s.Errors++ })
+			if !failing { // once, not twice a second
+				c.log.WarnContext(ctx, "catch-up is held up", "error", err)
+			}
+		} else if failing {
+			c.log.InfoContext(ctx, "catch-up goes on")
+		}
+
+		failing = err != nil
+		if t.away >= awayTicks {
+			c.log.WarnContext(ctx, "catch-up leaves the lead to others, as Redis cannot be reached")
+			return
+		}
+
+		if pause = c.idlePause(); busy || failing {
+			pause = c.interval
+		}
+		if !wait(ctx, pause, c.wake, lead.Woken) {
+			return
+		}
+	}
+}
+
+// wait returns after d, or earlier if it is woken; false: ctx has ended.
+func wait(ctx context.Context, d time.Duration, here, elsewhere <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-here:
+	case <-elsewhere:
+	}
+	return true
+}

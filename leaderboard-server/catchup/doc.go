@@ -1,0 +1,50 @@
+// Package catchup folds the log: it keeps every ranking equal to the ledger,
+// whatever happens to Redis, to the servers or to the order in which transactions
+// end, and keeps the standings as a checkpoint of the log. Every replica runs one
+// [CatchUp]; one of them leads.
+//
+//	          TryLead                    Redis reached by none of awayTicks ticks,
+//	following ───────► leading ─┐        or the lead was lost
+//	    ▲                │ ▲    │ tick: snapshot, states, log ──► shards, standings
+//	    └────────────────┘ └────┘
+//
+// A shard of a ranking, as the leader sees it:
+//
+//	whole ── identity, watermark or count are not what the leader left ──► repairing
+//	  ▲                                                                        │
+//	  └────────────────── its session has finished ────────────────────────────┘
+//
+// # The watermark
+//
+// A shard's watermark is a transaction number below which every event is in the
+// shard. It never passes
+//
+//   - the xmin of a snapshot that was taken before the log was read, below which every
+//     transaction has ended, so that none that commits late is missed;
+//   - the highest transaction of an event that was read, plus one. A crash of
+//     PostgreSQL hands out again the numbers of transactions whose WAL was never
+//     flushed, but none at or below one whose commit was seen.
+//
+// It lives in Redis beside the data, so a Redis that lost or put back data has lost or
+// put back its watermark with them. The checkpoint of the standings is a snapshot's
+// xmin: it is committed with the standings, by a transaction with a higher number.
+//
+// # What is done about what
+//
+//	a server ended between commit and apply   the next tick applies the event
+//	Redis was emptied                         no watermark: rebuilt beside what comes in
+//	Redis was put back to an older state      an older watermark: read again from there
+//	Redis lost a part of a shard              the count is wrong: discarded and rebuilt
+//	another ledger (failover, restore)        another identity: discarded and rebuilt
+//	another number of shards                  another identity: discarded and rebuilt
+//	PostgreSQL was put back                   the watermark is ahead: discarded and rebuilt
+//	a dump was restored                       the checkpoint is of another history: the
+//	                                          log behind it is folded, then it is moved
+//
+// # Who writes what
+//
+// Batches join standings at any time. A shard's watermark, session and identity are
+// written by the leader alone, by its tick for shards that are whole and by the
+// goroutine of a repair for those that are not; a shard's progress is read and written
+// under term.mu, or by the one of the two whose turn it is.
+package catchup

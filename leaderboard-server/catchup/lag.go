@@ -1,0 +1,134 @@
+package catchup
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// lag measures from the log how far the rankings are behind it. What is known of a
+// shard stays known while Redis is away and when the lead changes.
+type lag struct {
+	mu sync.Mutex
+	// applied is below which transaction everything is in a shard, as was seen last.
+	applied  map[leaderboard.ShardID]uint64
+	measured time.Time
+	// since is when the oldest event was appended that may not be applied, which a
+	// transaction from low on did; zero: there is none.
+	since time.Time
+	low   uint64
+}
+
+// behind is how old the oldest event is that may not be applied.
+func (l *lag) behind(now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	if l.since.IsZero() {
+		return 0
+	}
+	return now.Sub(l.since)
+}
+
+// due says whether the last measurement is older than interval.
+func (l *lag) due(now time.Time, interval time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return now.Sub(l.measured) >= interval
+}
+
+// note remembers what is applied to a shard.
+func (l *lag) note(shard leaderboard.ShardID, upTo uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.applied[shard] = upTo
+}
+
+// lowest is below which transaction everything is in all of the shards; start where
+// nothing is known of one.
+func (l *lag) lowest(shards []leaderboard.Shard, start, xmin uint64) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	low := xmin
+	for _, s := range shards {
+		upTo, known := l.applied[s.ShardID]
+		if !known || upTo < leaderboard.HistoryStart(xmin) {
+			upTo = start
+		}
+		low = min(low, upTo)
+	}
+	return low
+}
+
+// measure looks for the oldest event from low on, unless it is the one of the last
+// time.
+func (c *CatchUp) measure(ctx context.Context, low uint64) error {
+	l := &c.lag
+	now := time.Now()
+
+	l.mu.Lock()
+	l.measured = now
+	same := l.low == low && !l.since.IsZero()
+	l.mu.Unlock()
+	if same {
+		return nil
+	}
+
+	age, ok, err := c.ledger.OldestEvent(ctx, low)
+	if err != nil {
+		return err
+	}
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.low, l.since = low, time.Time{}
+	if ok {
+		l.since = now.Add(-age)
+	}
+	return nil
+}
+
+// measureFromOutside measures the lag where another process leads. What cannot be
+// reached leaves it as it was.
+func (c *CatchUp) measureFromOutside(ctx context.Context) {
+	snapshot, err := c.ledger.Snapshot(ctx)
+	if err != nil {
+		return
+	}
+
+	catalog, err := c.ledger.LoadCatalog(ctx)
+	if err != nil {
+		return
+	}
+
+	shards := activeShards(catalog)
+	for i, state := range c.ranking.States(ctx, shards) {
+		watermark, err := strconv.ParseUint(state.Watermark, 10, 64)
+		if state.Err == nil && state.Whole && err == nil && state.Identity == shards[i].Identity(snapshot.Identity) {
+			c.lag.note(shards[i].ShardID, watermark)
+		}
+	}
+
+	checkpoint, err := c.ledger.Checkpoint(ctx)
+	if err != nil {
+		return
+	}
+	if err := c.measure(ctx, c.lag.lowest(shards, checkpoint.Xid, snapshot.Xmin)); err != nil {
+		c.log.DebugContext(ctx, "the lag could not be measured", "error", err)
+	}
+}
+
+// activeShards are the shards of all boards that are configured and have a season.
+func activeShards(catalog *leaderboard.Catalog) []leaderboard.Shard {
+	var all []leaderboard.Shard
+	for _, board := range catalog.All() {
+		if board.Active && board.Season != 0 {
+			all = append(all, board.AllShards()...)
+		}
+	}
+	return all
+}

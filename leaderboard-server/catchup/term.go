@@ -1,0 +1,194 @@
+package catchup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+const (
+	// chunkSize is how many standings one script applies: about 2 ms of Redis' time,
+	// which other clients wait for.
+	chunkSize = 500
+	// flushInterval is how long a shard's watermark may lag while only other shards
+	// change: writing every shard's at every tick would be most of the work.
+	flushInterval = 2 * time.Second
+	// maxRepairs bounds how many boards are repaired at the same time.
+	maxRepairs = 2
+	// catalogInterval is how old the catalog may be: boards change seldom.
+	catalogInterval = 10 * time.Second
+	// settleTime is after which time without a new event number the log is not read
+	// any more, once every transaction of that time has ended: more than a batch may
+	// take.
+	settleTime = 10 * time.Second
+)
+
+// progress is what the leader knows of one shard.
+type progress struct {
+	// stored is the watermark in Redis, as this leader wrote it last.
+	stored string
+	// upTo: every event below is applied. Higher than stored while nothing changed.
+	upTo uint64
+	// flushed is when stored was written.
+	flushed time.Time
+	// repairing is true while a goroutine of its own works on the shard.
+	repairing bool
+}
+
+// term holds the state of one leadership term. Its ticks are sequential; mu guards
+// what repairs share with them.
+type term struct {
+	*CatchUp
+	slots   chan struct{}
+	repairs sync.WaitGroup
+
+	mu     sync.Mutex
+	shards map[leaderboard.ShardID]*progress
+
+	catalog *leaderboard.Catalog
+	loaded  time.Time
+	quiet   quiet
+	fold    fold
+	// away counts the last ticks that reached nothing of Redis.
+	away int
+	// durable is the highest transaction, plus one, of an event that this term has
+	// read: see the package's documentation.
+	durable uint64
+}
+
+func newTerm(c *CatchUp) *term {
+	return &term{CatchUp: c, shards: make(map[leaderboard.ShardID]*progress), slots: make(chan struct{}, maxRepairs)}
+}
+
+// quiet finds out whether there can be something new in the log.
+type quiet struct {
+	last  int64
+	since time.Time
+	// xmax is of a snapshot after settleTime; 0: not yet.
+	xmax    uint64
+	settled bool
+}
+
+// observe says whether the log has to be read.
+func (q *quiet) observe(s leaderboard.Snapshot, now time.Time) (read bool) {
+	switch {
+	case s.LastEvent != q.last || q.since.IsZero():
+		*q = quiet{last: s.LastEvent, since: now}
+	case q.settled:
+		return false
+	case q.xmax == 0 && now.Sub(q.since) >= settleTime:
+		q.xmax = s.Xmax
+	}
+	return true
+}
+
+// read remembers that the log was read up to xmin.
+func (q *quiet) read(xmin uint64) {
+	q.settled = q.settled || q.xmax != 0 && xmin >= q.xmax
+}
+
+// tick brings every whole shard and the standings up to now, and starts what the
+// others need. A shard that fails does not hold up the others. busy says that events
+// came in.
+func (t *term) tick(ctx context.Context) (busy bool, err error) {
+	snapshot, err := t.ledger.Snapshot(ctx)
+	if err != nil {
+		return false, err
+	}
+	if err := t.begin(ctx, snapshot); err != nil {
+		return false, err
+	}
+
+	shards := activeShards(t.catalog)
+	states := t.ranking.States(ctx, shards)
+	if len(shards) == 0 || slices.ContainsFunc(states, func(s leaderboard.ShardState) bool { return s.Err == nil }) {
+		t.away = 0
+	} else {
+		t.away++
+	}
+
+	whole, repairs, err := t.examine(shards, states, snapshot)
+	for board, list := range repairs {
+		t.repairs.Go(func() { t.repair(ctx, board, list) })
+	}
+
+	read, advanceErr := t.advance(ctx, whole, snapshot)
+	saveErr := t.save(ctx)
+	return read || len(repairs) > 0, errors.Join(err, advanceErr, saveErr, t.report(ctx, shards, snapshot))
+}
+
+// begin reads what a term starts from, and the catalog when it is old.
+func (t *term) begin(ctx context.Context, snapshot leaderboard.Snapshot) error {
+	if now := time.Now(); t.catalog == nil || now.Sub(t.loaded) >= catalogInterval {
+		catalog, err := t.ledger.LoadCatalog(ctx)
+		if err != nil {
+			return err
+		}
+		t.catalog, t.loaded = catalog, now
+	}
+
+	if t.fold.begun {
+		return nil
+	}
+	return t.beginFold(ctx, snapshot)
+}
+
+// examine sorts the shards into those that go on and those that need a repair, by
+// board.
+func (t *term) examine(shards []leaderboard.Shard, states []leaderboard.ShardState, snapshot leaderboard.Snapshot) (whole map[leaderboard.ShardID]*work, repairs map[int32][]repair, err error) {
+	whole, repairs = make(map[leaderboard.ShardID]*work), make(map[int32][]repair)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+
+	for i, s := range shards {
+		p := t.shards[s.ShardID]
+		if p == nil {
+			p = &progress{}
+			t.shards[s.ShardID] = p
+		}
+
+		if states[i].Err != nil {
+			err = states[i].Err // of the same cause as the others, most likely
+		} else if r := diagnose(s, states[i], p, snapshot); p.repairing {
+			continue
+		} else if r != nil {
+			p.repairing = true
+			repairs[s.Board] = append(repairs[s.Board], *r)
+		} else {
+			whole[s.ShardID] = &work{shard: s, progress: p}
+		}
+	}
+
+	return whole, repairs, err
+}
+
+// report updates the status and the lag after a tick.
+func (t *term) report(ctx context.Context, shards []leaderboard.Shard, snapshot leaderboard.Snapshot) error {
+	repairing := 0
+	t.mu.Lock()
+	for _, s := range shards {
+		p := t.shards[s.ShardID]
+		if p.repairing {
+			repairing++
+		}
+		if p.stored != "" { // else what an earlier term knew is better
+			t.lag.note(s.ShardID, p.upTo)
+		}
+	}
+	t.mu.Unlock()
+
+	t.update(func(s *Status) { s.Rebuilding = repairing })
+	low := t.lag.lowest(shards, t.fold.checkpoint, snapshot.Xmin)
+	if err := t.measure(ctx, low); err != nil {
+		return fmt.Errorf("measure the lag: %w", err)
+	}
+	return nil
+}
+
+// formatXid writes a transaction number so that text compares as the number.
+func formatXid(xid uint64) string { return fmt.Sprintf("%020d", xid) }

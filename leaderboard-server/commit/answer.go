@@ -1,0 +1,83 @@
+package commit
+
+import (
+	"context"
+	"time"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// batch is a group of requests with what the ledger answered.
+type batch struct {
+	requests []*request
+	stored   leaderboard.Stored
+	changes  []leaderboard.Change
+	// own is, of each request, which of the changes is the one whose rank is for its
+	// receipt; -1: it was refused.
+	own []int
+}
+
+func newBatch(requests []*request, stored leaderboard.Stored) *batch {
+	b := &batch{requests: requests, stored: stored, changes: make([]leaderboard.Change, 0, 2*len(requests)), own: make([]int, len(requests))}
+	for i, o := range stored.Outcomes {
+		b.own[i] = -1
+		if o.Err == nil {
+			b.own[i] = len(b.changes)
+			b.changes = append(b.changes, o.Changes(requests[i].submission.Score)...)
+		}
+	}
+	return b
+}
+
+// finish applies what was stored and answers every request.
+func (c *Committer) finish(requests []*request, stored leaderboard.Stored) {
+	b := newBatch(requests, stored)
+	for i, o := range stored.Outcomes {
+		if o.Err != nil {
+			requests[i].done <- result{err: o.Err}
+		}
+	}
+	if len(b.changes) > 0 {
+		b.answer(c.apply(b))
+	}
+}
+
+// apply returns what the ranking says of the batch's changes; what it cannot tell has
+// no rank.
+func (c *Committer) apply(b *batch) []leaderboard.Applied {
+	ctx, cancel := context.WithTimeout(context.Background(), c.options.ApplyTimeout)
+	defer cancel()
+
+	started := time.Now()
+	applied, err := c.options.Ranking.Apply(ctx, leaderboard.Projection{Identity: b.stored.Identity, Changes: b.changes})
+	c.options.Observer.Applied(time.Since(started), err)
+	if err != nil {
+		c.options.Delayed()
+	}
+	if len(applied) != len(b.changes) {
+		applied = make([]leaderboard.Applied, len(b.changes))
+	}
+
+	return applied
+}
+
+// answer gives every accepted request its receipt.
+func (b *batch) answer(applied []leaderboard.Applied) {
+	for i, o := range b.stored.Outcomes {
+		if b.own[i] < 0 {
+			continue // answered already
+		}
+
+		r := b.requests[i]
+		receipt := leaderboard.Receipt{Event: o.Event, Player: r.submission.Player, Board: r.submission.Board, Score: r.submission.Score,
+			Replayed: o.Replayed, Ranking: leaderboard.RankingDelayed}
+		if a := applied[b.own[i]]; a.Rank != 0 {
+			receipt.Ranking, receipt.Rank, receipt.StandingScore = leaderboard.RankingLive, a.Rank, a.Score
+			if receipt.Improved = a.Improved; o.Standing != nil {
+				receipt.Improved = o.Improved
+			}
+		}
+
+		r.done <- result{receipt: receipt}
+	}
+}

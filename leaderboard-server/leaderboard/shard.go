@@ -1,0 +1,98 @@
+package leaderboard
+
+import (
+	"context"
+	"errors"
+	"strconv"
+)
+
+// ErrShardMoved says that a session on a shard was interrupted by another one, that
+// the ranking lost a part of it, or that the shard is not where the session was to go
+// on. The watermark was not advanced; the shard must be re-examined.
+var ErrShardMoved = errors.New("the session on a shard was interrupted")
+
+// ShardID names one shard of the season of a board.
+type ShardID struct {
+	Board, Season int32
+	Index         int
+}
+
+// Shard is one part of a board's ranking.
+type Shard struct {
+	ShardID
+	// Name is the board's.
+	Name string
+	// Of is over how many shards the board is spread.
+	Of int
+	// Order and Scoring are the board's.
+	Order   Order
+	Scoring Scoring
+}
+
+// Shard returns one shard of a season of the board.
+func (b LiveBoard) Shard(season int32, index int) Shard {
+	return Shard{ShardID: ShardID{b.Number, season, index}, Name: b.Name, Of: b.Shards, Order: b.Order, Scoring: b.Scoring}
+}
+
+// AllShards returns all shards of the board's open season.
+func (b LiveBoard) AllShards() []Shard {
+	shards := make([]Shard, b.Shards)
+	for i := range shards {
+		shards[i] = b.Shard(b.Season, i)
+	}
+	return shards
+}
+
+// ShardIndex is the shard that a player's entry is in.
+func ShardIndex(player int64, shards int) int { return int(player % int64(shards)) }
+
+// ShardFor is the shard of the board that a player's entry is in.
+func (b LiveBoard) ShardFor(key EntryKey) Shard {
+	return b.Shard(key.Season, ShardIndex(key.Player, b.Shards))
+}
+
+// Identity names what the shard's data belong to: the ledger, and over how many
+// shards the board was spread when they were written.
+func (s Shard) Identity(ledger string) string { return ledger + "/" + strconv.Itoa(s.Of) }
+
+// ShardState is what a shard of the ranking says of itself.
+type ShardState struct {
+	// Identity is as [Shard.Identity]; empty: there is none.
+	Identity string
+	// Watermark: every event of a transaction below it is in the shard. "": there is
+	// none, the shard is not whole. Watermarks have 20 digits, so that text compares
+	// as the number.
+	Watermark string
+	// Whole is false where the entries are not as many as the state says: Redis has
+	// lost a part.
+	Whole bool
+	// Err says that the shard cannot be reached.
+	Err error
+}
+
+// SessionStart says how a session on a shard begins.
+type SessionStart struct {
+	// Ledger is the ledger's identity.
+	Ledger string
+	// Watermark is the shard's, "": it has none. With another one the session does not
+	// begin: [ErrShardMoved].
+	Watermark string
+	// Discard throws away what is there.
+	Discard bool
+	// Repair says that the shard is not where its leader left it: snapshots that were
+	// made of it end with the session.
+	Repair bool
+}
+
+// RankingSession is one run of catch-up on one shard: a gapless sequence of chunks
+// that ends with a new watermark. The ranking takes the chunks of the latest session
+// only.
+type RankingSession interface {
+	// Apply waits until the last chunk has been applied, and starts to apply the next
+	// one. The standings may be used again once it returns.
+	Apply(ctx context.Context, standings []Standing) error
+	// Wait returns once no chunk is on its way, with the error of the last one.
+	Wait() error
+	// Finish waits for the last chunk and sets the watermark.
+	Finish(ctx context.Context, watermark string) error
+}

@@ -1,0 +1,92 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+const (
+	// checkpointChunk is how many standings one statement writes: some 50 ms.
+	checkpointChunk = 5_000
+	// checkpointStatements bounds one of them, far above what it takes, in ms.
+	checkpointStatements = "60000"
+)
+
+// saveSQL joins standings of scorings that are not ordered to those that are there.
+// What does not get better is found before it would be locked.
+const saveSQL = `
+	INSERT INTO standings AS s (board, season, player, score, event, last_event, origin, fold)
+	SELECT i.board, i.season, i.player, i.score, i.event, i.event, i.origin, b.fold
+	FROM unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[]) AS i (board, season, player, score, event, origin)
+	JOIN boards b ON b.number = i.board AND b.fold IN (1, 2)
+	LEFT JOIN standings o ON o.board = i.board AND o.season = i.season AND o.player = i.player
+	WHERE o.player IS NULL OR CASE b.fold WHEN 2 THEN (i.score, i.event) < (o.score, o.event) ELSE (-i.score, i.event) < (-o.score, o.event) END
+	ORDER BY i.board, i.season, i.player
+	ON CONFLICT (board, season, player) DO UPDATE SET score = excluded.score, event = excluded.event, last_event = excluded.last_event,
+		origin = excluded.origin, previous_score = s.score, entered = false, version = s.version + 1, xid = pg_current_xact_id()
+	WHERE CASE s.fold WHEN 2 THEN (excluded.score, excluded.event) < (s.score, s.event) ELSE (-excluded.score, excluded.event) < (-s.score, s.event) END`
+
+// Checkpoint says how far the standings are, and where the log begins. One of another
+// history, see log_history() in the migrations, was restored from a dump.
+func (l *Ledger) Checkpoint(ctx context.Context) (leaderboard.Checkpoint, error) {
+	ctx, cancel := l.deadline(ctx)
+	defer cancel()
+
+	var c leaderboard.Checkpoint
+	if err := l.pool.QueryRow(ctx, "SELECT checkpoint, log_start FROM ledger_state").Scan(&c.Xid, &c.LogStart); err != nil {
+		return c, unavailable("read the checkpoint of the standings", err)
+	}
+
+	return c, nil
+}
+
+// SaveStandings joins the fold of the events from <= xid < until to the standings
+// and moves the checkpoint from from to until, in one transaction. It fails with
+// nothing done where the checkpoint is elsewhere: somebody else has moved it.
+// Standings of ordered scorings are left out: they are there already.
+func (l *Ledger) SaveStandings(ctx context.Context, from, until uint64, standings []leaderboard.Standing) error {
+	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true)", checkpointStatements); err != nil {
+			return err
+		}
+
+		tag, err := tx.Exec(ctx, "UPDATE ledger_state SET checkpoint = $2 WHERE checkpoint = $1", int64(from), int64(until))
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return errors.New("the checkpoint has been moved by somebody else")
+		}
+
+		for start := 0; start < len(standings); start += checkpointChunk {
+			if err := saveChunk(ctx, tx, standings[start:min(start+checkpointChunk, len(standings))]); err != nil {
+				return err
+			}
+		}
+
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("save the standings: %w", err)
+	}
+
+	return nil
+}
+
+func saveChunk(ctx context.Context, tx pgx.Tx, chunk []leaderboard.Standing) error {
+	n := len(chunk)
+	boards, seasons, origins := make([]int32, n), make([]int32, n), make([]int32, n)
+	players, scores, events := make([]int64, n), make([]int64, n), make([]int64, n)
+	for i, s := range chunk {
+		boards[i], seasons[i], players[i] = s.Board, s.Season, s.Player
+		scores[i], events[i], origins[i] = s.Score, s.Event, s.Origin
+	}
+
+	_, err := tx.Exec(ctx, saveSQL, boards, seasons, players, scores, events, origins)
+	return err
+}

@@ -1,0 +1,241 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// readProgress is for how long a reader of the log may get nothing before it gives
+// up: a connection that leads nowhere must not keep the lead for as long as a whole
+// read may take.
+const readProgress = 30 * time.Second
+
+// Snapshot returns the ledger's present point in history. Its transaction numbers
+// are those of the log, see log_xid() in the migrations.
+func (l *Ledger) Snapshot(ctx context.Context) (leaderboard.Snapshot, error) {
+	ctx, cancel := l.deadline(ctx)
+	defer cancel()
+
+	var s leaderboard.Snapshot
+	err := l.pool.QueryRow(ctx, `
+		SELECT ledger_identity(), history | pg_snapshot_xmin(now)::text::bigint, history | pg_snapshot_xmax(now)::text::bigint,
+			CASE WHEN is_called THEN last_value ELSE 0 END
+		FROM event_ids, log_history() history, pg_current_snapshot() now`).Scan(&s.Identity, &s.Xmin, &s.Xmax, &s.LastEvent)
+	l.writable.observe(nil, err)
+	if err != nil {
+		return s, unavailable("read the ledger's snapshot", err)
+	}
+
+	return s, nil
+}
+
+// ReadLog streams the events that transactions from <= xid < until appended, in
+// chunks of at most size, each valid until fn returns. until is the Xmin of an
+// earlier Snapshot. Memory is bounded by the chunk; the read ends when nothing comes
+// for readProgress.
+func (l *Ledger) ReadLog(ctx context.Context, from, until uint64, size int, fn func([]leaderboard.Event) error) error {
+	err := l.read(ctx, func(ctx context.Context, tx pgx.Tx, progress func()) error {
+		return l.readEvents(ctx, tx, 0, from, until, size, func(events []leaderboard.Event) error {
+			progress()
+			defer progress()
+			return fn(events)
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+
+	return nil
+}
+
+// ReadBoard streams a board as it is now: its standings in rank order, and then the
+// events behind their checkpoint, all that are committed. Both are of one snapshot,
+// whose checkpoint and xmin begin is called with first.
+func (l *Ledger) ReadBoard(ctx context.Context, board leaderboard.LiveBoard, size int,
+	begin func(checkpoint, xmin uint64) error, standings func([]leaderboard.Standing) error, events func([]leaderboard.Event) error,
+) error {
+	err := l.read(ctx, func(ctx context.Context, tx pgx.Tx, progress func()) error {
+		var checkpoint, xmin, history uint64
+		err := tx.QueryRow(ctx, `SELECT checkpoint, log_history() | pg_snapshot_xmin(pg_current_snapshot())::text::bigint, log_history()
+			FROM ledger_state`).Scan(&checkpoint, &xmin, &history)
+		if err != nil {
+			return err
+		}
+		if checkpoint < history || checkpoint > xmin {
+			return errors.New("the checkpoint of the standings is of another history: it is adopted first")
+		}
+		if err := begin(checkpoint, xmin); err != nil {
+			return err
+		}
+
+		err = readStandings(ctx, tx, board, size, func(chunk []leaderboard.Standing) error {
+			progress()
+			defer progress()
+			return standings(chunk)
+		})
+		if err != nil {
+			return err
+		}
+
+		return l.readEvents(ctx, tx, board.Number, checkpoint, leaderboard.HistoryEnd(history), size, func(chunk []leaderboard.Event) error {
+			progress()
+			defer progress()
+			return events(chunk)
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("read board %s: %w", board.Name, err)
+	}
+
+	return nil
+}
+
+// read runs fn in a read-only transaction of one snapshot, until it makes no
+// progress.
+func (l *Ledger) read(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx, progress func()) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watchdog := time.AfterFunc(readProgress, func() {
+		cancel(fmt.Errorf("nothing was read for %s: %w", readProgress, context.DeadlineExceeded))
+	})
+	defer watchdog.Stop()
+
+	err := pgx.BeginTxFunc(ctx, l.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		// A whole board takes longer than the role's limit for requests. A ranking is
+		// written twice as fast in rank order: the sort gets memory.
+		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', '0', true), set_config('work_mem', '64MB', true)"); err != nil {
+			return err
+		}
+		return fn(ctx, tx, func() { watchdog.Reset(readProgress) })
+	})
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return errors.Join(err, cause)
+	}
+
+	return err
+}
+
+// readStandings streams a board's standings in rank order.
+func readStandings(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, size int, fn func([]leaderboard.Standing) error) error {
+	sign := "-"
+	if board.Order == leaderboard.Ascending {
+		sign = ""
+	}
+
+	rows, err := tx.Query(ctx, `SELECT board, season, player, score, event, greatest(last_event, event), origin
+		FROM standings WHERE board = $1 AND NOT removed ORDER BY `+sign+`score, event`, pgx.QueryExecModeCacheDescribe, board.Number)
+	if err != nil {
+		return err
+	}
+
+	return stream(rows, size, fn, func(s *leaderboard.Standing) []any {
+		return []any{&s.Board, &s.Season, &s.Player, &s.Score, &s.Event, &s.Last, &s.Origin}
+	})
+}
+
+// eventsSQL reads events of the log. $3 a board's number, 0: all; of global those
+// that count there, too.
+const eventsSQL = `
+	SELECT e.id, e.xid, e.player, e.board, e.score, e.global_season IS NOT NULL, NULL::bigint, NULL::bigint, NULL::bigint
+	FROM score_events e
+	WHERE e.xid >= $1 AND e.xid < $2 AND ($3 = 0 OR e.board = $3 OR $3 = 1 AND e.global_season IS NOT NULL)`
+
+// orderedEventsSQL has the standings of boards $4, too, whose scoring is ordered.
+const orderedEventsSQL = `
+	SELECT e.id, e.xid, e.player, e.board, e.score, e.global_season IS NOT NULL, s.score, s.event, greatest(s.last_event, s.event)
+	FROM score_events e
+	LEFT JOIN LATERAL (
+		SELECT score, event, last_event FROM standings
+		WHERE e.board = ANY ($4) AND board = e.board AND player = e.player AND season = (
+			SELECT number FROM seasons n WHERE n.board = e.board AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at))
+	) s ON true
+	WHERE e.xid >= $1 AND e.xid < $2 AND ($3 = 0 OR e.board = $3 OR $3 = 1 AND e.global_season IS NOT NULL)`
+
+func (l *Ledger) readEvents(ctx context.Context, tx pgx.Tx, board int32, from, until uint64, size int, fn func([]leaderboard.Event) error) error {
+	catalog := l.catalog.Load()
+	if catalog == nil {
+		return errors.New("the boards are not loaded yet")
+	}
+
+	var ordered []int32
+	for _, b := range catalog.All() {
+		if b.Scoring.Ordered() && (board == 0 || board == b.Number) {
+			ordered = append(ordered, b.Number)
+		}
+	}
+
+	sql, args := eventsSQL, []any{int64(from), int64(until), board}
+	if len(ordered) > 0 {
+		sql, args = orderedEventsSQL, append(args, ordered)
+	}
+
+	rows, err := tx.Query(ctx, sql, args...)
+	if err != nil {
+		return err
+	}
+
+	var score, event, last pgtype.Int8
+	return streamWith(rows, size, fn, func(e *leaderboard.Event) error {
+		if err := rows.Scan(&e.Number, &e.Xid, &e.Player, &e.Board, &e.Score, &e.CountsTowardGlobal, &score, &event, &last); err != nil {
+			return err
+		}
+		if e.Standing = nil; score.Valid {
+			b, _ := catalog.Numbered(e.Board)
+			e.Standing = &leaderboard.Standing{EntryKey: leaderboard.EntryKey{Board: e.Board, Season: b.Season, Player: e.Player},
+				Score: score.Int64, Event: event.Int64, Last: last.Int64, Origin: e.Board}
+		}
+		return nil
+	})
+}
+
+// OldestEvent is how long ago the oldest event was appended that a transaction from
+// from on has committed; ok is false where there is none.
+func (l *Ledger) OldestEvent(ctx context.Context, from uint64) (age time.Duration, ok bool, err error) {
+	ctx, cancel := l.deadline(ctx)
+	defer cancel()
+
+	var seconds pgtype.Float8
+	err = l.pool.QueryRow(ctx, "SELECT extract(epoch FROM clock_timestamp() - min(at))::float8 FROM score_events WHERE xid >= $1 AND xid < $2",
+		int64(from), int64(leaderboard.HistoryEnd(from))).Scan(&seconds)
+	if err != nil {
+		return 0, false, unavailable("look for the oldest event", err)
+	}
+
+	return time.Duration(seconds.Float64 * float64(time.Second)), seconds.Valid, nil
+}
+
+// stream hands the rows to fn in chunks of at most size, each valid until fn
+// returns.
+func stream[T any](rows pgx.Rows, size int, fn func([]T) error, fields func(*T) []any) error {
+	return streamWith(rows, size, fn, func(row *T) error { return rows.Scan(fields(row)...) })
+}
+
+func streamWith[T any](rows pgx.Rows, size int, fn func([]T) error, scan func(*T) error) error {
+	defer rows.Close()
+
+	chunk := make([]T, 0, size)
+	for rows.Next() {
+		var row T
+		if err := scan(&row); err != nil {
+			return err
+		}
+		if chunk = append(chunk, row); len(chunk) == size {
+			if err := fn(chunk); err != nil {
+				return err
+			}
+			chunk = chunk[:0]
+		}
+	}
+	if err := rows.Err(); err != nil || len(chunk) == 0 {
+		return err
+	}
+
+	return fn(chunk)
+}

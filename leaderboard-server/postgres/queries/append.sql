@@ -1,0 +1,55 @@
+-- Appends a batch of submissions to the log. One row comes back about the
+-- transaction (kind 'ledger'), and one about each submission.
+--
+-- $1 player ids, $2 token versions, $3 board names, $4 scores, $5 idempotency keys
+-- (null: none), $6 fingerprints, $7 whether the submission is refused whatever is
+-- found; arrays of one length. $8 how long keys are kept, $9 lock_timeout, $10 the
+-- season of global.
+--
+-- Two batches at once wait for each other only where they have a key in common. Keys
+-- are stored in the order of their primary key, so that they do not deadlock.
+WITH arguments AS MATERIALIZED (
+    -- So that plans do not depend on how many there are, and one plan is made for all.
+    SELECT $1::uuid[] AS ids, $2::int[] AS versions, $3::text[] AS boards, $4::bigint[] AS scores, $5::uuid[] AS keys,
+        $6::uuid[] AS fingerprints, $7::boolean[] AS refusals
+), ledger AS MATERIALIZED (
+    -- Whoever holds a key must let go of it soon: the batch is then split.
+    SELECT ledger_identity() AS identity, log_xid() AS xid, set_config('lock_timeout', $9::text, true)
+), input AS MATERIALIZED (
+    SELECT i.ordinal, i.score, i.key, i.fingerprint, p.number AS player, b.number AS board, b.counts_toward_global AS global,
+        CASE
+            WHEN p.number IS NULL OR p.token_version <> i.token_version THEN 'unauthenticated'
+            WHEN p.state <> 'active' THEN 'forbidden'
+            WHEN b.number IS NULL OR NOT b.active THEN 'no-board'
+            WHEN i.refused THEN 'refused'
+        END AS verdict
+    FROM arguments CROSS JOIN unnest(ids, versions, boards, scores, keys, fingerprints, refusals)
+        WITH ORDINALITY AS i (id, token_version, board, score, key, fingerprint, refused, ordinal)
+    LEFT JOIN players p ON p.id = i.id
+    LEFT JOIN boards b ON b.name = i.board
+), numbered AS MATERIALIZED (
+    -- Before keys are stored, which name the event. The number of what turns out to
+    -- be a repetition is never used.
+    SELECT *, nextval('event_ids') AS event
+    FROM (SELECT * FROM input WHERE verdict IS NULL ORDER BY ordinal) i
+), keys AS (
+    INSERT INTO idempotency_keys (player, key, fingerprint, event, expires_at)
+    SELECT player, key, fingerprint, event, now() + $8::interval
+    FROM numbered WHERE key IS NOT NULL
+    ORDER BY player, key
+    ON CONFLICT (player, key) DO NOTHING
+    RETURNING event
+), appended AS (
+    INSERT INTO score_events (id, player, score, board, global_season, xid)
+    SELECT event, player, score, board, CASE WHEN global THEN $10::int END, (SELECT xid FROM ledger)
+    FROM numbered
+    WHERE key IS NULL OR event IN (SELECT event FROM keys)
+)
+SELECT 'ledger' AS kind, 0::bigint AS ordinal, NULL::bigint AS event, NULL::bigint AS player, NULL::int AS board, NULL::boolean AS global,
+    (SELECT identity FROM ledger) AS verdict
+UNION ALL
+SELECT 'stored', ordinal, event, player, board, global,
+    CASE WHEN key IS NOT NULL AND event NOT IN (SELECT event FROM keys) THEN 'duplicate' END
+FROM numbered
+UNION ALL
+SELECT 'refused', ordinal, NULL, player, board, NULL, verdict FROM input WHERE verdict IS NOT NULL

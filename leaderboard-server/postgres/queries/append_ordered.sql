@@ -1,0 +1,88 @@
+-- Appends a batch that has submissions to boards whose scoring is ordered: their
+-- standings are made here, under the lock of their rows. Arguments and rows are those
+-- of append.sql; of such submissions the rows have the standing, too. A batch has one
+-- submission of a player to such a board at most.
+--
+-- Standings are locked, then events are numbered: so the order of a player's events
+-- is the order in which they fold. Standings, then keys, are locked in the order of
+-- their primary keys.
+WITH arguments AS MATERIALIZED (
+    -- So that plans do not depend on how many there are, and one plan is made for all.
+    SELECT $1::uuid[] AS ids, $2::int[] AS versions, $3::text[] AS boards, $4::bigint[] AS scores, $5::uuid[] AS keys,
+        $6::uuid[] AS fingerprints, $7::boolean[] AS refusals
+), ledger AS MATERIALIZED (
+    -- Whoever holds a row must let go of it soon: the batch is then split.
+    SELECT ledger_identity() AS identity, log_xid() AS xid, set_config('lock_timeout', $9::text, true)
+), open AS MATERIALIZED (
+    SELECT b.number, b.name, b.active, b.counts_toward_global, b.fold, s.number AS season,
+        CASE b.board_order WHEN 'Descending' THEN 1 ELSE -1 END AS sign
+    FROM boards b
+    LEFT JOIN seasons s ON s.board = b.number AND s.opens_at <= now() AND (s.closes_at IS NULL OR s.closes_at > now())
+), input AS MATERIALIZED (
+    SELECT i.ordinal, i.score, i.key, i.fingerprint, p.number AS player, b.number AS board, b.counts_toward_global AS global,
+        b.season, b.sign, b.fold,
+        CASE
+            WHEN p.number IS NULL OR p.token_version <> i.token_version THEN 'unauthenticated'
+            WHEN p.state <> 'active' THEN 'forbidden'
+            WHEN b.number IS NULL OR NOT b.active THEN 'no-board'
+            WHEN b.season IS NULL AND b.fold >= 3 THEN 'no-season'
+            WHEN i.refused THEN 'refused'
+        END AS verdict
+    FROM arguments CROSS JOIN unnest(ids, versions, boards, scores, keys, fingerprints, refusals)
+        WITH ORDINALITY AS i (id, token_version, board, score, key, fingerprint, refused, ordinal)
+    LEFT JOIN players p ON p.id = i.id
+    LEFT JOIN open b ON b.name = i.board
+), locked AS MATERIALIZED (
+    SELECT i.ordinal, s.score
+    FROM input i JOIN standings s ON s.board = i.board AND s.season = i.season AND s.player = i.player
+    WHERE i.verdict IS NULL AND i.fold >= 3
+    ORDER BY s.board, s.season, s.player
+    FOR UPDATE OF s
+), judged AS MATERIALIZED (
+    SELECT i.ordinal, i.score, i.key, i.fingerprint, i.player, i.board, i.global, i.season, i.sign, i.fold,
+        CASE
+            WHEN i.verdict IS NOT NULL THEN i.verdict
+            WHEN i.fold = 4 AND abs(coalesce(l.score, 0) + i.score) > 9007199254740991 THEN 'out-of-range'
+        END AS verdict
+    FROM input i LEFT JOIN locked l ON l.ordinal = i.ordinal
+), numbered AS MATERIALIZED (
+    SELECT *, nextval('event_ids') AS event
+    FROM (SELECT * FROM judged WHERE verdict IS NULL ORDER BY ordinal) j
+), keys AS (
+    INSERT INTO idempotency_keys (player, key, fingerprint, event, expires_at)
+    SELECT player, key, fingerprint, event, now() + $8::interval
+    FROM numbered WHERE key IS NOT NULL
+    ORDER BY player, key
+    ON CONFLICT (player, key) DO NOTHING
+    RETURNING event
+), accepted AS MATERIALIZED (
+    SELECT * FROM numbered WHERE key IS NULL OR event IN (SELECT event FROM keys)
+), appended AS (
+    INSERT INTO score_events (id, player, score, board, global_season, xid)
+    SELECT event, player, score, board, CASE WHEN global THEN $10::int END, (SELECT xid FROM ledger) FROM accepted
+), folded AS (
+    INSERT INTO standings AS s (board, season, player, score, event, last_event, origin, fold)
+    SELECT board, season, player, score, event, event, board, fold FROM accepted WHERE fold >= 3
+    ORDER BY board, season, player
+    ON CONFLICT (board, season, player) DO UPDATE SET
+        score = CASE s.fold WHEN 4 THEN s.score ELSE 0 END + excluded.score,
+        event = CASE WHEN CASE s.fold WHEN 4 THEN s.score ELSE 0 END + excluded.score = s.score THEN s.event ELSE excluded.event END,
+        last_event = excluded.event,
+        previous_score = s.score,
+        entered = false,
+        version = s.version + 1,
+        xid = pg_current_xact_id()
+    -- Two first submissions at once find no row to lock: the events may then be in
+    -- the wrong order. Get new numbers.
+    WHERE CASE WHEN greatest(s.last_event, s.event) > excluded.event THEN repeat_transaction() ELSE true END
+    RETURNING board, season, player, score, event, previous_score, entered
+)
+SELECT 'ledger' AS kind, 0::bigint AS ordinal, NULL::bigint AS event, NULL::bigint AS player, NULL::int AS board, NULL::boolean AS global,
+    (SELECT identity FROM ledger) AS verdict, NULL::int AS season, NULL::bigint AS score, NULL::bigint AS reached, NULL::boolean AS improved
+UNION ALL
+SELECT 'stored', n.ordinal, n.event, n.player, n.board, n.global,
+    CASE WHEN n.key IS NOT NULL AND n.event NOT IN (SELECT event FROM keys) THEN 'duplicate' END,
+    n.season, f.score, f.event, f.entered OR n.sign * f.score > n.sign * f.previous_score
+FROM numbered n LEFT JOIN folded f ON f.board = n.board AND f.player = n.player
+UNION ALL
+SELECT 'refused', ordinal, NULL, player, board, NULL, verdict, NULL, NULL, NULL, NULL FROM judged WHERE verdict IS NOT NULL

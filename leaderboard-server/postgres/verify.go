@@ -1,0 +1,72 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// Mismatch is a standing that is not the fold of its events.
+type Mismatch struct {
+	leaderboard.EntryKey
+	// Stored and Folded are "score@event", empty where there is none.
+	Stored, Folded string
+}
+
+// verifySQL folds all events below the checkpoint, in their order, and compares.
+// Folds 1 to 4 are the highest, the lowest, the latest and the sum. Before there was
+// a log (xid null) every submission broke the ties of the last two, so there the
+// score alone is compared.
+const verifySQL = `
+	WITH counted AS (
+		SELECT e.board, n.number AS season, e.player, e.score, e.id, b.fold, e.xid
+		FROM score_events e
+		JOIN boards b ON b.number = e.board
+		JOIN seasons n ON n.board = e.board AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at)
+		UNION ALL
+		SELECT 1, n.number, e.player, e.score, e.id, 1, e.xid
+		FROM score_events e
+		JOIN seasons n ON n.board = 1 AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at)
+		WHERE e.global_season IS NOT NULL AND e.board <> 1
+	), kept AS (
+		SELECT c.*, lag(c.score) OVER (PARTITION BY c.board, c.season, c.player ORDER BY c.id) AS previous
+		FROM counted c, ledger_state l
+		WHERE c.fold >= 3 OR c.xid IS NULL OR c.xid < l.checkpoint OR c.xid >= log_history() + (1::bigint << 48)
+	), folded AS (
+		SELECT board, season, player, min(fold) >= 3 AND bool_or(xid IS NULL) AS untied, CASE min(fold)
+			WHEN 1 THEN max(score) WHEN 2 THEN min(score) WHEN 3 THEN (array_agg(score ORDER BY id DESC))[1] ELSE sum(score) END AS score,
+			CASE min(fold)
+			WHEN 1 THEN (array_agg(id ORDER BY score DESC, id))[1]
+			WHEN 2 THEN (array_agg(id ORDER BY score, id))[1]
+			WHEN 3 THEN max(id) FILTER (WHERE previous IS DISTINCT FROM score)
+			ELSE max(id) FILTER (WHERE previous IS NULL OR score <> 0) END AS event
+		FROM kept GROUP BY board, season, player
+	)
+	SELECT board, season, player, coalesce(s.score || '@' || s.event, ''), coalesce(f.score || '@' || f.event, '')
+	FROM folded f FULL JOIN (SELECT * FROM standings WHERE NOT removed) s USING (board, season, player)
+	WHERE f.score IS DISTINCT FROM s.score OR f.event IS DISTINCT FROM s.event AND f.untied IS NOT TRUE
+	ORDER BY board, season, player LIMIT $1`
+
+// Verify recomputes every standing from the events and returns up to limit
+// standings that differ; none, if the ledger is sound. It reads everything: for
+// tests and for operations at quiet hours, and only while no partition of events
+// has been dropped.
+func (l *Ledger) Verify(ctx context.Context, limit int) ([]Mismatch, error) {
+	rows, err := l.pool.Query(ctx, verifySQL, limit)
+	if err != nil {
+		return nil, fmt.Errorf("verify the standings: %w", err)
+	}
+
+	mismatches, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (m Mismatch, err error) {
+		err = row.Scan(&m.Board, &m.Season, &m.Player, &m.Stored, &m.Folded)
+		return m, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("verify the standings: %w", err)
+	}
+
+	return mismatches, nil
+}

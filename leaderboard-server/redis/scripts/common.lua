@@ -1,0 +1,55 @@
+-- Put before every script.
+local byte, sub, call = string.byte, string.sub, redis.call
+
+-- A number of 6 bytes, big-endian: a tie or an event.
+local function number_at(text, from)
+  local a, b, c, d, e, f = byte(text, from, from + 5)
+  return ((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f
+end
+
+-- What most answers begin with: identity, watermark, generation. A shard that lost a
+-- part, so that its entries are not as many as its state says, has no watermark.
+local function head(entries, state)
+  local is = call('HMGET', state, 'id', 'w', 'g', 'c')
+  local whole = call('ZCARD', entries) == tonumber(is[4] or 0)
+  return { is[1], whole and is[2] or false, is[3] }
+end
+
+-- The snapshots that a state's list names, oldest first.
+local function snapshot_names(list)
+  return string.gmatch(list or '', '%w+')
+end
+
+-- What the keys of a shard's snapshots begin with, and the keys of one.
+local function snapshot_base(state)
+  return sub(state, 1, -2)
+end
+
+local function drop_snapshot(base, name)
+  call('UNLINK', base .. 's:' .. name, base .. 't:' .. name, base .. 'o:' .. name)
+end
+
+local function drop_snapshots(state, list)
+  local base = snapshot_base(state)
+  for name in snapshot_names(list) do
+    drop_snapshot(base, name)
+  end
+end
+
+-- The index of the first entry that ranks after a position or, where it is in the
+-- set, is it (after_it: ranks after it). Among equal scores members are in the order
+-- of their ties: search in halves.
+local function first_from(set, score, tie, after_it)
+  local low = call('ZCOUNT', set, '-inf', '(' .. score)
+  local high = low + call('ZCOUNT', set, score, score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local n = number_at(call('ZRANGE', set, middle, middle)[1], 1)
+    if n < tie or after_it and n == tie then
+      low = middle + 1
+    else
+      high = middle
+    end
+  end
+  return low
+end
