@@ -18,8 +18,15 @@ kube_minor := $(word 2,$(subst ., ,$(KUBE_VERSION)))
 kube_ldflags := $(foreach pkg,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
 	-X $(pkg).gitVersion=v$(KUBE_VERSION) -X $(pkg).gitMajor=1 -X $(pkg).gitMinor=$(kube_minor))
 
+# One set of build flags for every program, tool and test, so that the build cache
+# has each package once; the race detector needs cgo and has a second set. The
+# modules agree on the versions of what they share (hack/verify.sh).
+export CGO_ENABLED := 0
+export GOFLAGS := $(strip $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimpath)
+RACE := CGO_ENABLED=1
+
 tools := bin/tools
-STATIC := CGO_ENABLED=0 go build -trimpath
+BUILD := $(CURDIR)/hack/build.sh
 sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' -o -name '*.sql' -o -name '*.lua' -o -name '*.yaml' -o -name '*.html') go.mod go.sum
 
 .PHONY: help
@@ -36,16 +43,20 @@ demo: install-stores bin/devcluster bin/leaderboard-operator bin/leaderboard-ser
 build: bin/leaderboard-operator bin/leaderboard-server ## Build the operator and the server into bin/.
 
 bin/leaderboard-operator: $(call sources,main.go api controllers leaderboard-server)
-	$(STATIC) -ldflags "-s -w -X main.version=$(VERSION)" -o $@ .
+	$(BUILD) $(@F) . -ldflags "-s -w -X main.version=$(VERSION)" -o $@
 
 bin/leaderboard-server: $(call sources,leaderboard-server)
-	$(STATIC) -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./leaderboard-server
+	$(BUILD) $(@F) ./leaderboard-server -ldflags "-s -w -X main.version=$(VERSION)" -o $@
+
+# With the race detector, for make faults and make test.
+bin/race/leaderboard-server: $(call sources,leaderboard-server)
+	$(RACE) $(BUILD) "$(@F) with the race detector" ./leaderboard-server -race -o $@
 
 bin/demo: $(call sources,hack/demo test/match test/gameclient api)
-	$(STATIC) -o $@ ./hack/demo
+	$(BUILD) $(@F) ./hack/demo -o $@
 
 bin/bench: $(call sources,hack/bench test/stores leaderboard-server)
-	$(STATIC) -o $@ ./hack/bench
+	$(BUILD) $(@F) ./hack/bench -o $@
 
 ##@ Images and kind
 
@@ -64,15 +75,15 @@ images-check: images ## Build each image once more, elsewhere, and compare their
 sbom: $(image_programs:%=%.cdx.json) ## Write what the programs are made of (CycloneDX) beside them in bin/images.
 
 bin/stamp: hack/images/stamp/main.go
-	$(STATIC) -o $@ ./hack/images/stamp
+	$(BUILD) $(@F) ./hack/images/stamp -o $@
 
 # Nothing of the folder or the clone in which it is built; the image's labels tell
 # the revision.
-IMAGE_PROGRAM = GOARCH=$(ARCH) $(STATIC) -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$(VERSION)"
+IMAGE_PROGRAM = GOARCH=$(ARCH) $(BUILD) "$(@F) for $(ARCH)" $(1) -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$(VERSION)" -o $@
 bin/images/$(ARCH)/leaderboard-operator: bin/images/version $(call sources,main.go api controllers leaderboard-server)
-	$(IMAGE_PROGRAM) -o $@ .
+	$(call IMAGE_PROGRAM,.)
 bin/images/$(ARCH)/leaderboard-server: bin/images/version $(call sources,leaderboard-server)
-	$(IMAGE_PROGRAM) -o $@ ./leaderboard-server
+	$(call IMAGE_PROGRAM,./leaderboard-server)
 # Changes only when the version does, which programs tell as their image's label does.
 .PHONY: FORCE
 bin/images/version: FORCE
@@ -98,22 +109,22 @@ kind-down: $(tools)/kind ## Remove the kind cluster.
 # What a HorizontalPodAutoscaler asks; the module has its chart, too.
 METRICS_SERVER := sigs.k8s.io/metrics-server@v0.9.0
 bin/images/metrics-server:
-	@echo "building metrics-server: some 5 minutes the first time on two cores"
-	GOBIN=$(CURDIR)/bin/images CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" $(METRICS_SERVER:@%=/cmd/metrics-server@%)
+	go mod download $(METRICS_SERVER)
+	cd "$$(go list -m -f '{{.Dir}}' $(METRICS_SERVER))" && $(BUILD) $(@F) ./cmd/metrics-server -ldflags "-s -w" -o $(CURDIR)/$@
 bin/kubectl: bin/devcluster # which is kubectl, too
 	ln -sf devcluster $@
 bin/images/$(ARCH)/ingress: $(shell find hack/devcluster/ingress -name '*.go' 2>/dev/null) hack/devcluster/go.mod
-	cd hack/devcluster && GOARCH=$(ARCH) $(STATIC) -ldflags "-s -w" -o ../../$@ ./ingress/controller
+	cd hack/devcluster && GOARCH=$(ARCH) $(BUILD) $(@F) ./ingress/controller -ldflags "-s -w" -o ../../$@
 
 ##@ Develop
 
 .PHONY: test
-test: install-for-tests bin/envtest bin/leaderboard-operator bin/leaderboard-server $(tools)/gotestsum $(tools)/helm ## Run every test, with the race detector, against real stores and a real API server.
+test: install-for-tests bin/envtest bin/leaderboard-operator bin/leaderboard-server bin/race/leaderboard-server $(tools)/gotestsum $(tools)/helm ## Run every test, with the race detector, against real stores and a real API server.
 	hack/test.sh $(ARGS)
 
 .PHONY: faults
-faults: install-for-tests ## Break everything around two servers 200 times and look for lost scores. ARGS="-seed=42 -faults=50".
-	go test -race -count=1 -v -timeout 60m ./test/faults -args -faults=200 -writers=16 -staleness=1s $(ARGS)
+faults: install-for-tests bin/race/leaderboard-server ## Break everything around two servers 200 times and look for lost scores. ARGS="-seed=42 -faults=50".
+	$(RACE) RACE_SERVER_BIN=$(CURDIR)/bin/race/leaderboard-server go test -race -vet=off -count=1 -v -timeout 60m ./test/faults -args -faults=200 -writers=16 -staleness=1s $(ARGS)
 
 .PHONY: test-matrix
 test-matrix: ## Run the tests of the stores on every supported version of PostgreSQL, Redis and Valkey.
@@ -126,7 +137,7 @@ e2e: install-for-tests bin/devcluster bin/leaderboard-operator bin/leaderboard-s
 .PHONY: lint
 lint: $(tools)/golangci-lint ## Lint, the import rules of the layout included.
 	$(tools)/golangci-lint run ./...
-	cd hack/devcluster && CGO_ENABLED=0 $(CURDIR)/$(tools)/golangci-lint run --config $(CURDIR)/.golangci.yaml ./...
+	cd hack/devcluster && $(CURDIR)/$(tools)/golangci-lint run --config $(CURDIR)/.golangci.yaml ./...
 
 .PHONY: generate
 generate: $(tools)/controller-gen $(tools)/oapi-codegen ## Regenerate what is generated and committed.
@@ -157,8 +168,8 @@ down: bin/devcluster ## Stop the embedded cluster.
 	bin/devcluster down
 
 bin/devcluster: $(shell find hack/devcluster -name '*.go' -not -name '*_test.go' 2>/dev/null) hack/devcluster/go.mod hack/devcluster/go.sum
-	@echo "building the embedded cluster: some 8 minutes the first time on two cores, seconds later"
-	cd hack/devcluster && CGO_ENABLED=0 go build -ldflags "-s -w $(kube_ldflags)" -o ../../$@ .
+	cd hack/devcluster && MEANWHILE=$(CURDIR)/hack/fetch.sh \
+		$(BUILD) "the embedded cluster" . -ldflags "-s -w $(kube_ldflags)" -o ../../$@
 
 # envtest wants a folder with the two programs; both are in one binary.
 bin/envtest: bin/devcluster
@@ -181,5 +192,4 @@ $(tools)/gotestsum: TOOL = gotest.tools/gotestsum
 $(tools)/helm: TOOL = helm.sh/helm/v4/cmd/helm
 $(tools)/kind: TOOL = sigs.k8s.io/kind
 $(tools)/%: hack/tools/go.mod hack/tools/go.sum
-	@echo "building $(@F)"
-	cd hack/tools && CGO_ENABLED=0 go build -o ../../$@ $(TOOL)
+	cd hack/tools && $(BUILD) $(@F) $(TOOL) -o ../../$@

@@ -30,7 +30,7 @@ const (
 	release   = "leaderboard-operator"
 	// operatorNamespace is where the tests install.
 	operatorNamespace = "leaderboard-system"
-	// programTimeout bounds one run of helm, kubectl or go.
+	// programTimeout bounds one run of helm, kubectl or the operator.
 	programTimeout = 3 * time.Minute
 )
 
