@@ -16,7 +16,7 @@ import (
 )
 
 // requestTimeout bounds one call, hashing of a password included.
-const requestTimeout = 15 * time.Second
+const requestTimeout = time.Minute
 
 // Client calls one game's endpoint. Its methods may be used concurrently.
 type Client struct {
@@ -35,7 +35,7 @@ func New(endpoint, via string) (*Client, error) {
 		return nil, fmt.Errorf("parse the endpoint: %w", err)
 	}
 
-	dialer := &net.Dialer{Timeout: 5 * time.Second}
+	dialer := &net.Dialer{Timeout: 30 * time.Second}
 	transport := &http.Transport{
 		MaxIdleConnsPerHost: 256,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -59,6 +59,8 @@ type Problem struct {
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
 	Body   string `json:"-"`
+	// RetryAfter is how long to wait before the next attempt, where the server says so.
+	RetryAfter time.Duration `json:"-"`
 }
 
 // Error tells status and detail.
@@ -223,6 +225,8 @@ func (c *Client) callWithHeader(ctx context.Context, header http.Header, method,
 		problem := &Problem{Status: response.StatusCode, Body: string(content)}
 		_ = json.Unmarshal(content, problem) // a proxy's error is no problem document
 		problem.Status = response.StatusCode
+		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // 0 without it
+		problem.RetryAfter = time.Duration(seconds) * time.Second
 		return fmt.Errorf("%s %s: %w", method, path, problem)
 	}
 	if err := json.Unmarshal(content, answer); err != nil {
