@@ -36,7 +36,7 @@ func main() {
 	flag.StringVar(&o.kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig of the cluster")
 	flag.StringVar(&o.via, "via", "127.0.0.1:8088", "host:port at which the cluster's ingress is reached")
 	flag.StringVar(&o.samples, "samples", "config/samples/games.yaml", "manifests of the games")
-	flag.DurationVar(&o.ready, "ready-timeout", 2*time.Minute, "how long the games may take to become ready")
+	flag.DurationVar(&o.ready, "ready-timeout", 5*time.Minute, "how long the games may take to become ready")
 	flag.Uint64Var(&o.seed, "seed", 2026, "seed of the match's scores")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -114,7 +114,7 @@ func play(ctx context.Context, o options, game *games.Leaderboard, seed uint64) 
 
 	fmt.Printf("\n%s: %d players submitted %d scores in %.1f s\n", game.Name, len(result.Players), result.Submissions,
 		time.Since(start).Seconds())
-	if err := print(ctx, client, game, result); err != nil {
+	if err := print(ctx, client, game, o.via, result); err != nil {
 		return err
 	}
 	if err := result.Verify(ctx); err != nil {

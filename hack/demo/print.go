@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/url"
 	"os"
 	"text/tabwriter"
 
@@ -15,7 +17,7 @@ const shownEntries = 5
 
 // print shows the global board, one player's rank, a report, and the calls with
 // which the reader can go on.
-func print(ctx context.Context, client *gameclient.Client, game *games.Leaderboard, result *match.Result) error {
+func print(ctx context.Context, client *gameclient.Client, game *games.Leaderboard, via string, result *match.Result) error {
 	page, err := client.Page(ctx, "", 1, shownEntries)
 	if err != nil {
 		return fmt.Errorf("read the global board: %w", err)
@@ -48,18 +50,31 @@ func print(ctx context.Context, client *gameclient.Client, game *games.Leaderboa
 		return fmt.Errorf("print: %w", err)
 	}
 
-	printCalls(game, player)
-	return nil
+	return printCalls(os.Stdout, game.Status.Endpoint, via, player)
 }
 
-func printCalls(game *games.Leaderboard, player match.Player) {
-	endpoint := game.Status.Endpoint
-	fmt.Printf(`
+// printCalls shows calls of the endpoint, and one of the address via that works where
+// the endpoint's name is not resolved.
+func printCalls(out io.Writer, endpoint, via string, player match.Player) error {
+	parsed, err := url.Parse(endpoint)
+	if err != nil {
+		return fmt.Errorf("parse the endpoint: %w", err)
+	}
+
+	_, err = fmt.Fprintf(out, `
 Go on with:
   curl %[1]s/v1/leaderboard/global?page_size=3
   TOKEN=$(curl -s %[1]s/v1/auth/token -H 'Content-Type: application/json' -d '{"username":"%[2]s","password":"%[3]s"}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
   curl %[1]s/v1/scores/submit -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"score":1000}'
   curl %[1]s/v1/leaderboard/my_rank -H "Authorization: Bearer $TOKEN"
+Browsers and curl resolve names that end in .localhost. Go, Python and most SDKs do not,
+unless the system does (systemd-resolved): call the address with the name as Host header:
+  curl -H 'Host: %[4]s' http://%[5]s/v1/leaderboard/global?page_size=3
 
-`, endpoint, player.Username, player.Password)
+`, endpoint, player.Username, player.Password, parsed.Hostname(), via)
+	if err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+
+	return nil
 }
