@@ -46,7 +46,7 @@ func startManager(t *testing.T, change ...func(*ManagerOptions)) string {
 	o := ManagerOptions{
 		Namespace: operatorNamespace, ControllerName: unique("test") + "/operator", ClusterID: "test",
 		Resync: 2 * time.Second, MaxConcurrentReconciles: 2, MetricsAddress: "0", ProbeAddress: "0",
-		ShutdownTimeout: 20 * time.Second, SkipNameValidation: true, Version: "test",
+		ShutdownTimeout: time.Minute, SkipNameValidation: true, Version: "test",
 	}
 
 	for _, c := range change {

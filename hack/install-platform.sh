@@ -23,7 +23,7 @@ admin_secret leaderboard-postgres-admin "$(field postgresUser)" "$(field postgre
 admin_secret leaderboard-redis-admin "$(field redisUser)" "$(field redisPassword)"
 
 bin/tools/helm upgrade --install leaderboard-operator charts/leaderboard-operator \
-  --namespace "$namespace" --wait --timeout 2m \
+  --namespace "$namespace" --wait --timeout 5m \
   --set image.tag=dev --set serverImage.tag=dev \
   --set defaultClass.create=true \
   --set defaultClass.postgres.host="$(field postgresHost)" \

@@ -29,7 +29,7 @@ var (
 func TestMain(m *testing.M) { os.Exit(stores.Main(m, &postgresServer, &redisServer)) }
 
 // patience is how long tests wait for what should take a moment.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // lines is a log that tests can read while it is written.
 type lines struct {

@@ -8,7 +8,7 @@ need_docker
 need_cluster
 load leaderboard-operator:dev leaderboard-server:dev
 "${kubectl[@]}" -n "$namespace" rollout restart deployment leaderboard-operator >/dev/null
-bin/kubectl -n "$namespace" rollout status deployment leaderboard-operator --timeout=2m
+bin/kubectl -n "$namespace" rollout status deployment leaderboard-operator --timeout=5m
 for game in $("${kubectl[@]}" get leaderboards -A -o jsonpath='{range .items[*]}{.metadata.namespace}/{.metadata.name} {end}'); do
   "${kubectl[@]}" -n "${game%/*}" rollout restart deployment -l "app.kubernetes.io/instance=${game#*/}" >/dev/null
 done

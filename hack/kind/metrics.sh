@@ -12,5 +12,5 @@ docker build --quiet --build-arg PROGRAM=metrics-server --tag metrics-server:dev
   die "the image of metrics-server could not be built: see docker build --build-arg PROGRAM=metrics-server --file hack/images/Dockerfile bin/images"
 load metrics-server:dev
 # kubelets of kind have certificates that nobody signed.
-bin/tools/helm upgrade --install metrics-server "$folder/charts/metrics-server" --namespace kube-system --wait --timeout 3m \
+bin/tools/helm upgrade --install metrics-server "$folder/charts/metrics-server" --namespace kube-system --wait --timeout 5m \
   --set image.repository=metrics-server --set image.tag=dev --set 'args={--kubelet-insecure-tls}' >/dev/null

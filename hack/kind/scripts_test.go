@@ -21,7 +21,7 @@ import (
 const root = "../.."
 
 // scriptTimeout bounds a script that ends at its first checks.
-const scriptTimeout = 30 * time.Second
+const scriptTimeout = 2 * time.Minute
 
 // Every script parses.
 func TestScriptsParse(t *testing.T) {

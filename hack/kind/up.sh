@@ -21,7 +21,7 @@ if ! cluster_exists; then
   fi
   step "creating the cluster $name"
   sed "s/\${PORT}/$port/" hack/kind/cluster.yaml |
-    "$kind" create cluster --name "$name" --kubeconfig "$KUBECONFIG" ${KIND_NODE_IMAGE:+--image "$KIND_NODE_IMAGE"} --config - --wait 3m ||
+    "$kind" create cluster --name "$name" --kubeconfig "$KUBECONFIG" ${KIND_NODE_IMAGE:+--image "$KIND_NODE_IMAGE"} --config - --wait 5m ||
     die "the cluster could not be made: kind says above why. Without a registry, set KIND_NODE_IMAGE to a node image that you have"
 fi
 
@@ -39,7 +39,7 @@ hack/kind/stores.sh
 "${kubectl[@]}" apply -f hack/kind/ingress.yaml >/dev/null
 for workload in databases/statefulset/postgres databases/statefulset/redis ingress/deployment/ingress; do
   ns=${workload%%/*}
-  bin/kubectl -n "$ns" rollout status "${workload#*/}" --timeout=3m >/dev/null ||
+  bin/kubectl -n "$ns" rollout status "${workload#*/}" --timeout=5m >/dev/null ||
     { bin/kubectl -n "$ns" get pods; die "${workload#*/} did not start: see kubectl -n $ns describe pods"; }
 done
 

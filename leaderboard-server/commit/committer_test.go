@@ -124,7 +124,7 @@ func send(c *commit.Committer, from, to int64) func() map[int64]answer {
 
 func queued(t *testing.T, c *commit.Committer, n int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return c.QueueDepth() == n }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return c.QueueDepth() == n }, time.Minute, time.Millisecond)
 }
 
 func TestBatchesGrowWhileOneIsBeingStored(t *testing.T) {
@@ -423,7 +423,7 @@ func TestCloseFinishesWhatWasAccepted(t *testing.T) {
 		defer cancel()
 		_, err := c.Commit(ctx, leaderboard.Submission{})
 		return leaderboard.CodeOf(err) == leaderboard.CodeBusy
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 
 	close(gate.open)
 	<-closed

@@ -46,7 +46,7 @@ var (
 
 func TestMain(m *testing.M) { os.Exit(stores.Main(m, &postgresServer, &redisServer)) }
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // boardsFile is what every game of the tests has beside global.
 const boardsFile = `{"boards": [

@@ -30,7 +30,7 @@ func newFixture(tb testing.TB, options postgres.Options) *ledgertest.Fixture {
 
 func store(tb testing.TB, ledger *postgres.Ledger, batch ...leaderboard.Submission) leaderboard.Stored {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	stored, err := ledger.Store(ctx, batch)
 	require.NoError(tb, err)
@@ -278,7 +278,7 @@ func TestConcurrentRepetitionsHaveOneOutcome(t *testing.T) {
 // storeRepeating stores as the committer does: again after ErrRepeat.
 func storeRepeating(tb testing.TB, ledger *postgres.Ledger, batch []leaderboard.Submission) []leaderboard.Outcome {
 	for range 20 {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		stored, err := ledger.Store(ctx, batch)
 		cancel()
 		if err == nil {

@@ -103,7 +103,7 @@ func TestConcurrentRanks(t *testing.T) {
 		for range 300 {
 			group.Go(func() {
 				for range 20 {
-					ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+					ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 					leaves := rand.IntN(4) == 0
 					if leaves {
 						cancel()

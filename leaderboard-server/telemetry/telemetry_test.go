@@ -91,7 +91,7 @@ func TestProbesAreBounded(t *testing.T) {
 
 	start := time.Now()
 	readiness := probes.Readiness(t.Context())
-	require.Less(t, time.Since(start), 10*time.Second)
+	require.Less(t, time.Since(start), time.Minute)
 	require.Len(t, readiness.Missing, 1)
 }
 

@@ -66,7 +66,7 @@ func round(t *testing.T, tenant *Tenant, replicas []*Replica, players []leaderbo
 
 		score := random.Int64N(21) - 10 // few values: many ties
 		group.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			receipt, err := replicas[i%len(replicas)].Committer.Commit(ctx, ledgertest.Submission(player, board.Name, score))
 			if err != nil {

@@ -26,7 +26,7 @@ var sharedCluster struct {
 func startCluster(t *testing.T) *stores.RedisCluster {
 	t.Helper()
 	shared := &sharedCluster
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 
 	shared.once.Do(func() {
@@ -100,7 +100,7 @@ func (l *load) submit(r *Replica, player leaderboard.PlayerName, board leaderboa
 // await waits until n more submissions of the wanted kind have been acknowledged.
 func (l *load) await(t *testing.T, n int, wanted func(leaderboard.Receipt) bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	l.mu.Lock()
 	from := len(l.stored)
 
@@ -171,7 +171,7 @@ func TestASlotMovesUnderLoad(t *testing.T) {
 			players := tenant.Players(t, 40)
 			load := startLoad(t, tenant, replicas, players)
 			load.await(t, 200, live)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 
 			key := tenant.Prefix + "{speed:1:0}:m"
@@ -205,7 +205,7 @@ func anotherMaster(ctx context.Context, t *testing.T, cluster *stores.RedisClust
 func TestAMasterOfAClusterIsLostUnderLoad(t *testing.T) {
 	cluster := startCluster(t)
 	tenant := NewTenantOn(t, pg, Clustered(cluster), 3)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 
 	failOver(ctx, t, tenant, func(ctx context.Context) (*stores.Redis, error) {
@@ -216,7 +216,7 @@ func TestAMasterOfAClusterIsLostUnderLoad(t *testing.T) {
 
 // The same with Sentinels.
 func TestAMasterWithSentinelsIsLostUnderLoad(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	watched, err := stores.StartSentinel(ctx)
 	require.NoError(t, err)
@@ -305,7 +305,7 @@ func TestAMasterOfAClusterComesBackEmpty(t *testing.T) {
 	players := tenant.Players(t, 40)
 	load := startLoad(t, tenant, replicas, players)
 	load.await(t, 500, live)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 
 	master, err := cluster.Master(ctx, tenant.Prefix+"{speed:1:0}:m")

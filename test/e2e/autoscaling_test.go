@@ -29,7 +29,7 @@ func TestAutoscaling(t *testing.T) {
 	l := startLoad(t, c, result.Players)
 
 	// metrics-server looks every 15 s, and the autoscaler as often.
-	const scalingTimeout = 4 * time.Minute
+	const scalingTimeout = 10 * time.Minute
 	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), time.Second, scalingTimeout, true, func(ctx context.Context) (bool, error) {
 		return lb.Status.Replicas == 3, cluster.Get(ctx, client.ObjectKeyFromObject(lb), lb)
 	}))

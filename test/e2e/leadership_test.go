@@ -80,8 +80,12 @@ func deposeLeader(t *testing.T) {
 		return cmp.Compare(strings.Index(leader, b.Name), strings.Index(leader, a.Name)) // -1: not in it
 	})
 
-	const handover = 20 * time.Second // a lease lasts 15 s where its holder did not give it back
+	handover := 20 * time.Second // a lease lasts 15 s where its holder did not give it back
 	for i := range pods.Items {
+		if i == len(pods.Items)-1 {
+			handover = readyTimeout // the leader is among those that have been ended
+		}
+
 		require.NoError(t, client.IgnoreNotFound(cluster.Delete(t.Context(), &pods.Items[i], client.GracePeriodSeconds(1))))
 		err := wait.PollUntilContextTimeout(t.Context(), poll, handover, true, func(ctx context.Context) (bool, error) {
 			if err := cluster.Get(ctx, client.ObjectKeyFromObject(lease), lease); err != nil {

@@ -37,7 +37,7 @@ func podsOf(t *testing.T, game *games.Leaderboard) []corev1.Pod {
 
 // awayTimeout is how long Pods may take to come up elsewhere: a node counts as dead
 // after 40 s, and Pods leave it after 30 s more.
-const awayTimeout = 4 * time.Minute
+const awayTimeout = 10 * time.Minute
 
 // waitReadyOff waits until so many Pods of the game are ready, all on other nodes.
 func waitReadyOff(t *testing.T, game *games.Leaderboard, node string, count int) {

@@ -111,7 +111,7 @@ func everyAttempt(t *testing.T) []authorizationv1.ResourceAttributes {
 		var err error
 		_, groups, err = clientset.Discovery().ServerGroupsAndResources()
 		require.NoError(c, err)
-	}, 2*time.Minute, time.Second)
+	}, 5*time.Minute, time.Second)
 
 	// What no resource of the cluster tells: the right to set an owner that blocks
 	// its deletion, and verbs that give more than any other.

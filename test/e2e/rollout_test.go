@@ -36,7 +36,7 @@ const (
 )
 
 func startLoad(t *testing.T, c *gameclient.Client, players []match.Player) *load {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
 	l := &load{stop: cancel}
 	for i := range loadWorkers {
 		player := players[i%len(players)]

@@ -29,9 +29,9 @@ import (
 
 const (
 	// readyTimeout is how long a game may take to become ready.
-	readyTimeout = 90 * time.Second
+	readyTimeout = 5 * time.Minute
 	// goneTimeout is how long objects may take to disappear.
-	goneTimeout = 60 * time.Second
+	goneTimeout = 5 * time.Minute
 	poll        = 100 * time.Millisecond
 )
 
@@ -74,7 +74,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 
-	restConfig.QPS, restConfig.Burst, restConfig.Timeout = 50, 100, 30*time.Second
+	restConfig.QPS, restConfig.Burst, restConfig.Timeout = 50, 100, time.Minute
 	if cluster, err = client.New(restConfig, client.Options{Scheme: scheme}); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return 1

@@ -26,10 +26,10 @@ import (
 const (
 	// recovery is how long everything may take to be whole again after a fault has
 	// ended. PostgreSQL's own recovery is part of it.
-	recovery = 60 * time.Second
+	recovery = 3 * time.Minute
 	// settling is how long everything may take to be quiet once nobody plays: what was
 	// given up ends with the server's timeouts, 15 s at the most.
-	settling = 30 * time.Second
+	settling = 2 * time.Minute
 )
 
 // boards of the campaign: every order and scoring, and a ranking that is spread.
@@ -60,7 +60,7 @@ type replica struct {
 }
 
 func newWorld(t *testing.T, players int) *world {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 
 	made, err := site.New(ctx, site.Options{Players: players, Online: players, Boards: boards, Durable: true, MaxConnections: 100})
@@ -167,7 +167,7 @@ func (r *replica) state(ctx context.Context) string {
 
 // ops reads from the operations port.
 func (r *replica) ops(ctx context.Context, path string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.Ops+path, nil)

@@ -144,7 +144,7 @@ func poll(ctx context.Context, try func(context.Context) error) error {
 	defer tick.Stop()
 
 	for {
-		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
+		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
 		err := try(attempt)
 		cancel()
 		if err == nil {

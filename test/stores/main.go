@@ -10,7 +10,7 @@ import (
 
 // startTimeout bounds the start of one server: initdb takes 1 to 2 s on an idle
 // core and several times that while a build runs beside it.
-const startTimeout = 60 * time.Second
+const startTimeout = 3 * time.Minute
 
 // Main starts a PostgreSQL server and a Redis server with default options,
 // stores them behind pg and rdb (either may be nil: that server is not

@@ -18,7 +18,7 @@ import (
 
 // stopTimeout is how long a server gets to end after a signal before it is killed;
 // ours finishes within 20 s by default.
-const stopTimeout = 30 * time.Second
+const stopTimeout = time.Minute
 
 // process is one child with an owner: the goroutine that started it waits for it.
 type process struct {
@@ -81,7 +81,7 @@ func (p *process) ready(ctx context.Context, name, log string, check func(contex
 	defer tick.Stop()
 
 	for {
-		attempt, cancel := context.WithTimeout(ctx, time.Second)
+		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
 		err := check(attempt)
 		cancel()
 		if err == nil {

@@ -13,7 +13,7 @@ import (
 )
 
 func TestPostgresKeepsDataOverAKill(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 
 	server, err := StartPostgres(ctx, PostgresOptions{})
@@ -30,7 +30,7 @@ func TestPostgresKeepsDataOverAKill(t *testing.T) {
 }
 
 func TestRedisWithACLFile(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 
 	server, err := StartRedis(ctx, RedisOptions{ACLFile: true})
@@ -51,7 +51,7 @@ func TestRedisWithACLFile(t *testing.T) {
 }
 
 func TestRedisClusterFailsOverAndMovesSlots(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 
 	cluster, err := StartRedisCluster(ctx, RedisClusterOptions{Replicas: 1})
@@ -79,7 +79,7 @@ func TestRedisClusterFailsOverAndMovesSlots(t *testing.T) {
 	}))
 
 	require.Equal(t, 3, calls, "before, between and after the two keys")
-	require.Equal(t, int64(1), client.Wait(ctx, 1, 10*time.Second).Val())
+	require.Equal(t, int64(1), client.Wait(ctx, 1, time.Minute).Val())
 
 	to.Kill()
 	require.NoError(t, poll(ctx, func(ctx context.Context) error {
@@ -96,7 +96,7 @@ func TestRedisClusterFailsOverAndMovesSlots(t *testing.T) {
 }
 
 func TestSentinelFailsOver(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 
 	watched, err := StartSentinel(ctx)
@@ -109,7 +109,7 @@ func TestSentinelFailsOver(t *testing.T) {
 	defer client.Close()
 
 	require.NoError(t, client.Set(ctx, "kept", "1", 0).Err())
-	require.Equal(t, int64(2), client.Wait(ctx, 2, 10*time.Second).Val())
+	require.Equal(t, int64(2), client.Wait(ctx, 2, time.Minute).Val())
 
 	first.Kill()
 	require.NoError(t, poll(ctx, func(ctx context.Context) error {
@@ -135,7 +135,7 @@ func TestAProgramEndsAsItIsTold(t *testing.T) {
 	require.Eventually(t, func() bool {
 		content, err := os.ReadFile(log)
 		return err == nil && string(content) == "somebody\n"
-	}, 20*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 
 	program.Pause()
 	program.Resume()

@@ -62,7 +62,7 @@ func newCluster(t *testing.T) *cluster {
 // run runs a command and fails the test if its success is not as expected.
 func (c *cluster) run(t *testing.T, succeeds bool, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 
 	cmd := exec.CommandContext(ctx, c.binary, args...)
@@ -100,7 +100,7 @@ func (c *cluster) pids(t *testing.T) []int {
 // requireEnded waits a moment for the kernel to end the processes.
 func requireEnded(t *testing.T, pids []int) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for _, pid := range pids {
 		for alive(pid) {
 			if time.Now().After(deadline) {

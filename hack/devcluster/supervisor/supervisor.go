@@ -33,7 +33,7 @@ const (
 	// readyLine ends the progress that the supervisor reports.
 	readyLine = "ready"
 	// startTimeout bounds the start of one part.
-	startTimeout = 90 * time.Second
+	startTimeout = 4 * time.Minute
 	kubeletPort  = 10250
 )
 
