@@ -162,6 +162,9 @@ func (s *instant) PlayerByID(context.Context, leaderboard.PlayerID) (leaderboard
 	return s.player(), nil
 }
 
+// UpdatePasswordHash implements [leaderboard.Players].
+func (s *instant) UpdatePasswordHash(context.Context, int64, string, string) error { return nil }
+
 // TopPlayers implements [leaderboard.Reports].
 func (s *instant) TopPlayers(context.Context, leaderboard.LiveBoard, time.Time, time.Time, int) ([]leaderboard.ReportRow, error) {
 	return nil, nil

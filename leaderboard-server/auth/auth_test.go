@@ -1,7 +1,6 @@
 package auth_test
 
 import (
-	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/crypto/bcrypt"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
@@ -162,52 +160,6 @@ func TestNoKeysYet(t *testing.T) {
 	require.Equal(t, leaderboard.CodeUnavailable, leaderboard.CodeOf(err))
 	_, err = tokens.Verify("x")
 	require.Equal(t, leaderboard.CodeUnavailable, leaderboard.CodeOf(err))
-}
-
-func TestPasswords(t *testing.T) {
-	passwords := auth.NewPasswords(bcrypt.MinCost, 2, time.Second)
-	ctx := t.Context()
-	for _, password := range []string{strings.Repeat("x", 8), strings.Repeat("x", 72), "pässwörd", "with\x00nul..."} {
-		hash, err := passwords.Hash(ctx, password)
-		require.NoError(t, err)
-		ok, err := passwords.Verify(ctx, hash, password)
-		require.NoError(t, err)
-		require.True(t, ok)
-		ok, err = passwords.Verify(ctx, hash, password[:len(password)-1]+"!")
-		require.NoError(t, err)
-		require.False(t, ok)
-	}
-
-	hash, err := passwords.Hash(ctx, strings.Repeat("x", 72))
-	require.NoError(t, err)
-	ok, err := passwords.Verify(ctx, hash, strings.Repeat("x", 73))
-	require.NoError(t, err)
-	require.False(t, ok, "bcrypt alone would take it")
-
-	for _, password := range []string{"", "1234567", strings.Repeat("x", 73), strings.Repeat("ä", 37), "\xff\xfe567890"} {
-		_, err := passwords.Hash(ctx, password)
-		require.Equal(t, leaderboard.CodeInvalid, leaderboard.CodeOf(err))
-	}
-
-	_, err = passwords.Verify(ctx, "no hash", "12345678")
-	require.Equal(t, leaderboard.CodeInternal, leaderboard.CodeOf(err))
-}
-
-// With its one slot taken, further hashing waits, and only so long.
-func TestHashingIsBounded(t *testing.T) {
-	passwords := auth.NewPasswords(12, 1, 10*time.Millisecond) // cost 12 takes some 200 ms
-	done := make(chan error, 1)
-	go func() {
-		_, err := passwords.Hash(context.Background(), "12345678")
-		done <- err
-	}()
-
-	require.Eventually(t, func() bool {
-		_, err := passwords.Verify(t.Context(), "", "x")
-		return leaderboard.CodeOf(err) == leaderboard.CodeBusy
-	}, 10*time.Second, time.Millisecond)
-	require.NoError(t, <-done)
-	require.Zero(t, passwords.Waiting())
 }
 
 func TestUsernames(t *testing.T) {

@@ -220,7 +220,8 @@ type ReceiptRanking string
 
 // RegisterRequest defines model for RegisterRequest.
 type RegisterRequest struct {
-	// Password 8 to 72 bytes of UTF-8.
+	// Password 8 to 72 bytes of UTF-8, in the form OpaqueString of RFC 8265: composed characters (NFC), and no control
+	// characters. The same password in another Unicode form is the same password.
 	Password string `json:"password"`
 
 	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.

@@ -82,9 +82,10 @@ func checkUsername(username string) error {
 }
 
 // CheckPassword refuses a new password that is too short, too long or not text.
+// It is for the form that is hashed: see [Passwords].
 func CheckPassword(password string) error {
 	if len(password) < MinPassword || len(password) > MaxPassword {
-		return invalid("password", "password must have %d to %d bytes (a character outside ASCII takes 2 to 4)", MinPassword, MaxPassword)
+		return invalid("password", "password must have %d to %d bytes in UTF-8, where a character outside ASCII takes 2 to 4", MinPassword, MaxPassword)
 	}
 	if !utf8.ValidString(password) {
 		return invalid("password", "password must be valid UTF-8")

@@ -9,11 +9,14 @@ import (
 // Passwords hashes and verifies passwords. Both are slow on purpose; an
 // implementation bounds how many run at once.
 type Passwords interface {
-	// Hash returns a salted hash of the password.
+	// Hash returns a salted hash of a new password. One that may not be used is
+	// CodeInvalid.
 	Hash(ctx context.Context, password string) (string, error)
-	// Verify says whether the password is the one that was hashed. An error means
-	// that this could not be found out.
-	Verify(ctx context.Context, hash, password string) (bool, error)
+	// Verify says whether the password is the one that was hashed. An empty hash is
+	// that of no password; refusing it takes as long as refusing any other. After a
+	// match, renewed is the hash to keep from now on; empty: the one that there is.
+	// An error means that this could not be found out.
+	Verify(ctx context.Context, hash, password string) (match bool, renewed string, err error)
 }
 
 // Players keeps accounts. A player that does not exist is CodeNotFound.
@@ -25,6 +28,9 @@ type Players interface {
 	PlayerByUsername(ctx context.Context, key string) (Player, error)
 	// PlayerByID finds a player by public id.
 	PlayerByID(ctx context.Context, id PlayerID) (Player, error)
+	// UpdatePasswordHash replaces a player's hash. It changes nothing if the hash is
+	// no longer the old one: the password was changed meanwhile.
+	UpdatePasswordHash(ctx context.Context, number int64, oldHash, newHash string) error
 }
 
 // Directory knows the names of players, from memory where it can.
@@ -103,9 +109,6 @@ type Dependencies struct {
 type Service struct {
 	Dependencies
 	catalog atomic.Pointer[Catalog]
-	// dummyHash is verified for unknown users, so that they cost the same time
-	// as a wrong password.
-	dummyHash string
 }
 
 // NewService makes a service and brings the ledger's boards in line with boards.
@@ -114,13 +117,6 @@ func NewService(ctx context.Context, dependencies Dependencies, boards Boards) (
 	if err := s.Reload(ctx, boards); err != nil {
 		return nil, err
 	}
-
-	hash, err := s.Passwords.Hash(ctx, "no account has this password")
-	if err != nil {
-		return nil, err
-	}
-
-	s.dummyHash = hash
 	return s, nil
 }
 
@@ -147,9 +143,6 @@ func (s *Service) Register(ctx context.Context, username, password string) (Play
 	if err := checkUsername(normalized); err != nil {
 		return Player{}, err
 	}
-	if err := CheckPassword(password); err != nil {
-		return Player{}, err
-	}
 
 	hash, err := s.Passwords.Hash(ctx, password)
 	if err != nil {
@@ -159,39 +152,46 @@ func (s *Service) Register(ctx context.Context, username, password string) (Play
 	return s.Players.CreatePlayer(ctx, Player{Username: normalized, UsernameKey: key, PasswordHash: hash})
 }
 
-// Authenticate finds the player with this username and password. An unknown
-// username and a wrong password are told apart neither by the answer nor by the
-// time it takes.
+// Authenticate finds the player with this username and password. Neither the
+// answer nor the time it takes shows whether the username or the password is wrong.
 func (s *Service) Authenticate(ctx context.Context, username, password string) (Player, error) {
-	refused := Errorf(CodeUnauthenticated, "", "the username or the password is wrong")
-	player, found := Player{PasswordHash: s.dummyHash}, false
-	if _, key, ok := s.NormalizeUsername(username); ok {
-		p, err := s.Players.PlayerByUsername(ctx, key)
-		switch {
-		case err == nil:
-			player, found = p, true
-		case CodeOf(err) != CodeNotFound:
-			return Player{}, err
-		}
+	player, found, err := s.findPlayer(ctx, username)
+	if err != nil {
+		return Player{}, err
 	}
 
-	if len(password) > MaxPassword {
-		// No account has such a password, and a hash may refuse to look at it.
-		password, found = password[:MaxPassword], false
-	}
-
-	match, err := s.Passwords.Verify(ctx, player.PasswordHash, password)
+	match, renewed, err := s.Passwords.Verify(ctx, player.PasswordHash, password)
 	if err != nil {
 		return Player{}, err
 	}
 	if !found || !match {
-		return Player{}, refused
+		return Player{}, Errorf(CodeUnauthenticated, "", "the username or the password is wrong")
 	}
 	if player.State != PlayerActive {
 		return Player{}, Errorf(CodeForbidden, "", "this account is disabled")
 	}
 
+	if renewed != "" {
+		// A login does not depend on it: if it fails, the next one renews the hash.
+		_ = s.Players.UpdatePasswordHash(ctx, player.Number, player.PasswordHash, renewed)
+	}
+
 	return player, nil
+}
+
+// findPlayer finds a player by what was typed as the username.
+func (s *Service) findPlayer(ctx context.Context, username string) (player Player, found bool, err error) {
+	_, key, ok := s.NormalizeUsername(username)
+	if !ok {
+		return Player{}, false, nil
+	}
+
+	player, err = s.Players.PlayerByUsername(ctx, key)
+	if CodeOf(err) == CodeNotFound {
+		return Player{}, false, nil
+	}
+
+	return player, err == nil, err
 }
 
 // Player returns an account as the ledger has it now.

@@ -61,6 +61,19 @@ func (l *Ledger) PlayerByID(ctx context.Context, id leaderboard.PlayerID) (leade
 	return l.player(ctx, "id = $1", [16]byte(parsed))
 }
 
+// UpdatePasswordHash implements [leaderboard.Players].
+func (l *Ledger) UpdatePasswordHash(ctx context.Context, number int64, oldHash, newHash string) error {
+	ctx, cancel := l.deadline(ctx)
+	defer cancel()
+
+	_, err := l.pool.Exec(ctx, "UPDATE players SET password_hash = $3 WHERE number = $1 AND password_hash = $2", number, oldHash, newHash)
+	if err != nil {
+		return unavailable("update the hash of a password", err)
+	}
+
+	return nil
+}
+
 func (l *Ledger) player(ctx context.Context, where string, arg any) (leaderboard.Player, error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
