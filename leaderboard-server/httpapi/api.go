@@ -61,7 +61,7 @@ type API struct {
 func New(options Options) (*API, error) {
 	a := &API{Options: options}
 	var err error
-	if a.pages, err = newPageCache(options.HTTP.PageSnapshotTTL, options.HTTP.RequestTimeout); err != nil {
+	if a.pages, err = newPageCache(options.HTTP.PageSnapshotTTL, options.HTTP.RequestTimeout, options.Log); err != nil {
 		return nil, err
 	}
 
@@ -82,7 +82,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.router.Serve
 
 func (a *API) routes() chi.Router {
 	r := chi.NewRouter()
-	r.Use(a.observe, a.recoverPanics, securityHeaders, a.cors, a.bound, middleware.GetHead)
+	r.Use(routeEscapedPath, a.observe, a.recoverPanics, securityHeaders, a.cors, a.bound, middleware.GetHead)
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, newProblem(kindNotFound, "there is nothing at this path: /openapi.yaml describes what there is"))
 	})
@@ -133,7 +133,7 @@ func (a *API) service() (*leaderboard.Service, error) {
 func (a *API) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	p := newProblem(kindMethodNotAllowed, "this path does not take "+shorten(r.Method))
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
-		if a.router.Match(chi.NewRouteContext(), method, r.URL.Path) {
+		if a.router.Match(chi.NewRouteContext(), method, r.URL.EscapedPath()) {
 			p.allow = method
 			if method == http.MethodGet {
 				p.allow += ", HEAD"

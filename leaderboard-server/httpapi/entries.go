@@ -1,11 +1,7 @@
 package httpapi
 
 import (
-	"fmt"
 	"net/http"
-	"net/url"
-
-	"github.com/go-chi/chi/v5"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
@@ -19,9 +15,9 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 		return err
 	}
 
-	board, err := url.PathUnescape(chi.URLParam(r, "game_id"))
+	board, err := pathParameter(r, "game_id")
 	if err != nil {
-		return fmt.Errorf("read the path: %w", err)
+		return err
 	}
 
 	var walk *leaderboard.Walk

@@ -185,6 +185,10 @@ func TestBadQueries(t *testing.T) {
 		{"/v1/leaderboard/global?page=", 422, []string{"page"}},
 		{"/v1/leaderboard/global?page=%2B1", 422, []string{"page"}},
 		{"/v1/leaderboard/global?page=1&page=2", 422, []string{"page"}},
+		{"/v1/leaderboard/global?page=9223372036854775808", 422, []string{"page"}},
+		{"/v1/leaderboard/global?page=99999999999999999999", 422, []string{"page"}},
+		{"/v1/leaderboard/global?page=-99999999999999999999", 422, []string{"page"}},
+		{"/v1/leaderboard/global?page=1_000", 422, []string{"page"}},
 		{"/v1/leaderboard/global?page_size=0", 422, []string{"page_size"}},
 		{"/v1/leaderboard/global?page_size=-5", 422, []string{"page_size"}},
 		{"/v1/leaderboard/global?page_size=101", 422, []string{"page_size"}},
@@ -210,6 +214,8 @@ func TestBadQueries(t *testing.T) {
 		{days + "&limit=0", 422, []string{"limit"}},
 		{days + "&limit=1001", 422, []string{"limit"}},
 		{days + "&limit=ten", 422, []string{"limit"}},
+		{days + "&limit=99999999999999999999", 422, []string{"limit"}},
+		{"/v1/boards/race/entries?page_size=99999999999999999999", 422, []string{"page_size"}},
 		{days + "&time_zone=Mars/Olympus", 422, []string{"time_zone"}},
 		{days + "&time_zone=Local", 422, []string{"time_zone"}},
 		{days + "&time_zone=../../../etc/passwd", 422, []string{"time_zone"}},
@@ -305,4 +311,25 @@ func TestPages(t *testing.T) {
 		g.do(request{method: "GET", path: "/v1/leaderboard/global?game_id=golf"}).into(200, &empty)
 		return empty.TotalEntries
 	}())
+}
+
+// What stands in a path is decoded once.
+func TestPathParametersAreDecodedOnce(t *testing.T) {
+	g := newGame(t, gameOptions{})
+	for _, path := range []string{"race", "rac%65", "%72%61%63%65"} {
+		var part httpapi.BoardEntries
+		g.do(request{method: "GET", path: "/v1/boards/" + path + "/entries"}).into(200, &part)
+		require.Equal(t, "race", part.GameID)
+	}
+
+	for path, board := range map[string]string{"100%25": "100%", "rac%2565": "rac%65", "a%2Fb": "a/b", "a%2525%2Fb": "a%25/b", "%00": "\x00"} {
+		problem := g.do(request{method: "GET", path: "/v1/boards/" + path + "/entries"}).problem(404, "not-found", "game_id")
+		require.Contains(t, problem.Detail, fmt.Sprintf("%q", board), path)
+	}
+
+	g.do(request{method: "GET", path: "/v1/boards/%ff/entries", invalid: true}).problem(422, "invalid-request", "game_id")
+	answer := g.do(request{method: "DELETE", path: "/v1/boards/100%25/entries"})
+	answer.problem(405, "method-not-allowed")
+	require.Equal(t, "GET, HEAD", answer.header.Get("Allow"))
+	require.Equal(t, 200, g.do(request{method: "HEAD", path: "/v1/boards/rac%65/entries"}).status)
 }

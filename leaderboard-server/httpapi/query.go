@@ -2,12 +2,12 @@ package httpapi
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -69,22 +69,11 @@ func (q *query) integer(name string, fallback, most int64) int64 {
 	}
 
 	value, err := strconv.ParseInt(text, 10, 64)
-	if err != nil && !strings.ContainsFunc(text, func(r rune) bool { return r < '0' || r > '9' }) {
-		value, err = most, nil // only too large
-		if most < 1<<63-1 {
-			value++
-		}
-	}
-
 	switch {
-	case err != nil || text[0] == '+':
+	case errors.Is(err, strconv.ErrSyntax) || text[0] == '+':
 		q.wrong(name, "%s must be an integer", name)
-	case value < 1 || value > most:
-		if most == 1<<63-1 {
-			q.wrong(name, "%s must be at least 1", name)
-		} else {
-			q.wrong(name, "%s must be from 1 to %d", name, most)
-		}
+	case err != nil || value < 1 || value > most:
+		q.wrong(name, "%s must be from 1 to %d", name, most)
 	}
 
 	return value

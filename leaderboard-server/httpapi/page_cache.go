@@ -1,0 +1,107 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	// sharedPages: pages beyond these are asked for too seldom to be shared.
+	sharedPages = 3
+	// maxCachedPages bounds the pages that are kept, some 20 KiB each.
+	maxCachedPages = 256
+)
+
+type pageKey struct {
+	board      string
+	page, size int64
+}
+
+type cachedPage struct {
+	body []byte
+	// begun is the time before the reading: the content is never older.
+	begun time.Time
+}
+
+// pageReader reads a page and encodes it.
+type pageReader func(context.Context) ([]byte, error)
+
+// pageCache shares one reading of a page among the requests for it that come
+// without a token within ttl.
+type pageCache struct {
+	ttl     time.Duration
+	timeout time.Duration
+	log     *slog.Logger
+	pages   *lru.Cache[pageKey, cachedPage]
+	flight  singleflight.Group
+}
+
+func newPageCache(ttl, timeout time.Duration, log *slog.Logger) (*pageCache, error) {
+	pages, err := lru.New[pageKey, cachedPage](maxCachedPages)
+	if err != nil {
+		return nil, fmt.Errorf("make the cache of pages: %w", err)
+	}
+	return &pageCache{ttl: ttl, timeout: timeout, log: log, pages: pages}, nil
+}
+
+func (c *pageCache) covers(key pageKey) bool { return c.ttl > 0 && key.page <= sharedPages }
+
+// get returns the page, reading it unless a reading is younger than ttl. A request
+// that finds it half as old starts the next reading and still gets the last one, so
+// that under load no request waits.
+func (c *pageCache) get(ctx context.Context, key pageKey, read pageReader) ([]byte, error) {
+	page, ok := c.pages.Get(key)
+	age := time.Since(page.begun)
+	if ok && age < c.ttl/2 {
+		return page.body, nil
+	}
+
+	result := c.flight.DoChan(fmt.Sprintf("%s/%d/%d", key.board, key.page, key.size), func() (any, error) {
+		return c.renew(ctx, key, read)
+	})
+	if ok && age < c.ttl {
+		return page.body, nil
+	}
+
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.([]byte), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// renew reads the page. It outlives the request that started it, as others wait for
+// it too.
+//
+// It runs in a goroutine of its own, where a panic would end the process: the panic
+// becomes the error of all that wait. There may be none, so it is logged here.
+func (c *pageCache) renew(ctx context.Context, key pageKey, read pageReader) (body []byte, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
+	defer cancel()
+
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic while reading a page: %v", cause)
+			c.log.ErrorContext(ctx, "reading a shared page panicked", "board", key.board, "page", key.page,
+				"error", err, "stack", string(debug.Stack()))
+		}
+	}()
+
+	begun := time.Now()
+	if body, err = read(ctx); err != nil {
+		return nil, err
+	}
+
+	c.pages.Add(key, cachedPage{body: body, begun: begun})
+	return body, nil
+}

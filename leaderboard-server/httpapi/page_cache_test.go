@@ -1,0 +1,124 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Readings follow each other under load without a request waiting for one, and no
+// request gets one that began more than ttl ago.
+func TestAPageIsRenewedBeforeItIsTooOld(t *testing.T) {
+	const ttl, takes = 20 * time.Millisecond, 4 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		cache, err := newPageCache(ttl, time.Second, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		start := time.Now()
+		var readings atomic.Int64
+		get := func() (age, waited time.Duration) {
+			asked := time.Now()
+			body, err := cache.get(t.Context(), pageKey{board: "b"}, func(context.Context) ([]byte, error) {
+				readings.Add(1)
+				begun := time.Since(start)
+				time.Sleep(takes)
+				return []byte(strconv.FormatInt(int64(begun), 10)), nil
+			})
+
+			require.NoError(t, err)
+			begun, err := strconv.ParseInt(string(body), 10, 64)
+			require.NoError(t, err)
+
+			return time.Since(start) - time.Duration(begun), time.Since(asked)
+		}
+
+		_, waited := get()
+		require.Equal(t, takes, waited, "there was none")
+		for range 300 {
+			time.Sleep(time.Millisecond)
+			age, waited := get()
+			require.Zero(t, waited)
+			require.Less(t, age, ttl)
+		}
+
+		require.InDelta(t, 300*time.Millisecond/(ttl/2), readings.Load(), 2, "one in half of ttl")
+		time.Sleep(ttl) // nobody asks
+		age, waited := get()
+		require.Equal(t, takes, waited, "too old")
+		require.Equal(t, takes, age)
+	})
+}
+
+// While the ranking cannot be read the last page is shown until it is too old.
+func TestAFailedRenewalShowsInTheEnd(t *testing.T) {
+	const ttl = 20 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		cache, err := newPageCache(ttl, time.Second, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		var broken error
+		get := func() error {
+			_, err := cache.get(t.Context(), pageKey{board: "b"}, func(context.Context) ([]byte, error) { return []byte("page"), broken })
+			return err
+		}
+
+		require.NoError(t, get())
+		broken = errors.New("Redis is away")
+		time.Sleep(ttl - time.Millisecond)
+		require.NoError(t, get())
+		synctest.Wait()
+		time.Sleep(time.Millisecond)
+		require.ErrorIs(t, get(), broken)
+	})
+}
+
+// A panic while a page is read is answered to all that wait, and logged though no
+// request may wait; the process and the cache go on.
+func TestAPanicIsAnsweredToAllThatWait(t *testing.T) {
+	const ttl = 20 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		var logs strings.Builder
+		cache, err := newPageCache(ttl, time.Second, slog.New(slog.NewTextHandler(&logs, nil)))
+		require.NoError(t, err)
+		panics := func(context.Context) ([]byte, error) {
+			time.Sleep(time.Millisecond)
+			panic("a defect with secrets in it")
+		}
+		reads := func(context.Context) ([]byte, error) { return []byte("page"), nil }
+		get := func(read pageReader) error {
+			_, err := cache.get(t.Context(), pageKey{board: "b"}, read)
+			return err
+		}
+
+		errs := make(chan error, 3)
+		for range cap(errs) {
+			go func() { errs <- get(panics) }()
+		}
+
+		for range cap(errs) {
+			w := httptest.NewRecorder()
+			fail(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), <-errs)
+			require.Equal(t, http.StatusInternalServerError, w.Code)
+			require.NotContains(t, w.Body.String(), "secrets")
+		}
+
+		require.Equal(t, 1, strings.Count(logs.String(), "reading a shared page panicked"))
+		require.Contains(t, logs.String(), "page_cache_test.go", "the stack")
+
+		require.NoError(t, get(reads), "the next reading is a new one")
+		time.Sleep(ttl / 2)
+		require.NoError(t, get(panics), "renewed for a page that is still good")
+		synctest.Wait()
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		require.Equal(t, 2, strings.Count(logs.String(), "reading a shared page panicked"))
+	})
+}
