@@ -346,37 +346,6 @@ func TestHeadersAreBounded(t *testing.T) {
 	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, answer.StatusCode)
 }
 
-// One connection too many waits for its turn.
-func TestConnectionsAreBounded(t *testing.T) {
-	environment := environment(t)
-	environment[config.EnvMaxConnections] = "1"
-	r := start(t, environment)
-	first, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.api.address())
-	require.NoError(t, err)
-	ask := func(conn net.Conn, wait time.Duration) error {
-		if err := conn.SetDeadline(time.Now().Add(wait)); err != nil {
-			return err
-		}
-		if _, err := io.WriteString(conn, "GET /openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-			return err
-		}
-
-		_, err := bufio.NewReader(conn).ReadString('\n')
-		return err
-	}
-
-	require.NoError(t, ask(first, patience))
-	second, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.api.address())
-	require.NoError(t, err)
-	defer second.Close()
-
-	require.ErrorIs(t, ask(second, 200*time.Millisecond), os.ErrDeadlineExceeded)
-	require.NoError(t, first.Close())
-	require.NoError(t, second.SetDeadline(time.Now().Add(patience)))
-	_, err = bufio.NewReader(second).ReadString('\n')
-	require.NoError(t, err, "its request was waiting")
-}
-
 // Keys and boards change without a restart, by the swap of a link as kubelet does it.
 func TestFilesAreReadAgain(t *testing.T) {
 	environment := environment(t)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,6 +54,7 @@ type server struct {
 // newServer makes a server whose ports are open; Run makes it answer. It does
 // not wait for the stores. After an error nothing is left open.
 func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
+	settings.HTTP = withinMemory(settings.HTTP, memoryLimit(os.DirFS("/")))
 	s = &server{settings: settings, probes: &telemetry.Probes{}, metrics: telemetry.NewMetrics(version)}
 	if s.log, err = telemetry.NewLogger(logs, settings.Log); err != nil {
 		return nil, err
@@ -85,12 +87,17 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 	}
 
 	s.observe()
+	s.metrics.Gauge("http", "body_bytes", "What the bodies of requests under way take, beyond 4 KiB each.", func() float64 { return float64(handler.BodyBytes()) })
 	ctx := context.Background()
-	if s.ops, err = listen(ctx, "operations", settings.HTTP.OpsListenAddress, opsConnections, telemetry.OpsHandler(s.probes, s.metrics), profileTimeout, s.log); err != nil {
+	s.ops, err = listen(ctx, listenOptions{name: "operations", address: settings.HTTP.OpsListenAddress, maxConnections: opsConnections,
+		answerTimeout: profileTimeout, idleTimeout: opsIdleTimeout}, telemetry.OpsHandler(s.probes, s.metrics), s.log)
+	if err != nil {
 		return nil, err
 	}
-	if s.api, err = listen(ctx, "the API", settings.HTTP.ListenAddress, settings.HTTP.MaxConnections, s.drain(handler), settings.HTTP.RequestTimeout, s.log); err != nil {
-		return nil, errors.Join(err, s.ops.net.Close())
+	s.api, err = listen(ctx, listenOptions{name: "the API", address: settings.HTTP.ListenAddress, maxConnections: settings.HTTP.MaxConnections,
+		answerTimeout: settings.HTTP.RequestTimeout, idleTimeout: settings.HTTP.IdleTimeout}, s.drain(handler), s.log)
+	if err != nil {
+		return nil, errors.Join(err, s.ops.connections.Close())
 	}
 
 	return s, nil
@@ -159,7 +166,8 @@ func (s *server) observe() {
 
 	// Every replica has the same ranking: taking this one out would help nobody.
 	s.probes.Watch(telemetry.Dependency{Name: "ranking", Informative: true, Check: s.checkRanking})
-	s.metrics.Gauge("http", "busy_connections", "Connections of the API that are new or have a request that is being answered.", func() float64 { return float64(s.api.busy.count()) })
+	s.probes.Watch(telemetry.Dependency{Name: "connections", Informative: true, Check: func(ctx context.Context) error { return s.api.connections.check(ctx) }})
+	s.observeConnections()
 	s.metrics.Gauge("commit", "queue", "Submissions that wait to be stored.", func() float64 { return float64(s.committer.QueueDepth()) })
 	s.metrics.Gauge("auth", "hashing_queue", "Logins and registrations that wait to hash.", func() float64 { return float64(s.passwords.Waiting()) })
 	s.metrics.Gauge("postgres", "connections", "Connections that are open.", func() float64 { return float64(s.ledger.Stat().TotalConns()) })
@@ -181,6 +189,23 @@ func (s *server) observe() {
 	s.metrics.Counter("catch_up", "saved_total", "Standings that were written to their checkpoint.", func() float64 { return float64(s.catchUp.Status().Saved) })
 	s.metrics.Counter("catch_up", "rebuilds_total", "Shards that were rebuilt from nothing.", func() float64 { return float64(s.catchUp.Status().Rebuilds) })
 	s.metrics.Counter("catch_up", "errors_total", "Attempts of catch-up that failed.", func() float64 { return float64(s.catchUp.Status().Errors) })
+}
+
+// observeConnections registers what is known about the API's connections.
+func (s *server) observeConnections() {
+	s.metrics.Gauge("http", "max_connections", "Connections of the API that may be open at once.", func() float64 { return float64(s.settings.HTTP.MaxConnections) })
+	s.metrics.Gauge("http", "busy_connections", "Connections of the API that are new or have a request that is being answered.", func() float64 {
+		_, busy := s.api.connections.count()
+		return float64(busy)
+	})
+	s.metrics.Gauge("http", "idle_connections", "Connections of the API that are open between two requests.", func() float64 {
+		idle, _ := s.api.connections.count()
+		return float64(idle)
+	})
+	s.metrics.Counter("http", "connections_closed_for_room_total", "Connections that were closed, as the longest idle, to make room for a new one.", func() float64 {
+		return float64(s.api.connections.closedForRoom.Load())
+	})
+	s.metrics.Counter("http", "connection_waits_total", "New connections that waited because all others were busy.", func() float64 { return float64(s.api.connections.waits.Load()) })
 }
 
 // checkRanking fails while Redis answers and a board cannot be read, as it is
@@ -224,7 +249,8 @@ func (s *server) applyBoards(ctx context.Context, content []byte) error {
 // Run serves until ctx ends, and then finishes what was accepted. It returns nil
 // if nothing was left unanswered.
 func (s *server) Run(ctx context.Context) error {
-	s.log.Info("listening", "version", version, "tenant", s.settings.Tenant, "api", s.api.address(), "operations", s.ops.address())
+	s.log.Info("listening", "version", version, "tenant", s.settings.Tenant, "api", s.api.address(), "operations", s.ops.address(),
+		"max_connections", s.settings.HTTP.MaxConnections)
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
 	failed := make(chan error, 2)

@@ -40,7 +40,7 @@ func TestServeFromNothing(t *testing.T) {
 	require.Contains(t, metrics, `leaderboard_http_request_duration_seconds_count{method="POST",route="/v1/scores/submit",status="200"} 1`)
 	require.Contains(t, metrics, "leaderboard_commit_batch_size_count 1")
 
-	for _, name := range []string{"http_busy_connections", "redis_connections", "redis_connections_idle", "redis_connection_timeouts_total"} {
+	for _, name := range []string{"http_busy_connections", "http_idle_connections", "http_body_bytes", "redis_connections", "redis_connections_idle", "redis_connection_timeouts_total"} {
 		require.Contains(t, metrics, "\nleaderboard_"+name+" ")
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Config is all that the server is told. Every field is one environment
+// Config is the server's complete configuration. Every field is one environment
 // variable; a variable that is set to nothing counts as not set.
 type Config struct {
 	// Tenant names the game that this server serves: the audience of its tokens.
@@ -50,8 +50,19 @@ type HTTP struct {
 	// OpsListenAddress is where /livez, /readyz, /metrics and /debug/pprof
 	// listen, host:port. It must not be reachable for the game's clients.
 	OpsListenAddress string `env:"LEADERBOARD_OPS_LISTEN_ADDRESS" envDefault:":9090"`
-	// MaxConnections bounds the open connections of the API; further ones wait.
-	MaxConnections int `env:"LEADERBOARD_MAX_CONNECTIONS" envDefault:"10000"`
+	// MaxConnections bounds the open connections of the API. A new one beyond it
+	// takes the place of the one that has been idle for longest; if all are busy it
+	// waits. 0: what a share of the memory limit (GOMEMLIMIT, or that of the
+	// container) holds, at most 10,000.
+	MaxConnections int `env:"LEADERBOARD_MAX_CONNECTIONS" envDefault:"0"`
+	// IdleTimeout is how long a connection is kept open between two requests. It
+	// should be longer than that of the proxies and load balancers in front, so that
+	// they close first: some keep theirs for 10 minutes.
+	IdleTimeout time.Duration `env:"LEADERBOARD_IDLE_TIMEOUT" envDefault:"11m"`
+	// BodyBudget bounds, in bytes, what the bodies of all requests under way take
+	// together, beyond 4 KiB each; a request that needs more is answered 503. 0: an
+	// eighth of the memory limit, or 64 MiB where there is none.
+	BodyBudget int64 `env:"LEADERBOARD_BODY_BUDGET" envDefault:"0"`
 	// RequestTimeout bounds the work on one request.
 	RequestTimeout time.Duration `env:"LEADERBOARD_REQUEST_TIMEOUT" envDefault:"15s"`
 	// MaxPageSize is the largest page_size, from 1 to 1000 entries.
@@ -126,8 +137,8 @@ type Auth struct {
 	// HashingTimeout is how long a registration or a login waits for its turn to
 	// hash before it is told to come back later.
 	HashingTimeout time.Duration `env:"LEADERBOARD_HASHING_TIMEOUT" envDefault:"5s"`
-	// LoginRatePerClient and its kin bound attempts by one address and for one
-	// username, across all replicas: "10/s burst 100", or "off".
+	// LoginRatePerClient and the related settings bound attempts by one address and
+	// for one username, across all replicas: "10/s burst 100", or "off".
 	LoginRatePerClient      Rate `env:"LEADERBOARD_LOGIN_RATE_PER_CLIENT" envDefault:"10/s burst 100"`
 	LoginRatePerUsername    Rate `env:"LEADERBOARD_LOGIN_RATE_PER_USERNAME" envDefault:"30/m burst 10"`
 	RegisterRatePerClient   Rate `env:"LEADERBOARD_REGISTER_RATE_PER_CLIENT" envDefault:"10/s burst 100"`

@@ -12,6 +12,8 @@ const (
 	EnvListenAddress           = "LEADERBOARD_LISTEN_ADDRESS"
 	EnvOpsListenAddress        = "LEADERBOARD_OPS_LISTEN_ADDRESS"
 	EnvMaxConnections          = "LEADERBOARD_MAX_CONNECTIONS"
+	EnvIdleTimeout             = "LEADERBOARD_IDLE_TIMEOUT"
+	EnvBodyBudget              = "LEADERBOARD_BODY_BUDGET"
 	EnvRequestTimeout          = "LEADERBOARD_REQUEST_TIMEOUT"
 	EnvMaxPageSize             = "LEADERBOARD_MAX_PAGE_SIZE"
 	EnvPageSnapshotTTL         = "LEADERBOARD_PAGE_SNAPSHOT_TTL"

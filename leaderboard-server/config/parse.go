@@ -108,7 +108,9 @@ func (c Config) ValidateDatabase() error {
 func (h HTTP) validate(v *validation) {
 	v.listenAddress(h.ListenAddress, EnvListenAddress)
 	v.listenAddress(h.OpsListenAddress, EnvOpsListenAddress)
-	v.between(h.MaxConnections, 1, 1_000_000, EnvMaxConnections)
+	v.between(h.MaxConnections, 0, 1_000_000, EnvMaxConnections)
+	v.check(h.BodyBudget == 0 || h.BodyBudget >= 64<<10, EnvBodyBudget, fmt.Sprintf("must be at least 65536, the size of one body, or 0, not %d", h.BodyBudget))
+	v.duration(h.IdleTimeout, time.Second, 24*time.Hour, EnvIdleTimeout)
 	v.between(h.MaxPageSize, 1, 1000, EnvMaxPageSize)
 	v.duration(h.RequestTimeout, time.Second, 10*time.Minute, EnvRequestTimeout)
 	v.duration(h.PageSnapshotTTL, 0, time.Minute, EnvPageSnapshotTTL)

@@ -53,13 +53,14 @@ type Options struct {
 type API struct {
 	Options
 	pages       *pageCache
+	bodies      bodyBudget
 	openapiJSON []byte
 	router      chi.Router
 }
 
 // New makes the API.
 func New(options Options) (*API, error) {
-	a := &API{Options: options}
+	a := &API{Options: options, bodies: bodyBudget{limit: options.HTTP.BodyBudget}}
 	var err error
 	if a.pages, err = newPageCache(options.HTTP.PageSnapshotTTL, options.HTTP.RequestTimeout, options.Log); err != nil {
 		return nil, err
@@ -79,6 +80,9 @@ func New(options Options) (*API, error) {
 
 // ServeHTTP implements [http.Handler].
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.router.ServeHTTP(w, r) }
+
+// BodyBytes is what the bodies of requests take now, beyond the usual size.
+func (a *API) BodyBytes() int64 { return a.bodies.used.Load() }
 
 func (a *API) routes() chi.Router {
 	r := chi.NewRouter()

@@ -80,7 +80,7 @@ func readAll(r *http.Request) ([]byte, error) {
 	switch {
 	case err == nil:
 		return content, nil
-	case errors.As(err, &maxBytes):
+	case errors.As(err, &maxBytes), leaderboard.CodeOf(err) == leaderboard.CodeBusy:
 		return nil, err
 	}
 

@@ -132,6 +132,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 	require.NoError(t, err)
 	g.options = httpapi.Options{Service: func() *leaderboard.Service { return g.service }, Tokens: g.tokens, Limiter: limiter,
 		Observer: telemetry.NewMetrics("test"), Log: log, HTTP: settings.HTTP, Auth: settings.Auth}
+	g.options.HTTP.BodyBudget = 1 << 20
 	if with.change != nil {
 		with.change(&g.options)
 	}

@@ -192,12 +192,17 @@ func (a *API) cors(next http.Handler) http.Handler {
 	})
 }
 
-// bound limits the body's size and the time that a request may take.
+// bound limits the body's size, what all bodies take, and the time that a request
+// may take.
 func (a *API) bound(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), a.HTTP.RequestTimeout)
 		defer cancel()
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+
+		body := &meteredBody{ReadCloser: http.MaxBytesReader(w, r.Body, maxBody), header: w.Header(), budget: &a.bodies}
+		defer body.release()
+
+		r.Body = body
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }

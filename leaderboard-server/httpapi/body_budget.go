@@ -1,0 +1,59 @@
+package httpapi
+
+import (
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// freeBody is the part of a body that is not counted, in bytes: the bodies that
+// game clients send are smaller, so that large ones cannot keep them out.
+const freeBody = 4 << 10
+
+// bodyBudget bounds the memory of all bodies that are being read or worked on at
+// once, however slowly they come.
+type bodyBudget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// take counts n bytes, unless that is more than there may be.
+func (b *bodyBudget) take(n int64) bool {
+	if b.used.Add(n) <= b.limit {
+		return true
+	}
+	b.used.Add(-n)
+	return false
+}
+
+// meteredBody is a request's body whose bytes are counted as they come.
+type meteredBody struct {
+	io.ReadCloser
+	header http.Header // of the answer
+	budget *bodyBudget
+	read   int64
+	taken  int64
+}
+
+// Read implements [io.Reader]. It fails with CodeBusy when bodies take all the
+// memory that they may.
+func (b *meteredBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.read += int64(n)
+
+	if over := b.read - freeBody - b.taken; over > 0 {
+		if !b.budget.take(over) {
+			b.header.Set("Connection", "close") // or the answer would wait for the rest of the body
+			return n, leaderboard.Errorf(leaderboard.CodeBusy, "", "too many large bodies are under way: try again in a moment").After(time.Second)
+		}
+		b.taken += over
+	}
+
+	return n, err
+}
+
+// release gives back what the body took. The request must be over.
+func (b *meteredBody) release() { b.budget.used.Add(-b.taken) }
