@@ -180,3 +180,6 @@ func (s *instant) SyncBoards(context.Context, leaderboard.Boards) (*leaderboard.
 
 // Allow implements [httpapi.Limiter].
 func (s *instant) Allow(context.Context, string, string, config.Rate) time.Duration { return 0 }
+
+// Return implements [httpapi.Limiter].
+func (s *instant) Return(context.Context, string, string, config.Rate) {}

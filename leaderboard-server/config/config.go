@@ -137,10 +137,16 @@ type Auth struct {
 	// HashingTimeout is how long a registration or a login waits for its turn to
 	// hash before it is told to come back later.
 	HashingTimeout time.Duration `env:"LEADERBOARD_HASHING_TIMEOUT" envDefault:"5s"`
-	// LoginRatePerClient and the related settings bound attempts by one address and
-	// for one username, across all replicas: "10/s burst 100", or "off".
-	LoginRatePerClient      Rate `env:"LEADERBOARD_LOGIN_RATE_PER_CLIENT" envDefault:"10/s burst 100"`
-	LoginRatePerUsername    Rate `env:"LEADERBOARD_LOGIN_RATE_PER_USERNAME" envDefault:"30/m burst 10"`
+	// LoginRatePerClient and the related settings bound attempts, across all
+	// replicas: "10/s burst 100", or "off". A client is an address, or the /64 of an
+	// IPv6 address. LoginRatePerClient bounds all logins of a client.
+	LoginRatePerClient Rate `env:"LEADERBOARD_LOGIN_RATE_PER_CLIENT" envDefault:"10/s burst 100"`
+	// LoginRatePerUsernameAndClient bounds the failed logins of one client for one
+	// username.
+	LoginRatePerUsernameAndClient Rate `env:"LEADERBOARD_LOGIN_RATE_PER_USERNAME_AND_CLIENT" envDefault:"30/m burst 10"`
+	// LoginRatePerUsername bounds the failed logins for one username from all
+	// clients. It has to be much looser: a client that reaches it keeps the player out.
+	LoginRatePerUsername    Rate `env:"LEADERBOARD_LOGIN_RATE_PER_USERNAME" envDefault:"300/m burst 100"`
 	RegisterRatePerClient   Rate `env:"LEADERBOARD_REGISTER_RATE_PER_CLIENT" envDefault:"10/s burst 100"`
 	RegisterRatePerUsername Rate `env:"LEADERBOARD_REGISTER_RATE_PER_USERNAME" envDefault:"30/m burst 10"`
 }

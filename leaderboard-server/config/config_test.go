@@ -62,7 +62,7 @@ func TestWrongValues(t *testing.T) {
 		config.EnvPasswordCost + "=9", config.EnvPasswordCost + "=15", config.EnvHashingConcurrency + "=-1", config.EnvHashingTimeout + "=0s",
 		config.EnvMaxPageSize + "=1001", config.EnvPageSnapshotTTL + "=-1s", config.EnvTrustedProxies + "=ten", config.EnvCORSAllowedOrigins + "=example.com",
 		config.EnvListenAddress + "=8080", config.EnvOpsListenAddress + "=x", config.EnvRequestTimeout + "=0s",
-		config.EnvLoginRatePerClient + "=10", config.EnvLoginRatePerUsername + "=0/s burst 1", config.EnvRegisterRatePerClient + "=1/d burst 1",
+		config.EnvLoginRatePerClient + "=10", config.EnvLoginRatePerUsername + "=0/s burst 1", config.EnvLoginRatePerUserClient + "=1", config.EnvRegisterRatePerClient + "=1/d burst 1",
 		config.EnvRegisterRatePerUsername + "=1/s burst 0", config.EnvLogLevel + "=loud", config.EnvLogFormat + "=xml",
 		config.EnvCatchUpInterval + "=1ns", config.EnvIdempotencyTTL + "=1s", config.EnvEventRetention + "=23h", config.EnvEventRetention + "=-1s", config.EnvShutdownTimeout + "=0s", config.EnvDrainDelay + "=-1s",
 		config.EnvMigrateOnStart + "=maybe",

@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
-	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
@@ -58,7 +57,7 @@ func (a *API) register(w http.ResponseWriter, r *http.Request, service *leaderbo
 	if err := b.finish(); err != nil {
 		return err
 	}
-	if err := a.limitUsername(r, "register-username", request.Username, a.Auth.RegisterRatePerUsername); err != nil {
+	if err := a.limit(r, "register-username", canonicalUsername(request.Username), a.Auth.RegisterRatePerUsername); err != nil {
 		return err
 	}
 
@@ -72,18 +71,9 @@ func (a *API) register(w http.ResponseWriter, r *http.Request, service *leaderbo
 	return nil
 }
 
-// limitUsername counts under the username's canonical form: spelling it
-// differently gives no further attempts.
-func (a *API) limitUsername(r *http.Request, what, username string, rate config.Rate) error {
-	if _, key, ok := auth.NormalizeUsername(username); ok && key != "" {
-		username = key
-	}
-	return a.limit(r, what, username, rate)
-}
-
 // token logs a player in. Errors of the form are those of OAuth 2.0.
 func (a *API) token(w http.ResponseWriter, r *http.Request) {
-	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // read strictly by whoever it belongs to
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // read strictly by tokenJSON or tokenForm
 	read, refuse := tokenJSON, fail
 	if media == mediaForm {
 		read, refuse = tokenForm, failOAuth
@@ -115,11 +105,14 @@ func (a *API) logIn(r *http.Request, read func(*http.Request) (TokenRequest, err
 	if err != nil {
 		return Token{}, err
 	}
-	if err := a.limitUsername(r, "login-username", request.Username, a.Auth.LoginRatePerUsername); err != nil {
+
+	attempt, err := a.beginLogin(r, request.Username)
+	if err != nil {
 		return Token{}, err
 	}
 
 	player, err := service.Authenticate(r.Context(), request.Username, request.Password)
+	a.endLogin(r, attempt, err)
 	if err != nil {
 		return Token{}, err
 	}

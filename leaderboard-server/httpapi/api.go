@@ -22,10 +22,12 @@ import (
 //go:embed openapi.yaml
 var openapiYAML []byte
 
-// Limiter bounds how often something may happen. It returns 0, or how long to
-// wait.
+// Limiter bounds how often something may happen.
 type Limiter interface {
+	// Allow counts an event and returns 0, or how long to wait.
 	Allow(ctx context.Context, what, who string, rate config.Rate) time.Duration
+	// Return gives back an event that Allow counted.
+	Return(ctx context.Context, what, who string, rate config.Rate)
 }
 
 // Observer is told of every request that was answered.

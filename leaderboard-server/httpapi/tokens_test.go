@@ -198,7 +198,7 @@ func TestRateLimitsAcrossInstances(t *testing.T) {
 	}
 
 	for i := range 2 {
-		answer := attempt(i, "/v1/auth/token", "ada", "192.0.2.9")
+		answer := attempt(i, "/v1/auth/token", "ada", "192.0.2.9") // from another client: this is the total
 		answer.problem(429, "rate-limited")
 		require.NotEmpty(t, answer.header.Get("Retry-After"))
 		attempt(i, "/v1/auth/token", "grace", "192.0.2.1").problem(401, "unauthenticated")
@@ -213,6 +213,76 @@ func TestRateLimitsAcrossInstances(t *testing.T) {
 	attempt(0, "/v1/auth/register", "name-x", "2001:db8:1:2::5").problem(429, "rate-limited")
 	attempt(1, "/v1/auth/register", "name-y", "7.7.7.7, 2001:db8:1:2::6").problem(429, "rate-limited")
 	require.Equal(t, 201, attempt(0, "/v1/auth/register", "name-z", "2001:db8:1:3::1").status)
+}
+
+// A client that guesses a known username's password is stopped, and keeps neither
+// the player out nor itself out of other accounts.
+func TestOneClientLocksNobodyOut(t *testing.T) {
+	g := newGame(t, gameOptions{change: func(o *httpapi.Options) {
+		o.Auth.LoginRatePerUsernameAndClient = config.Rate{Events: 1, Per: time.Hour, Burst: 3}
+		o.Auth.LoginRatePerUsername = config.Rate{Events: 1, Per: time.Hour, Burst: 7}
+		if err := o.HTTP.TrustedProxies.UnmarshalText([]byte("127.0.0.0/8")); err != nil {
+			panic(err)
+		}
+	}})
+
+	logIn := func(username, password, client string) response {
+		return g.do(request{method: "POST", path: "/v1/auth/token", body: credentials(username, password), header: map[string]string{"X-Forwarded-For": client}})
+	}
+	g.player("ada")
+	g.player("grace")
+
+	for range 3 {
+		logIn("ada", "wrong horse", "192.0.2.1").problem(401, "unauthenticated")
+	}
+
+	for i := range 20 { // with the right one as well: a guesser must not learn which it is
+		answer := logIn("ADA", []string{"wrong horse", password}[i%2], "192.0.2.1")
+		answer.problem(429, "rate-limited")
+		require.Equal(t, `"login-username-client";q=3;w=10800`, answer.header.Get("RateLimit-Policy"))
+	}
+
+	for range 20 { // what succeeds does not count
+		require.Equal(t, 200, logIn("ada", password, "192.0.2.2").status)
+		require.Equal(t, 200, logIn("grace", password, "192.0.2.1").status)
+	}
+
+	// All clients together have a bound as well; attempts over it do not count
+	// against their client.
+	for i := range 4 {
+		logIn("ada", "wrong horse", []string{"192.0.2.3", "192.0.2.4"}[i%2]).problem(401, "unauthenticated")
+	}
+
+	for range 5 {
+		answer := logIn("ada", password, "192.0.2.5")
+		answer.problem(429, "rate-limited")
+		require.Equal(t, `"login-username";q=7;w=25200`, answer.header.Get("RateLimit-Policy"))
+	}
+}
+
+// Only a wrong password counts: neither a store that fails nor a disabled account.
+func TestOnlyWrongPasswordsCount(t *testing.T) {
+	rate := config.Rate{Events: 1, Per: time.Hour, Burst: 1}
+	g := newGame(t, gameOptions{change: func(o *httpapi.Options) {
+		o.Auth.LoginRatePerUsernameAndClient, o.Auth.LoginRatePerUsername = rate, rate
+	}})
+	g.player("ada")
+
+	g.sql("UPDATE players SET state = 'disabled'")
+	for range 3 {
+		g.login("ada", password).problem(403, "forbidden")
+	}
+
+	g.sql("UPDATE players SET state = 'active'")
+	g.sql("ALTER TABLE players RENAME TO away")
+	for range 3 {
+		require.GreaterOrEqual(t, g.login("ada", password).status, 500)
+	}
+
+	g.sql("ALTER TABLE away RENAME TO players")
+	require.Equal(t, 200, g.login("ada", password).status)
+	g.login("ada", "wrong horse").problem(401, "unauthenticated")
+	g.login("ada", password).problem(429, "rate-limited")
 }
 
 // A demo or a test that plays from one address is not held up.

@@ -1,13 +1,14 @@
 // Package ratelimit bounds how often something may happen, across all servers
-// of a game: the counts are in Redis, beneath the game's key prefix. While Redis
-// is away every server counts for itself, more strictly.
+// of a game: the counts are in Redis, under the game's key prefix. While Redis is
+// away every server counts for itself, more strictly.
 package ratelimit
 
 import (
 	"context"
 	"crypto/sha256"
-	_ "embed" // the script
+	_ "embed" // the scripts
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -35,13 +36,17 @@ const (
 //go:embed gcra.lua
 var gcra string
 
+//go:embed gcra_return.lua
+var gcraReturn string
+
 // Limiter counts. It is safe for concurrent use.
 type Limiter struct {
 	redis  redis.Scripter
 	prefix string
 	now    func() time.Time
 	log    *slog.Logger
-	script *redis.Script
+	take   *redis.Script
+	give   *redis.Script
 
 	pausedUntil atomic.Int64 // Unix nanoseconds
 	mu          sync.Mutex   // makes reading and writing a local bucket one step
@@ -54,7 +59,7 @@ func New(client redis.Scripter, prefix string, log *slog.Logger) (*Limiter, erro
 	if err != nil {
 		return nil, fmt.Errorf("make the local buckets: %w", err)
 	}
-	return &Limiter{redis: client, prefix: prefix + "rate:", now: time.Now, log: log, script: redis.NewScript(gcra), local: local}, nil
+	return &Limiter{redis: client, prefix: prefix + "rate:", now: time.Now, log: log, take: redis.NewScript(gcra), give: redis.NewScript(gcraReturn), local: local}, nil
 }
 
 // Allow counts one event under what it is and who does it, and returns 0, or
@@ -64,42 +69,68 @@ func (l *Limiter) Allow(ctx context.Context, what, who string, rate config.Rate)
 		return 0
 	}
 
-	// Hashed: who may be of any length and content, and a name that is nobody's
-	// business.
-	sum := sha256.Sum256([]byte(who))
-	bucket := what + ":" + hex.EncodeToString(sum[:16])
-	now := l.now()
-	if now.UnixNano() >= l.pausedUntil.Load() {
-		wait, err := l.ask(ctx, bucket, rate, now)
-		if err == nil {
-			return wait
-		}
-		if ctx.Err() == nil {
-			l.pausedUntil.Store(now.Add(redisPause).UnixNano())
-			l.log.Warn("rate limits are counted in this process, Redis did not answer", "error", err)
-		}
+	bucket, now := bucketOf(what, who), l.now()
+	wait, err := l.ask(ctx, l.take, bucket, now, rate.Interval().Microseconds(), rate.Burst)
+	if err == nil {
+		return wait
 	}
 
 	return l.allowLocally(bucket, rate, now)
 }
 
-func (l *Limiter) ask(ctx context.Context, bucket string, rate config.Rate, now time.Time) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+// Return gives back an event that Allow counted, as it turned out not to be of the
+// kind that the rate bounds.
+func (l *Limiter) Return(ctx context.Context, what, who string, rate config.Rate) {
+	if rate.Off() {
+		return
+	}
+
+	bucket, now := bucketOf(what, who), l.now()
+	if _, err := l.ask(ctx, l.give, bucket, now, rate.Interval().Microseconds()); err != nil {
+		l.returnLocally(bucket, rate, now)
+	}
+}
+
+// bucketOf is where events are counted. Who may be of any length and content, and
+// is nobody's business, so it is hashed.
+func bucketOf(what, who string) string {
+	sum := sha256.Sum256([]byte(who))
+	return what + ":" + hex.EncodeToString(sum[:16])
+}
+
+// errPaused says that Redis failed a moment ago and is left alone.
+var errPaused = errors.New("redis is left alone after a failure")
+
+// ask runs a script on a bucket.
+func (l *Limiter) ask(ctx context.Context, script *redis.Script, bucket string, now time.Time, args ...any) (time.Duration, error) {
+	if now.UnixNano() < l.pausedUntil.Load() {
+		return 0, errPaused
+	}
+
+	bounded, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 
-	wait, err := l.script.Run(ctx, l.redis, []string{l.prefix + bucket},
-		now.UnixMicro(), rate.Interval().Microseconds(), rate.Burst).Int64()
+	wait, err := script.Run(bounded, l.redis, []string{l.prefix + bucket}, append([]any{now.UnixMicro()}, args...)...).Int64()
 	if err != nil {
+		if ctx.Err() == nil {
+			l.pausedUntil.Store(now.Add(redisPause).UnixNano())
+			l.log.Warn("rate limits are counted in this process, Redis did not answer", "error", err)
+		}
 		return 0, fmt.Errorf("ask Redis for a rate: %w", err)
 	}
 
 	return time.Duration(wait) * time.Microsecond, nil
 }
 
+// localRate is the part of a rate that a server alone allows.
+func localRate(rate config.Rate) (interval, burst time.Duration) {
+	interval = rate.Interval() * localShare
+	return interval, time.Duration(max(1, rate.Burst/localShare)) * interval
+}
+
 // allowLocally is gcra.lua in Go.
 func (l *Limiter) allowLocally(bucket string, rate config.Rate, now time.Time) time.Duration {
-	interval := rate.Interval() * localShare
-	burst := time.Duration(max(1, rate.Burst/localShare)) * interval
+	interval, burst := localRate(rate)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
@@ -115,4 +146,20 @@ func (l *Limiter) allowLocally(bucket string, rate config.Rate, now time.Time) t
 
 	l.local.Add(bucket, arrival)
 	return 0
+}
+
+// returnLocally is gcra_return.lua in Go.
+func (l *Limiter) returnLocally(bucket string, rate config.Rate, now time.Time) {
+	interval, _ := localRate(rate)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	arrival, ok := l.local.Get(bucket)
+	switch arrival = arrival.Add(-interval); {
+	case !ok:
+	case arrival.After(now):
+		l.local.Add(bucket, arrival)
+	default:
+		l.local.Remove(bucket)
+	}
 }

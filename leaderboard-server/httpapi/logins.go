@@ -1,0 +1,66 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// loginAttempt is a login whose failure counts against two rates: that of its
+// username from its client, and, looser, that of its username from all clients. So
+// one client that knows a username cannot keep its player out.
+//
+// An attempt is counted before its password is verified, or many at once would all
+// find room, and given back unless the password turns out to be wrong.
+type loginAttempt struct {
+	limits []loginLimit
+}
+
+// loginLimit is one rate that an attempt counts against.
+type loginLimit struct {
+	what, who string
+	rate      config.Rate
+}
+
+// beginLogin counts an attempt, or refuses it as over a rate.
+func (a *API) beginLogin(r *http.Request, username string) (*loginAttempt, error) {
+	who := canonicalUsername(username)
+	attempt := &loginAttempt{}
+	for _, l := range []loginLimit{
+		// This one first: a client that is over it uses up nothing of the other.
+		{"login-username-client", clientBucket(a.client(r)) + " " + who, a.Auth.LoginRatePerUsernameAndClient},
+		{"login-username", who, a.Auth.LoginRatePerUsername},
+	} {
+		if err := a.limit(r, l.what, l.who, l.rate); err != nil {
+			a.endLogin(r, attempt, err)
+			return nil, err
+		}
+		attempt.limits = append(attempt.limits, l)
+	}
+
+	return attempt, nil
+}
+
+// endLogin gives the attempt back unless it failed for its password.
+func (a *API) endLogin(r *http.Request, attempt *loginAttempt, err error) {
+	if leaderboard.CodeOf(err) == leaderboard.CodeUnauthenticated {
+		return
+	}
+
+	ctx := context.WithoutCancel(r.Context()) // a client that leaves has not failed
+	for _, l := range attempt.limits {
+		a.Limiter.Return(ctx, l.what, l.who, l.rate)
+	}
+}
+
+// canonicalUsername is what attempts for a username are counted under: spelling it
+// differently gives no further ones.
+func canonicalUsername(username string) string {
+	if _, key, ok := auth.NormalizeUsername(username); ok && key != "" {
+		return key
+	}
+	return username
+}
