@@ -63,6 +63,9 @@ type HTTP struct {
 	// together, beyond 4 KiB each; a request that needs more is answered 503. 0: an
 	// eighth of the memory limit, or 64 MiB where there is none.
 	BodyBudget int64 `env:"LEADERBOARD_BODY_BUDGET" envDefault:"0"`
+	// MaxInFlightPerPlayer bounds the submissions that one player has under way in
+	// this server; further ones are answered 429.
+	MaxInFlightPerPlayer int `env:"LEADERBOARD_MAX_IN_FLIGHT_PER_PLAYER" envDefault:"32"`
 	// RequestTimeout bounds the work on one request.
 	RequestTimeout time.Duration `env:"LEADERBOARD_REQUEST_TIMEOUT" envDefault:"15s"`
 	// MaxPageSize is the largest page_size, from 1 to 1000 entries.

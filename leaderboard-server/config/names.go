@@ -14,6 +14,7 @@ const (
 	EnvMaxConnections          = "LEADERBOARD_MAX_CONNECTIONS"
 	EnvIdleTimeout             = "LEADERBOARD_IDLE_TIMEOUT"
 	EnvBodyBudget              = "LEADERBOARD_BODY_BUDGET"
+	EnvMaxInFlightPerPlayer    = "LEADERBOARD_MAX_IN_FLIGHT_PER_PLAYER"
 	EnvRequestTimeout          = "LEADERBOARD_REQUEST_TIMEOUT"
 	EnvMaxPageSize             = "LEADERBOARD_MAX_PAGE_SIZE"
 	EnvPageSnapshotTTL         = "LEADERBOARD_PAGE_SNAPSHOT_TTL"

@@ -56,13 +56,14 @@ type API struct {
 	Options
 	pages       *pageCache
 	bodies      bodyBudget
+	inFlight    *inFlight
 	openapiJSON []byte
 	router      chi.Router
 }
 
 // New makes the API.
 func New(options Options) (*API, error) {
-	a := &API{Options: options, bodies: bodyBudget{limit: options.HTTP.BodyBudget}}
+	a := &API{Options: options, bodies: bodyBudget{limit: options.HTTP.BodyBudget}, inFlight: newInFlight(options.HTTP.MaxInFlightPerPlayer)}
 	var err error
 	if a.pages, err = newPageCache(options.HTTP.PageSnapshotTTL, options.HTTP.RequestTimeout, options.Log); err != nil {
 		return nil, err

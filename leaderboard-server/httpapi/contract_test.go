@@ -182,6 +182,15 @@ func TestContract(t *testing.T) {
 		}
 	})
 
+	t.Run("429 of submissions", func(t *testing.T) {
+		g.t = t
+		one := g.withBroken(func(o *httpapi.Options) { o.HTTP.MaxInFlightPerPlayer = 1 })
+		r := one(calls(token)["submitScore"])
+		finish, _ := g.beginSubmission(r.server, token)
+		g.do(r).problem(429, "rate-limited")
+		require.Equal(t, 200, finish())
+	})
+
 	t.Run("500", func(t *testing.T) {
 		g.t = t
 		panics := g.withBroken(func(o *httpapi.Options) {

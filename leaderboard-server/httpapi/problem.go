@@ -38,7 +38,7 @@ var (
 	kindTooLarge           = kind{"body-too-large", http.StatusRequestEntityTooLarge, "The body is too large"}
 	kindMediaType          = kind{"unsupported-media-type", http.StatusUnsupportedMediaType, "The Content-Type is not supported"}
 	kindOutOfRange         = kind{"score-out-of-range", http.StatusUnprocessableEntity, "The score is out of range"}
-	kindRateLimited        = kind{"rate-limited", http.StatusTooManyRequests, "Too many attempts"}
+	kindRateLimited        = kind{"rate-limited", http.StatusTooManyRequests, "Too many requests"}
 	kindInternal           = kind{"internal-error", http.StatusInternalServerError, "Internal error"}
 	kindBusy               = kind{"busy", http.StatusServiceUnavailable, "The server is busy"}
 	kindRankingUnavailable = kind{"ranking-unavailable", http.StatusServiceUnavailable, "The ranking is not available"}

@@ -16,6 +16,13 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboar
 	if err != nil {
 		return err
 	}
+
+	end, err := a.inFlight.begin(identity.Player)
+	if err != nil {
+		return err
+	}
+	defer end()
+
 	if err := readQuery(r).finish(); err != nil {
 		return err
 	}
@@ -36,7 +43,10 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboar
 		return err
 	}
 
-	receipt, err := service.Submit(r.Context(), submission)
+	ctx, cancel := withoutClient(r.Context())
+	defer cancel()
+
+	receipt, err := service.Submit(ctx, submission)
 	if err != nil {
 		return err
 	}
@@ -56,6 +66,17 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboar
 
 	answer(w, http.StatusOK, body)
 	return nil
+}
+
+// withoutClient returns a context that ends with the request's time, though not
+// with its client: a submission that was begun is stored either way, and has to
+// count as under way until then, or clients that leave at once would have no bound.
+func withoutClient(ctx context.Context) (context.Context, context.CancelFunc) {
+	detached := context.WithoutCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(detached, deadline)
+	}
+	return context.WithCancel(detached)
 }
 
 // board takes game_id; absent: the empty name, which is global.

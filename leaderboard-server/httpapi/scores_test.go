@@ -1,12 +1,19 @@
 package httpapi_test
 
 import (
+	"bufio"
+	"context"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
@@ -216,4 +223,90 @@ func TestManyPlayersRankAsOne(t *testing.T) {
 		g.do(request{method: "GET", path: "/v1/leaderboard/my_rank?game_id=race", token: token}).into(200, &entry)
 		require.Equal(t, byName[fmt.Sprint("racer-", i)], entry, "a page's rank is my_rank")
 	}
+}
+
+// beginSubmission begins a submission whose handler waits for the body, and returns
+// once it does. finish sends the body and returns the answer's status.
+func (g *game) beginSubmission(server *httptest.Server, token string) (finish func() int, leave func()) {
+	conn, err := (&net.Dialer{}).DialContext(g.t.Context(), "tcp", server.Listener.Addr().String())
+	require.NoError(g.t, err)
+	g.t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(g.t, conn.SetDeadline(time.Now().Add(patience)))
+
+	body := submission("", 1)
+	_, err = fmt.Fprintf(conn, "POST /v1/scores/submit HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
+		token, len(body))
+	require.NoError(g.t, err)
+	reader := bufio.NewReader(conn)
+	for _, expected := range []string{"HTTP/1.1 100 Continue\r\n", "\r\n"} {
+		line, err := reader.ReadString('\n')
+		require.NoError(g.t, err)
+		require.Equal(g.t, expected, line)
+	}
+
+	finish = func() int {
+		_, err := io.WriteString(conn, body)
+		require.NoError(g.t, err)
+		answer, err := http.ReadResponse(reader, nil)
+		require.NoError(g.t, err)
+		defer answer.Body.Close()
+		return answer.StatusCode
+	}
+	return finish, func() { _, _ = io.WriteString(conn, body); _ = conn.Close() }
+}
+
+// One account has a bound of submissions under way; others do not feel it.
+func TestSubmissionsInFlightAreBounded(t *testing.T) {
+	const most = 3
+	g := newGame(t, gameOptions{change: func(o *httpapi.Options) { o.HTTP.MaxInFlightPerPlayer = most }})
+	_, ada := g.player("ada")
+	_, grace := g.player("grace")
+	finish := make([]func() int, most)
+	for i := range finish {
+		finish[i], _ = g.beginSubmission(g.server, ada)
+	}
+
+	for range 3 {
+		answer := g.do(request{method: "POST", path: "/v1/scores/submit", token: ada, body: submission("", 1)})
+		answer.problem(429, "rate-limited")
+		require.Equal(t, "1", answer.header.Get("Retry-After"))
+		g.submit(grace, "", 1)
+	}
+
+	require.Equal(t, 200, finish[0]())
+	require.Eventually(t, func() bool {
+		return g.do(request{method: "POST", path: "/v1/scores/submit", token: ada, body: submission("", 1)}).status == 200
+	}, patience, time.Millisecond)
+	for _, f := range finish[1:] {
+		require.Equal(t, 200, f())
+	}
+}
+
+// A client that leaves before its answer has its submission under way until it is
+// stored.
+func TestLeavingDoesNotEndASubmission(t *testing.T) {
+	g := newGame(t, gameOptions{change: func(o *httpapi.Options) { o.HTTP.MaxInFlightPerPlayer = 1 }})
+	_, ada := g.player("ada")
+	conn, err := pgx.Connect(t.Context(), postgresServer.URL(g.database))
+	require.NoError(t, err)
+	defer conn.Close(context.WithoutCancel(t.Context()))
+
+	lock, err := conn.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = lock.Exec(t.Context(), "LOCK TABLE score_events IN ACCESS EXCLUSIVE MODE")
+	require.NoError(t, err)
+
+	_, leave := g.beginSubmission(g.server, ada)
+	leave()
+	waits := func() (n int) {
+		require.NoError(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())").Scan(&n))
+		return n
+	}
+	require.Eventually(t, func() bool { return waits() > 0 }, patience, time.Millisecond, "it is being stored")
+	g.do(request{method: "POST", path: "/v1/scores/submit", token: ada, body: submission("", 1)}).problem(429, "rate-limited")
+
+	require.NoError(t, lock.Rollback(t.Context()))
+	require.Eventually(t, func() bool {
+		return g.do(request{method: "POST", path: "/v1/scores/submit", token: ada, body: submission("", 1)}).status == 200
+	}, patience, time.Millisecond)
 }

@@ -342,6 +342,9 @@ type RateLimitedApplicationProblemPlusJSON = Problem
 // TooLarge A problem document (RFC 9457).
 type TooLarge = Problem
 
+// TooManyInFlight A problem document (RFC 9457).
+type TooManyInFlight = Problem
+
 // Unauthenticated A problem document (RFC 9457).
 type Unauthenticated = Problem
 
