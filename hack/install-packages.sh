@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what this machine lacks of PostgreSQL and Redis and, with --compiler,
-# of the C compiler that the race detector needs; says so first.
+# Installs what this machine lacks of PostgreSQL and Redis and, with --compiler, of
+# what tests need besides: the C compiler of the race detector and PgBouncer. Says
+# so first.
 set -euo pipefail
 
 have() { command -v "$1" >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null; }
@@ -10,13 +11,14 @@ have postgres || missing+=(postgresql)
 have redis-server || missing+=(redis-server)
 if [[ ${1-} == --compiler ]]; then
   have gcc || have clang || missing+=(gcc libc6-dev)
+  have pgbouncer || missing+=(pgbouncer)
 fi
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 
 if ! command -v apt-get >/dev/null; then
-  echo "PostgreSQL (15 or later), Redis (7.0 or later) and, for tests, a C compiler are needed in PATH." >&2
+  echo "PostgreSQL (15 or later), Redis (7.0 or later) and, for tests, a C compiler and PgBouncer are needed in PATH." >&2
   echo "Missing here, by their Debian names: ${missing[*]}." >&2
-  echo "On macOS: brew install postgresql@17 redis; xcode-select --install. Elsewhere: your system's packages." >&2
+  echo "On macOS: brew install postgresql@17 redis pgbouncer; xcode-select --install. Elsewhere: your system's packages." >&2
   exit 1
 fi
 if [[ $EUID -ne 0 ]]; then

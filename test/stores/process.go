@@ -154,7 +154,7 @@ func findBinary(envDir, name string, patterns ...string) (string, error) {
 		}
 	}
 
-	return "", fmt.Errorf("%s was not found: install it (Debian: apt-get install postgresql redis-server)", name)
+	return "", fmt.Errorf("%s was not found: install it (Debian: apt-get install postgresql redis-server pgbouncer)", name)
 }
 
 func address(port int) string {

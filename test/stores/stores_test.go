@@ -5,9 +5,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 )
@@ -142,4 +144,50 @@ func TestAProgramEndsAsItIsTold(t *testing.T) {
 	require.Equal(t, 7, program.Stop())
 	<-program.Ended()
 	program.Kill() // of what has ended does no harm
+}
+
+// What the platform team is told to configure is what tests run with.
+func TestDocumentedPooler(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "install.md"))
+	require.NoError(t, err)
+	for line := range strings.SplitSeq(PoolerLookup+"\nauth_query = "+PoolerQuery, "\n") {
+		require.Contains(t, string(page), "\n    "+line+"\n")
+	}
+}
+
+// A pooler lends connections to games' roles, and to nobody else.
+func TestPgBouncer(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+
+	server, err := StartPostgres(ctx, PostgresOptions{})
+	require.NoError(t, err)
+	defer server.Close()
+
+	pooler, err := StartPgBouncer(ctx, server, PoolTransaction, 2)
+	require.NoError(t, err)
+	defer pooler.Close()
+
+	database, err := server.CreateDatabase(ctx)
+	require.NoError(t, err)
+	require.NoError(t, pooler.Admit(ctx, database))
+	require.NoError(t, server.Exec(ctx, database, "CREATE ROLE lb_game LOGIN PASSWORD 'secret'"))
+
+	connect := func(url string) error {
+		conn, err := pgx.Connect(ctx, url)
+		if err != nil {
+			return err
+		}
+		return errors.Join(conn.Ping(ctx), conn.Close(ctx))
+	}
+
+	require.NoError(t, connect(pooler.URL("lb_game", "secret", database)))
+	require.Error(t, connect(pooler.URL("lb_game", "wrong", database)))
+	require.Error(t, connect(pooler.URL("postgres", superuserPassword, database)))
+	require.ErrorContains(t, connect(pooler.URL("lb_game", "secret", database)+"&statement_timeout=1000"), "unsupported startup parameter")
+
+	pooler.Stop()
+	require.Error(t, connect(pooler.URL("lb_game", "secret", database)))
+	require.NoError(t, pooler.Start(ctx))
+	require.NoError(t, connect(pooler.URL("lb_game", "secret", database)))
 }
