@@ -26,7 +26,7 @@ func migrate(ctx context.Context, environ []string, stdout io.Writer) error {
 		return fmt.Errorf("the configuration is wrong:\n%w", err)
 	}
 
-	schema, err := migrateDatabase(ctx, settings.Database.URL)
+	schema, err := migrateDatabase(ctx, settings.Database.SessionURL())
 	if err != nil {
 		return err
 	}

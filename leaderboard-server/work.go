@@ -85,7 +85,7 @@ func (s *server) newService(ctx context.Context) (*leaderboard.Service, error) {
 	}
 
 	if s.settings.Database.MigrateOnStart {
-		if _, err := migrateDatabase(ctx, s.settings.Database.URL); err != nil {
+		if _, err := migrateDatabase(ctx, s.settings.Database.SessionURL()); err != nil {
 			return nil, err
 		}
 	}

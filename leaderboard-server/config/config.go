@@ -86,10 +86,12 @@ type HTTP struct {
 // Database is where the ledger is.
 type Database struct {
 	// URL is a libpq URL, such as postgres://user:password@host:5432/db. Its
-	// role's search_path, or its parameter of that name, is the schema.
+	// role's search_path, or its parameter of that name, is the schema. Through a
+	// pooler in transaction mode it has no other parameters than the ones of TLS
+	// and default_query_exec_mode=cache_describe.
 	URL Secret `env:"LEADERBOARD_DATABASE_URL"`
-	// DirectURL is URL past a connection pooler in transaction mode, for the one
-	// session that holds the lock of catch-up. Empty: URL.
+	// DirectURL is URL past a connection pooler, for what needs a session of its
+	// own: the lead of catch-up, and migrations. Empty: URL.
 	DirectURL Secret `env:"LEADERBOARD_DATABASE_DIRECT_URL"`
 	// MaxConnections bounds the connections of this server's pool. The replica
 	// that leads catch-up has one more.
@@ -97,6 +99,15 @@ type Database struct {
 	// MigrateOnStart applies pending migrations before serving. The role then
 	// has to own the schema. For use without an operator.
 	MigrateOnStart bool `env:"LEADERBOARD_MIGRATE_ON_START" envDefault:"false"`
+}
+
+// SessionURL is where a session of PostgreSQL lasts as long as its connection:
+// DirectURL or, without a pooler, URL.
+func (d Database) SessionURL() Secret {
+	if d.DirectURL != "" {
+		return d.DirectURL
+	}
+	return d.URL
 }
 
 // Redis is where the ranking is.
