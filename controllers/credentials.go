@@ -93,12 +93,19 @@ func (p *pass) credentialsData() map[string][]byte {
 		workload.SlotKey:             []byte(p.creds.slot),
 		workload.PostgresUsernameKey: []byte(login),
 		workload.PostgresPasswordKey: []byte(p.creds.postgresPassword),
-		workload.DatabaseURLKey:      []byte(databaseURL(p.class.Spec.Postgres, login, p.creds.postgresPassword, len(p.stores.secrets.postgres.authority) > 0)),
 		workload.RedisUsernameKey:    []byte(p.tenant.RedisUser()),
 		workload.RedisPasswordKey:    []byte(p.creds.redisPassword),
 	}
 
-	if authority := p.stores.secrets.postgres.authority; len(authority) > 0 {
+	authority := p.stores.secrets.postgres.authority
+	direct := databaseURL(p.class.Spec.Postgres, login, p.creds.postgresPassword, len(authority) > 0)
+	data[workload.DatabaseURLKey] = []byte(direct.String())
+	if p.class.Spec.Postgres.PoolerHost != "" {
+		data[workload.DatabaseURLKey] = []byte(pooledURL(p.class.Spec.Postgres, direct).String())
+		data[workload.DatabaseDirectURLKey] = []byte(direct.String())
+	}
+
+	if len(authority) > 0 {
 		data[workload.PostgresCAKey] = authority
 	}
 
@@ -111,14 +118,29 @@ func (p *pass) credentialsData() map[string][]byte {
 
 // databaseURL is the login as libpq and pgx read it. Without an authority of its
 // own the server trusts those of its system.
-func databaseURL(spec v1alpha1.PostgresSpec, user, password string, ownAuthority bool) string {
+func databaseURL(spec v1alpha1.PostgresSpec, user, password string, ownAuthority bool) *url.URL {
 	query := url.Values{"sslmode": {string(spec.SSLMode)}}
 	if ownAuthority && spec.SSLMode == v1alpha1.SSLModeVerifyFull {
 		query.Set("sslrootcert", workload.PostgresCAPath)
 	}
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(user, password), RawQuery: query.Encode(),
+	return &url.URL{Scheme: "postgres", User: url.UserPassword(user, password), RawQuery: query.Encode(),
 		Host: net.JoinHostPort(spec.Host, strconv.Itoa(int(spec.Port))), Path: "/" + spec.Database}
-	return u.String()
+}
+
+// pooledURL is the same login through the class's pooler. It carries no startup
+// parameters, which PgBouncer refuses: search_path and timeouts are set on the
+// login role. A pooler in transaction mode gives each transaction another session
+// of PostgreSQL, so statements must not be prepared under a name in one of them:
+// pgx is told to remember their descriptions instead. PgBouncer 1.21 and later
+// can follow prepared statements, if max_prepared_statements is set; this needs
+// neither, for one more planning of each statement.
+func pooledURL(spec v1alpha1.PostgresSpec, direct *url.URL) *url.URL {
+	pooled := *direct
+	query := direct.Query()
+	query.Set("default_query_exec_mode", "cache_describe")
+	pooled.RawQuery = query.Encode()
+	pooled.Host = net.JoinHostPort(spec.PoolerHost, strconv.Itoa(int(spec.PoolerPortOrDefault())))
+	return &pooled
 }
 
 // ensureSigningKeys makes the keys that sign the game's tokens, once. Lost keys

@@ -77,7 +77,8 @@ func (r *LeaderboardReconciler) ensureSchema(ctx context.Context, p *pass) error
 	return storeFailure(err, v1alpha1.ConditionSchemaReady)
 }
 
-// ensureLogin lets the served role log in with the served password.
+// ensureLogin lets the served role log in with the served password, and checks
+// that the pooler, where there is one, lets it in as well.
 func (r *LeaderboardReconciler) ensureLogin(ctx context.Context, p *pass) error {
 	if p.fresh {
 		return nil
@@ -86,6 +87,10 @@ func (r *LeaderboardReconciler) ensureLogin(ctx context.Context, p *pass) error 
 	works, err := p.stores.postgres.VerifyLogin(ctx, p.tenant, p.creds.slot, p.creds.postgresPassword)
 	if err == nil && !works {
 		err = p.stores.postgres.SetPassword(ctx, p.tenant, p.creds.slot, p.creds.postgresPassword)
+	}
+
+	if err == nil {
+		err = p.stores.postgres.VerifyPooledLogin(ctx, p.tenant, p.creds.slot, p.creds.postgresPassword)
 	}
 
 	return storeFailure(err, v1alpha1.ConditionSchemaReady)

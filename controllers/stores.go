@@ -216,7 +216,8 @@ func (s *Stores) open(ctx context.Context, class *v1alpha1.LeaderboardClass, key
 
 func postgresAdmin(spec v1alpha1.PostgresSpec, login adminLogin) provision.PostgresAdmin {
 	return provision.PostgresAdmin{Host: spec.Host, Port: int(spec.Port), Database: spec.Database, SSLMode: string(spec.SSLMode),
-		Username: login.username, Password: login.password, CA: login.authority}
+		Username: login.username, Password: login.password, CA: login.authority,
+		PoolerHost: spec.PoolerHost, PoolerPort: int(spec.PoolerPortOrDefault())}
 }
 
 func redisAdmin(spec v1alpha1.RedisSpec, login adminLogin) provision.RedisAdmin {
@@ -253,6 +254,10 @@ func (s *Stores) Check(ctx context.Context, class *v1alpha1.LeaderboardClass) (v
 	var postgresErr, redisErr error
 	if versions.Postgres, postgresErr = handle.postgres.Check(ctx); postgresErr == nil {
 		leftOpen, postgresErr = handle.prepare(ctx)
+	}
+
+	if postgresErr == nil {
+		postgresErr = handle.postgres.CheckPooler(ctx)
 	}
 
 	versions.Redis, redisErr = handle.redis.Check(ctx)

@@ -68,12 +68,15 @@ const (
 )
 
 // PostgresSpec says where the ledgers live.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.poolerPort) || has(self.poolerHost)",fieldPath=".poolerPort",message="poolerPort is set without poolerHost: set poolerHost to the pooler's host name, or remove poolerPort"
 type PostgresSpec struct {
-	// host name or address, as both the operator and the servers reach it.
+	// host name or address of PostgreSQL itself, as both the operator and the
+	// servers reach it. Never a connection pooler: see poolerHost.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$')",message="must be a host name or an address without a port or scheme, for example postgres.databases.svc"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)$')",message="must be a host name or an address without a port or scheme, for example postgres.databases.svc"
 	Host string `json:"host,omitempty"`
 
 	// port of the server.
@@ -82,6 +85,23 @@ type PostgresSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	Port int32 `json:"port,omitempty"`
+
+	// poolerHost is the host name or address of a connection pooler in front of
+	// that server, for example PgBouncer in transaction or session mode, as the
+	// servers of games reach it. They use it for everything but the one connection
+	// of each that waits to lead, which goes to host, as the operator does. Left
+	// out, every connection goes to host. sslMode and ca.crt count for both.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)$')",message="must be a host name or an address without a port or scheme, for example pgbouncer.databases.svc"
+	PoolerHost string `json:"poolerHost,omitempty"`
+
+	// poolerPort is the pooler's port. Left out, 6432.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	PoolerPort int32 `json:"poolerPort,omitempty"`
 
 	// database in which every tenant gets a schema.
 	// +required
@@ -101,6 +121,17 @@ type PostgresSpec struct {
 	// ca.crt where verify-full needs one.
 	// +required
 	AdminSecretRef SecretReference `json:"adminSecretRef,omitzero"`
+}
+
+// DefaultPoolerPort is the port of a pooler where a class names none: PgBouncer's.
+const DefaultPoolerPort = 6432
+
+// PoolerPortOrDefault is the port of the pooler, where there is one.
+func (p *PostgresSpec) PoolerPortOrDefault() int32 {
+	if p.PoolerPort == 0 {
+		return DefaultPoolerPort
+	}
+	return p.PoolerPort
 }
 
 // RedisMode is the kind of Redis deployment.

@@ -70,6 +70,7 @@ const (
 	stateInvalidPassword       = "28P01"
 	stateInvalidAuthorization  = "28000"
 	stateTooManyConnections    = "53300"
+	stateProtocolViolation     = "08P01"
 )
 
 func sqlState(err error) string {
@@ -98,6 +99,11 @@ func postgresError(err error, format string, args ...any) error {
 		return &Error{Kind: Refused, Message: message + ": PostgreSQL refused the login; check the username and the password in the admin Secret", Cause: short(err)}
 	case stateInsufficientPrivilege:
 		return &Error{Kind: InsufficientRights, Message: message + ": the administrator needs a LOGIN role with CREATEROLE that owns the database", Cause: short(err)}
+	case stateProtocolViolation:
+		if strings.Contains(err.Error(), "unsupported startup parameter") { // as PgBouncer says it
+			return &Error{Kind: Misconfigured, Message: message + ": a connection pooler answered; set postgres.host of the LeaderboardClass to PostgreSQL itself, and postgres.poolerHost to the pooler", Cause: short(err)}
+		}
+		return &Error{Kind: Failed, Message: message, Cause: short(err)}
 	default:
 		return &Error{Kind: Failed, Message: message, Cause: short(err)}
 	}

@@ -38,6 +38,10 @@ type PostgresAdmin struct {
 	Password string
 	// CA holds the authorities' certificates in PEM, for verify-full.
 	CA []byte
+	// PoolerHost and PoolerPort are where the servers of games find a connection
+	// pooler, which the administrator never uses. Empty: there is none.
+	PoolerHost string
+	PoolerPort int
 }
 
 // Postgres provisions tenants in one database.
@@ -84,7 +88,7 @@ func connConfig(admin PostgresAdmin) (*pgx.ConnConfig, error) {
 	config.RuntimeParams["statement_timeout"] = strconv.Itoa(int(callTimeout.Milliseconds()))
 	config.RuntimeParams["lock_timeout"] = strconv.Itoa(int((callTimeout / 2).Milliseconds()))
 
-	// Works through a pooler in transaction mode as well; provisioning is rare.
+	// Provisioning is rare: nothing is gained by keeping statements prepared.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	switch admin.SSLMode {
 	case "disable":

@@ -57,6 +57,10 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 	}
 
 	e.secret(config.EnvDatabaseURL, CredentialsName(lb), DatabaseURLKey)
+	if class.Spec.Postgres.PoolerHost != "" {
+		e.secret(config.EnvDatabaseDirectURL, CredentialsName(lb), DatabaseDirectURLKey)
+	}
+
 	e.set(config.EnvDatabaseMaxConnections, strconv.Itoa(int(pool)))
 	if pool < 4 { // the server's own default, 2, would leave none for reads
 		e.set(config.EnvCommitInFlight, "1")

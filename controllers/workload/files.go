@@ -23,9 +23,12 @@ const (
 	PostgresUsernameKey = "postgres-username"
 	PostgresPasswordKey = "postgres-password"
 	// DatabaseURLKey is the login to Postgres as the server takes it.
-	DatabaseURLKey   = "database-url"
-	RedisUsernameKey = "redis-username"
-	RedisPasswordKey = "redis-password"
+	DatabaseURLKey = "database-url"
+	// DatabaseDirectURLKey is the same login past the class's pooler. It is there
+	// only if the class has one.
+	DatabaseDirectURLKey = "database-direct-url"
+	RedisUsernameKey     = "redis-username"
+	RedisPasswordKey     = "redis-password"
 	// PostgresCAKey and RedisCAKey are PEM authorities, where the class has any.
 	PostgresCAKey = "postgres-ca.crt"
 	RedisCAKey    = "redis-ca.crt"

@@ -134,6 +134,10 @@ func egressRules(in Input) []*networkingv1ac.NetworkPolicyEgressRuleApplyConfigu
 			policyPort(corev1.ProtocolTCP, intstr.FromInt32(dnsPort))),
 		storeRule(in.Class.Spec.Postgres.Host, in.Class.Spec.Postgres.Port),
 	}
+	if pooler := in.Class.Spec.Postgres; pooler.PoolerHost != "" {
+		rules = append(rules, storeRule(pooler.PoolerHost, pooler.PoolerPortOrDefault()))
+	}
+
 	if in.Class.Spec.Redis.Mode != v1alpha1.RedisStandalone {
 		// Clients are sent on to nodes at addresses that change with a failover.
 		const firstUnprivileged, last = 1024, 65535

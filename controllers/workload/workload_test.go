@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,7 @@ func everything(in *workload.Input) {
 	in.SetReplicas = false
 	in.Class.Spec.ImagePullPolicy = corev1.PullIfNotPresent
 	in.Class.Spec.Postgres.Host, in.Class.Spec.Postgres.SSLMode = "10.1.2.3", v1alpha1.SSLModeVerifyFull
+	in.Class.Spec.Postgres.PoolerHost = "10.4.5.6"
 	in.Class.Spec.Redis = v1alpha1.RedisSpec{Mode: v1alpha1.RedisSentinel, MasterName: "main", TLS: true,
 		Endpoints: []string{"sentinel-0.databases.svc:26379", "sentinel-1.databases.svc:26379", "[fd00::7]:26379"}}
 	in.PostgresCA, in.RedisCA = true, true
@@ -146,8 +148,9 @@ func TestEnvironmentIsTheServersConfiguration(t *testing.T) {
 				value := variable.Value
 				if variable.ValueFrom != nil {
 					value = map[string]string{
-						workload.DatabaseURLKey:   "postgres://race_a:secret@postgres.databases.svc:5432/games?sslmode=disable",
-						workload.RedisUsernameKey: "race", workload.RedisPasswordKey: "secret",
+						workload.DatabaseURLKey:       "postgres://race_a:secret@pool:6432/games?sslmode=disable",
+						workload.DatabaseDirectURLKey: "postgres://race_a:secret@postgres:5432/games?sslmode=disable",
+						workload.RedisUsernameKey:     "race", workload.RedisPasswordKey: "secret",
 					}[variable.ValueFrom.SecretKeyRef.Key]
 				}
 				environ = append(environ, variable.Name+"="+value)
@@ -157,6 +160,8 @@ func TestEnvironmentIsTheServersConfiguration(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, c.Validate())
 			require.Equal(t, in.Tenant, c.Tenant)
+			require.Contains(t, c.Database.URL.Reveal(), "@pool:6432")
+			require.Equal(t, in.Class.Spec.Postgres.PoolerHost != "", strings.Contains(c.Database.DirectURL.Reveal(), "@postgres:5432"))
 			require.Equal(t, in.KeyPrefix, c.Redis.KeyPrefix)
 			require.Equal(t, in.Class.Spec.Redis.Endpoints, c.Redis.Addresses)
 			require.Equal(t, time.Hour, c.Auth.TokenTTL)
