@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -111,6 +112,26 @@ func hasUser(t *testing.T, rdb *stores.Redis, name tenant.Tenant) bool {
 	}
 
 	return false
+}
+
+// A Redis that may evict keys is refused until that is changed.
+func TestEvictingRedis(t *testing.T) {
+	pg, rdb := ownStores(t)
+	admin := rdb.Client()
+	defer admin.Close()
+
+	require.NoError(t, admin.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err())
+	class := newClass(t, startManager(t), pg, rdb)
+	ns := namespace(t)
+	playDeployments(t, ns)
+	lb := create(t, newLeaderboard(ns, class))
+	classIs(t, class, v1alpha1.ConditionReachable, "False Misconfigured")
+	require.Contains(t, meta.FindStatusCondition(class.Status.Conditions, v1alpha1.ConditionReachable).Message, "set maxmemory-policy noeviction")
+	becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "False ClassNotReady", v1alpha1.ConditionStalled: "True ClassNotReady"})
+
+	require.NoError(t, admin.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err())
+	classIs(t, class, v1alpha1.ConditionReachable, "True Reachable")
+	becomes(t, lb, allReady)
 }
 
 // A Redis that has lost its users gets them back within seconds, without a

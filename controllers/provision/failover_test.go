@@ -198,3 +198,35 @@ func (d deployment) requireDropped(t *testing.T, r *Redis, one tenant.Tenant, pa
 		require.NoError(t, admin.Close())
 	}
 }
+
+// The policy of every node counts, also while another one is away.
+func TestRedisCheckLooksAtEveryNode(t *testing.T) {
+	for name, start := range map[string]func(*testing.T) deployment{"cluster": clusterDeployment, "sentinel": sentinelDeployment} {
+		t.Run(name, func(t *testing.T) {
+			d := start(t)
+			r, err := OpenRedis(d.admin)
+			require.NoError(t, err)
+			t.Cleanup(r.Close)
+			_, err = r.Check(t.Context())
+			require.NoError(t, err)
+
+			for i, node := range d.nodes {
+				client := node.Client()
+				require.NoError(t, client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lfu").Err())
+				_, err := r.Check(t.Context())
+				require.Equal(t, Misconfigured, KindOf(err), "node %d: %v", i, err)
+				require.ErrorContains(t, err, node.Address())
+				require.NoError(t, client.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err())
+				require.NoError(t, client.Close())
+			}
+
+			last := d.nodes[len(d.nodes)-1].Client()
+			defer last.Close()
+
+			require.NoError(t, last.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lfu").Err())
+			d.nodes[1].Kill()
+			_, err = r.Check(t.Context())
+			require.Equal(t, Misconfigured, KindOf(err), err)
+		})
+	}
+}

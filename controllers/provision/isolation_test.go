@@ -243,10 +243,39 @@ func TestRedisCheck(t *testing.T) {
 	_, err = wrong.Check(t.Context())
 	require.Equal(t, Refused, KindOf(err), err)
 
+	for _, policy := range []string{"allkeys-lru", "volatile-ttl"} {
+		t.Run(policy, func(t *testing.T) { checkRefusesEviction(t, policy) })
+	}
+
 	gone, err := OpenRedis(RedisAdmin{Mode: Standalone, Endpoints: []string{"127.0.0.1:1"}})
 	require.NoError(t, err)
 	defer gone.Close()
 
 	_, err = gone.Check(t.Context())
 	require.Equal(t, Unreachable, KindOf(err), err)
+}
+
+// checkRefusesEviction starts a Redis with the policy, whose administrator may not
+// read its configuration, as on managed services.
+func checkRefusesEviction(t *testing.T, policy string) {
+	server, err := stores.StartRedis(t.Context(), stores.RedisOptions{ACLFile: true, Args: []string{"--maxmemory-policy", policy}})
+	require.NoError(t, err)
+	t.Cleanup(server.Close)
+	admin := server.Client()
+	defer admin.Close()
+
+	require.NoError(t, admin.Do(t.Context(), "ACL", "SETUSER", "managed", "on", ">secret", "allkeys", "allchannels", "+@all", "-config").Err())
+	r, err := OpenRedis(RedisAdmin{Mode: Standalone, Endpoints: []string{server.Address()}, Username: "managed", Password: "secret"})
+	require.NoError(t, err)
+	t.Cleanup(r.Close)
+
+	_, err = r.Check(t.Context())
+	require.Equal(t, Misconfigured, KindOf(err), err)
+	for _, part := range []string{server.Address(), policy, "set maxmemory-policy noeviction"} {
+		require.ErrorContains(t, err, part)
+	}
+
+	require.NoError(t, admin.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err())
+	_, err = r.Check(t.Context())
+	require.NoError(t, err)
 }

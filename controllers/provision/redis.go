@@ -6,10 +6,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
-	"fmt"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -194,52 +192,6 @@ func (r *Redis) each(ctx context.Context, do func(ctx context.Context, address s
 	}
 
 	return nil
-}
-
-// minRedis is the oldest supported version.
-const minRedis = 7
-
-// Check says whether the deployment can be shared by tenants, and its version.
-func (r *Redis) Check(ctx context.Context) (version string, err error) {
-	err = r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
-		info, err := node.Info(ctx, "server").Result()
-		if err != nil {
-			return err
-		}
-
-		version = infoField(info, "redis_version")
-		name := "Redis"
-		if valkey := infoField(info, "valkey_version"); valkey != "" {
-			version, name = valkey, "Valkey"
-		}
-
-		major, _, _ := strings.Cut(version, ".")
-		if number, err := strconv.Atoi(major); err != nil || number < minRedis {
-			return &Error{Kind: Misconfigured, Message: fmt.Sprintf("%s %s on %s is too old: Redis 7.0 or Valkey 8 is needed", name, version, address)}
-		}
-
-		version = name + " " + version
-		user, err := aclUser(ctx, node, "default")
-		if err != nil {
-			return err
-		}
-		if user != nil && slices.Contains(user.flags, "on") && slices.Contains(user.flags, "nopass") {
-			return &Error{Kind: Misconfigured, Message: "the user default of Redis on " + address +
-				" needs no password, so that anybody who reaches it reads every game: turn it off (user default off in the ACL file)"}
-		}
-
-		return nil
-	})
-	return version, err
-}
-
-func infoField(info, name string) string {
-	for line := range strings.Lines(info) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
-			return value
-		}
-	}
-	return ""
 }
 
 // RunIDs returns the run id of every node by its address. A node that has been

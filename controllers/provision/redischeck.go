@@ -1,0 +1,102 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// minRedis is the oldest supported version.
+const minRedis = 7
+
+// neverEvict is the only maxmemory-policy under which a ranking stays whole.
+const neverEvict = "noeviction"
+
+// Check says whether the deployment can be shared by tenants, and its version. A
+// node that does not answer hides nothing that is wrong with another one.
+func (r *Redis) Check(ctx context.Context) (version string, err error) {
+	var unreachable error
+	err = r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
+		found, err := checkNode(ctx, address, node)
+		if err = redisError(err, "look at the node %s", address); err != nil && KindOf(err) == Unreachable {
+			unreachable = err
+			return nil
+		}
+		version = found
+		return err
+	})
+	if err == nil {
+		err = unreachable
+	}
+
+	return version, err
+}
+
+func checkNode(ctx context.Context, address string, node *redis.Client) (version string, err error) {
+	info, err := node.Info(ctx, "server").Result()
+	if err != nil {
+		return "", err
+	}
+
+	version = infoField(info, "redis_version")
+	name := "Redis"
+	if valkey := infoField(info, "valkey_version"); valkey != "" {
+		version, name = valkey, "Valkey"
+	}
+
+	major, _, _ := strings.Cut(version, ".")
+	if number, err := strconv.Atoi(major); err != nil || number < minRedis {
+		return "", &Error{Kind: Misconfigured, Message: fmt.Sprintf("%s %s on %s is too old: Redis 7.0 or Valkey 8 is needed", name, version, address)}
+	}
+	if err := checkDefaultUser(ctx, address, node); err != nil {
+		return "", err
+	}
+	if err := checkEviction(ctx, address, node); err != nil {
+		return "", err
+	}
+
+	return name + " " + version, nil
+}
+
+func checkDefaultUser(ctx context.Context, address string, node *redis.Client) error {
+	user, err := aclUser(ctx, node, "default")
+	if err != nil {
+		return err
+	}
+	if user != nil && slices.Contains(user.flags, "on") && slices.Contains(user.flags, "nopass") {
+		return &Error{Kind: Misconfigured, Message: "the user default of Redis on " + address +
+			" needs no password, so that anybody who reaches it reads every game: turn it off (user default off in the ACL file)"}
+	}
+
+	return nil
+}
+
+// checkEviction refuses a node that may delete keys to make room: what is left of
+// a board would be served as if it were whole. INFO says the policy on managed
+// services, too, which deny CONFIG GET. A replica becomes a master one day, so its
+// policy matters as well.
+func checkEviction(ctx context.Context, address string, node *redis.Client) error {
+	info, err := node.Info(ctx, "memory").Result()
+	if err != nil {
+		return err
+	}
+	if policy := infoField(info, "maxmemory_policy"); policy != "" && policy != neverEvict {
+		return &Error{Kind: Misconfigured, Message: fmt.Sprintf("Redis on %s would evict keys of rankings once its memory is full (maxmemory-policy %s): "+
+			"set maxmemory-policy %s on every node, in redis.conf and with CONFIG SET, or in the parameters of the managed service", address, policy, neverEvict)}
+	}
+
+	return nil
+}
+
+func infoField(info, name string) string {
+	for line := range strings.Lines(info) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
+			return value
+		}
+	}
+	return ""
+}
