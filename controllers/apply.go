@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 )
 
@@ -33,13 +35,32 @@ func (e *notOursError) Error() string {
 }
 
 // leftoverError: an object of the name belonged to an earlier Leaderboard of the
-// same name, and the garbage collector has not come to it yet.
+// same name, and the garbage collector has not removed it yet.
 type leftoverError struct {
 	kind, name string
 }
 
 func (e *leftoverError) Error() string {
 	return fmt.Sprintf("waiting for the garbage collector to remove %s %s of an earlier Leaderboard of this name", e.kind, e.name)
+}
+
+// applyFailure says what an object that could not be read or applied means for the
+// condition; failed is what to say where it will be tried again.
+func applyFailure(err error, condition, failed string) error {
+	var foreign *notOursError
+	if errors.As(err, &foreign) {
+		return stalledBy(condition, v1alpha1.ReasonApplyFailed, "The %s", foreign.Error())
+	}
+
+	var leftover *leftoverError
+	if errors.As(err, &leftover) {
+		return failedBy(err, condition, v1alpha1.ReasonProgressing, "Still %s", leftover.Error())
+	}
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return waitingFor("", v1alpha1.ReasonProgressing, "The namespace is being deleted, and this Leaderboard with it")
+	}
+
+	return failedBy(err, condition, v1alpha1.ReasonApplyFailed, "%s; this is tried again: %v", failed, err)
 }
 
 // checkOwner returns nil if the object may be written on behalf of the owner:

@@ -149,10 +149,10 @@ func (r *LeaderboardReconciler) admit(ctx context.Context, lb *v1alpha1.Leaderbo
 	accepted := meta.FindStatusCondition(class.Status.Conditions, v1alpha1.ConditionAccepted)
 	switch {
 	case accepted == nil || accepted.Status == metav1.ConditionUnknown:
-		return waitingFor("", v1alpha1.ReasonClassNotReady, "Waiting for the operator to look at the LeaderboardClass %s", class.Name)
+		return waitingFor("", v1alpha1.ReasonClassNotReady, "Waiting for the operator to check the LeaderboardClass %s", class.Name)
 	case accepted.Status == metav1.ConditionFalse && accepted.Reason != v1alpha1.ReasonMultipleDefaults && accepted.Reason != v1alpha1.ReasonInUse:
 		return stalledBy("", v1alpha1.ReasonClassNotReady,
-			"The LeaderboardClass %s is not accepted; the platform team has to mend it: %s", class.Name, accepted.Message)
+			"The LeaderboardClass %s is not accepted; the platform team must fix it: %s", class.Name, accepted.Message)
 	}
 
 	// An unreachable store is not asked about here: the steps find out sooner
@@ -161,7 +161,7 @@ func (r *LeaderboardReconciler) admit(ctx context.Context, lb *v1alpha1.Leaderbo
 	if reachable != nil && reachable.Status == metav1.ConditionFalse &&
 		(reachable.Reason == v1alpha1.ReasonMisconfigured || reachable.Reason == v1alpha1.ReasonInsufficientRights) {
 		return stalledBy("", v1alpha1.ReasonClassNotReady,
-			"The stores of the LeaderboardClass %s cannot be used; the platform team has to mend them: %s", class.Name, reachable.Message)
+			"The stores of the LeaderboardClass %s cannot be used; the platform team must fix them: %s", class.Name, reachable.Message)
 	}
 
 	return nil
@@ -176,7 +176,7 @@ func (r *LeaderboardReconciler) admitNamespace(ctx context.Context, name string,
 	selector, err := metav1.LabelSelectorAsSelector(allowed.Selector)
 	if err != nil {
 		return stalledBy("", v1alpha1.ReasonClassNotReady,
-			"spec.allowedNamespaces.selector of the LeaderboardClass %s is not a selector; the platform team has to mend it: %v", class.Name, err)
+			"spec.allowedNamespaces.selector of the LeaderboardClass %s is not a selector; the platform team must fix it: %v", class.Name, err)
 	}
 
 	namespace := &metav1.PartialObjectMetadata{}

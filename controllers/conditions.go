@@ -47,10 +47,10 @@ func (c conditions) renew(conditionType string) {
 
 func (c conditions) remove(conditionType string) { meta.RemoveStatusCondition(c.list, conditionType) }
 
-// announce gives every steady condition that is not there yet the status
-// Unknown and reports whether there was any. A Ready from the CRD's default has
-// no generation and counts as not there.
-func (c conditions) announce() bool {
+// initialize gives every steady condition that is not there yet the status Unknown and
+// reports whether any was missing. A Ready from the CRD's default has no generation
+// and counts as missing.
+func (c conditions) initialize() bool {
 	changed := false
 	for _, conditionType := range steadyConditions {
 		existing := meta.FindStatusCondition(*c.list, conditionType)
@@ -58,12 +58,12 @@ func (c conditions) announce() bool {
 			continue
 		}
 		c.remove(conditionType) // so that its time is now, not the CRD's default
-		c.set(conditionType, metav1.ConditionUnknown, v1alpha1.ReasonPending, "The operator has not come to this yet")
+		c.set(conditionType, metav1.ConditionUnknown, v1alpha1.ReasonPending, "Not yet reconciled")
 		changed = true
 	}
 
 	if changed {
-		c.set(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing, "The operator has begun")
+		c.set(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing, "Reconciliation has begun")
 	}
 
 	return changed

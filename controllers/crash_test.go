@@ -79,55 +79,55 @@ func driveToGone(t *testing.T, r *LeaderboardReconciler, lb *v1alpha1.Leaderboar
 	})
 }
 
-// mortal is a client whose process ends at its nth write: before it, or after it
-// without hearing of the result. From then on nothing works.
-type mortal struct {
-	writes atomic.Int64
-	dieAt  int64
-	after  bool
-	dead   atomic.Bool
+// crashingClient is a client whose process ends at its nth write: before it, or
+// after it without hearing of the result. From then on nothing works.
+type crashingClient struct {
+	writes  atomic.Int64
+	crashAt int64
+	after   bool
+	crashed atomic.Bool
 }
 
-var errDead = errors.New("the operator has been killed")
+var errCrashed = errors.New("the operator has been killed")
 
-// write runs a write, or dies.
-func (m *mortal) write(do func() error) error {
-	if m.dead.Load() {
-		return errDead
+// write runs a write, or crashes.
+func (cc *crashingClient) write(do func() error) error {
+	if cc.crashed.Load() {
+		return errCrashed
 	}
-	if m.writes.Add(1) != m.dieAt {
+	if cc.writes.Add(1) != cc.crashAt {
 		return do()
 	}
 
-	m.dead.Store(true)
-	if m.after {
+	cc.crashed.Store(true)
+	if cc.after {
 		if err := do(); err != nil {
-			return errors.Join(errDead, err)
+			return errors.Join(errCrashed, err)
 		}
 	}
 
-	return errDead
+	return errCrashed
 }
 
-func (m *mortal) client() client.WithWatch {
+func (cc *crashingClient) client() client.WithWatch {
 	return interceptor.NewClient(cluster, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
-			if m.dead.Load() {
-				return errDead
+			if cc.crashed.Load() {
+				return errCrashed
 			}
 			return c.Get(ctx, key, object, options...)
 		},
 		Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
-			return m.write(func() error { return c.Apply(ctx, object, options...) })
+			return cc.write(func() error { return c.Apply(ctx, object, options...) })
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
-			return m.write(func() error { return c.Patch(ctx, object, patch, options...) })
+			return cc.write(func() error { return c.Patch(ctx, object, patch, options...) })
 		},
 		Delete: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.DeleteOption) error {
-			return m.write(func() error { return c.Delete(ctx, object, options...) })
+			return cc.write(func() error { return c.Delete(ctx, object, options...) })
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, name string, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
-			return m.write(func() error { return c.SubResource(name).Patch(ctx, object, patch, options...) })
+			return cc.write(func() error { return c.SubResource(name).Patch(ctx, object, patch, options...) })
 		},
 		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
 			return errors.New("the operator creates nothing: it applies")
@@ -138,14 +138,14 @@ func (m *mortal) client() client.WithWatch {
 	})
 }
 
-// outlive reconciles with a client that dies at the nth write until it is dead,
-// and reports whether it got to that write.
-func outlive(t *testing.T, controllerName string, m *mortal, lb *v1alpha1.Leaderboard) bool {
+// reconcileUntilCrash reconciles until the client crashes at its nth write, and
+// reports whether it got to that write.
+func reconcileUntilCrash(t *testing.T, controllerName string, c *crashingClient, lb *v1alpha1.Leaderboard) bool {
 	t.Helper()
-	r := newReconciler(t, controllerName, m.client())
+	r := newReconciler(t, controllerName, c.client())
 	for range 10 {
 		_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(lb)})
-		if m.dead.Load() {
+		if c.crashed.Load() {
 			return true
 		}
 		require.NoError(t, err)
@@ -186,14 +186,14 @@ func TestKilledAtEveryWrite(t *testing.T) {
 				lb := newLeaderboard(namespace(t), class)
 				lb.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
 				create(t, lb)
-				reached = outlive(t, controllerName, &mortal{dieAt: n, after: after}, lb)
+				reached = reconcileUntilCrash(t, controllerName, &crashingClient{crashAt: n, after: after}, lb)
 				r := newReconciler(t, controllerName, cluster)
 				driveToReady(t, r, lb)
 				isWhole(t, class, lb)
 
 				// What deletion needs is killed at the same write, if it has as many.
 				require.NoError(t, cluster.Delete(t.Context(), lb))
-				outlive(t, controllerName, &mortal{dieAt: n, after: after}, lb)
+				reconcileUntilCrash(t, controllerName, &crashingClient{crashAt: n, after: after}, lb)
 				driveToGone(t, newReconciler(t, controllerName, cluster), lb)
 				isGone(t, class, lb)
 			})
@@ -211,13 +211,13 @@ func TestKilledBetweenSteps(t *testing.T) {
 			lb := create(t, newLeaderboard(namespace(t), class))
 			lb.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
 			killed := newReconciler(t, controllerName, cluster)
-			p := &pass{base: lb.DeepCopy(), lb: lb.DeepCopy(), tenant: tenant.For("test", lb.Namespace, lb.Name)}
+			p := newPass(lb.DeepCopy(), "test")
 			defer p.close()
 
 			require.NoError(t, killed.ensureFinalizer(t.Context(), p))
 			for _, step := range killed.steps()[:k] {
 				if err := step.do(t.Context(), p); err != nil {
-					require.Equal(t, "observe", step.name) // there are no Pods yet
+					require.Equal(t, "check-rollout", step.name) // there are no Pods yet
 				}
 			}
 
@@ -247,7 +247,7 @@ func TestDeletedWhileItIsMade(t *testing.T) {
 			lb := newLeaderboard(namespace(t), class)
 			lb.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
 			create(t, lb)
-			reached = outlive(t, controllerName, &mortal{dieAt: n, after: true}, lb)
+			reached = reconcileUntilCrash(t, controllerName, &crashingClient{crashAt: n, after: true}, lb)
 			require.NoError(t, cluster.Delete(t.Context(), lb))
 			driveToGone(t, newReconciler(t, controllerName, cluster), lb)
 			isGone(t, class, lb)

@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"net"
 	"net/url"
 	"strconv"
@@ -188,18 +187,5 @@ func (r *LeaderboardReconciler) getSecret(ctx context.Context, lb *v1alpha1.Lead
 }
 
 func secretFailure(err error) error {
-	var foreign *notOursError
-	if errors.As(err, &foreign) {
-		return stalledBy("", v1alpha1.ReasonApplyFailed, "The %s", foreign.Error())
-	}
-
-	var leftover *leftoverError
-	if errors.As(err, &leftover) {
-		return failedBy(err, "", v1alpha1.ReasonProgressing, "Still %s", leftover.Error())
-	}
-	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-		return waitingFor("", v1alpha1.ReasonProgressing, "The namespace is being deleted, and this Leaderboard with it")
-	}
-
-	return failedBy(err, "", v1alpha1.ReasonApplyFailed, "A Secret of the workload could not be read or written; this is tried again: %v", err)
+	return applyFailure(err, "", "A Secret of the workload could not be read or written")
 }

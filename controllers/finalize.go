@@ -29,7 +29,7 @@ func (r *LeaderboardReconciler) finalize(ctx context.Context, p *pass) (ctrl.Res
 		return ctrl.Result{}, nil
 	}
 
-	p.conditions().announce()
+	p.conditions().initialize()
 	if err := r.tearDown(ctx, p); err != nil {
 		return r.finish(ctx, p, err)
 	}
@@ -43,7 +43,7 @@ func (r *LeaderboardReconciler) finalize(ctx context.Context, p *pass) (ctrl.Res
 
 	r.applier.forget(p.lb.UID)
 	r.verified.drop(p.lb.UID)
-	r.retired.drop(p.lb.UID)
+	r.oldLoginDisabled.drop(p.lb.UID)
 
 	return ctrl.Result{}, nil
 }

@@ -55,30 +55,55 @@ type LeaderboardReconciler struct {
 	Resync time.Duration
 
 	applier *applier
-	// verified: the stores hold what is served. retired: they hold nothing else.
-	verified, retired *freshness
+	// verified: the stores hold what is served. oldLoginDisabled: they hold no
+	// other login that works.
+	verified, oldLoginDisabled *freshness
 }
 
 // errOtherController: the class is another operator's, which this one leaves alone.
 var errOtherController = errors.New("the class is served by another controller")
 
-// pass is one pass over one Leaderboard.
+// pass is one pass over one Leaderboard. Each part is filled in by the steps that
+// it names, and read by those after them.
 type pass struct {
-	// base is as read; lb is the copy whose status is worked on.
+	subject
+	placement
+	logins
+	progress
+}
+
+// subject is the Leaderboard, from the start of the pass.
+type subject struct {
+	// base is as read or last written; lb is the copy whose status is worked on.
 	base, lb *v1alpha1.Leaderboard
-	class    *v1alpha1.LeaderboardClass
 	tenant   tenant.Tenant
-	stores   *storeHandle
-	// served is the Secret with the credentials as it was found; creds is what
-	// the game is to be served.
+}
+
+// placement is where the tenant lives: of the steps class and connect.
+type placement struct {
+	class  *v1alpha1.LeaderboardClass
+	stores *storeHandle
+}
+
+// logins are the tenant's credentials: of the steps check-freshness and credentials.
+type logins struct {
+	// served is the Secret as it was found; creds is what the game is to be served.
 	served *corev1.Secret
 	creds  *credentials
 	// fresh: the stores need not be asked in this pass.
 	fresh bool
-	// deployed is the generation of the Deployment that this pass asked for.
+}
+
+// progress is what the steps that write leave to those after them.
+type progress struct {
+	// deployed is the generation of the Deployment that the step workload asked for.
 	deployed int64
 	// later is a failure that did not stop the pass, but is its result.
 	later error
+}
+
+func newPass(base *v1alpha1.Leaderboard, clusterID string) *pass {
+	return &pass{subject: subject{base: base, lb: base.DeepCopy(), tenant: tenant.For(clusterID, base.Namespace, base.Name)}}
 }
 
 func (p *pass) conditions() conditions {
@@ -92,7 +117,7 @@ func (r *LeaderboardReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 
-	p := &pass{base: base, lb: base.DeepCopy(), tenant: tenant.For(r.ClusterID, base.Namespace, base.Name)}
+	p := newPass(base, r.ClusterID)
 	defer p.close()
 
 	if class, err := r.findClass(ctx, p.lb); err == nil && class.Spec.ControllerName != r.ControllerName {
@@ -136,23 +161,24 @@ type step struct {
 }
 
 // steps of a pass, in order. Each relies on those before it; each can be run
-// again after the operator was ended anywhere.
+// again after the operator was ended anywhere. Their names are values of a metric's
+// label: they are public, and change as an API does.
 func (r *LeaderboardReconciler) steps() []step {
 	return []step{
-		{"announce", r.announce},
+		{"init-conditions", r.initConditions},
 		{"class", r.resolveClass},
 		{"connect", r.connect},
-		{"look", r.look},
+		{"check-freshness", r.checkFreshness},
 		{"schema", r.ensureSchema},
 		{"credentials", r.ensureCredentials},
 		{"login", r.ensureLogin},
 		{"migrations", r.ensureMigrations},
 		{"keyspace", r.ensureKeyspace},
-		{"confirm", r.confirm},
+		{"mark-verified", r.markVerified},
 		{"signing-keys", r.ensureSigningKeys},
 		{"workload", r.applyWorkload},
-		{"observe", r.observe},
-		{"retire", r.retireOldLogin},
+		{"check-rollout", r.checkRollout},
+		{"disable-old-login", r.disableOldLogin},
 	}
 }
 
@@ -172,11 +198,11 @@ func (r *LeaderboardReconciler) ensureFinalizer(ctx context.Context, p *pass) er
 	return nil
 }
 
-// announce gives a new Leaderboard its conditions at once.
-func (r *LeaderboardReconciler) announce(ctx context.Context, p *pass) error {
+// initConditions gives a new Leaderboard its conditions at once.
+func (r *LeaderboardReconciler) initConditions(ctx context.Context, p *pass) error {
 	p.lb.Status.Boards = int32(len(p.lb.Spec.Boards)) + 1 // and the board global
 	p.lb.Status.Tenant = p.tenant.ID
-	if !p.conditions().announce() {
+	if !p.conditions().initialize() {
 		return nil
 	}
 	return r.writeStatus(ctx, p)
@@ -184,12 +210,12 @@ func (r *LeaderboardReconciler) announce(ctx context.Context, p *pass) error {
 
 // suspend changes nothing but the status, and goes on watching the Pods.
 func (r *LeaderboardReconciler) suspend(ctx context.Context, p *pass) error {
-	p.conditions().announce()
+	p.conditions().initialize()
 	failure := &stepError{reason: v1alpha1.ReasonSuspended,
 		message: "The operator changes nothing while spec.suspend is true; what runs goes on running. Set it to false to go on"}
-	if err := r.observe(ctx, p); err != nil {
-		observed := asStepError(err, v1alpha1.ReasonWorkloadUnavailable)
-		p.conditions().set(v1alpha1.ConditionWorkloadAvailable, metav1.ConditionFalse, observed.reason, observed.message)
+	if err := r.checkRollout(ctx, p); err != nil {
+		rollout := asStepError(err, v1alpha1.ReasonWorkloadUnavailable)
+		p.conditions().set(v1alpha1.ConditionWorkloadAvailable, metav1.ConditionFalse, rollout.reason, rollout.message)
 	}
 
 	return failure
@@ -214,7 +240,7 @@ func (r *LeaderboardReconciler) finish(ctx context.Context, p *pass, err error) 
 		return retryConflict(errors.Join(err, writeErr))
 	}
 
-	r.announceTransition(p.lb, previous)
+	r.recordTransition(p.lb, previous)
 	if failure != nil && failure.cause != nil {
 		return retryConflict(failure)
 	}
@@ -266,8 +292,8 @@ func (r *LeaderboardReconciler) writeStatus(ctx context.Context, p *pass) error 
 	return nil
 }
 
-// announceTransition records an event when Ready has changed.
-func (r *LeaderboardReconciler) announceTransition(lb *v1alpha1.Leaderboard, previous *metav1.Condition) {
+// recordTransition records an event when Ready has changed.
+func (r *LeaderboardReconciler) recordTransition(lb *v1alpha1.Leaderboard, previous *metav1.Condition) {
 	ready := meta.FindStatusCondition(lb.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil || (previous != nil && previous.Status == ready.Status && previous.Reason == ready.Reason) {
 		return

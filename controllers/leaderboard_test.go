@@ -80,14 +80,14 @@ func TestConditionsAreUnknownFirst(t *testing.T) {
 	lb := &v1alpha1.Leaderboard{}
 	lb.Generation = 1
 	c := conditions{list: &lb.Status.Conditions, generation: 1}
-	require.True(t, c.announce())
+	require.True(t, c.initialize())
 
 	for _, conditionType := range steadyConditions {
 		require.Equal(t, "Unknown Pending", conditionText(lb.Status.Conditions, conditionType))
 	}
 
 	require.Equal(t, "True Progressing", conditionText(lb.Status.Conditions, v1alpha1.ConditionReconciling))
-	require.False(t, c.announce(), "once")
+	require.False(t, c.initialize(), "once")
 }
 
 // What the user has to put right: Stalled, a message that says how, and it goes
@@ -100,19 +100,19 @@ func TestWhatStalls(t *testing.T) {
 		spec    func(*v1alpha1.Leaderboard)
 		reason  string
 		message string
-		mend    func(t *testing.T, lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass)
+		fix     func(t *testing.T, lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass)
 	}{
 		"the class does not exist": {
 			spec:   func(lb *v1alpha1.Leaderboard) { lb.Spec.ClassName = new("nobody-s") },
 			reason: v1alpha1.ReasonClassNotFound, message: "kubectl get leaderboardclasses",
-			mend: nil,
+			fix: nil,
 		},
 		"the admin Secret does not exist": {
 			class: func(class *v1alpha1.LeaderboardClass) {
 				class.Spec.Redis.AdminSecretRef.Name = class.Name + "-elsewhere"
 			},
 			reason: v1alpha1.ReasonClassNotReady, message: "-elsewhere in the namespace leaderboard-system",
-			mend: func(t *testing.T, _ *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) {
+			fix: func(t *testing.T, _ *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) {
 				createSecret(t, class.Name+"-elsewhere", map[string]string{"username": "admin", "password": redis.AdminPassword()})
 			},
 		},
@@ -122,7 +122,7 @@ func TestWhatStalls(t *testing.T) {
 				class.Spec.Redis.AdminSecretRef.Name = class.Name + "-broken"
 			},
 			reason: v1alpha1.ReasonClassNotReady, message: "lacks the key password",
-			mend: func(t *testing.T, _ *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) {
+			fix: func(t *testing.T, _ *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) {
 				secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: class.Name + "-broken"}}
 				patch(t, secret, func() { secret.Data["password"] = []byte(redis.AdminPassword()) })
 			},
@@ -132,7 +132,7 @@ func TestWhatStalls(t *testing.T) {
 				class.Spec.AllowedNamespaces = v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesFromSelector, Selector: selector}
 			},
 			reason: v1alpha1.ReasonNamespaceNotAllowed, message: "team=games",
-			mend: func(t *testing.T, lb *v1alpha1.Leaderboard, _ *v1alpha1.LeaderboardClass) {
+			fix: func(t *testing.T, lb *v1alpha1.Leaderboard, _ *v1alpha1.LeaderboardClass) {
 				ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: lb.Namespace}}
 				patch(t, ns, func() { ns.Labels["team"] = "games" })
 			},
@@ -140,7 +140,7 @@ func TestWhatStalls(t *testing.T) {
 		"more replicas than the class allows": {
 			spec:   func(lb *v1alpha1.Leaderboard) { lb.Spec.Replicas = new(int32(21)) },
 			reason: v1alpha1.ReasonLimitExceeded, message: "spec.replicas is 21",
-			mend: func(t *testing.T, lb *v1alpha1.Leaderboard, _ *v1alpha1.LeaderboardClass) {
+			fix: func(t *testing.T, lb *v1alpha1.Leaderboard, _ *v1alpha1.LeaderboardClass) {
 				patch(t, lb, func() { lb.Spec.Replicas = new(int32(2)) })
 			},
 		},
@@ -148,14 +148,14 @@ func TestWhatStalls(t *testing.T) {
 			class:  func(class *v1alpha1.LeaderboardClass) { class.Spec.Limits.PostgresConnections = 40 },
 			spec:   func(lb *v1alpha1.Leaderboard) { lb.Spec.Replicas = new(int32(10)) },
 			reason: v1alpha1.ReasonLimitExceeded, message: "suffice for 6 Pods",
-			mend: func(t *testing.T, _ *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) {
+			fix: func(t *testing.T, _ *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) {
 				patch(t, class, func() { class.Spec.Limits.PostgresConnections = 80 })
 			},
 		},
 		"more boards than the class allows": {
 			class:  func(class *v1alpha1.LeaderboardClass) { class.Spec.Limits.MaxBoards = new(int32) },
 			reason: v1alpha1.ReasonLimitExceeded, message: "spec.boards has 1 boards",
-			mend: func(t *testing.T, lb *v1alpha1.Leaderboard, _ *v1alpha1.LeaderboardClass) {
+			fix: func(t *testing.T, lb *v1alpha1.Leaderboard, _ *v1alpha1.LeaderboardClass) {
 				patch(t, lb, func() { lb.Spec.Boards = nil })
 			},
 		},
@@ -165,7 +165,7 @@ func TestWhatStalls(t *testing.T) {
 				lb.Spec.Resources = &v1alpha1.Resources{}
 			},
 			reason: v1alpha1.ReasonLimitExceeded, message: "spec.resources.requests.cpu",
-			mend: func(t *testing.T, lb *v1alpha1.Leaderboard, _ *v1alpha1.LeaderboardClass) {
+			fix: func(t *testing.T, lb *v1alpha1.Leaderboard, _ *v1alpha1.LeaderboardClass) {
 				patch(t, lb, func() { lb.Spec.Resources = nil })
 			},
 		},
@@ -174,7 +174,7 @@ func TestWhatStalls(t *testing.T) {
 				lb.Spec.Exposure = &v1alpha1.ExposureSpec{Type: v1alpha1.ExposureIngress}
 			},
 			reason: v1alpha1.ReasonLimitExceeded, message: "exposure.domain",
-			mend: func(t *testing.T, _ *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) {
+			fix: func(t *testing.T, _ *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) {
 				patch(t, class, func() { class.Spec.Exposure.Domain = "games.example.com" })
 			},
 		},
@@ -203,8 +203,8 @@ func TestWhatStalls(t *testing.T) {
 			require.Empty(t, ownedBy(t, lb))
 			require.Empty(t, rolesOf(t, postgres, class, tenant.For("test", ns, "race").Schema()))
 
-			if test.mend != nil {
-				test.mend(t, lb, class)
+			if test.fix != nil {
+				test.fix(t, lb, class)
 				becomes(t, lb, allReady)
 			}
 		})

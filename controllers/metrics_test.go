@@ -48,3 +48,15 @@ func TestMetrics(t *testing.T) {
 	require.EqualValues(t, 1, found["leaderboard_operator_step_seconds result=ok step=schema"])
 	require.EqualValues(t, 1, found["leaderboard_operator_unready_seconds"])
 }
+
+// The names of steps are values of a metric's label, on which dashboards and
+// alerts rest.
+func TestStepNamesArePublic(t *testing.T) {
+	var names []string
+	for _, step := range (&LeaderboardReconciler{}).steps() {
+		names = append(names, step.name)
+	}
+
+	require.Equal(t, []string{"init-conditions", "class", "connect", "check-freshness", "schema", "credentials", "login", "migrations",
+		"keyspace", "mark-verified", "signing-keys", "workload", "check-rollout", "disable-old-login"}, names)
+}

@@ -2,10 +2,7 @@ package controllers
 
 import (
 	"context"
-	"errors"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
@@ -16,20 +13,7 @@ import (
 // optional ones that the spec no longer asks for.
 func (r *LeaderboardReconciler) applyWorkload(ctx context.Context, p *pass) error {
 	failed := func(err error) error {
-		var foreign *notOursError
-		if errors.As(err, &foreign) {
-			return stalledBy(v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonApplyFailed, "The %s", foreign.Error())
-		}
-
-		var leftover *leftoverError
-		if errors.As(err, &leftover) {
-			return failedBy(err, v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonProgressing, "Still %s", leftover.Error())
-		}
-		if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-			return waitingFor("", v1alpha1.ReasonProgressing, "The namespace is being deleted, and this Leaderboard with it")
-		}
-
-		return failedBy(err, v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonApplyFailed, "An object of the workload could not be applied; this is tried again: %v", err)
+		return applyFailure(err, v1alpha1.ConditionWorkloadAvailable, "An object of the workload could not be applied")
 	}
 
 	if err := r.prune(ctx, p); err != nil {

@@ -23,7 +23,7 @@ func (r *LeaderboardReconciler) connect(ctx context.Context, p *pass) error {
 	if err != nil {
 		step := asStepError(err, v1alpha1.ReasonClassNotReady)
 		return &stepError{reason: v1alpha1.ReasonClassNotReady, stalled: step.stalled, cause: step.cause,
-			message: "The LeaderboardClass " + p.class.Name + " cannot be used; the platform team has to mend it: " + step.message}
+			message: "The LeaderboardClass " + p.class.Name + " cannot be used; the platform team must fix it: " + step.message}
 	}
 
 	p.stores = handle
@@ -36,9 +36,9 @@ func (p *pass) close() {
 	}
 }
 
-// look reads the served credentials and decides whether the stores were found
-// to be right lately for exactly these.
-func (r *LeaderboardReconciler) look(ctx context.Context, p *pass) error {
+// checkFreshness reads the served credentials and decides whether the stores were
+// recently verified for exactly these.
+func (r *LeaderboardReconciler) checkFreshness(ctx context.Context, p *pass) error {
 	var err error
 	if p.served, err = r.getSecret(ctx, p.lb, workload.CredentialsName(p.lb)); err != nil {
 		return secretFailure(err)
@@ -111,7 +111,7 @@ func (r *LeaderboardReconciler) ensureMigrations(ctx context.Context, p *pass) e
 	err = ledger.Migrate(ctx, conn, p.tenant.Schema())
 	if errors.Is(err, ledger.ErrNewerSchema) {
 		return stalledBy(v1alpha1.ConditionSchemaReady, v1alpha1.ReasonMigrationFailed,
-			"The schema was migrated by a newer operator than this one, which leaves it alone: the platform team has to update the operator")
+			"The schema was migrated by a newer operator than this one, which leaves it alone: the platform team must update the operator")
 	}
 	if err != nil {
 		return failedBy(err, v1alpha1.ConditionSchemaReady, v1alpha1.ReasonMigrationFailed, "The schema could not be migrated; this is tried again: %v", err)
@@ -147,9 +147,9 @@ func (r *LeaderboardReconciler) ensureKeyspace(ctx context.Context, p *pass) err
 	return nil
 }
 
-// confirm notes that the stores are right, so that they are not asked again
+// markVerified notes that the stores are right, so that they are not asked again
 // before the next resync.
-func (r *LeaderboardReconciler) confirm(_ context.Context, p *pass) error {
+func (r *LeaderboardReconciler) markVerified(_ context.Context, p *pass) error {
 	if p.later == nil && !p.fresh {
 		r.verified.mark(p.lb.UID, p.freshnessKey(p.creds.checksum()), r.Resync/2)
 	}
@@ -162,18 +162,18 @@ func (r *LeaderboardReconciler) confirm(_ context.Context, p *pass) error {
 	return nil
 }
 
-// retireOldLogin ends the login that is not served, once no Pod uses it: the
+// disableOldLogin ends the login that is not served, once no Pod uses it: the
 // rollout of the served one is complete.
-func (r *LeaderboardReconciler) retireOldLogin(ctx context.Context, p *pass) error {
+func (r *LeaderboardReconciler) disableOldLogin(ctx context.Context, p *pass) error {
 	key := p.freshnessKey(p.creds.checksum())
-	if r.retired.fresh(p.lb.UID, key) {
+	if r.oldLoginDisabled.fresh(p.lb.UID, key) {
 		return nil
 	}
 	if err := p.stores.postgres.DisableLogin(ctx, p.tenant, p.creds.slot.Other()); err != nil {
 		return storeFailure(err, v1alpha1.ConditionSchemaReady)
 	}
 
-	r.retired.mark(p.lb.UID, key, r.Resync/2)
+	r.oldLoginDisabled.mark(p.lb.UID, key, r.Resync/2)
 	return nil
 }
 
@@ -218,9 +218,9 @@ func storeFailure(err error, condition string) error {
 	case provision.Unreachable:
 		return failedBy(err, condition, unreachable, "%s did not answer in time; this is tried again on its own", store)
 	case provision.Refused, provision.InsufficientRights:
-		return stalledBy(condition, v1alpha1.ReasonInsufficientRights, "The platform team has to mend the class: %s", sentence(err))
+		return stalledBy(condition, v1alpha1.ReasonInsufficientRights, "The platform team must fix the class: %s", sentence(err))
 	case provision.Misconfigured:
-		return stalledBy(condition, v1alpha1.ReasonClassNotReady, "The platform team has to mend the class: %s", sentence(err))
+		return stalledBy(condition, v1alpha1.ReasonClassNotReady, "The platform team must fix the class: %s", sentence(err))
 	default:
 		return failedBy(err, condition, v1alpha1.ReasonProvisioningFailed, "%s refused something; this is tried again: %s", store, sentence(err))
 	}

@@ -8,10 +8,10 @@ import (
 // stepError says why a step could not be done: to the user in conditions, to
 // the operator's log by its cause.
 type stepError struct {
-	// condition becomes False beside Ready; empty: Ready alone.
+	// condition becomes False with Ready; empty: Ready alone.
 	condition string
 	reason    string
-	// message tells the user what is wrong and what to do. No secret in it.
+	// message says to the user what is wrong and what to do. No secret in it.
 	message string
 	// stalled: nothing changes until somebody changes something.
 	stalled bool

@@ -21,7 +21,7 @@ import (
 const redisWatchInterval = 2 * time.Second
 
 // Stores holds the connections to the stores of the classes, one set for each,
-// made anew when the class or its admin Secrets change. It is a Runnable of the
+// made again when the class or its admin Secrets change. It is a Runnable of the
 // manager, which ends the connections with it.
 type Stores struct {
 	// metadata reads the metadata of Secrets from the cache.
@@ -42,13 +42,13 @@ type Stores struct {
 
 // storeEntry are the connections of one class as it was at one time.
 type storeEntry struct {
-	key      string
-	secrets  adminSecrets
-	postgres *provision.Postgres
-	redis    *provision.Redis
-	unwatch  context.CancelFunc
-	uses     int
-	retired  bool
+	key       string
+	secrets   adminSecrets
+	postgres  *provision.Postgres
+	redis     *provision.Redis
+	unwatch   context.CancelFunc
+	uses      int
+	discarded bool
 
 	// What the last look at the rights of PUBLIC found, and when to look again.
 	preparing sync.Mutex
@@ -99,19 +99,19 @@ func (s *Stores) Forget(className string) {
 	s.mu.Lock()
 	entry := s.entries[className]
 	delete(s.entries, className)
-	closable := entry.retire()
+	closable := entry.discard()
 	s.mu.Unlock()
 	closable.close()
 }
 
-// retire marks an entry that is no longer in the map, and returns it if it can
+// discard marks an entry that is no longer in the map, and returns it if it can
 // be closed now. s.mu is held.
-func (e *storeEntry) retire() *storeEntry {
+func (e *storeEntry) discard() *storeEntry {
 	if e == nil {
 		return nil
 	}
 
-	e.retired = true
+	e.discarded = true
 	e.unwatch()
 	if e.uses > 0 {
 		return nil
@@ -157,7 +157,7 @@ func (s *Stores) acquire(ctx context.Context, class *v1alpha1.LeaderboardClass) 
 		return s.handle(entry), nil
 	}
 
-	closable := s.entries[class.Name].retire()
+	closable := s.entries[class.Name].discard()
 	s.entries[class.Name] = opened
 	opened.uses++
 	s.watch(class.Name, opened)
@@ -171,7 +171,7 @@ func (s *Stores) handle(entry *storeEntry) *storeHandle {
 	return &storeHandle{storeEntry: entry, release: sync.OnceFunc(func() {
 		s.mu.Lock()
 		entry.uses--
-		closable := entry.retired && entry.uses == 0
+		closable := entry.discarded && entry.uses == 0
 		s.mu.Unlock()
 		if closable {
 			entry.close()
@@ -179,7 +179,7 @@ func (s *Stores) handle(entry *storeEntry) *storeHandle {
 	})}
 }
 
-// key changes whenever the connections have to be made anew.
+// key changes whenever the connections must be made again.
 func (s *Stores) key(ctx context.Context, class *v1alpha1.LeaderboardClass) (string, error) {
 	key := fmt.Sprintf("%s/%d", class.UID, class.Generation)
 	for _, name := range []string{class.Spec.Postgres.AdminSecretRef.Name, class.Spec.Redis.AdminSecretRef.Name} {
@@ -311,7 +311,7 @@ func asClassError(err error, unreachable string) *stepError {
 }
 
 // freeSlot is the slot for new credentials: the one that cannot log in, so that
-// whoever works with the other goes on working.
+// Pods that work with the other go on working.
 func (h *storeHandle) freeSlot(ctx context.Context, t tenant.Tenant) (tenant.Slot, error) {
 	logins, err := h.postgres.Logins(ctx, t)
 	if err != nil {

@@ -36,9 +36,9 @@ func rateLimiter() workqueue.TypedRateLimiter[reconcile.Request] {
 	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry)
 }
 
-// specOrIntent passes what changes what is to be done, and not the operator's
-// own writes to the status.
-func specOrIntent() predicate.Predicate {
+// desiredStateChanged admits updates that change the desired state, and not the
+// operator's own writes to the status.
+func desiredStateChanged() predicate.Predicate {
 	return predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, finalizersChanged())
 }
 
@@ -49,7 +49,7 @@ func finalizersChanged() predicate.Predicate {
 	}}
 }
 
-// notStatusOnly passes changes of objects whose status somebody else writes often.
+// notStatusOnly admits changes of objects whose status somebody else writes often.
 func notStatusOnly() builder.Predicates {
 	return builder.WithPredicates(predicate.Or[client.Object](
 		predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{}))
@@ -65,7 +65,7 @@ func (r *LeaderboardReconciler) SetupWithManager(manager ctrl.Manager, concurren
 	}
 
 	return ctrl.NewControllerManagedBy(manager).
-		For(&v1alpha1.Leaderboard{}, builder.WithPredicates(specOrIntent())).
+		For(&v1alpha1.Leaderboard{}, builder.WithPredicates(desiredStateChanged())).
 		Owns(&appsv1.Deployment{}).
 		Owns(&corev1.Service{}).
 		Owns(&corev1.ConfigMap{}).
@@ -84,13 +84,13 @@ func (r *LeaderboardReconciler) SetupWithManager(manager ctrl.Manager, concurren
 // prepare makes what the reconciler keeps between passes.
 func (r *LeaderboardReconciler) prepare() {
 	r.applier = newApplier(r.Client, r.Live)
-	r.verified, r.retired = newFreshness(time.Now), newFreshness(time.Now)
+	r.verified, r.oldLoginDisabled = newFreshness(time.Now), newFreshness(time.Now)
 }
 
-// classChanged passes what matters to the Leaderboards of a class: its spec,
+// classChanged admits what matters to the Leaderboards of a class: its spec,
 // its annotations (the default), its deletion, and what its conditions say.
 func classChanged() predicate.Predicate {
-	return predicate.Or(specOrIntent(), predicate.Predicate(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	return predicate.Or(desiredStateChanged(), predicate.Predicate(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok := e.ObjectOld.(*v1alpha1.LeaderboardClass)
 		after, alsoOK := e.ObjectNew.(*v1alpha1.LeaderboardClass)
 		return ok && alsoOK && !equality.Semantic.DeepEqual(before.Status.Conditions, after.Status.Conditions)
@@ -153,7 +153,7 @@ func requestsFor(list []v1alpha1.Leaderboard) []reconcile.Request {
 // index of Leaderboards by class is the other reconciler's.
 func (r *LeaderboardClassReconciler) SetupWithManager(manager ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(manager).
-		For(&v1alpha1.LeaderboardClass{}, builder.WithPredicates(specOrIntent())).
+		For(&v1alpha1.LeaderboardClass{}, builder.WithPredicates(desiredStateChanged())).
 		// Another class becoming the default, or no longer being it, concerns all.
 		Watches(&v1alpha1.LeaderboardClass{}, handler.EnqueueRequestsFromMapFunc(r.otherDefaults), builder.WithPredicates(predicate.AnnotationChangedPredicate{})).
 		Watches(&v1alpha1.Leaderboard{}, handler.EnqueueRequestsFromMapFunc(classOf), builder.WithPredicates(userChanged())).
@@ -162,7 +162,7 @@ func (r *LeaderboardClassReconciler) SetupWithManager(manager ctrl.Manager) erro
 		Complete(r)
 }
 
-// userChanged passes what changes which Leaderboards use a class.
+// userChanged admits what changes which Leaderboards use a class.
 func userChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok := e.ObjectOld.(*v1alpha1.Leaderboard)

@@ -63,7 +63,7 @@ const (
 type ExposureType string
 
 const (
-	// ExposureIngress makes an Ingress beneath the class's domain.
+	// ExposureIngress makes an Ingress under the class's domain.
 	ExposureIngress ExposureType = "Ingress"
 	// ExposureService makes a ClusterIP Service only.
 	ExposureService ExposureType = "Service"
@@ -163,7 +163,7 @@ type AuthSpec struct {
 
 // ExposureSpec says how game clients reach the endpoint.
 type ExposureSpec struct {
-	// type is Ingress (beneath the class's domain) or Service (inside the
+	// type is Ingress (under the class's domain) or Service (inside the
 	// cluster only).
 	// +required
 	Type ExposureType `json:"type,omitempty"`

@@ -13,7 +13,7 @@ const DefaultClassAnnotation = "games.leaderboard.dev/is-default-class"
 const ClassFinalizer = "games.leaderboard.dev/class-in-use"
 
 // DefaultControllerName is the controllerName that the operator answers to
-// unless it is told otherwise.
+// unless it is configured otherwise.
 const DefaultControllerName = "leaderboard.dev/operator"
 
 // SecretReference names a Secret in the operator's namespace.
@@ -235,7 +235,7 @@ type ClassExposure struct {
 	// +default="Service"
 	Type ExposureType `json:"type,omitempty"`
 
-	// domain beneath which every Leaderboard gets the host
+	// domain under which every Leaderboard gets the host
 	// <name>.<namespace>.<domain>.
 	// +optional
 	// +kubebuilder:validation:MinLength=1

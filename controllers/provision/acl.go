@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// user is what ACL GETUSER tells of a user.
+// user is what ACL GETUSER says of a user.
 type user struct {
 	flags, passwords         []string
 	commands, keys, channels string

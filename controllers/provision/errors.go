@@ -30,7 +30,7 @@ const (
 	Failed Kind = "Failed"
 )
 
-// Error is a failure of a store, in words for whoever has to act on it. It
+// Error is a failure of a store, in words for the person who has to act on it. It
 // holds no secret.
 type Error struct {
 	Kind    Kind

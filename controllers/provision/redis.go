@@ -49,7 +49,7 @@ type Redis struct {
 	mutex   sync.Mutex
 	clients map[string]*redis.Client // by address
 	// rights is how each node, by address, words the commands of a tenant's user.
-	// Redis 7.0 tells them in an order of its own, so they are learnt from it: the
+	// Redis 7.0 lists them in an order of its own, so they are learnt from it: the
 	// first user of a new operator is set once more, which disturbs nobody.
 	rights map[string]string
 }
@@ -360,7 +360,7 @@ func (r *Redis) Watch(ctx context.Context, interval time.Duration, lost func()) 
 	}
 }
 
-// restarted says whether a node is new or has been started anew.
+// restarted says whether a node is new or has been restarted.
 func restarted(before, now map[string]string) bool {
 	for address, id := range now {
 		if before[address] != id {

@@ -69,7 +69,7 @@ func checkDefaultUser(ctx context.Context, address string, node *redis.Client) e
 	}
 	if user != nil && slices.Contains(user.flags, "on") && slices.Contains(user.flags, "nopass") {
 		return &Error{Kind: Misconfigured, Message: "the user default of Redis on " + address +
-			" needs no password, so that anybody who reaches it reads every game: turn it off (user default off in the ACL file)"}
+			" needs no password, so that anyone who reaches it can read every game: turn it off (user default off in the ACL file)"}
 	}
 
 	return nil

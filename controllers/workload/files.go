@@ -50,7 +50,7 @@ const (
 // PostgresCAPath is where the server finds the authority of Postgres.
 const PostgresCAPath = authoritiesDir + "/" + PostgresCAKey
 
-// boardsFile is the file that tells the server the game's boards, in the format
+// boardsFile is the file with the game's boards for the server, in the format
 // that the package leaderboard of the server documents: the fields of the
 // resource. The board global is not in it: it always exists.
 func boardsFile(lb *v1alpha1.Leaderboard) ([]byte, error) {
@@ -80,7 +80,7 @@ func boardsConfigMap(in Input) (*corev1ac.ConfigMapApplyConfiguration, error) {
 		WithData(map[string]string{boardsKey: string(file)}), nil
 }
 
-// CredentialsSecret holds the tenant's logins and nothing of anybody else's.
+// CredentialsSecret holds the tenant's logins and nothing else.
 func CredentialsSecret(lb *v1alpha1.Leaderboard, data map[string][]byte) *corev1ac.SecretApplyConfiguration {
 	return secret(lb, CredentialsName(lb), data)
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 )
 
-// observe reads how far the Deployment is and sets WorkloadAvailable. It
+// checkRollout reads how far the Deployment is and sets WorkloadAvailable. It
 // returns a stepError while not enough Pods of the current spec are ready.
-func (r *LeaderboardReconciler) observe(ctx context.Context, p *pass) error {
+func (r *LeaderboardReconciler) checkRollout(ctx context.Context, p *pass) error {
 	deployment := &appsv1.Deployment{}
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.lb.Namespace, Name: workload.Name(p.lb)}, deployment)
 	if apierrors.IsNotFound(err) {
