@@ -13,9 +13,9 @@ for module in . hack/devcluster hack/tools; do
   (cd "$module" && go mod tidy -diff) || complain "run go mod tidy in $module"
 done
 hack/shared-modules.sh . hack/devcluster hack/tools || complain "the modules must agree on the versions of what they share"
-[[ -z $(git status --porcelain -- api config charts leaderboard-server) ]] || {
-  git status --short -- api config charts leaderboard-server >&2
-  git diff --stat -- api config charts leaderboard-server >&2
+[[ -z $(git status --porcelain -- api config charts docs leaderboard-server) ]] || {
+  git status --short -- api config charts docs leaderboard-server >&2
+  git diff --stat -- api config charts docs leaderboard-server >&2
   complain "generated files differ: run make generate and commit"
 }
 bin/tools/helm lint --quiet charts/leaderboard-operator || complain "helm lint"

@@ -1,7 +1,11 @@
 // Package config is the server's configuration: the settings with their units,
 // defaults and meanings, and the names of the environment variables under which
 // they are given. The operator renders exactly these names.
+// docs/configuration.md is generated from the fields of Config, their tags and their
+// comments: a number's unit is in its tag.
 package config
+
+//go:generate go run ../../hack/configdoc -out ../../docs/configuration.md
 
 import (
 	"time"
@@ -37,8 +41,8 @@ type Config struct {
 	// take to finish once the server has been told to stop.
 	ShutdownTimeout time.Duration `env:"LEADERBOARD_SHUTDOWN_TIMEOUT" envDefault:"20s"`
 	// DrainDelay is how long the server goes on accepting connections after it
-	// was told to stop, while readiness already says no: whoever sends it
-	// requests needs that long to learn of it. Answers close their connections
+	// was told to stop, while readiness already says no: proxies and load
+	// balancers need that long to notice. Answers close their connections
 	// during that time. 0: not at all.
 	DrainDelay time.Duration `env:"LEADERBOARD_DRAIN_DELAY" envDefault:"1s"`
 }
@@ -54,7 +58,7 @@ type HTTP struct {
 	// takes the place of the one that has been idle for longest; if all are busy it
 	// waits. 0: what a share of the memory limit (GOMEMLIMIT, or that of the
 	// container) holds, at most 10,000.
-	MaxConnections int `env:"LEADERBOARD_MAX_CONNECTIONS" envDefault:"0"`
+	MaxConnections int `env:"LEADERBOARD_MAX_CONNECTIONS" envDefault:"0" unit:"connections"`
 	// IdleTimeout is how long a connection is kept open between two requests. It
 	// should be longer than that of the proxies and load balancers in front, so that
 	// they close first: some keep theirs for 10 minutes.
@@ -62,16 +66,16 @@ type HTTP struct {
 	// BodyBudget bounds, in bytes, what the bodies of all requests under way take
 	// together, beyond 4 KiB each; a request that needs more is answered 503. 0: an
 	// eighth of the memory limit, or 64 MiB where there is none.
-	BodyBudget int64 `env:"LEADERBOARD_BODY_BUDGET" envDefault:"0"`
+	BodyBudget int64 `env:"LEADERBOARD_BODY_BUDGET" envDefault:"0" unit:"bytes"`
 	// MaxInFlightPerPlayer bounds the submissions that one player has under way in
 	// this server; further ones are answered 429.
-	MaxInFlightPerPlayer int `env:"LEADERBOARD_MAX_IN_FLIGHT_PER_PLAYER" envDefault:"32"`
+	MaxInFlightPerPlayer int `env:"LEADERBOARD_MAX_IN_FLIGHT_PER_PLAYER" envDefault:"32" unit:"submissions"`
 	// RequestTimeout bounds the work on one request.
 	RequestTimeout time.Duration `env:"LEADERBOARD_REQUEST_TIMEOUT" envDefault:"15s"`
 	// MaxPageSize is the largest page_size, from 1 to 1000 entries.
-	MaxPageSize int `env:"LEADERBOARD_MAX_PAGE_SIZE" envDefault:"100"`
+	MaxPageSize int `env:"LEADERBOARD_MAX_PAGE_SIZE" envDefault:"100" unit:"entries"`
 	// PageSnapshotTTL is how old a page that was read without a token may be:
-	// the first pages are shared by everybody who asks for them within that
+	// the first pages are shared by all who ask for them within that
 	// time. 0: every request reads the ranking.
 	PageSnapshotTTL time.Duration `env:"LEADERBOARD_PAGE_SNAPSHOT_TTL" envDefault:"20ms"`
 	// TrustedProxies are the networks (CIDRs, comma-separated) of the proxies
@@ -90,12 +94,13 @@ type Database struct {
 	// pooler in transaction mode it has no other parameters than the ones of TLS
 	// and default_query_exec_mode=cache_describe.
 	URL Secret `env:"LEADERBOARD_DATABASE_URL"`
-	// DirectURL is URL past a connection pooler, for what needs a session of its
-	// own: the lead of catch-up, and migrations. Empty: URL.
+	// DirectURL is LEADERBOARD_DATABASE_URL past a connection pooler, for what needs
+	// a session of its own: the lead of catch-up, and migrations. Empty: the same
+	// URL.
 	DirectURL Secret `env:"LEADERBOARD_DATABASE_DIRECT_URL"`
 	// MaxConnections bounds the connections of this server's pool. The replica
 	// that leads catch-up has one more.
-	MaxConnections int `env:"LEADERBOARD_DATABASE_MAX_CONNECTIONS" envDefault:"8"`
+	MaxConnections int `env:"LEADERBOARD_DATABASE_MAX_CONNECTIONS" envDefault:"8" unit:"connections"`
 	// MigrateOnStart applies pending migrations before serving. The role then
 	// has to own the schema. For use without an operator.
 	MigrateOnStart bool `env:"LEADERBOARD_MIGRATE_ON_START" envDefault:"false"`
@@ -112,19 +117,20 @@ func (d Database) SessionURL() Secret {
 
 // Redis is where the ranking is.
 type Redis struct {
-	// Mode is standalone, sentinel or cluster.
+	// Mode says how Redis is deployed: standalone, sentinel or cluster.
 	Mode RedisMode `env:"LEADERBOARD_REDIS_MODE" envDefault:"standalone"`
-	// Addresses are host:port, comma-separated: the server, the Sentinels, or
-	// some nodes of the cluster.
+	// Addresses say where the server, the Sentinels, or some nodes of the
+	// cluster are: host:port, comma-separated.
 	Addresses []string `env:"LEADERBOARD_REDIS_ADDRESSES"`
 	// SentinelMaster is the name of the master that the Sentinels watch.
 	SentinelMaster string `env:"LEADERBOARD_REDIS_SENTINEL_MASTER"`
-	// SentinelUsername and SentinelPassword log in to the Sentinels. Empty: the
-	// Sentinels ask for no password.
+	// SentinelUsername is the user of the Sentinels. Empty: their user default.
 	SentinelUsername string `env:"LEADERBOARD_REDIS_SENTINEL_USERNAME"`
+	// SentinelPassword is that user's password. Empty: the Sentinels ask for none.
 	SentinelPassword Secret `env:"LEADERBOARD_REDIS_SENTINEL_PASSWORD"`
-	// Username and Password log in. Empty: Redis asks for no password.
+	// Username is the user of Redis. Empty: its user default.
 	Username string `env:"LEADERBOARD_REDIS_USERNAME"`
+	// Password is that user's password. Empty: Redis asks for none.
 	Password Secret `env:"LEADERBOARD_REDIS_PASSWORD"`
 	// TLS encrypts the connections and verifies the server's certificate.
 	TLS bool `env:"LEADERBOARD_REDIS_TLS" envDefault:"false"`
@@ -144,24 +150,28 @@ type Auth struct {
 	TokenTTL time.Duration `env:"LEADERBOARD_TOKEN_TTL" envDefault:"1h"`
 	// PasswordCost is the cost of bcrypt, from 10 to 14: each step doubles the
 	// work of a login.
-	PasswordCost int `env:"LEADERBOARD_PASSWORD_COST" envDefault:"10"`
+	PasswordCost int `env:"LEADERBOARD_PASSWORD_COST" envDefault:"10" unit:"doublings"`
 	// HashingConcurrency is how many passwords are hashed at once. 0: as many as
 	// half of the CPUs, at least one.
-	HashingConcurrency int `env:"LEADERBOARD_HASHING_CONCURRENCY" envDefault:"0"`
+	HashingConcurrency int `env:"LEADERBOARD_HASHING_CONCURRENCY" envDefault:"0" unit:"passwords"`
 	// HashingTimeout is how long a registration or a login waits for its turn to
 	// hash before it is told to come back later.
 	HashingTimeout time.Duration `env:"LEADERBOARD_HASHING_TIMEOUT" envDefault:"5s"`
-	// LoginRatePerClient and the related settings bound attempts, across all
-	// replicas: "10/s burst 100", or "off". A client is an address, or the /64 of an
-	// IPv6 address. LoginRatePerClient bounds all logins of a client.
+	// LoginRatePerClient bounds the logins that one client attempts, across all
+	// replicas. A client is an address, or the /64 of an IPv6 address.
 	LoginRatePerClient Rate `env:"LEADERBOARD_LOGIN_RATE_PER_CLIENT" envDefault:"10/s burst 100"`
 	// LoginRatePerUsernameAndClient bounds the failed logins of one client for one
-	// username.
+	// username, across all replicas.
 	LoginRatePerUsernameAndClient Rate `env:"LEADERBOARD_LOGIN_RATE_PER_USERNAME_AND_CLIENT" envDefault:"30/m burst 10"`
-	// LoginRatePerUsername bounds the failed logins for one username from all
-	// clients. It has to be much looser: a client that reaches it keeps the player out.
-	LoginRatePerUsername    Rate `env:"LEADERBOARD_LOGIN_RATE_PER_USERNAME" envDefault:"300/m burst 100"`
-	RegisterRatePerClient   Rate `env:"LEADERBOARD_REGISTER_RATE_PER_CLIENT" envDefault:"10/s burst 100"`
+	// LoginRatePerUsername bounds the failed logins for one username from all clients,
+	// across all replicas. It has to be much looser: a client that reaches it keeps the
+	// player out.
+	LoginRatePerUsername Rate `env:"LEADERBOARD_LOGIN_RATE_PER_USERNAME" envDefault:"300/m burst 100"`
+	// RegisterRatePerClient bounds the registrations that one client attempts,
+	// across all replicas.
+	RegisterRatePerClient Rate `env:"LEADERBOARD_REGISTER_RATE_PER_CLIENT" envDefault:"10/s burst 100"`
+	// RegisterRatePerUsername bounds the registrations attempted for one username,
+	// across all replicas.
 	RegisterRatePerUsername Rate `env:"LEADERBOARD_REGISTER_RATE_PER_USERNAME" envDefault:"30/m burst 10"`
 }
 
@@ -169,18 +179,18 @@ type Auth struct {
 type Commit struct {
 	// Queue bounds the submissions that wait for a transaction; further ones are
 	// answered 503.
-	Queue int `env:"LEADERBOARD_COMMIT_QUEUE" envDefault:"4096"`
+	Queue int `env:"LEADERBOARD_COMMIT_QUEUE" envDefault:"4096" unit:"submissions"`
 	// MaxBatch bounds the submissions of one transaction.
-	MaxBatch int `env:"LEADERBOARD_COMMIT_MAX_BATCH" envDefault:"256"`
+	MaxBatch int `env:"LEADERBOARD_COMMIT_MAX_BATCH" envDefault:"256" unit:"submissions"`
 	// InFlight is how many transactions may run at once; fewer than
-	// Database.MaxConnections.
-	InFlight int `env:"LEADERBOARD_COMMIT_IN_FLIGHT" envDefault:"2"`
+	// LEADERBOARD_DATABASE_MAX_CONNECTIONS.
+	InFlight int `env:"LEADERBOARD_COMMIT_IN_FLIGHT" envDefault:"2" unit:"transactions"`
 }
 
 // Log is what is logged, to standard error.
 type Log struct {
-	// Level is debug, info, warn or error.
+	// Level is the least that is logged: debug, info, warn or error.
 	Level string `env:"LEADERBOARD_LOG_LEVEL" envDefault:"info"`
-	// Format is json or text.
+	// Format is how lines are written: json or text.
 	Format string `env:"LEADERBOARD_LOG_FORMAT" envDefault:"json"`
 }
