@@ -25,9 +25,9 @@ func (l *Ledger) Snapshot(ctx context.Context) (leaderboard.Snapshot, error) {
 
 	var s leaderboard.Snapshot
 	err := l.pool.QueryRow(ctx, `
-		SELECT ledger_identity(), history | pg_snapshot_xmin(now)::text::bigint, history | pg_snapshot_xmax(now)::text::bigint,
+		SELECT identity, history | pg_snapshot_xmin(now)::text::bigint, history | pg_snapshot_xmax(now)::text::bigint,
 			CASE WHEN is_called THEN last_value ELSE 0 END
-		FROM event_ids, log_history() history, pg_current_snapshot() now`).Scan(&s.Identity, &s.Xmin, &s.Xmax, &s.LastEvent)
+		FROM event_ids, ledger_here(), pg_current_snapshot() now`).Scan(&s.Identity, &s.Xmin, &s.Xmax, &s.LastEvent)
 	l.writable.observe(nil, err)
 	if err != nil {
 		return s, unavailable("read the ledger's snapshot", err)

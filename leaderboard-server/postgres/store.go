@@ -73,14 +73,14 @@ type storeArguments struct {
 	keys          []pgtype.UUID
 	fingerprints  []pgtype.UUID
 	refused       []bool
-	// ordered says that a board's scoring is.
-	ordered bool
+	// ordered says that a board's scoring is, keyed that there is a key.
+	ordered, keyed bool
 }
 
 func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Catalog) (*storeArguments, error) {
 	n := len(batch)
 	a := &storeArguments{make([][16]byte, n), make([]int32, n), make([]string, n), make([]int64, n),
-		make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n), false}
+		make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n), false, false}
 	type entry struct {
 		player [16]byte
 		board  string
@@ -108,6 +108,7 @@ func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Cata
 		}
 
 		if s.IdempotencyKey != "" {
+			a.keyed = true
 			sum := sha256.Sum256([]byte(s.IdempotencyKey))
 			a.keys[i] = pgtype.UUID{Bytes: [16]byte(sum[:16]), Valid: true}
 			a.fingerprints[i] = pgtype.UUID{Bytes: s.Fingerprint(), Valid: true}
@@ -136,8 +137,12 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 		sql, fields = appendOrderedSQL, append(fields, &row.season, &row.score, &row.reachedBy, &row.improved)
 	}
 
+	lockTimeout := ""
+	if a.ordered || a.keyed {
+		lockTimeout = strconv.FormatInt(l.options.LockTimeout.Milliseconds(), 10)
+	}
 	rows, err := conn.Query(ctx, sql, a.players, a.tokenVersions, a.boards, a.scores, a.keys, a.fingerprints, a.refused,
-		l.options.IdempotencyTTL, strconv.FormatInt(l.options.LockTimeout.Milliseconds(), 10), catalog.Global().Season)
+		l.options.IdempotencyTTL, lockTimeout, catalog.Global().Season)
 	if err != nil {
 		return stored, nil, err
 	}

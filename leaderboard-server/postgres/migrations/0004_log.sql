@@ -12,10 +12,25 @@ BEGIN
     RETURN (hashtextextended((SELECT system_identifier FROM pg_control_system()) || '-' || 'standings'::regclass::oid, 0) & 32767) << 48;
 END $$;
 
+-- The ledger's identity and history, as ledger_identity() and log_history() say. They
+-- read a file, and cannot change while a session lives: a failover, a restore and a
+-- restart end it, and another table has another oid. So a session remembers them.
+CREATE FUNCTION ledger_here(OUT identity text, OUT history bigint) LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    setting text := 'leaderboard.ledger_' || 'standings'::regclass::oid;
+    known text := current_setting(setting, true);
+BEGIN
+    IF known IS NULL OR known = '' THEN
+        known := set_config(setting, ledger_identity() || ' ' || log_history(), false);
+    END IF;
+    identity := split_part(known, ' ', 1);
+    history := split_part(known, ' ', 2);
+END $$;
+
 -- This transaction in the log.
 CREATE FUNCTION log_xid() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    RETURN log_history() | pg_current_xact_id()::text::bigint;
+    RETURN (SELECT history FROM ledger_here()) | pg_current_xact_id()::text::bigint;
 END $$;
 
 -- The transaction that appended the event, as log_xid(); null for events from before
@@ -29,8 +44,10 @@ ALTER TABLE score_events ALTER COLUMN xid SET DEFAULT log_xid();
 ALTER TABLE score_events ALTER COLUMN season DROP NOT NULL;
 ALTER TABLE score_events ALTER COLUMN improved DROP NOT NULL;
 
--- The log is read by ranges of transactions, which come in their order, nearly.
-CREATE INDEX score_events_xid ON score_events USING brin (xid) WITH (pages_per_range = 32, autosummarize = on);
+-- The log is read by ranges of transactions, which come in their order, nearly, and of
+-- times. One index of two columns costs an insert half of what two cost.
+CREATE INDEX score_events_log ON score_events USING brin (at, xid) WITH (pages_per_range = 32, autosummarize = on);
+DROP INDEX score_events_at;
 
 -- The last event that counted, for the scorings that depend on the order of a
 -- player's events. Servers of the version before do not set it: the greater of it and

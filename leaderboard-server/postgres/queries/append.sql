@@ -3,7 +3,7 @@
 --
 -- $1 player ids, $2 token versions, $3 board names, $4 scores, $5 idempotency keys
 -- (null: none), $6 fingerprints, $7 whether the submission is refused whatever is
--- found; arrays of one length. $8 how long keys are kept, $9 lock_timeout, $10 the
+-- found; arrays of one length. $8 how long keys are kept, $9 lock_timeout ('': nothing is waited for), $10 the
 -- season of global.
 --
 -- Two batches at once wait for each other only where they have a key in common. Keys
@@ -14,7 +14,8 @@ WITH arguments AS MATERIALIZED (
         $6::uuid[] AS fingerprints, $7::boolean[] AS refusals
 ), ledger AS MATERIALIZED (
     -- Whoever holds a key must let go of it soon: the batch is then split.
-    SELECT ledger_identity() AS identity, log_xid() AS xid, set_config('lock_timeout', $9::text, true)
+    SELECT identity, history | pg_current_xact_id()::text::bigint AS xid, CASE WHEN $9::text <> '' THEN set_config('lock_timeout', $9::text, true) END
+    FROM ledger_here()
 ), input AS MATERIALIZED (
     SELECT i.ordinal, i.score, i.key, i.fingerprint, p.number AS player, b.number AS board, b.counts_toward_global AS global,
         CASE

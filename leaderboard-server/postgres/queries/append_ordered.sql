@@ -12,7 +12,8 @@ WITH arguments AS MATERIALIZED (
         $6::uuid[] AS fingerprints, $7::boolean[] AS refusals
 ), ledger AS MATERIALIZED (
     -- Whoever holds a row must let go of it soon: the batch is then split.
-    SELECT ledger_identity() AS identity, log_xid() AS xid, set_config('lock_timeout', $9::text, true)
+    SELECT identity, history | pg_current_xact_id()::text::bigint AS xid, CASE WHEN $9::text <> '' THEN set_config('lock_timeout', $9::text, true) END
+    FROM ledger_here()
 ), open AS MATERIALIZED (
     SELECT b.number, b.name, b.active, b.counts_toward_global, b.fold, s.number AS season,
         CASE b.board_order WHEN 'Descending' THEN 1 ELSE -1 END AS sign
