@@ -35,6 +35,8 @@ type Ledger interface {
 	Checkpoint(ctx context.Context) (leaderboard.Checkpoint, error)
 	// SaveStandings joins standings and moves the checkpoint.
 	SaveStandings(ctx context.Context, from, until uint64, standings []leaderboard.Standing) error
+	// OldVersionLeads says whether a server of the version before folds this ledger, too.
+	OldVersionLeads(ctx context.Context) (bool, error)
 	// OldestEvent is how old the oldest event of transactions from from on is.
 	OldestEvent(ctx context.Context, from uint64) (age time.Duration, ok bool, err error)
 }
@@ -46,6 +48,10 @@ type Ranking interface {
 	// Begin starts a session on a shard, unless it is elsewhere than start says:
 	// [leaderboard.ErrShardMoved].
 	Begin(ctx context.Context, shard leaderboard.Shard, start leaderboard.SessionStart) (leaderboard.RankingSession, error)
+	// Forget deletes all that there is of a shard, if anything, and ForgetOldFormat what
+	// servers of the version before kept of it.
+	Forget(ctx context.Context, shard leaderboard.Shard) error
+	ForgetOldFormat(ctx context.Context, shard leaderboard.Shard) error
 }
 
 // CatchUp folds the log into rankings and standings. Make one with [New].

@@ -54,6 +54,7 @@ type term struct {
 	loaded  time.Time
 	quiet   quiet
 	fold    fold
+	garbage garbage
 	// away counts the last ticks that reached nothing of Redis.
 	away int
 	// durable is the highest transaction, plus one, of an event that this term has
@@ -119,7 +120,10 @@ func (t *term) tick(ctx context.Context) (busy bool, err error) {
 
 	read, advanceErr := t.advance(ctx, whole, snapshot)
 	saveErr := t.save(ctx)
-	return read || len(repairs) > 0, errors.Join(err, advanceErr, saveErr, t.report(ctx, shards, snapshot))
+	if err = errors.Join(err, advanceErr, saveErr, t.report(ctx, shards, snapshot)); err == nil {
+		err = t.collect(ctx)
+	}
+	return read || len(repairs) > 0, err
 }
 
 // begin reads what a term starts from, and the catalog when it is old.

@@ -73,6 +73,21 @@ const (
 	lockSQL = "SELECT pg_try_advisory_lock(hashtextextended('fold ' || 'standings'::regclass::oid, 0))"
 )
 
+// OldVersionLeads says whether a server of the versions before 4 leads: one of them
+// always does, while there are any.
+func (l *Ledger) OldVersionLeads(ctx context.Context) (bool, error) {
+	ctx, cancel := l.deadline(ctx)
+	defer cancel()
+
+	var free bool // until the end of this statement
+	err := l.pool.QueryRow(ctx, "SELECT pg_try_advisory_xact_lock(hashtextextended('lead ' || 'standings'::regclass::oid, 0))").Scan(&free)
+	if err != nil {
+		return false, unavailable("look for servers of the version before", err)
+	}
+
+	return !free, nil
+}
+
 // tryLock returns the connection that holds the lock; nil: another process has it.
 func (l *Ledger) tryLock(ctx context.Context) (*pgx.Conn, error) {
 	ctx, cancel := l.deadline(ctx)

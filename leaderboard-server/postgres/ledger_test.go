@@ -369,6 +369,18 @@ func TestTheLeaderIsWoken(t *testing.T) {
 	require.Empty(t, stranger.Woken)
 }
 
+func TestAServerOfTheVersionBeforeIsSeen(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	leads, err := f.Ledger.OldVersionLeads(t.Context())
+	require.NoError(t, err)
+	require.False(t, leads)
+	_, err = f.Connect(t).Exec(t.Context(), "SELECT pg_advisory_lock(hashtextextended('lead ' || 'standings'::regclass::oid, 0))")
+	require.NoError(t, err)
+	leads, err = f.Ledger.OldVersionLeads(t.Context())
+	require.NoError(t, err)
+	require.True(t, leads)
+}
+
 // Who only asks for the lead holds no connection of its own.
 func TestFollowersHoldNoConnection(t *testing.T) {
 	f := newFixture(t, postgres.Options{})

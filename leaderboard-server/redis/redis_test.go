@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"strconv"
@@ -294,4 +295,30 @@ func TestNewRefusesBadPrefixes(t *testing.T) {
 		_, err := New(Options{Client: goredis.NewClient(&goredis.Options{}), Boards: boards{}, Prefix: prefix})
 		require.Error(t, err)
 	}
+}
+
+// A shard that is forgotten leaves no key, whatever state it is in, nor does one of
+// the old format.
+func TestForgottenShardsLeaveNothing(t *testing.T) {
+	r, client := newRanking(t, 3)
+	board := testBoard(3)
+	fill(t, r, board, 1000)
+	_, err := r.BeginWalk(t.Context(), board)
+	require.NoError(t, err)
+	shards := shardsOf(board)
+	require.NoError(t, client.Del(t.Context(), shards[1].entriesKey(r.prefix)).Err())
+	for bucket := range 1200 {
+		require.NoError(t, client.HSet(t.Context(), fmt.Sprintf("%s{global:1:0}:p:%d", r.prefix, bucket), "1", "x").Err())
+	}
+	require.NoError(t, client.HSet(t.Context(), r.prefix+"{global:1:0}:m", "b", 1199).Err())
+
+	for _, s := range shards {
+		require.NoError(t, r.Forget(t.Context(), s.Shard))
+		require.NoError(t, r.Forget(t.Context(), s.Shard), "again")
+	}
+	left, err := client.Keys(t.Context(), r.prefix+"*").Result()
+	require.NoError(t, err)
+	require.Len(t, left, 1201, "the old format")
+	require.NoError(t, r.ForgetOldFormat(t.Context(), shards[0].Shard))
+	require.Empty(t, client.Keys(t.Context(), r.prefix+"*").Val())
 }

@@ -3,9 +3,12 @@ package redis
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
@@ -76,30 +79,61 @@ func (r *Ranking) wipeDropped(ctx context.Context, s shard, old string) error {
 	}
 
 	for index := s.Of; index < min(before, leaderboard.MaxShards); index++ {
-		dropped := s
+		dropped := s.Shard
 		dropped.Index = index
-		is := r.States(ctx, []leaderboard.Shard{dropped.Shard})[0]
-		if is.Err != nil {
-			return is.Err
-		}
-
-		n := &session{ranking: r, shard: dropped, identity: "none", token: rand.Text()}
-		values, err := n.run(ctx, r.newCall(beginScript, dropped, n.identity, n.token, is.Watermark, "1"))
-		if err != nil {
-			return err
-		}
-
-		highest := "-1"
-		if len(values) == 3 {
-			highest, _ = values[1].(string)
-		}
-
-		if err := n.wipe(ctx, dropped, highest, "-"); err != nil {
+		if err := r.Forget(ctx, dropped); err != nil {
 			return err
 		}
 	}
-
 	return nil
+}
+
+// Forget implements catch-up's ranking: it deletes all that there is of a shard, if
+// anything.
+func (r *Ranking) Forget(ctx context.Context, of leaderboard.Shard) error {
+	is := r.States(ctx, []leaderboard.Shard{of})[0]
+	if is.Err != nil || is.Identity == "" && is.Whole {
+		return is.Err
+	}
+
+	s := shard{of}
+	n := &session{ranking: r, shard: s, identity: "none", token: rand.Text()}
+	values, err := n.run(ctx, r.newCall(beginScript, s, n.identity, n.token, is.Watermark, true))
+	if err != nil {
+		return err
+	}
+
+	highest := "-1"
+	if len(values) == 3 {
+		highest, _ = values[1].(string)
+	}
+	return n.wipe(ctx, s, highest, "-")
+}
+
+// ForgetOldFormat deletes what servers of the version before kept of a shard, whose
+// keys had no format.
+func (r *Ranking) ForgetOldFormat(ctx context.Context, of leaderboard.Shard) error {
+	key := func(suffix string) string {
+		return fmt.Sprintf("%s{%s:%d:%d}:%s", r.prefix, of.Name, of.Season, of.Index, suffix)
+	}
+	highest, err := r.client.HGet(ctx, key("m"), "b").Int64()
+	if errors.Is(err, goredis.Nil) {
+		return r.client.Unlink(ctx, key("e"), key("m")).Err()
+	}
+	if err != nil {
+		return err
+	}
+
+	keys := []string{key("e")}
+	for bucket := int64(0); bucket <= highest; bucket++ {
+		if keys = append(keys, key("p:"+strconv.FormatInt(bucket, 10))); len(keys) >= wipeChunk {
+			if err := r.client.Unlink(ctx, keys...).Err(); err != nil {
+				return err
+			}
+			keys = keys[:0]
+		}
+	}
+	return r.client.Unlink(ctx, append(keys, key("m"))...).Err() // the state last: it knows the buckets
 }
 
 // wipe deletes the buckets up to the highest and the entries, and then gives the
