@@ -123,7 +123,7 @@ func (s *server) openStores() (err error) {
 
 	s.ledger, err = postgres.Open(context.Background(), postgres.Options{URL: s.settings.Database.URL.Reveal(),
 		DirectURL: s.settings.Database.DirectURL.Reveal(), MaxConnections: int32(s.settings.Database.MaxConnections), IdempotencyTTL: s.settings.IdempotencyTTL,
-		EventRetention: s.settings.EventRetention, ReportTimeout: s.settings.HTTP.RequestTimeout})
+		EventRetention: s.settings.EventRetention, ReportTimeout: s.settings.HTTP.RequestTimeout, ReportTTL: s.settings.HTTP.ReportTTL})
 	if err != nil {
 		return err
 	}
@@ -173,6 +173,7 @@ func (s *server) observe() {
 	s.metrics.Gauge("postgres", "connections", "Connections that are open.", func() float64 { return float64(s.ledger.Stat().TotalConns()) })
 	s.metrics.Gauge("postgres", "connections_in_use", "Connections that are in use.", func() float64 { return float64(s.ledger.Stat().AcquiredConns()) })
 	s.metrics.Counter("postgres", "connection_waits_total", "How often no connection was free.", func() float64 { return float64(s.ledger.Stat().EmptyAcquireCount()) })
+	s.metrics.Gauge("postgres", "report_connections", "Connections for reports and maintenance that are open.", func() float64 { return float64(s.ledger.StatAside().TotalConns()) })
 	s.metrics.Gauge("redis", "connections", "Connections that are open.", func() float64 { return float64(redis.Pools(s.redis).TotalConns) })
 	s.metrics.Gauge("redis", "connections_idle", "Connections that are open and not in use.", func() float64 { return float64(redis.Pools(s.redis).IdleConns) })
 	s.metrics.Counter("redis", "connection_timeouts_total", "How often no connection was free in time.", func() float64 { return float64(redis.Pools(s.redis).Timeouts) })

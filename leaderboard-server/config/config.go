@@ -78,6 +78,12 @@ type HTTP struct {
 	// the first pages are shared by all who ask for them within that
 	// time. 0: every request reads the ranking.
 	PageSnapshotTTL time.Duration `env:"LEADERBOARD_PAGE_SNAPSHOT_TTL" envDefault:"20ms"`
+	// ReportTTL is how old a report may be: the same question is answered once
+	// within that time. 0: every report is read when it is asked for.
+	ReportTTL time.Duration `env:"LEADERBOARD_REPORT_TTL" envDefault:"5s"`
+	// ReportRatePerPlayer bounds the reports of one player, across all replicas:
+	// "2/s burst 60", or "off".
+	ReportRatePerPlayer Rate `env:"LEADERBOARD_REPORT_RATE_PER_PLAYER" envDefault:"2/s burst 60"`
 	// TrustedProxies are the networks (CIDRs, comma-separated) of the proxies
 	// whose X-Forwarded-For names the client. Empty: the peer is the client.
 	TrustedProxies Prefixes `env:"LEADERBOARD_TRUSTED_PROXIES"`
@@ -98,8 +104,9 @@ type Database struct {
 	// a session of its own: the lead of catch-up, and migrations. Empty: the same
 	// URL.
 	DirectURL Secret `env:"LEADERBOARD_DATABASE_DIRECT_URL"`
-	// MaxConnections bounds the connections of this server's pool. The replica
-	// that leads catch-up has one more.
+	// MaxConnections bounds the connections of this server. A quarter of them, at
+	// most 2, is for reports and maintenance alone, so that those cannot keep
+	// submissions waiting. The replica that leads catch-up has one more.
 	MaxConnections int `env:"LEADERBOARD_DATABASE_MAX_CONNECTIONS" envDefault:"8" unit:"connections"`
 	// MigrateOnStart applies pending migrations before serving. The role then
 	// has to own the schema. For use without an operator.

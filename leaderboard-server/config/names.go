@@ -18,6 +18,8 @@ const (
 	EnvRequestTimeout          = "LEADERBOARD_REQUEST_TIMEOUT"
 	EnvMaxPageSize             = "LEADERBOARD_MAX_PAGE_SIZE"
 	EnvPageSnapshotTTL         = "LEADERBOARD_PAGE_SNAPSHOT_TTL"
+	EnvReportTTL               = "LEADERBOARD_REPORT_TTL"
+	EnvReportRatePerPlayer     = "LEADERBOARD_REPORT_RATE_PER_PLAYER"
 	EnvTrustedProxies          = "LEADERBOARD_TRUSTED_PROXIES"
 	EnvCORSAllowedOrigins      = "LEADERBOARD_CORS_ALLOWED_ORIGINS"
 	EnvDatabaseURL             = "LEADERBOARD_DATABASE_URL"

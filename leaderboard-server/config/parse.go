@@ -115,6 +115,7 @@ func (h HTTP) validate(v *validation) {
 	v.between(h.MaxPageSize, 1, 1000, EnvMaxPageSize)
 	v.duration(h.RequestTimeout, time.Second, 10*time.Minute, EnvRequestTimeout)
 	v.duration(h.PageSnapshotTTL, 0, time.Minute, EnvPageSnapshotTTL)
+	v.duration(h.ReportTTL, 0, time.Minute, EnvReportTTL)
 
 	for _, origin := range h.CORSAllowedOrigins {
 		u, err := url.Parse(origin)

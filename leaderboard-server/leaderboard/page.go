@@ -13,7 +13,8 @@ const (
 // RankedEntry is a player's entry on a board with its rank.
 type RankedEntry struct {
 	// Rank counts from 1; no two entries share one.
-	Rank     int64
+	Rank int64
+	// Player and Username are empty where the player cannot be looked up now.
 	Player   PlayerID
 	Username string
 	Score    int64

@@ -37,7 +37,8 @@ type Players interface {
 type Directory interface {
 	// Name finds a player by public id; CodeNotFound if there is none.
 	Name(ctx context.Context, id PlayerID) (PlayerName, error)
-	// Names finds players by number. A number without a player is left out.
+	// Names finds players by number. A number without a player is left out. With
+	// CodeUnavailable and CodeBusy come those that are in memory.
 	Names(ctx context.Context, numbers []int64) (map[int64]PlayerName, error)
 }
 
@@ -257,7 +258,8 @@ func (s *Service) entries(ctx context.Context, catalog *Catalog, board LiveBoard
 	return named, total, err
 }
 
-// named puts the names to entries of a board.
+// named fills in the players' names. Ranks are served without the ledger, too: an
+// entry whose player cannot be looked up now has neither id nor name.
 func (s *Service) named(ctx context.Context, catalog *Catalog, board LiveBoard, entries []RankingEntry) ([]RankedEntry, error) {
 	numbers := make([]int64, len(entries))
 	for i, e := range entries {
@@ -265,7 +267,7 @@ func (s *Service) named(ctx context.Context, catalog *Catalog, board LiveBoard, 
 	}
 
 	names, err := s.Directory.Names(ctx, numbers)
-	if err != nil {
+	if code := CodeOf(err); err != nil && (ctx.Err() != nil || code != CodeUnavailable && code != CodeBusy) {
 		return nil, err
 	}
 

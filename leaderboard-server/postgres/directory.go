@@ -3,17 +3,32 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-// Directory keeps the names of players that were asked for lately in memory. It
-// never goes stale because a player's number, id and username never change once
-// they exist; whatever lets a username change must end that here too.
+// directoryPause is for how long no names are looked up after a failure: without
+// it every page with an unknown name would wait for a database that is away.
+const directoryPause = time.Second
+
+// Directory keeps the names of players that were asked for lately in memory. A
+// player's number, id and username never change within one history of the ledger.
+// After a failover that lost transactions, or a restore, numbers are given out a
+// second time, so the names end with the ledger's identity.
 type Directory struct {
-	ledger   *Ledger
+	ledger      *Ledger
+	pausedUntil atomic.Int64 // Unix nanoseconds
+
+	mu sync.RWMutex
+	// identity is that of the ledger which the names are from; empty: not known yet.
+	identity string
+	// epoch rises whenever the names are dropped.
+	epoch    uint64
 	byNumber *lru.Cache[int64, leaderboard.PlayerName]
 	byID     *lru.Cache[leaderboard.PlayerID, leaderboard.PlayerName]
 }
@@ -34,26 +49,106 @@ func NewDirectory(ledger *Ledger, size int) (*Directory, error) {
 	return &Directory{ledger: ledger, byNumber: byNumber, byID: byID}, nil
 }
 
+// ObserveIdentity drops all names if the ledger's identity is another than that of
+// the ledger which they were read from. It is cheap where it is not.
+func (d *Directory) ObserveIdentity(identity string) {
+	d.mu.RLock()
+	same := d.identity == identity
+	d.mu.RUnlock()
+
+	if !same {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.adopt(identity)
+	}
+}
+
+// adopt drops all names unless they are of this identity. The caller holds the lock.
+func (d *Directory) adopt(identity string) {
+	if d.identity == identity {
+		return
+	}
+
+	d.identity = identity
+	d.epoch++
+	d.byNumber.Purge()
+	d.byID.Purge()
+}
+
+// remember adds names that were looked up when the directory had this epoch. If the
+// names were dropped since, these might be of the ledger of before.
+func (d *Directory) remember(epoch uint64, names []identifiedName) {
+	if len(names) == 0 {
+		return
+	}
+
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.epoch != epoch {
+		return
+	}
+
+	// One statement read them all.
+	d.adopt(names[0].Identity)
+	for _, n := range names {
+		d.byNumber.Add(n.Number, n.PlayerName)
+		d.byID.Add(n.ID, n.PlayerName)
+	}
+}
+
 // Name implements [leaderboard.Directory].
 func (d *Directory) Name(ctx context.Context, id leaderboard.PlayerID) (leaderboard.PlayerName, error) {
-	if name, ok := d.byID.Get(id); ok {
+	d.mu.RLock()
+	name, ok := d.byID.Get(id)
+	epoch := d.epoch
+	d.mu.RUnlock()
+
+	if ok {
 		return name, nil
 	}
 
-	player, err := d.ledger.PlayerByID(ctx, id)
+	looked, err := d.ledger.nameByID(ctx, id)
 	if err != nil {
 		return leaderboard.PlayerName{}, err
 	}
 
-	name := leaderboard.PlayerName{Number: player.Number, ID: player.ID, Username: player.Username}
-	d.byID.Add(id, name)
-	return name, nil
+	d.remember(epoch, []identifiedName{looked})
+	return looked.PlayerName, nil
 }
 
 // Names implements [leaderboard.Directory], with at most one query.
 func (d *Directory) Names(ctx context.Context, numbers []int64) (map[int64]leaderboard.PlayerName, error) {
-	found := make(map[int64]leaderboard.PlayerName, len(numbers))
-	var missing []int64
+	found, missing, epoch := d.known(numbers)
+	if len(missing) == 0 {
+		return found, nil
+	}
+	if time.Now().UnixNano() < d.pausedUntil.Load() {
+		return found, leaderboard.Errorf(leaderboard.CodeUnavailable, "", "the players' names cannot be read now, try again").After(directoryPause)
+	}
+
+	names, err := d.ledger.namesByNumber(ctx, missing)
+	if err != nil {
+		if leaderboard.CodeOf(err) == leaderboard.CodeUnavailable && ctx.Err() == nil {
+			d.pausedUntil.Store(time.Now().Add(directoryPause).UnixNano())
+		}
+		return found, err
+	}
+
+	d.remember(epoch, names)
+	for _, n := range names {
+		found[n.Number] = n.PlayerName
+	}
+
+	return found, nil
+}
+
+// known divides numbers into those whose names are in memory and those that are to
+// be looked up, and says of which epoch that is.
+func (d *Directory) known(numbers []int64) (found map[int64]leaderboard.PlayerName, missing []int64, epoch uint64) {
+	found = make(map[int64]leaderboard.PlayerName, len(numbers))
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+
 	for _, number := range numbers {
 		if name, ok := d.byNumber.Get(number); ok {
 			found[number] = name
@@ -62,19 +157,5 @@ func (d *Directory) Names(ctx context.Context, numbers []int64) (map[int64]leade
 		}
 	}
 
-	if len(missing) == 0 {
-		return found, nil
-	}
-
-	names, err := d.ledger.namesByNumber(ctx, missing)
-	if err != nil {
-		return nil, err
-	}
-
-	for _, name := range names {
-		found[name.Number] = name
-		d.byNumber.Add(name.Number, name)
-	}
-
-	return found, nil
+	return found, missing, d.epoch
 }

@@ -20,13 +20,21 @@ type Options struct {
 	// DirectURL is URL past any connection pooler in transaction mode, for the
 	// advisory lock of TryLead. Default: URL.
 	DirectURL string
-	// MaxConnections of the pool. Default: 10.
+	// MaxConnections bounds the connections, that of the lead apart. A quarter of them,
+	// at most 2, is for reports and maintenance alone, and those hold none while
+	// nothing is asked of them. Default: 10.
 	MaxConnections int32
 	// Timeout bounds one query that the caller's context bounds no tighter,
 	// reports excepted. Default: 5 s.
 	Timeout time.Duration
 	// ReportTimeout bounds one report. Default: 30 s.
 	ReportTimeout time.Duration
+	// ReportTTL is for how long a report answers the same question again. 0: every
+	// report is read when it is asked for.
+	ReportTTL time.Duration
+	// NamesTimeout bounds one lookup of the names on a page, which goes out without
+	// them rather than late. Default: 3 s.
+	NamesTimeout time.Duration
 	// LockTimeout is how long a batch waits for one standing or idempotency key
 	// that another transaction holds. Default: 1 s.
 	LockTimeout time.Duration
@@ -50,7 +58,7 @@ func (o Options) withDefaults() Options {
 		value        *time.Duration
 		defaultValue time.Duration
 	}{
-		{&o.Timeout, 5 * time.Second}, {&o.ReportTimeout, 30 * time.Second},
+		{&o.Timeout, 5 * time.Second}, {&o.ReportTimeout, 30 * time.Second}, {&o.NamesTimeout, 3 * time.Second},
 		{&o.LockTimeout, time.Second}, {&o.IdempotencyTTL, 24 * time.Hour},
 	} {
 		if *d.value == 0 {
@@ -63,48 +71,82 @@ func (o Options) withDefaults() Options {
 
 // Ledger is a tenant's ledger. It is safe for concurrent use.
 type Ledger struct {
-	pool *pgxpool.Pool
+	// pool is for submissions and what is as short. aside is for reports, maintenance
+	// and catch-up's reads, which may take long: they must leave pool alone.
+	pool, aside *pgxpool.Pool
 	// direct is pool, or past a pooler a pool of connections to PostgreSQL itself.
-	direct   *pgxpool.Pool
-	options  Options
-	writable writable
-	catalog  atomic.Pointer[leaderboard.Catalog]
+	direct *pgxpool.Pool
+	// lookups bounds what reads and makes players with connections of pool.
+	lookups *gate
+	// reports bounds the reports that are being read, with connections of aside.
+	reports       *gate
+	recentReports *reportCache
+	options       Options
+	writable      writable
+	catalog       atomic.Pointer[leaderboard.Catalog]
 }
 
-// Open makes a pool of connections. It does not connect yet: see [Ledger.Ping].
-func Open(ctx context.Context, options Options) (*Ledger, error) {
+const (
+	// mostAside is the most connections for reports and maintenance.
+	mostAside = 2
+	// asideIdleTime is how long such a connection is kept without work.
+	asideIdleTime = 10 * time.Second
+	// poolIdleTime is how long another one is.
+	poolIdleTime = 5 * time.Minute
+	// lookupShare: one of so many connections of the pool may be looking players up.
+	lookupShare = 3
+	// directConnections is how many connections there may be past a pooler, the one
+	// that holds the lead apart.
+	directConnections = 2
+)
+
+// Open makes the pools of connections. It does not connect yet: see [Ledger.Ping].
+func Open(ctx context.Context, options Options) (ledger *Ledger, err error) {
 	options = options.withDefaults()
-	pool, err := newPool(ctx, options.URL, options.MaxConnections, options.Timeout)
+	recentReports, err := newReportCache(options.ReportTTL, options.ReportTimeout)
 	if err != nil {
-		return nil, fmt.Errorf("read the database URL: %w", err)
+		return nil, err
 	}
 
-	l := &Ledger{pool: pool, direct: pool, options: options, writable: writable{reset: pool.Reset}}
-	if options.DirectURL != options.URL {
-		if l.direct, err = newPool(ctx, options.DirectURL, directConnections, options.Timeout); err != nil {
-			pool.Close()
+	forAside := min(max(options.MaxConnections/4, 1), mostAside)
+	forPool := max(options.MaxConnections-forAside, 1)
+	l := &Ledger{options: options, recentReports: recentReports,
+		lookups: newGate(int(max(forPool/lookupShare, 1)), lookupQueue, "the server has too many players to look up, try again"),
+		reports: newGate(int(forAside), reportQueue, "the server has too many reports to make, try again"),
+	}
+	defer func() {
+		if err != nil {
+			l.Close()
+		}
+	}()
+
+	if l.pool, err = newPool(ctx, options.URL, forPool, poolIdleTime, options.Timeout); err != nil {
+		return nil, fmt.Errorf("read the database URL: %w", err)
+	}
+	if l.aside, err = newPool(ctx, options.URL, forAside, asideIdleTime, options.Timeout); err != nil {
+		return nil, fmt.Errorf("read the database URL: %w", err)
+	}
+	if l.direct = l.pool; options.DirectURL != options.URL {
+		if l.direct, err = newPool(ctx, options.DirectURL, directConnections, poolIdleTime, options.Timeout); err != nil {
 			return nil, fmt.Errorf("read the direct database URL: %w", err)
 		}
 	}
+	l.writable.reset = func() { l.pool.Reset(); l.aside.Reset() }
 
 	return l, nil
 }
 
-// directConnections is how many connections there may be past a pooler, the one that
-// holds the lead apart.
-const directConnections = 2
-
-func newPool(ctx context.Context, url string, connections int32, connectTimeout time.Duration) (*pgxpool.Pool, error) {
+func newPool(ctx context.Context, url string, connections int32, idleTime, connectTimeout time.Duration) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, redact(err)
 	}
 
 	config.MaxConns = connections
-	config.MaxConnIdleTime = 5 * time.Minute
+	config.MaxConnIdleTime = idleTime
 	config.MaxConnLifetime = time.Hour
 	config.MaxConnLifetimeJitter = 10 * time.Minute
-	config.HealthCheckPeriod = 15 * time.Second
+	config.HealthCheckPeriod = min(15*time.Second, idleTime)
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
@@ -129,8 +171,11 @@ func redact(err error) error {
 
 // Close ends all connections and waits for them.
 func (l *Ledger) Close() {
-	l.pool.Close()
-	l.direct.Close() // a second time does nothing
+	for _, pool := range []*pgxpool.Pool{l.aside, l.direct, l.pool} {
+		if pool != nil {
+			pool.Close() // a second time does nothing
+		}
+	}
 }
 
 // Ping says whether the database answers and takes writes.
@@ -145,15 +190,18 @@ func (l *Ledger) Ping(ctx context.Context) error {
 	var readOnly bool
 	err := l.pool.QueryRow(ctx, "SELECT current_setting('transaction_read_only')::boolean").Scan(&readOnly)
 	if err == nil && readOnly {
-		l.pool.Reset()
+		l.writable.reset()
 		err = errReadOnly
 	}
 
 	return err
 }
 
-// Stat returns the pool's counters, for metrics.
+// Stat returns the counters of the pool that submissions use, for metrics.
 func (l *Ledger) Stat() *pgxpool.Stat { return l.pool.Stat() }
+
+// StatAside returns those of the pool for reports and maintenance.
+func (l *Ledger) StatAside() *pgxpool.Stat { return l.aside.Stat() }
 
 func (l *Ledger) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, l.options.Timeout)

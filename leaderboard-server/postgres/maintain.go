@@ -36,7 +36,7 @@ func (l *Ledger) maintainPartitions(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
 
-	if _, err := l.pool.Exec(ctx, "SELECT maintain_partitions($1, $2::text::interval)", monthsAhead, keep); err != nil {
+	if _, err := l.aside.Exec(ctx, "SELECT maintain_partitions($1, $2::text::interval)", monthsAhead, keep); err != nil {
 		return fmt.Errorf("maintain the partitions of events: %w", err)
 	}
 
@@ -56,7 +56,7 @@ func (l *Ledger) expireSomeKeys(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
 
-	tag, err := l.pool.Exec(ctx, `
+	tag, err := l.aside.Exec(ctx, `
 		DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
 			SELECT ctid FROM idempotency_keys WHERE expires_at < now() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED))`, keyChunk)
 	if err != nil {

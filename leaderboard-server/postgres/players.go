@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -11,7 +12,24 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
+// lookupQueue bounds the lookups that wait for their turn.
+const lookupQueue = 1024
+
 const playerColumns = "number, id::text, username, username_key, password_hash, token_version, state, created_at"
+
+// lookUp waits until this call may use a connection to read or make players, and
+// bounds it. Submissions share those connections: however many look players up,
+// most stay free.
+func (l *Ledger) lookUp(ctx context.Context, timeout time.Duration) (bounded context.Context, done func(), err error) {
+	bounded, cancel := context.WithTimeout(ctx, timeout)
+	leave, err := l.lookups.enter(bounded)
+	if err != nil {
+		cancel()
+		return nil, nil, err
+	}
+
+	return bounded, func() { leave(); cancel() }, nil
+}
 
 func scanPlayer(row pgx.Row) (leaderboard.Player, error) {
 	var p leaderboard.Player
@@ -26,8 +44,11 @@ func (l *Ledger) CreatePlayer(ctx context.Context, player leaderboard.Player) (l
 		return leaderboard.Player{}, fmt.Errorf("make a player id: %w", err)
 	}
 
-	ctx, cancel := l.deadline(ctx)
-	defer cancel()
+	ctx, done, err := l.lookUp(ctx, l.options.Timeout)
+	if err != nil {
+		return leaderboard.Player{}, err
+	}
+	defer done()
 
 	// A conflict is looked for first: a failed insert would use up a number, and
 	// numbers are what ranking entries are small by.
@@ -75,8 +96,11 @@ func (l *Ledger) UpdatePasswordHash(ctx context.Context, number int64, oldHash, 
 }
 
 func (l *Ledger) player(ctx context.Context, where string, arg any) (leaderboard.Player, error) {
-	ctx, cancel := l.deadline(ctx)
-	defer cancel()
+	ctx, done, err := l.lookUp(ctx, l.options.Timeout)
+	if err != nil {
+		return leaderboard.Player{}, err
+	}
+	defer done()
 
 	p, err := scanPlayer(l.pool.QueryRow(ctx, "SELECT "+playerColumns+" FROM players WHERE "+where, arg))
 	switch {
@@ -93,15 +117,48 @@ func noPlayer() error {
 	return leaderboard.Errorf(leaderboard.CodeNotFound, "", "there is no such player")
 }
 
-// namesByNumber reads the names of players; numbers without a player are left out.
-func (l *Ledger) namesByNumber(ctx context.Context, numbers []int64) ([]leaderboard.PlayerName, error) {
-	ctx, cancel := l.deadline(ctx)
-	defer cancel()
+// identifiedName is a name with the identity of the ledger that it was read from.
+type identifiedName struct {
+	leaderboard.PlayerName
+	Identity string
+}
 
-	rows, err := l.pool.Query(ctx, "SELECT number, id::text, username FROM players WHERE number = ANY ($1)", numbers)
+const identifiedNamesSQL = "SELECT number, id::text, username, (SELECT ledger_identity()) FROM players WHERE "
+
+// nameByID reads a player's name.
+func (l *Ledger) nameByID(ctx context.Context, id leaderboard.PlayerID) (identifiedName, error) {
+	parsed, err := uuid.Parse(string(id))
+	if err != nil {
+		return identifiedName{}, noPlayer()
+	}
+
+	names, err := l.names(ctx, l.options.Timeout, "id = $1", [16]byte(parsed))
+	if err == nil && len(names) == 0 {
+		err = noPlayer()
+	}
+	if err != nil {
+		return identifiedName{}, err
+	}
+
+	return names[0], nil
+}
+
+// namesByNumber reads the names of players; numbers without a player are left out.
+func (l *Ledger) namesByNumber(ctx context.Context, numbers []int64) ([]identifiedName, error) {
+	return l.names(ctx, l.options.NamesTimeout, "number = ANY ($1)", numbers)
+}
+
+func (l *Ledger) names(ctx context.Context, timeout time.Duration, where string, arg any) ([]identifiedName, error) {
+	ctx, done, err := l.lookUp(ctx, timeout)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+
+	rows, err := l.pool.Query(ctx, identifiedNamesSQL+where, arg)
 	if err == nil {
-		var names []leaderboard.PlayerName
-		names, err = pgx.CollectRows(rows, pgx.RowToStructByPos[leaderboard.PlayerName])
+		var names []identifiedName
+		names, err = pgx.CollectRows(rows, pgx.RowToStructByPos[identifiedName])
 		if err == nil {
 			return names, nil
 		}

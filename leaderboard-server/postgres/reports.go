@@ -63,43 +63,62 @@ const topPlayersSQL = `
 	JOIN boards b ON b.number = t.best[4]
 	ORDER BY t.best DESC`
 
-// TopPlayers implements [leaderboard.Reports]: whole months and days that are
-// rolled up from their rollups, the rest of the range from its events.
+// TopPlayers implements [leaderboard.Reports]: what is rolled up of the range from
+// the rollups, the rest from its events. Callers must not change the rows, which
+// they may share.
 func (l *Ledger) TopPlayers(ctx context.Context, board leaderboard.LiveBoard, from, to time.Time, limit int) ([]leaderboard.ReportRow, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.options.ReportTimeout)
-	defer cancel()
+	key := reportKey{board: board.Number, from: from.UnixMicro(), to: to.UnixMicro(), limit: limit}
+	return l.recentReports.get(ctx, key, func(ctx context.Context) ([]leaderboard.ReportRow, error) {
+		ctx, cancel := context.WithTimeout(ctx, l.options.ReportTimeout)
+		defer cancel()
 
-	report, err := l.topPlayers(ctx, board, from, to, limit)
-	switch {
-	case err == nil:
-		return report, nil
-	case sqlState(err) == "57014" || ctx.Err() != nil:
-		return nil, leaderboard.Errorf(leaderboard.CodeUnavailable, "", "the report took too long: ask for fewer days").
-			WithCause(fmt.Errorf("report the top players: %w", err))
-	}
+		leave, err := l.reports.enter(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer leave()
 
-	return nil, unavailable("report the top players", err)
+		report, err := l.topPlayers(ctx, board, from, to, limit)
+		switch {
+		case err == nil:
+			return report, nil
+		case sqlState(err) == "57014" || ctx.Err() != nil:
+			return nil, leaderboard.Errorf(leaderboard.CodeUnavailable, "", "the report took too long: ask for fewer days").
+				WithCause(fmt.Errorf("report the top players: %w", err))
+		}
+
+		return nil, unavailable("report the top players", err)
+	})
 }
 
-func (l *Ledger) topPlayers(ctx context.Context, board leaderboard.LiveBoard, from, to time.Time, limit int) ([]leaderboard.ReportRow, error) {
+// reportSettings keep a report to the one process that its connection stands for:
+// parallel workers would be further ones. Compiling takes longer than a report.
+const reportSettings = "set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)"
+
+func (l *Ledger) topPlayers(ctx context.Context, board leaderboard.LiveBoard, from, to time.Time, limit int) (report []leaderboard.ReportRow, err error) {
 	sign := int64(1)
 	if board.Order == leaderboard.Ascending {
 		sign = -1
 	}
 
-	// The report may see more than this progress, which only ever grows.
-	var done progress
-	if err := l.pool.QueryRow(ctx, "SELECT since, days_until, months_until FROM report_progress").Scan(&done.since, &done.daysUntil, &done.monthsUntil); err != nil {
-		return nil, err
-	}
+	// In one snapshot: what the progress names must be there.
+	err = pgx.BeginTxFunc(ctx, l.aside, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		var done progress
+		if err := tx.QueryRow(ctx, "SELECT since, days_until, months_until, "+reportSettings+" FROM report_progress").
+			Scan(&done.since, &done.daysUntil, &done.monthsUntil, nil, nil); err != nil {
+			return err
+		}
 
-	s := done.split(from, to)
-	rows, err := l.pool.Query(ctx, topPlayersSQL, int64(board.Number), limit, sign, s.months, s.days, s.before.from, s.before.to, s.after.from, s.after.to)
-	if err != nil {
-		return nil, err
-	}
+		s := done.split(from, to)
+		rows, err := tx.Query(ctx, topPlayersSQL, int64(board.Number), limit, sign, s.months, s.days, s.before.from, s.before.to, s.after.from, s.after.to)
+		if err != nil {
+			return err
+		}
 
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[leaderboard.ReportRow])
+		report, err = pgx.CollectRows(rows, pgx.RowToStructByPos[leaderboard.ReportRow])
+		return err
+	})
+	return report, err
 }
 
 // progress says what is rolled up: the days from since to before daysUntil, and the

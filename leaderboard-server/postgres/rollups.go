@@ -115,7 +115,7 @@ func (l *Ledger) openDay(ctx context.Context) (open time.Time, due bool, err err
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
 
-	err = l.pool.QueryRow(ctx, `
+	err = l.aside.QueryRow(ctx, `
 		SELECT open, open > days_until
 		FROM report_progress, LATERAL (SELECT (now() AT TIME ZONE 'UTC' - $1::interval)::date) t (open)`, closingDelay).Scan(&open, &due)
 	if err != nil {
@@ -136,7 +136,7 @@ const runningSQL = `
 	SELECT gid FROM pg_prepared_xacts WHERE database = current_database()`
 
 func (l *Ledger) running(ctx context.Context) ([]string, error) {
-	rows, err := l.pool.Query(ctx, runningSQL)
+	rows, err := l.aside.Query(ctx, runningSQL)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +184,7 @@ func (l *Ledger) rollUpStep(ctx context.Context, step func(context.Context, pgx.
 	ctx, cancel := context.WithTimeout(ctx, rollupTimeout)
 	defer cancel()
 
-	return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+	return pgx.BeginFunc(ctx, l.aside, func(tx pgx.Tx) error {
 		// The role's time limit is meant for requests. Sorts of a month are large.
 		_, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('work_mem', '64MB', true)",
 			fmt.Sprint(rollupTimeout.Milliseconds()))
