@@ -164,19 +164,20 @@ func TestContract(t *testing.T) {
 		g.t = t
 		strict := g.withBroken(func(o *httpapi.Options) {
 			rate := config.Rate{Events: 1, Per: time.Hour, Burst: 1}
-			o.Auth.LoginRatePerClient, o.Auth.RegisterRatePerUsername = rate, rate
+			o.Auth.LoginRatePerClient, o.Auth.RegisterRatePerUsername, o.HTTP.ReportRatePerPlayer = rate, rate, rate
 		})
 
+		limits := map[string]string{"register": "register-username", "token": "login-client", "topPlayers": "report-player"}
 		for range 2 {
-			g.do(strict(calls("")["token"]))
-			g.do(strict(calls("")["register"]))
+			for call := range limits {
+				g.do(strict(calls(token)[call]))
+			}
 		}
 
-		for _, call := range []string{"register", "token"} {
-			answer := g.do(strict(calls("")[call]))
+		for call, limit := range limits {
+			answer := g.do(strict(calls(token)[call]))
 			answer.problem(429, "rate-limited")
 			require.NotEmpty(t, answer.header.Get("Retry-After"))
-			limit := map[string]string{"register": "register-username", "token": "login-client"}[call]
 			require.Equal(t, fmt.Sprintf(`"%s";q=1;w=3600`, limit), answer.header.Get("RateLimit-Policy"))
 			require.Equal(t, fmt.Sprintf(`"%s";r=0;t=%s`, limit, answer.header.Get("Retry-After")), answer.header.Get("RateLimit"))
 		}
@@ -272,6 +273,8 @@ func TestWithoutPostgres(t *testing.T) {
 	g.submit(token, "", 5)
 	require.Equal(t, 200, g.do(calls(token)["myRank"]).status)
 	require.Equal(t, 200, g.do(calls(token)["leaderboard"]).status)
+	_, grace := g.player("grace") // no page has shown her yet
+	g.submit(grace, "", 4)
 	server.Kill()
 
 	for _, call := range []string{"register", "token", "submitScore", "topPlayers"} {
@@ -282,6 +285,21 @@ func TestWithoutPostgres(t *testing.T) {
 		answer := g.do(calls(token)[call])
 		require.Equal(t, 200, answer.status, "%s: %s", call, answer.body)
 	}
+
+	// A page has the names that the server knows, and the others once it can ask.
+	var page httpapi.Leaderboard
+	live := request{method: "GET", path: "/v1/leaderboard/global", token: token}
+	g.do(live).into(200, &page)
+	require.Len(t, page.Leaderboard, 2)
+	require.Equal(t, "ada", *page.Leaderboard[0].Username)
+	require.Equal(t, httpapi.PageEntry{Rank: 2, Score: 4, GameID: "global"}, page.Leaderboard[1])
+
+	require.NoError(t, server.Start(t.Context()))
+	require.Eventually(t, func() bool {
+		g.do(live).into(200, &page)
+		return page.Leaderboard[1].Username != nil
+	}, patience, 20*time.Millisecond)
+	require.Equal(t, "grace", *page.Leaderboard[1].Username)
 }
 
 func TestPathsAndMethods(t *testing.T) {

@@ -32,9 +32,9 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 		return err
 	}
 
-	body := BoardEntries{GameID: page.Board, AsOf: page.AsOf.UTC(), TotalEntries: page.TotalEntries, Entries: make([]Entry, len(page.Entries))}
+	body := BoardEntries{GameID: page.Board, AsOf: page.AsOf.UTC(), TotalEntries: page.TotalEntries, Entries: make([]PageEntry, len(page.Entries))}
 	for i, e := range page.Entries {
-		body.Entries[i] = entry(e)
+		body.Entries[i] = pageEntry(e)
 	}
 
 	if page.Next != nil {

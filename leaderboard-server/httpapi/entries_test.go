@@ -69,7 +69,8 @@ func TestAWalkThroughABoard(t *testing.T) {
 	require.Nil(t, part.ExpiresAt)
 	require.Len(t, entries, 7)
 	for i, e := range entries {
-		require.Equal(t, httpapi.Entry{Rank: int64(i + 1), UserID: e.UserID, Username: fmt.Sprintf("player-%d", i), Score: 100 - int64(i), GameID: "race"}, e)
+		name := fmt.Sprintf("player-%d", i)
+		require.Equal(t, httpapi.PageEntry{Rank: int64(i + 1), UserID: e.UserID, Username: &name, Score: 100 - int64(i), GameID: "race"}, e)
 	}
 }
 

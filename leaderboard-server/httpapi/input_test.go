@@ -293,7 +293,7 @@ func TestPages(t *testing.T) {
 
 	for i, entry := range all.Leaderboard {
 		require.Equal(t, int64(i+1), entry.Rank)
-		require.Equal(t, fmt.Sprint("player-", i), entry.Username)
+		require.Equal(t, fmt.Sprint("player-", i), *entry.Username)
 		require.Equal(t, "global", entry.GameID)
 	}
 

@@ -126,9 +126,9 @@ func readPage(ctx context.Context, service *leaderboard.Service, key pageKey) ([
 	}
 
 	body := Leaderboard{GameID: page.Board, Page: page.Page, PageSize: page.PageSize, TotalEntries: page.TotalEntries,
-		Leaderboard: make([]Entry, len(page.Entries))}
+		Leaderboard: make([]PageEntry, len(page.Entries))}
 	for i, e := range page.Entries {
-		body.Leaderboard[i] = entry(e)
+		body.Leaderboard[i] = pageEntry(e)
 	}
 
 	content, err := json.Marshal(body)
@@ -141,6 +141,15 @@ func readPage(ctx context.Context, service *leaderboard.Service, key pageKey) ([
 
 func entry(e leaderboard.RankedEntry) Entry {
 	return Entry{Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, GameID: e.Board}
+}
+
+func pageEntry(e leaderboard.RankedEntry) PageEntry {
+	entry := PageEntry{Rank: e.Rank, Score: e.Score, GameID: e.Board}
+	if e.Player != "" {
+		id := string(e.Player)
+		entry.UserID, entry.Username = &id, &e.Username
+	}
+	return entry
 }
 
 func (a *API) myRank(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
@@ -165,7 +174,11 @@ func (a *API) myRank(w http.ResponseWriter, r *http.Request, service *leaderboar
 }
 
 func (a *API) topPlayers(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	if _, err := a.authenticate(r); err != nil {
+	identity, err := a.authenticate(r)
+	if err != nil {
+		return err
+	}
+	if err := a.limit(r, "report-player", string(identity.Player), a.HTTP.ReportRatePerPlayer); err != nil {
 		return err
 	}
 

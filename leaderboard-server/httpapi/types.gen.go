@@ -106,8 +106,8 @@ type Board struct {
 // BoardEntries defines model for BoardEntries.
 type BoardEntries struct {
 	// AsOf The moment that all parts of the walk are of.
-	AsOf    time.Time `json:"as_of"`
-	Entries []Entry   `json:"entries"`
+	AsOf    time.Time   `json:"as_of"`
+	Entries []PageEntry `json:"entries"`
 
 	// ExpiresAt Until when the walk can go on; absent at the end.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
@@ -156,11 +156,11 @@ type GameID = string
 // Leaderboard defines model for Leaderboard.
 type Leaderboard struct {
 	// GameID A board's name.
-	GameID       GameID  `json:"game_id"`
-	Leaderboard  []Entry `json:"leaderboard"`
-	Page         int64   `json:"page"`
-	PageSize     int64   `json:"page_size"`
-	TotalEntries int64   `json:"total_entries"`
+	GameID       GameID      `json:"game_id"`
+	Leaderboard  []PageEntry `json:"leaderboard"`
+	Page         int64       `json:"page"`
+	PageSize     int64       `json:"page_size"`
+	TotalEntries int64       `json:"total_entries"`
 }
 
 // OAuthError defines model for OAuthError.
@@ -171,6 +171,23 @@ type OAuthError struct {
 
 // OAuthErrorError defines model for OAuthError.Error.
 type OAuthErrorError string
+
+// PageEntry An entry of a page. Ranks are served even when the players' accounts cannot be read: `user_id` and `username`
+// are then null in entries of players that the server has not met lately. Ask again later for them.
+type PageEntry struct {
+	// GameID The board where the score was made; on `global` the one that counted toward it.
+	GameID string `json:"game_id"`
+
+	// Rank Counts from 1; no two players share one.
+	Rank  Rank  `json:"rank"`
+	Score Score `json:"score"`
+
+	// UserID The player's id; null while it cannot be looked up.
+	UserID *string `json:"user_id"`
+
+	// Username The player's name; null while it cannot be looked up.
+	Username *string `json:"username"`
+}
 
 // Problem A problem document (RFC 9457).
 type Problem struct {

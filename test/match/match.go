@@ -215,9 +215,31 @@ func (r *Result) verifyRank(ctx context.Context, board string, player Player, en
 	return fmt.Errorf("%s: %s is not on the board", board, player.Username)
 }
 
-// verifyReport: the players are new, so their best scores of the match's days
-// are their standings.
+// reportAge is how old a report may be, and then some.
+const reportAge = 15 * time.Second
+
+// verifyReport waits for a report that is young enough to have the match.
 func (r *Result) verifyReport(ctx context.Context, board string) error {
+	ctx, cancel := context.WithTimeout(ctx, reportAge)
+	defer cancel()
+
+	for {
+		err := r.compareReport(ctx, board)
+		if err == nil {
+			return nil
+		}
+
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// compareReport: the players are new, so their best scores of the match's days
+// are their standings.
+func (r *Result) compareReport(ctx context.Context, board string) error {
 	const limit = 100
 	rows, err := r.Report(ctx, board, limit)
 	if err != nil {

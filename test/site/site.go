@@ -226,6 +226,8 @@ func (s *Site) environment(listen, ops string, changes map[string]string) []stri
 		config.EnvLoginRatePerUsername:    "off",
 		config.EnvRegisterRatePerClient:   "off",
 		config.EnvRegisterRatePerUsername: "off",
+		config.EnvReportRatePerPlayer:     "off",
+		config.EnvReportTTL:               "0s",
 	}
 	environment := os.Environ()
 	for _, values := range []map[string]string{settings, changes} {
