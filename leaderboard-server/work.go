@@ -9,6 +9,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 )
 
 const (
@@ -20,6 +21,8 @@ const (
 	maintenanceInterval = time.Hour
 	// maintenanceRetry is how soon after a failure it is tried again.
 	maintenanceRetry = time.Minute
+	// rollUpSpread keeps replicas from rolling up recent events all at once.
+	rollUpSpread = 10 * time.Second
 )
 
 // work starts the service as soon as the stores let it, and then runs everything
@@ -34,6 +37,7 @@ func (s *server) work(ctx context.Context) {
 
 	group.Go(func() { s.catchUp.Run(ctx) })
 	group.Go(func() { s.maintain(ctx) })
+	group.Go(func() { s.rollUpRecent(ctx) })
 	group.Go(func() { s.keys.watch(ctx, filePoll) })
 
 	if s.boards.path != "" {
@@ -116,6 +120,20 @@ func (s *server) maintain(ctx context.Context) {
 			s.log.WarnContext(ctx, "maintenance of the ledger failed, trying again", "error", err)
 		}
 		if !sleep(ctx, pause) {
+			return
+		}
+	}
+}
+
+// rollUpRecent rolls the events of each quarter hour up once it is over.
+func (s *server) rollUpRecent(ctx context.Context) {
+	for {
+		pause := postgres.UntilRollUp(time.Now())
+		if err := s.ledger.RollUpRecent(ctx); err != nil && ctx.Err() == nil {
+			pause = maintenanceRetry
+			s.log.WarnContext(ctx, "rolling up recent scores failed, reports are slower; trying again", "error", err)
+		}
+		if !sleep(ctx, pause+rand.N(rollUpSpread)) {
 			return
 		}
 	}

@@ -18,29 +18,52 @@ const (
 	maintenanceTimeout = time.Minute
 )
 
-// Maintain makes partitions ahead, drops events past their retention, rolls closed
-// days up for reports and deletes expired idempotency keys. It is to be called every
+// Maintain makes partitions ahead, rolls closed days up for reports, deletes expired
+// idempotency keys and drops events past their retention. It is to be called every
 // hour or so, by any number of replicas. Where one of these fails it goes on with the
 // next.
 func (l *Ledger) Maintain(ctx context.Context) error {
-	return errors.Join(l.maintainPartitions(ctx), l.rollUp(ctx), l.expireKeys(ctx))
+	return errors.Join(l.makePartitions(ctx), l.rollUp(ctx), l.expireKeys(ctx), l.applyRetention(ctx))
 }
 
-func (l *Ledger) maintainPartitions(ctx context.Context) error {
-	var keep *string
-	if l.options.EventRetention > 0 {
-		s := fmt.Sprintf("%d seconds", int64(l.options.EventRetention.Seconds()))
-		keep = &s
+func (l *Ledger) makePartitions(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
+	defer cancel()
+
+	if _, err := l.aside.Exec(ctx, "SELECT maintain_partitions($1, NULL)", monthsAhead); err != nil {
+		return fmt.Errorf("make the partitions of events: %w", err)
+	}
+
+	return nil
+}
+
+// applyRetention drops the partitions that are past their retention. Each waits for
+// what reads the events: where that takes long, it is for the next time.
+func (l *Ledger) applyRetention(ctx context.Context) error {
+	if l.options.EventRetention <= 0 {
+		return nil
 	}
 
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
 
-	if _, err := l.aside.Exec(ctx, "SELECT maintain_partitions($1, $2::text::interval)", monthsAhead, keep); err != nil {
-		return fmt.Errorf("maintain the partitions of events: %w", err)
-	}
+	keep := fmt.Sprintf("%d seconds", int64(l.options.EventRetention.Seconds()))
+	for {
+		var state string
+		var pause time.Duration
+		if err := l.aside.QueryRow(ctx, "SELECT state, pause FROM apply_retention($1::text::interval)", keep).Scan(&state, &pause); err != nil {
+			return fmt.Errorf("drop the events past their retention: %w", err)
+		}
+		if state == "done" {
+			return nil
+		}
 
-	return nil
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("drop the events past their retention: another transaction reads events or rolls them up: %w", ctx.Err())
+		case <-time.After(pause):
+		}
+	}
 }
 
 func (l *Ledger) expireKeys(ctx context.Context) error {

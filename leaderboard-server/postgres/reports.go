@@ -12,9 +12,9 @@ import (
 
 // topPlayersSQL reports the best players by the best event in a range of time.
 // $1 board (1, global: every event that counted toward it), $2 the limit, $3 -1 for
-// an ascending board, else 1; and the parts of the range: $4 months and $5 days that
-// are rolled up, $6 to $7 and $8 to $9 instants whose events are read. The arrays
-// put the better score first and then the earlier event.
+// an ascending board, else 1; and the parts of the range: $4 months, $5 days, $10 hours
+// and $11 quarter hours that are rolled up, $6 to $7 and $8 to $9 instants whose events
+// are read. The arrays put the better score first and then the earlier event.
 //
 // Of each rollup its best $2 players are enough. Events have one order, best first.
 // Say that a player is among the best $2 of the range by an event of some month, but
@@ -34,6 +34,10 @@ const topPlayersSQL = `
 		SELECT true AS monthly, unnest($4::date[]) AS start
 		UNION ALL
 		SELECT false, unnest($5::date[])
+	), recent AS (
+		SELECT true AS hourly, unnest($10::timestamptz[]) AS start
+		UNION ALL
+		SELECT false, unnest($11::timestamptz[])
 	), top AS MATERIALIZED (
 		SELECT player, max(best) AS best
 		FROM (
@@ -41,6 +45,11 @@ const topPlayersSQL = `
 			UNION ALL
 			SELECT u.player, ARRAY[$3 * u.score, -u.event, u.score, u.origin]
 			FROM rollups JOIN report_tops t USING (monthly, start),
+				unnest(t.players, t.scores, t.events, t.origins) AS u (player, score, event, origin)
+			WHERE t.board = $1 AND t.place < $2
+			UNION ALL
+			SELECT u.player, ARRAY[$3 * u.score, -u.event, u.score, u.origin]
+			FROM recent JOIN report_recent_tops t USING (hourly, start),
 				unnest(t.players, t.scores, t.events, t.origins) AS u (player, score, event, origin)
 			WHERE t.board = $1 AND t.place < $2
 		) t
@@ -54,6 +63,13 @@ const topPlayersSQL = `
 			FROM rollups r, LATERAL (
 				SELECT players, counts FROM report_counts
 				WHERE monthly = r.monthly AND start = r.start AND board = $1 AND first_player <= t.player
+				ORDER BY first_player DESC LIMIT 1
+			) c
+		) + (
+			SELECT coalesce(sum(c.counts[array_position(c.players, t.player)]), 0)
+			FROM recent r, LATERAL (
+				SELECT players, counts FROM report_recent_counts
+				WHERE hourly = r.hourly AND start = r.start AND board = $1 AND first_player <= t.player
 				ORDER BY first_player DESC LIMIT 1
 			) c
 		)
@@ -104,13 +120,14 @@ func (l *Ledger) topPlayers(ctx context.Context, board leaderboard.LiveBoard, fr
 	// In one snapshot: what the progress names must be there.
 	err = pgx.BeginTxFunc(ctx, l.aside, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		var done progress
-		if err := tx.QueryRow(ctx, "SELECT since, days_until, months_until, "+reportSettings+" FROM report_progress").
-			Scan(&done.since, &done.daysUntil, &done.monthsUntil, nil, nil); err != nil {
+		if err := tx.QueryRow(ctx, "SELECT d.since, days_until, months_until, r.since, hours_until, quarters_until, "+reportSettings+" FROM report_progress d, report_recent_progress r").
+			Scan(&done.since, &done.daysUntil, &done.monthsUntil, &done.recentSince, &done.hoursUntil, &done.quartersUntil, nil, nil); err != nil {
 			return err
 		}
 
 		s := done.split(from, to)
-		rows, err := tx.Query(ctx, topPlayersSQL, int64(board.Number), limit, sign, s.months, s.days, s.before.from, s.before.to, s.after.from, s.after.to)
+		rows, err := tx.Query(ctx, topPlayersSQL, int64(board.Number), limit, sign,
+			s.months, s.days, s.before.from, s.before.to, s.after.from, s.after.to, s.hours, s.quarters)
 		if err != nil {
 			return err
 		}
@@ -122,13 +139,19 @@ func (l *Ledger) topPlayers(ctx context.Context, board leaderboard.LiveBoard, fr
 }
 
 // progress says what is rolled up: the days from since to before daysUntil, and the
-// whole months among them that start before monthsUntil. All are midnights of UTC.
-type progress struct{ since, daysUntil, monthsUntil time.Time }
+// whole months among them that start before monthsUntil; the quarter hours from
+// recentSince to before quartersUntil, and the whole hours among them that start
+// before hoursUntil. All but hoursUntil and quartersUntil are midnights of UTC.
+type progress struct {
+	since, daysUntil, monthsUntil          time.Time
+	recentSince, hoursUntil, quartersUntil time.Time
+}
 
 // split is a range of time in parts that neither overlap nor leave a gap.
 type split struct {
-	// months and days are rolled up; each is named by its first instant.
-	months, days []time.Time
+	// months, days, hours and quarters are rolled up; each is named by its first
+	// instant.
+	months, days, hours, quarters []time.Time
 	// before and after are what is to be read from events; they may be empty.
 	before, after interval
 }
@@ -137,27 +160,54 @@ type split struct {
 type interval struct{ from, to time.Time }
 
 func (p progress) split(from, to time.Time) split {
-	day := ceiling(latest(from, p.since), startOfDay, 0, 1)
-	end := startOfDay(earliest(to, p.daysUntil))
-	if !day.Before(end) {
+	from, to = from.UTC(), to.UTC()
+	p.recentSince, p.hoursUntil, p.quartersUntil = p.recentSince.UTC(), p.hoursUntil.UTC(), p.quartersUntil.UTC()
+	if p.recentSince.After(p.daysUntil) || p.quartersUntil.Before(p.daysUntil) {
+		// There would be a gap between the days and the quarter hours.
+		p.recentSince, p.hoursUntil, p.quartersUntil = p.daysUntil, p.daysUntil, p.daysUntil
+	}
+
+	at, end := latest(from, p.since), earliest(to, p.quartersUntil)
+	if at.Before(p.recentSince) {
+		at = ceiling(at, startOfDay, 0, 1)
+	} else if s := at.Truncate(quarter); s.Before(at) {
+		at = s.Add(quarter)
+	}
+	if end.Before(p.recentSince) {
+		end = startOfDay(end)
+	} else {
+		end = end.Truncate(quarter)
+	}
+
+	if !at.Before(end) {
 		return split{before: interval{from, to}, after: interval{to, to}}
 	}
 
-	s := split{before: interval{from, day}, after: interval{end, to}}
-	month := ceiling(day, startOfMonth, 1, 0)
-	monthsEnd := startOfMonth(earliest(end, p.monthsUntil))
-
-	for day.Before(end) {
-		if !day.Before(month) && day.Before(monthsEnd) {
-			s.months = append(s.months, day)
-			day = day.AddDate(0, 1, 0)
-		} else {
-			s.days = append(s.days, day)
-			day = day.AddDate(0, 0, 1)
-		}
+	s := split{before: interval{from, at}, after: interval{end, to}}
+	for at.Before(end) {
+		at = s.take(p, at, end)
 	}
 
 	return s
+}
+
+// take adds the longest period that begins at this instant, and returns its end.
+func (s *split) take(p progress, at, end time.Time) time.Time {
+	month, day, hour := at.AddDate(0, 1, 0), at.AddDate(0, 0, 1), at.Add(time.Hour)
+	switch {
+	case at.Equal(startOfMonth(at)) && at.Before(p.monthsUntil) && !month.After(end):
+		s.months = append(s.months, at)
+		return month
+	case at.Equal(startOfDay(at)) && !day.After(earliest(end, p.daysUntil)):
+		s.days = append(s.days, at)
+		return day
+	case at.Equal(at.Truncate(time.Hour)) && !hour.After(earliest(end, p.hoursUntil)):
+		s.hours = append(s.hours, at)
+		return hour
+	}
+
+	s.quarters = append(s.quarters, at)
+	return at.Add(quarter)
 }
 
 func startOfDay(t time.Time) time.Time {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,19 +26,40 @@ const (
 	closingPoll = 50 * time.Millisecond
 )
 
-// The statements that roll up have in common: $1 and $2 the first day and the day
-// after the last, $3 whether they are a month, $4 rollupDepth.
+// tier is a pair of tables with rollups of two lengths: of short periods from
+// events, and of long ones from the short ones.
+type tier struct {
+	tops, counts string
+	// long is the column that says which length a rollup is of.
+	long string
+	// start is how the tables write the instant $1 at which a period begins.
+	start string
+}
 
-// rollUpDaySQL folds a day's events by board and player. The arrays put the
-// better score first and then the earlier event.
-const rollUpDaySQL = `
+var (
+	daysAndMonths    = tier{"report_tops", "report_counts", "monthly", "(%s::timestamptz AT TIME ZONE 'UTC')::date"}
+	quartersAndHours = tier{"report_recent_tops", "report_recent_counts", "hourly", "%s::timestamptz"}
+)
+
+// sql fills in the tier's names.
+func (t tier) sql(text string) string {
+	return strings.NewReplacer("{tops}", t.tops, "{counts}", t.counts, "{long}", t.long,
+		"{start}", fmt.Sprintf(t.start, "$1"), "{past}", fmt.Sprintf(t.start, "$2")).Replace(text)
+}
+
+// The statements that roll up have in common: $1 and $2 the first instants of the
+// period and of the next one, $3 whether it is a long one, $4 rollupDepth.
+
+// foldSQL folds a period's events by board and player. The arrays put the better
+// score first and then the earlier event.
+const foldSQL = `
 	WITH folded AS MATERIALIZED (
 		SELECT e.board, e.player, count(*) AS submissions,
 			max(ARRAY[CASE b.board_order WHEN 'Ascending' THEN -e.score ELSE e.score END, -e.id, e.score, e.board]) AS best,
 			count(e.global_season) AS global_submissions,
 			max(ARRAY[e.score, -e.id, e.score, e.board]) FILTER (WHERE e.global_season IS NOT NULL) AS global_best
 		FROM score_events e JOIN boards b ON b.number = e.board
-		WHERE e.at >= $1::date::timestamp AT TIME ZONE 'UTC' AND e.at < $2::date::timestamp AT TIME ZONE 'UTC'
+		WHERE e.at >= $1::timestamptz AND e.at < $2::timestamptz
 		GROUP BY e.board, e.player
 	), rolled AS MATERIALIZED (
 		SELECT board, player, best, submissions FROM folded WHERE board <> 1
@@ -45,18 +67,18 @@ const rollUpDaySQL = `
 		SELECT 1, player, max(global_best), sum(global_submissions) FROM folded WHERE global_submissions > 0 GROUP BY player
 	), best AS (SELECT board, player, best FROM rolled), counted AS (SELECT board, player, submissions FROM rolled), ` + packSQL
 
-// rollUpMonthSQL merges the rollups of a month's days. $5 the board.
-const rollUpMonthSQL = `
+// mergeSQL merges the rollups of the short periods in a long one. $5 the board.
+const mergeSQL = `
 	WITH best AS (
 		SELECT t.board, u.player, max(ARRAY[CASE b.board_order WHEN 'Ascending' THEN -u.score ELSE u.score END, -u.event, u.score, u.origin]) AS best
-		FROM report_tops t JOIN boards b ON b.number = t.board,
+		FROM {tops} t JOIN boards b ON b.number = t.board,
 			unnest(t.players, t.scores, t.events, t.origins) AS u (player, score, event, origin)
-		WHERE NOT t.monthly AND t.start >= $1::date AND t.start < $2::date AND t.board = $5
+		WHERE NOT t.{long} AND t.start >= {start} AND t.start < {past} AND t.board = $5
 		GROUP BY t.board, u.player
 	), counted AS (
 		SELECT c.board, u.player, sum(u.submissions) AS submissions
-		FROM report_counts c, unnest(c.players, c.counts) AS u (player, submissions)
-		WHERE NOT c.monthly AND c.start >= $1::date AND c.start < $2::date AND c.board = $5
+		FROM {counts} c, unnest(c.players, c.counts) AS u (player, submissions)
+		WHERE NOT c.{long} AND c.start >= {start} AND c.start < {past} AND c.board = $5
 		GROUP BY c.board, u.player
 	), ` + packSQL
 
@@ -64,17 +86,64 @@ const rollUpMonthSQL = `
 // make rows of 2,000 and 1,300 bytes: as large as PostgreSQL keeps in one piece,
 // and good to fill a page.
 const packSQL = `tops AS (
-		INSERT INTO report_tops (monthly, start, board, place, players, scores, events, origins)
-		SELECT $3::boolean, $1::date, board, min(place), array_agg(player ORDER BY place), array_agg(best[3] ORDER BY place),
+		INSERT INTO {tops} ({long}, start, board, place, players, scores, events, origins)
+		SELECT $3::boolean, {start}, board, min(place), array_agg(player ORDER BY place), array_agg(best[3] ORDER BY place),
 			array_agg(-best[2] ORDER BY place), array_agg(best[4]::int ORDER BY place)
 		FROM (SELECT board, player, best, row_number() OVER (PARTITION BY board ORDER BY best DESC) - 1 AS place FROM best) t
 		WHERE place < $4::bigint
 		GROUP BY board, place / 64
 	)
-	INSERT INTO report_counts (monthly, start, board, first_player, players, counts)
-	SELECT $3::boolean, $1::date, board, min(player), array_agg(player ORDER BY player), array_agg(submissions::int ORDER BY player)
+	INSERT INTO {counts} ({long}, start, board, first_player, players, counts)
+	SELECT $3::boolean, {start}, board, min(player), array_agg(player ORDER BY player), array_agg(submissions::int ORDER BY player)
 	FROM (SELECT board, player, submissions, (row_number() OVER (PARTITION BY board ORDER BY player) - 1) / 100 AS part FROM counted) t
 	GROUP BY board, part`
+
+// fold rolls a short period up from its events.
+func (t tier) fold(ctx context.Context, tx pgx.Tx, from, to time.Time) error {
+	if err := t.discard(ctx, tx, false, from); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, t.sql(foldSQL), from, to, false, rollupDepth); err != nil {
+		return fmt.Errorf("roll up the events from %s: %w", from.Format(time.RFC3339), err)
+	}
+	return nil
+}
+
+// merge rolls a long period up from the short ones in it, board by board, so that
+// one statement stays small.
+func (t tier) merge(ctx context.Context, tx pgx.Tx, from, to time.Time) error {
+	if err := t.discard(ctx, tx, true, from); err != nil {
+		return err
+	}
+
+	rows, err := tx.Query(ctx, t.sql("SELECT DISTINCT board FROM {tops} WHERE NOT {long} AND start >= {start} AND start < {past}"), from, to)
+	if err != nil {
+		return fmt.Errorf("list the boards from %s: %w", from.Format(time.RFC3339), err)
+	}
+
+	boards, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil {
+		return fmt.Errorf("list the boards from %s: %w", from.Format(time.RFC3339), err)
+	}
+
+	for _, board := range boards {
+		if _, err := tx.Exec(ctx, t.sql(mergeSQL), from, to, true, rollupDepth, board); err != nil {
+			return fmt.Errorf("merge the rollups from %s of board %d: %w", from.Format(time.RFC3339), board, err)
+		}
+	}
+
+	return nil
+}
+
+// discard deletes a rollup that was made before progress was set back.
+func (t tier) discard(ctx context.Context, tx pgx.Tx, long bool, from time.Time) error {
+	for _, table := range []string{"{tops}", "{counts}"} {
+		if _, err := tx.Exec(ctx, t.sql("DELETE FROM "+table+" WHERE start = {start} AND {long} = $2"), from, long); err != nil {
+			return fmt.Errorf("delete the old rollup from %s: %w", from.Format(time.RFC3339), err)
+		}
+	}
+	return nil
+}
 
 // rollUp makes the rollups of all closed days and whole months that are not made
 // yet, each in a transaction of its own: it goes on where it was interrupted,
@@ -91,10 +160,12 @@ func (l *Ledger) rollUp(ctx context.Context) error {
 		}
 	}
 
-	for _, step := range []func(context.Context, pgx.Tx) error{
-		func(ctx context.Context, tx pgx.Tx) error { return rollUpDay(ctx, tx, open) },
-		rollUpMonth,
-	} {
+	return l.rollUpSteps(ctx, func(ctx context.Context, tx pgx.Tx) error { return rollUpDay(ctx, tx, open) }, rollUpMonth)
+}
+
+// rollUpSteps repeats each step until there is nothing for it to do.
+func (l *Ledger) rollUpSteps(ctx context.Context, steps ...func(context.Context, pgx.Tx) error) error {
+	for _, step := range steps {
 		for {
 			err := l.rollUpStep(ctx, step)
 			if errors.Is(err, pgx.ErrNoRows) { // nothing is due, or another replica is at it
@@ -204,11 +275,8 @@ func rollUpDay(ctx context.Context, tx pgx.Tx, open time.Time) error {
 	}
 
 	next := day.AddDate(0, 0, 1)
-	if err := discardRollup(ctx, tx, false, day); err != nil {
+	if err := daysAndMonths.fold(ctx, tx, day, next); err != nil {
 		return err
-	}
-	if _, err := tx.Exec(ctx, rollUpDaySQL, day, next, false, rollupDepth); err != nil {
-		return fmt.Errorf("roll up %s: %w", day.Format(time.DateOnly), err)
 	}
 	if _, err := tx.Exec(ctx, "UPDATE report_progress SET days_until = $1", next); err != nil {
 		return fmt.Errorf("record that %s is rolled up: %w", day.Format(time.DateOnly), err)
@@ -227,40 +295,12 @@ func rollUpMonth(ctx context.Context, tx pgx.Tx) error {
 	}
 
 	next := month.AddDate(0, 1, 0)
-	if err := discardRollup(ctx, tx, true, month); err != nil {
+	if err := daysAndMonths.merge(ctx, tx, month, next); err != nil {
 		return err
 	}
-
-	// By the board, so that one statement stays small.
-	rows, err := tx.Query(ctx, "SELECT DISTINCT board FROM report_tops WHERE NOT monthly AND start >= $1 AND start < $2", month, next)
-	if err != nil {
-		return fmt.Errorf("list the boards of %s: %w", month.Format("2006-01"), err)
-	}
-
-	boards, err := pgx.CollectRows(rows, pgx.RowTo[int32])
-	if err != nil {
-		return fmt.Errorf("list the boards of %s: %w", month.Format("2006-01"), err)
-	}
-
-	for _, board := range boards {
-		if _, err := tx.Exec(ctx, rollUpMonthSQL, month, next, true, rollupDepth, board); err != nil {
-			return fmt.Errorf("roll up %s of board %d: %w", month.Format("2006-01"), board, err)
-		}
-	}
-
 	if _, err := tx.Exec(ctx, "UPDATE report_progress SET months_until = $1", next); err != nil {
 		return fmt.Errorf("record that %s is rolled up: %w", month.Format("2006-01"), err)
 	}
 
-	return nil
-}
-
-// discardRollup deletes a rollup that was made before progress was set back.
-func discardRollup(ctx context.Context, tx pgx.Tx, monthly bool, start time.Time) error {
-	for _, table := range []string{"report_tops", "report_counts"} {
-		if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE monthly = $1 AND start = $2", monthly, start); err != nil {
-			return fmt.Errorf("delete the old rollup of %s: %w", start.Format(time.DateOnly), err)
-		}
-	}
 	return nil
 }

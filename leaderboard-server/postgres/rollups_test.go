@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -95,6 +96,20 @@ func (h *history) setProgress(t *testing.T, since, until time.Time) {
 		date_trunc('month', ($1::date + interval '1 month' - interval '1 day')), date_trunc('month', $2::date::timestamp))`, since, until)
 }
 
+// setRecent says that the quarter hours from since to before until are rolled up, and
+// those of the whole hours before hours.
+func (h *history) setRecent(t *testing.T, since, hours, until time.Time) {
+	t.Helper()
+	h.exec(t, "UPDATE report_recent_progress SET since = $1, hours_until = $2, quarters_until = $3", since, hours, until)
+}
+
+// recent is how far quarter hours are rolled up.
+func (h *history) recent(t *testing.T) (since, hours, quarters time.Time) {
+	t.Helper()
+	require.NoError(t, h.conn.QueryRow(t.Context(), "SELECT since, hours_until, quarters_until FROM report_recent_progress").Scan(&since, &hours, &quarters))
+	return since.UTC(), hours.UTC(), quarters.UTC()
+}
+
 func (h *history) daysUntil(t *testing.T) (until time.Time) {
 	t.Helper()
 	require.NoError(t, h.conn.QueryRow(t.Context(), "SELECT days_until FROM report_progress").Scan(&until))
@@ -113,6 +128,11 @@ func (h *history) requirePlain(t *testing.T, n int) {
 		board := boards[h.random.IntN(len(boards))]
 		first := h.first.AddDate(0, 0, h.random.IntN(days+10)-5)
 		last := first.AddDate(0, 0, h.random.IntN(days+5))
+		if h.random.IntN(2) == 0 { // lately
+			first = h.today.AddDate(0, 0, -h.random.IntN(12))
+			last = first.AddDate(0, 0, h.random.IntN(12))
+		}
+
 		limit := []int{1, 2, 10, 63, 64, 65, 1 + h.random.IntN(leaderboard.MaxReportLimit), leaderboard.MaxReportLimit}[h.random.IntN(8)]
 		date := func(t time.Time) leaderboard.Date {
 			return leaderboard.Date{Year: t.Year(), Month: t.Month(), Day: t.Day()}
@@ -159,6 +179,25 @@ func TestReportsEqualThePlainAnswer(t *testing.T) {
 	require.NoError(t, h.Ledger.Maintain(t.Context()))
 	h.requirePlain(t, 60)
 
+	// The same for the quarter hours of the last days, and those of the running day.
+	recently := h.today.AddDate(0, 0, -8)
+	h.setRecent(t, recently, recently, recently)
+	require.NoError(t, h.Ledger.RollUpRecent(t.Context()))
+	_, hours, quarters := h.recent(t)
+	require.False(t, quarters.Before(h.today.Add(-15*time.Minute)))
+	require.Equal(t, quarters.Truncate(time.Hour), hours)
+	h.requirePlain(t, 100)
+
+	for range 6 {
+		first := recently.AddDate(0, 0, h.random.IntN(8))
+		last := first.Add(time.Duration(h.random.Int64N(int64(quarters.Sub(first)))))
+		h.setRecent(t, first, latest(first, last.Add(-time.Hour).Truncate(time.Hour)), last.Truncate(15*time.Minute))
+		h.requirePlain(t, 15)
+	}
+
+	require.NoError(t, h.Ledger.RollUpRecent(t.Context()))
+	h.requirePlain(t, 60)
+
 	// A rollup alone answers for whole days: its events are not read.
 	board := h.Board(t, "speed")
 	from, to := since.AddDate(0, 0, 1), h.today.AddDate(0, 0, -1)
@@ -168,6 +207,19 @@ func TestReportsEqualThePlainAnswer(t *testing.T) {
 	h.exec(t, "DELETE FROM score_events WHERE at >= $1 AND at < $2", from, to)
 	h.exec(t, "COMMIT")
 	got, err := h.Ledger.TopPlayers(t.Context(), board, from, to, 100)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	h.exec(t, "DELETE FROM score_events")
+	h.exec(t, "INSERT INTO score_events SELECT * FROM kept")
+
+	// So do those of quarter hours and hours, for the running day of any time zone.
+	h.setRecent(t, recently, recently, recently)
+	require.NoError(t, h.Ledger.RollUpRecent(t.Context()))
+	_, _, until := h.recent(t)
+	from = h.today.AddDate(0, 0, -1).Add(18*time.Hour + 15*time.Minute) // Kathmandu's midnight
+	want = h.requirePlainReport(t, board, from, until, 100)
+	h.exec(t, "DELETE FROM score_events WHERE at >= $1 AND at < $2", from, until)
+	got, err = h.Ledger.TopPlayers(t.Context(), board, from, until, 100)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 	h.exec(t, "DELETE FROM score_events")
@@ -183,6 +235,77 @@ func TestReportsEqualThePlainAnswer(t *testing.T) {
 	require.Equal(t, oldest.UTC(), oldestTop)
 	require.Equal(t, oldest.UTC(), oldestCount)
 	h.requirePlain(t, 60)
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// A clock that was set back gives events to quarter hours that were over before: they
+// are rolled up again. What is older than reports need goes.
+func TestQuartersAfterTheClockWasSetBack(t *testing.T) {
+	h := newHistory(t, 12, 20, 2000)
+	h.setProgress(t, h.today, h.today)
+	oldest := h.today.AddDate(0, 0, -8)
+	h.setRecent(t, oldest.AddDate(0, 0, -2), oldest, oldest.Add(time.Hour))
+	require.NoError(t, h.Ledger.RollUpRecent(t.Context()))
+	since, _, quarters := h.recent(t)
+	require.Equal(t, oldest, since)
+
+	ahead := quarters.Add(3 * time.Hour).Truncate(time.Hour)
+	h.setRecent(t, since, ahead, ahead)
+	player := h.Players(t, 1)[0]
+	store(t, h.Ledger, ledgertest.Submission(player, "speed", leaderboard.MaxScore))
+	require.NoError(t, h.Ledger.RollUpRecent(t.Context()))
+	_, hours, quarters := h.recent(t)
+	require.True(t, hours.Before(ahead) && quarters.Before(ahead))
+	rows := h.requirePlainReport(t, h.Board(t, "speed"), h.today, h.today.AddDate(0, 0, 2), 10)
+	require.Equal(t, player.ID, rows[0].Player)
+	h.requirePlain(t, 30)
+
+	// Days later.
+	h.exec(t, "UPDATE report_recent_tops SET start = start - interval '3 days'")
+	h.exec(t, "UPDATE report_recent_counts SET start = start - interval '3 days'")
+	require.NoError(t, h.Ledger.RollUpRecent(t.Context()))
+	var old int
+	require.NoError(t, h.conn.QueryRow(t.Context(), "SELECT (SELECT count(*) FROM report_recent_tops WHERE start < $1) + (SELECT count(*) FROM report_recent_counts WHERE start < $1)", since).Scan(&old))
+	require.Zero(t, old)
+}
+
+// A quarter hour is closed when the transactions that ran in it have ended.
+func TestAQuarterIsClosedWhenItsTransactionsHaveEnded(t *testing.T) {
+	h := newHistory(t, 3, 10, 100)
+	since := h.today.AddDate(0, 0, -1)
+	h.setProgress(t, h.today, h.today)
+	h.setRecent(t, since, since, since)
+	tx, err := h.Connect(t).Begin(t.Context())
+	require.NoError(t, err)
+	player, board := h.Players(t, 1)[0], h.Board(t, "speed")
+	_, err = tx.Exec(t.Context(), "INSERT INTO score_events (id, at, player, score, board, season, improved) VALUES (5000, $1, $2, 99999, $3, 1, true)",
+		since.Add(time.Hour), player.Number, board.Number)
+	require.NoError(t, err)
+
+	attempt, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	require.ErrorContains(t, h.Ledger.RollUpRecent(attempt), "that might add scores")
+	_, _, quarters := h.recent(t)
+	require.Equal(t, since, quarters)
+
+	require.NoError(t, tx.Commit(t.Context()))
+	require.NoError(t, h.Ledger.RollUpRecent(t.Context()))
+	_, _, quarters = h.recent(t)
+	require.True(t, quarters.After(since))
+	require.Equal(t, player.ID, h.requirePlainReport(t, board, since, h.today.AddDate(0, 0, 1), 5)[0].Player)
+}
+
+func TestUntilRollUp(t *testing.T) {
+	at := time.Date(2026, 5, 1, 10, 2, 0, 0, time.UTC)
+	require.Equal(t, 15*time.Minute, postgres.UntilRollUp(at))
+	require.Equal(t, time.Second, postgres.UntilRollUp(at.Add(-time.Second)))
+	require.Equal(t, 2*time.Minute, postgres.UntilRollUp(at.Add(13*time.Minute)))
 }
 
 // todayIsFresh is 1 in the first minutes of a day, when the one before it is not
@@ -277,13 +400,13 @@ func TestReplicasRollUpTogether(t *testing.T) {
 		replica := h.Open(t, postgres.Options{EventRetention: []time.Duration{0, 0, 70 * 24 * time.Hour}[i]})
 		random := rand.New(rand.NewPCG(h.random.Uint64(), 0))
 		group.Go(func() {
-			for range 15 { // ended after 0 to 150 ms
+			for i := range 20 { // ended after 0 to 150 ms
 				attempt, cancel := context.WithTimeout(t.Context(), time.Duration(random.IntN(150))*time.Millisecond)
-				_ = replica.Maintain(attempt)
+				_ = []func(context.Context) error{replica.Maintain, replica.RollUpRecent}[i%2](attempt)
 				cancel()
 			}
 			for range 2 { // the second time nobody else was at it
-				if err := replica.Maintain(t.Context()); err != nil {
+				if err := errors.Join(replica.Maintain(t.Context()), replica.RollUpRecent(t.Context())); err != nil {
 					t.Error(err)
 				}
 			}
@@ -296,6 +419,7 @@ func TestReplicasRollUpTogether(t *testing.T) {
 
 	group.Wait()
 	require.NoError(t, h.Ledger.Maintain(t.Context()))
+	require.NoError(t, h.Ledger.RollUpRecent(t.Context()))
 	require.Equal(t, h.today, h.daysUntil(t).AddDate(0, 0, h.todayIsFresh(t)))
 	h.requirePlain(t, 60)
 }
