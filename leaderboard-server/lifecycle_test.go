@@ -164,8 +164,8 @@ func TestEventRetention(t *testing.T) {
 		require.NoError(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM score_events").Scan(&events))
 		return events
 	}
-	_, err = conn.Exec(t.Context(), `INSERT INTO score_events (id, at, player, score, board, season, improved)
-		VALUES (1, now() - interval '2 days', 1, 1, 1, 1, true), (2, '2020-01-05', 1, 1, 1, 1, true)`)
+	_, err = conn.Exec(t.Context(), `INSERT INTO score_events (id, at, player, score, board, season, improved, xid)
+		VALUES (1, now() - interval '2 days', 1, 1, 1, 1, true, NULL), (2, '2020-01-05', 1, 1, 1, 1, true, NULL)`)
 	require.NoError(t, err)
 
 	keeps := start(t, environment)

@@ -46,7 +46,9 @@ func NewDirectory(ledger *Ledger, size int) (*Directory, error) {
 		return nil, fmt.Errorf("make the cache of players: %w", err)
 	}
 
-	return &Directory{ledger: ledger, byNumber: byNumber, byID: byID}, nil
+	d := &Directory{ledger: ledger, byNumber: byNumber, byID: byID}
+	ledger.directory.Store(d)
+	return d, nil
 }
 
 // ObserveIdentity drops all names if the ledger's identity is another than that of

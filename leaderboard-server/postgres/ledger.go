@@ -84,6 +84,8 @@ type Ledger struct {
 	options       Options
 	writable      writable
 	catalog       atomic.Pointer[leaderboard.Catalog]
+	// directory is told the ledger's identity whenever it was read.
+	directory atomic.Pointer[Directory]
 }
 
 const (
@@ -195,6 +197,13 @@ func (l *Ledger) Ping(ctx context.Context) error {
 	}
 
 	return err
+}
+
+// observeIdentity is told what the ledger was when something of it was read.
+func (l *Ledger) observeIdentity(identity string) {
+	if d := l.directory.Load(); d != nil {
+		d.ObserveIdentity(identity)
+	}
 }
 
 // Stat returns the counters of the pool that submissions use, for metrics.

@@ -103,8 +103,8 @@ func TestPartitions(t *testing.T) {
 		"DROP TABLE " + last,
 		"CREATE TABLE score_events_202001 PARTITION OF score_events FOR VALUES FROM ('2020-01-01+00') TO ('2020-02-01+00')",
 		"ALTER TABLE score_events_202001 OWNER TO " + pgx.Identifier{f.Owner}.Sanitize(),
-		fmt.Sprintf(`INSERT INTO score_events (id, at, player, score, board, season, improved)
-			SELECT i, at, %d, 1, 2, 1, true FROM unnest(ARRAY[to_date(right('%s', 6), 'YYYYMM'), '2020-01-05', '2019-01-05', '2090-01-01']::timestamptz[]) WITH ORDINALITY AS t (at, i)`, player.Number, last),
+		fmt.Sprintf(`INSERT INTO score_events (id, at, player, score, board, season, improved, xid)
+			SELECT i, at, %d, 1, 2, 1, true, NULL FROM unnest(ARRAY[to_date(right('%s', 6), 'YYYYMM'), '2020-01-05', '2019-01-05', '2090-01-01']::timestamptz[]) WITH ORDINALITY AS t (at, i)`, player.Number, last),
 	} {
 		_, err := conn.Exec(t.Context(), sql)
 		require.NoError(t, err)

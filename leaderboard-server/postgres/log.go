@@ -33,6 +33,7 @@ func (l *Ledger) Snapshot(ctx context.Context) (leaderboard.Snapshot, error) {
 		return s, unavailable("read the ledger's snapshot", err)
 	}
 
+	l.observeIdentity(s.Identity)
 	return s, nil
 }
 

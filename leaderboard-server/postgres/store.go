@@ -51,6 +51,7 @@ func (l *Ledger) Store(ctx context.Context, batch []leaderboard.Submission) (lea
 		return leaderboard.Stored{}, classify(err)
 	}
 
+	l.observeIdentity(stored.Identity)
 	if len(repeated) > 0 {
 		// In a snapshot of its own: what was waited for is not in the first one's.
 		if err := l.replay(ctx, conn.Conn(), arguments, repeated, &stored); err != nil {

@@ -311,8 +311,9 @@ func oncePerEntry(batch []leaderboard.Submission) []leaderboard.Submission {
 
 // Whatever the interleaving, the standings are the fold of the events.
 func TestStandingsAreTheFoldOfTheEvents(t *testing.T) {
-	f := newFixture(t, postgres.Options{})
-	replicas := []*postgres.Ledger{f.Ledger, f.Open(t, postgres.Options{})}
+	patient := postgres.Options{LockTimeout: time.Minute} // a deadlock is found before
+	f := newFixture(t, patient)
+	replicas := []*postgres.Ledger{f.Ledger, f.Open(t, patient)}
 	players := f.Players(t, 12)
 	boards := []string{"speed", "race", "mood", "coins", "golf", leaderboard.GlobalBoard}
 	seed := uint64(time.Now().UnixNano())

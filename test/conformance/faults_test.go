@@ -2,16 +2,19 @@ package conformance
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/catchup"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 	"github.com/leaderboard-dev/leaderboard-operator/test/conformance/ledgertest"
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
 )
@@ -338,4 +341,64 @@ func TestARankIsToldOfAnEntryThatReflectsTheSubmission(t *testing.T) {
 	higher := commitOne(t, second, ledgertest.Submission(players[0], "speed", 30))
 	require.Equal(t, leaderboard.RankingLive, higher.Ranking)
 	require.Equal(t, leaderboard.RankingLive, commitOne(t, second, submission).Ranking)
+}
+
+// Retention cuts the log, never a board: what was dropped lives on in the standings,
+// through a rebuild and a restart, and is not dropped before it is in there.
+func TestRetentionKeepsAnAllTimeBoardWhole(t *testing.T) {
+	server := ownRedis(t)
+	tenant := NewTenant(t, pg, server, 1)
+	players := tenant.Players(t, 3)
+	speed, coins := tenant.Board(t, "speed"), tenant.Board(t, "coins")
+	conn := tenant.Connect(t)
+	now := time.Now().UTC()
+	month := time.Date(now.Year(), now.Month()-3, 1, 0, 0, 0, 0, time.UTC)
+	partition := "score_events_" + month.Format("200601")
+	exec := func(sql string, args ...any) {
+		t.Helper()
+		_, err := conn.Exec(t.Context(), sql, args...)
+		require.NoError(t, err)
+	}
+	exec("SET ROLE " + pgx.Identifier{tenant.Owner}.Sanitize())
+	exec(fmt.Sprintf("CREATE TABLE %s PARTITION OF score_events FOR VALUES FROM ('%s') TO ('%s')", partition,
+		month.Format(time.RFC3339), month.AddDate(0, 1, 0).Format(time.RFC3339)))
+	for i, score := range []int64{100, 50, 70} {
+		exec("INSERT INTO score_events (id, at, player, score, board, global_season, xid) VALUES (nextval('event_ids'), $1, $2, $3, $4, 1, log_xid())",
+			month.Add(time.Hour), players[i].Number, score, speed.Number)
+	}
+	there := func() (there bool) {
+		require.NoError(t, conn.QueryRow(t.Context(), "SELECT to_regclass($1) IS NOT NULL", partition).Scan(&there))
+		return there
+	}
+
+	keeping := tenant.Open(t, postgres.Options{EventRetention: 24 * time.Hour})
+	soon, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	require.Error(t, keeping.Maintain(soon), "the standings do not have it yet")
+	require.True(t, there())
+
+	ledgertest.SaveStandings(t, tenant.Ledger)
+	r := tenant.Start(t)
+	commitOne(t, r, ledgertest.Submission(players[1], "speed", 60))
+	commitOne(t, r, ledgertest.Submission(players[0], "coins", 5))
+	require.NoError(t, keeping.Maintain(t.Context()))
+	require.False(t, there())
+
+	whole := func(r *Replica) {
+		t.Helper()
+		rankIs(t, r, speed, players[0].Number, 1, 100)
+		rankIs(t, r, speed, players[2].Number, 2, 70)
+		rankIs(t, r, speed, players[1].Number, 3, 60)
+		rankIs(t, r, tenant.Catalog.Global(), players[2].Number, 2, 70)
+		rankIs(t, r, coins, players[0].Number, 1, 5)
+	}
+	whole(r)
+	admin := server.Client()
+	require.NoError(t, admin.FlushAll(t.Context()).Err())
+	whole(r)
+
+	// A Redis that comes back with a state from before the log's beginning is rebuilt.
+	require.NoError(t, admin.HSet(t.Context(), tenant.Prefix+"{speed:1:0}:2m", "w", strings.Repeat("0", 19)+"1").Err())
+	require.NoError(t, admin.Close())
+	whole(tenant.Start(t))
 }

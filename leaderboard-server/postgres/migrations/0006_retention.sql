@@ -58,6 +58,9 @@ DECLARE
     gone timestamp := kept;
     attempts retention_state;
     child name;
+    -- The checkpoint of the standings, and the last transaction of what is to go.
+    saved bigint;
+    last bigint;
 BEGIN
     IF keep < interval '0' THEN
         RAISE EXCEPTION 'keep must not be negative';
@@ -86,7 +89,17 @@ BEGIN
     IF child IS NOT NULL THEN
         gone := to_date(right(child, 6), 'YYYYMM');
     END IF;
-    DELETE FROM score_events_default WHERE at < gone AT TIME ZONE 'UTC';
+    -- Retention cuts the log, never a board: what is dropped lives on in the standings,
+    -- so it has to be in there. Where it is not, catch-up is far behind.
+    SELECT checkpoint INTO saved FROM ledger_state;
+    WITH dropped AS (
+        DELETE FROM score_events_default
+        WHERE at < gone AT TIME ZONE 'UTC' AND (xid >= saved AND xid < log_history() + (1::bigint << 48)) IS NOT TRUE RETURNING xid
+    )
+    SELECT max(xid) INTO last FROM dropped WHERE xid >= log_history() AND xid < log_history() + (1::bigint << 48);
+    IF last IS NOT NULL THEN
+        UPDATE ledger_state SET log_start = greatest(log_start, last + 1);
+    END IF;
     DELETE FROM report_tops WHERE monthly IN (false, true) AND start < gone;
     DELETE FROM report_counts WHERE monthly IN (false, true) AND start < gone;
     DELETE FROM report_recent_tops WHERE hourly IN (false, true) AND start < gone AT TIME ZONE 'UTC';
@@ -102,9 +115,15 @@ BEGIN
         RETURN;
     END IF;
 
+    EXECUTE format('SELECT max(xid) FROM %I WHERE xid >= $1 AND xid < $1 + (1::bigint << 48)', child) INTO last USING log_history();
+    IF last >= saved THEN
+        RETURN;
+    END IF;
+
     -- Nothing comes after it, so that the lock is held for the commit alone.
     UPDATE retention_state SET next_attempt = '-infinity', failures = 0;
     BEGIN
+        UPDATE ledger_state SET log_start = greatest(log_start, last + 1);
         EXECUTE format('DROP TABLE %I', child);
         state := 'dropped';
         pause := interval '0';
