@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -48,7 +50,8 @@ func (l *Ledger) Checkpoint(ctx context.Context) (leaderboard.Checkpoint, error)
 // SaveStandings joins the fold of the events from <= xid < until to the standings
 // and moves the checkpoint from from to until, in one transaction. It fails with
 // nothing done where the checkpoint is elsewhere: somebody else has moved it.
-// Standings of ordered scorings are left out: they are there already.
+// Standings of ordered scorings are left out: they are there already. It sorts
+// standings.
 func (l *Ledger) SaveStandings(ctx context.Context, from, until uint64, standings []leaderboard.Standing) error {
 	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true)", checkpointStatements); err != nil {
@@ -63,6 +66,10 @@ func (l *Ledger) SaveStandings(ctx context.Context, from, until uint64, standing
 			return errors.New("the checkpoint has been moved by somebody else")
 		}
 
+		// In the order of the key, as all who write standings.
+		slices.SortFunc(standings, func(a, b leaderboard.Standing) int {
+			return cmp.Or(cmp.Compare(a.Board, b.Board), cmp.Compare(a.Season, b.Season), cmp.Compare(a.Player, b.Player))
+		})
 		for start := 0; start < len(standings); start += checkpointChunk {
 			if err := saveChunk(ctx, tx, standings[start:min(start+checkpointChunk, len(standings))]); err != nil {
 				return err

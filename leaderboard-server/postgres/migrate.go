@@ -17,6 +17,10 @@ import (
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
+// maxDeadlocks is how often a migration is tried again that met statements which lock
+// its tables in another order: once a second at most, as PostgreSQL finds them.
+const maxDeadlocks = 30
+
 // migrationTimeout bounds one migration, its wait for the lock included.
 const migrationTimeout = 10 * time.Minute
 
@@ -108,13 +112,24 @@ var ErrNewerSchema = errors.New("the schema is newer than this program: use the 
 // may. Several callers at once are safe: each step is taken under an advisory
 // lock by whoever comes first.
 func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
+	return MigrateTo(ctx, conn, schema, RequiredVersion())
+}
+
+// MigrateTo is Migrate to an older version, from 1 to RequiredVersion: for tests of what
+// an upgrade does.
+func MigrateTo(ctx context.Context, conn *pgx.Conn, schema string, version int) error {
 	list, err := migrations()
 	if err != nil {
 		return err
 	}
 
-	for {
+	list = list[:version]
+	for deadlocks := 0; ; {
 		done, err := migrateOne(ctx, conn, schema, list)
+		if sqlState(err) == "40P01" && deadlocks < maxDeadlocks {
+			deadlocks++ // with what servers of the version before are storing
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("migrate schema %s: %w", schema, err)
 		}

@@ -1,23 +1,12 @@
 package postgres
 
 import (
-	"context"
 	"math/rand/v2"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
-
-// MigrateTo migrates as an earlier program did, for tests.
-func MigrateTo(ctx context.Context, conn *pgx.Conn, schema string, version int) error {
-	list, err := migrations()
-	for done := false; err == nil && !done; {
-		done, err = migrateOne(ctx, conn, schema, list[:version])
-	}
-	return err
-}
 
 func TestSplitTakesTheLargestParts(t *testing.T) {
 	at := func(text string) time.Time {

@@ -110,13 +110,18 @@ func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Cata
 
 		if s.IdempotencyKey != "" {
 			a.keyed = true
-			sum := sha256.Sum256([]byte(s.IdempotencyKey))
-			a.keys[i] = pgtype.UUID{Bytes: [16]byte(sum[:16]), Valid: true}
+			a.keys[i] = pgtype.UUID{Bytes: StoredKey(s.IdempotencyKey), Valid: true}
 			a.fingerprints[i] = pgtype.UUID{Bytes: s.Fingerprint(), Valid: true}
 		}
 	}
 
 	return a, nil
+}
+
+// StoredKey is what is stored of an idempotency key: 128 bits of its SHA-256.
+func StoredKey(key string) [16]byte {
+	sum := sha256.Sum256([]byte(key))
+	return [16]byte(sum[:16])
 }
 
 // storedRow is a row of either statement; the last four are of the ordered one.

@@ -102,7 +102,12 @@ const tenantPassword = "tenant"
 // NewTenantOn makes a tenant on any deployment.
 func NewTenantOn(tb testing.TB, pg *stores.Postgres, rdb Deployment, shards int) *Tenant {
 	tb.Helper()
-	f := ledgertest.New(tb, pg, ledgertest.Boards(tb, shards), postgres.Options{})
+	return NewTenantOf(tb, ledgertest.New(tb, pg, ledgertest.Boards(tb, shards), postgres.Options{}), rdb)
+}
+
+// NewTenantOf makes a tenant of a ledger.
+func NewTenantOf(tb testing.TB, f *ledgertest.Fixture, rdb Deployment) *Tenant {
+	tb.Helper()
 	t := &Tenant{Fixture: f, Redis: rdb, names: tenant.For("test", "conformance", f.Database)}
 	t.Prefix = t.names.KeyPrefix()
 	t.Allow(tb)

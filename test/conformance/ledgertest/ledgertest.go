@@ -52,6 +52,12 @@ func Boards(tb testing.TB, shards int) leaderboard.Boards {
 // New makes a database with a tenant's roles, migrates it and opens its ledger.
 func New(tb testing.TB, server *stores.Postgres, boards leaderboard.Boards, options postgres.Options) *Fixture {
 	tb.Helper()
+	return NewAt(tb, server, postgres.RequiredVersion(), boards, options)
+}
+
+// NewAt is New with a schema of that version.
+func NewAt(tb testing.TB, server *stores.Postgres, version int, boards leaderboard.Boards, options postgres.Options) *Fixture {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
@@ -76,7 +82,7 @@ func New(tb testing.TB, server *stores.Postgres, boards leaderboard.Boards, opti
 		require.NoError(tb, server.Exec(ctx, database, sql))
 	}
 
-	f.Migrate(tb)
+	f.MigrateTo(tb, version)
 	f.URL = server.UserURL(login, "login", database)
 	f.Ledger = f.Open(tb, options)
 	f.Catalog, err = f.Ledger.SyncBoards(ctx, boards)
@@ -88,10 +94,16 @@ func New(tb testing.TB, server *stores.Postgres, boards leaderboard.Boards, opti
 // Migrate migrates the schema as its owner.
 func (f *Fixture) Migrate(tb testing.TB) {
 	tb.Helper()
+	f.MigrateTo(tb, postgres.RequiredVersion())
+}
+
+// MigrateTo migrates the schema to a version.
+func (f *Fixture) MigrateTo(tb testing.TB, version int) {
+	tb.Helper()
 	conn := f.Connect(tb)
 	_, err := conn.Exec(tb.Context(), "SET ROLE "+pgx.Identifier{f.Owner}.Sanitize())
 	require.NoError(tb, err)
-	require.NoError(tb, postgres.Migrate(tb.Context(), conn, f.Schema))
+	require.NoError(tb, postgres.MigrateTo(tb.Context(), conn, f.Schema, version))
 }
 
 // Open opens the ledger once more, as another replica would.
