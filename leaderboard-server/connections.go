@@ -61,7 +61,7 @@ func (c *connections) Accept() (net.Conn, error) {
 	}
 
 	conn := &connection{Conn: accepted, of: c}
-	if c.admit(conn, false) {
+	if c.admit(false) {
 		return conn, nil
 	}
 
@@ -72,11 +72,11 @@ func (c *connections) Accept() (net.Conn, error) {
 	for {
 		select {
 		case <-c.room:
-			if c.admit(conn, false) {
+			if c.admit(false) {
 				return conn, nil
 			}
 		case <-c.closed: // the last one that is accepted is still answered
-			c.admit(conn, true)
+			c.admit(true)
 			return conn, nil
 		}
 	}
@@ -87,7 +87,7 @@ func (c *connections) Accept() (net.Conn, error) {
 func (c *connections) Close() error { return c.close() }
 
 // admit counts a new connection if there is room or room can be made.
-func (c *connections) admit(conn *connection, always bool) bool {
+func (c *connections) admit(always bool) bool {
 	victim, ok := c.take(always)
 	if victim != nil {
 		c.closedForRoom.Add(1)

@@ -30,7 +30,7 @@ type Ledger interface {
 	ReadLog(ctx context.Context, from, until uint64, size int, fn func([]leaderboard.Event) error) error
 	// ReadBoard streams a board's standings and the events behind their checkpoint.
 	ReadBoard(ctx context.Context, board leaderboard.LiveBoard, size int,
-		begin func(checkpoint, xmin uint64) error, standings func([]leaderboard.Standing) error, events func([]leaderboard.Event) error) error
+		begin func(checkpoint, xmin uint64), standings func([]leaderboard.Standing) error, events func([]leaderboard.Event) error) error
 	// Checkpoint says how far the standings are and where the log begins.
 	Checkpoint(ctx context.Context) (leaderboard.Checkpoint, error)
 	// SaveStandings joins standings and moves the checkpoint.
@@ -178,7 +178,7 @@ func (c *CatchUp) lead(lead *leaderboard.Leadership) {
 	defer t.repairs.Wait()
 
 	c.update(func(s *Status) { s.Leading = true })
-	failing, pause := false, c.interval
+	failing := false
 	for {
 		busy, err := t.tick(ctx)
 		if ctx.Err() != nil {
@@ -200,7 +200,8 @@ func (c *CatchUp) lead(lead *leaderboard.Leadership) {
 			return
 		}
 
-		if pause = c.idlePause(); busy || failing {
+		pause := c.idlePause()
+		if busy || failing {
 			pause = c.interval
 		}
 		if !wait(ctx, pause, c.wake, lead.Woken) {

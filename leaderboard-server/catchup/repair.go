@@ -144,12 +144,11 @@ type piece struct {
 }
 
 func (j *job) fromStandings(ctx context.Context) error {
-	begin := func(checkpoint, xmin uint64) error {
+	begin := func(checkpoint, xmin uint64) {
 		j.durable, j.xmin = checkpoint, xmin
 		for _, p := range j.parts {
 			p.scratch = p.scratch || p.upTo < checkpoint // the events are read from there only
 		}
-		return nil
 	}
 
 	return ahead(ctx, func(ctx context.Context, put func([]piece) error) error {

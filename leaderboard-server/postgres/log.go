@@ -60,7 +60,7 @@ func (l *Ledger) ReadLog(ctx context.Context, from, until uint64, size int, fn f
 // events behind their checkpoint, all that are committed. Both are of one snapshot,
 // whose checkpoint and xmin begin is called with first.
 func (l *Ledger) ReadBoard(ctx context.Context, board leaderboard.LiveBoard, size int,
-	begin func(checkpoint, xmin uint64) error, standings func([]leaderboard.Standing) error, events func([]leaderboard.Event) error,
+	begin func(checkpoint, xmin uint64), standings func([]leaderboard.Standing) error, events func([]leaderboard.Event) error,
 ) error {
 	err := l.read(ctx, func(ctx context.Context, tx pgx.Tx, progress func()) error {
 		var checkpoint, xmin, history uint64
@@ -72,10 +72,8 @@ func (l *Ledger) ReadBoard(ctx context.Context, board leaderboard.LiveBoard, siz
 		if checkpoint < history || checkpoint > xmin {
 			return errors.New("the checkpoint of the standings is of another history: it is adopted first")
 		}
-		if err := begin(checkpoint, xmin); err != nil {
-			return err
-		}
 
+		begin(checkpoint, xmin)
 		err = readStandings(ctx, tx, board, size, func(chunk []leaderboard.Standing) error {
 			progress()
 			defer progress()

@@ -52,7 +52,7 @@ func standing(tb testing.TB, f *ledgertest.Fixture, board string, player leaderb
 	tb.Helper()
 	var found *leaderboard.Standing
 	none := func([]leaderboard.Event) error { return nil }
-	require.NoError(tb, f.Ledger.ReadBoard(tb.Context(), f.Board(tb, board), 100, func(uint64, uint64) error { return nil }, func(chunk []leaderboard.Standing) error {
+	require.NoError(tb, f.Ledger.ReadBoard(tb.Context(), f.Board(tb, board), 100, func(uint64, uint64) {}, func(chunk []leaderboard.Standing) error {
 		for _, s := range chunk {
 			if s.Player == player.Number {
 				found = &s
