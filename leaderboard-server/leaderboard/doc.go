@@ -3,10 +3,10 @@
 // [Service] that the HTTP API calls; and the interfaces of the stores that it
 // consumes.
 //
-// The ledger (PostgreSQL) is the truth: an append-only list of score events and
-// the standings folded from it. The ranking (Redis) is a projection of the
-// standings that can always be rebuilt. Entries order by score and then by the
-// event that reached it first, in the ledger's event order.
+// The ledger (PostgreSQL) is a log of score events. Everything else is a fold of it:
+// the standings, a checkpoint in PostgreSQL, and the ranking in Redis, which can always
+// be rebuilt. [Join] and [Append] define the folds. Entries order by score and then by
+// the event that reached it first, in the ledger's event order.
 //
 // This package imports the standard library only.
 package leaderboard

@@ -1,20 +1,37 @@
-// Package redis is the ranking of leaderboard-server: the projection of the
-// ledger's standings that answers for ranks.
+// Package redis is the ranking of leaderboard-server: the fold of the log that answers
+// for ranks.
 //
 // A board's season is spread over K shards. The keys of a shard share a hash tag,
-// so that one script reaches all of them on a Redis Cluster:
+// so that one script reaches all of them on a Redis Cluster. The 2 is the storage
+// format:
 //
-//	<prefix>{<board>:<season>:<shard>}:e       sorted set: the entries in rank order
-//	<prefix>{<board>:<season>:<shard>}:p:<n>   hash: what players n*128..n*128+127 of the shard have
-//	<prefix>{<board>:<season>:<shard>}:m       hash: the shard's state
+//	<prefix>{<board>:<season>:<shard>}:2e       sorted set: the entries in rank order
+//	<prefix>{<board>:<season>:<shard>}:2p:<n>   hash: what players n*128..n*128+127 of the shard have
+//	<prefix>{<board>:<season>:<shard>}:2m       hash: the shard's state
 //
 // Redis orders equal scores by the bytes of the member, so the member begins with
 // the event that reached the score, big-endian: the entry that was there first
 // ranks first. The hashes stay below hash-max-listpack-entries (128 by default),
 // where Redis keeps them compact: an entry costs about 125 bytes all in all.
 //
-// Entries are replaced by a higher version only, so that applying standings twice
-// or out of order does no harm. [CatchUp] repairs what the appliers of single
+//	member          tie (6 bytes), player (5 bytes), then the origin's number (varint) where it is another board
+//	a player's      tie (6 bytes), then the origin as above; where the scoring is ordered: tie, then the
+//	field           last event (6 bytes) where it is another one
+//
+// The state's fields:
+//
+//	field  written by                    is
+//	id     apply (the first), begin,     the identity of the ledger and the number of shards; with a ~
+//	       wipe                          before it while the shard is thrown away
+//	w      finish; begin deletes it      the watermark
+//	g      wipe                          the generation: watermarks of two are not compared
+//	s, n   begin, apply; finish deletes  the session of catch-up, and how many chunks it has applied
+//	b      apply                         the highest bucket
+//	c      apply                         how many entries there are: another number means that some were lost
+//	x      snapshot, apply               the names of the snapshots, oldest first
+//
+// The apply script joins standings, as the domain does, so that applying them twice
+// or out of order does no harm. Package catchup repairs what the appliers of single
 // batches left out, and rebuilds what Redis lost.
 //
 // A walk through a whole board reads a snapshot, which is made by copying on write:
@@ -24,9 +41,9 @@
 // so a change costs one copy however many snapshots there are, and a snapshot is
 // never there longer than a newer one. Names are of chance:
 //
-//	<prefix>{<board>:<season>:<shard>}:s:<name>  string: the snapshot is alive; how many changes it may keep
-//	<prefix>{<board>:<season>:<shard>}:t:<name>  hash: the players whose entry has changed since, and what the snapshot is (i, n, r)
-//	<prefix>{<board>:<season>:<shard>}:o:<name>  sorted set: their entries as they were, and a last one that is none
+//	<prefix>{<board>:<season>:<shard>}:2s:<name>  string: the snapshot is alive; how many changes it may keep
+//	<prefix>{<board>:<season>:<shard>}:2t:<name>  hash: the players whose entry has changed since, and what the snapshot is (i, n, r)
+//	<prefix>{<board>:<season>:<shard>}:2o:<name>  sorted set: their entries as they were, and a last one that is none
 //
 // All three expire. The scripts find them by the state's list, so they are not
 // among a call's KEYS; they are in the same slot.
