@@ -241,6 +241,7 @@ func (s *server) applyBoards(ctx context.Context, content []byte) error {
 		if err := service.Reload(ctx, boards); err != nil {
 			return err
 		}
+		s.catchUp.Wake() // for the rankings of those that are new
 	}
 
 	s.configured.Store(&boards)

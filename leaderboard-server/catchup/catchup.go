@@ -13,6 +13,9 @@ const (
 	// awayTicks is after how many ticks in a row that reached nothing of Redis a
 	// leader gives the lead up: another replica may reach it.
 	awayTicks = 3
+	// leastPauses is how many ticks there may be in an interval, when others wake the
+	// leader all the time.
+	leastPauses = 10
 	// lagInterval is how often one who does not lead measures the lag.
 	lagInterval = 5 * time.Second
 )
@@ -204,14 +207,19 @@ func (c *CatchUp) lead(lead *leaderboard.Leadership) {
 		if busy || failing {
 			pause = c.interval
 		}
-		if !wait(ctx, pause, c.wake, lead.Woken) {
+		// However often it is woken, others get their turns between two ticks.
+		leastPause := c.interval / leastPauses
+		if wait(ctx, leastPause, nil, nil); wait(ctx, pause-leastPause, c.wake, lead.Woken) {
+			t.catalog = nil // a board may be new
+		}
+		if ctx.Err() != nil {
 			return
 		}
 	}
 }
 
-// wait returns after d, or earlier if it is woken; false: ctx has ended.
-func wait(ctx context.Context, d time.Duration, here, elsewhere <-chan struct{}) bool {
+// wait returns after d or when ctx ends, or earlier if it is woken.
+func wait(ctx context.Context, d time.Duration, here, elsewhere <-chan struct{}) (woken bool) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 
@@ -219,6 +227,7 @@ func wait(ctx context.Context, d time.Duration, here, elsewhere <-chan struct{})
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
+		return false
 	case <-here:
 	case <-elsewhere:
 	}
