@@ -123,8 +123,8 @@ test: install-for-tests bin/envtest bin/leaderboard-operator bin/leaderboard-ser
 	hack/test.sh $(ARGS)
 
 .PHONY: faults
-faults: install-for-tests bin/race/leaderboard-server ## Break everything around two servers 200 times and look for lost scores. ARGS="-seed=42 -faults=50".
-	$(RACE) RACE_SERVER_BIN=$(CURDIR)/bin/race/leaderboard-server go test -race -vet=off -count=1 -v -timeout 60m ./test/faults -args -faults=200 -writers=16 -staleness=1s $(ARGS)
+faults: install-for-tests bin/race/leaderboard-server ## Break everything around two servers 250 times and look for lost scores. ARGS="-seed=42 -faults=50".
+	$(RACE) RACE_SERVER_BIN=$(CURDIR)/bin/race/leaderboard-server go test -race -vet=off -count=1 -v -timeout 60m ./test/faults -args -faults=250 -writers=16 -staleness=1s $(ARGS)
 
 .PHONY: test-matrix
 test-matrix: ## Run the tests of the stores on every supported version of PostgreSQL, Redis and Valkey.

@@ -88,6 +88,9 @@ var faults = []fault{
 		}
 		return w.sqlBeside(ctx, hold(random), "SELECT pg_current_xact_id()", lose)
 	}},
+	// As one that evicts keys would.
+	{name: "Redis loses the entries of a board", target: atRedis, run: losesKey("*}:2e")},
+	{name: "Redis loses the state of a board", target: atRedis, run: losesKey("*}:2m")},
 	{name: "Redis forgets its scripts", target: atRedis, run: func(ctx context.Context, w *world, _ *rand.Rand) error {
 		return w.redisCommand(ctx, "SCRIPT", "FLUSH")
 	}},
@@ -104,6 +107,21 @@ var faults = []fault{
 		w.Postgres.Kill()
 		pause(ctx, hold(random))
 		return w.Postgres.Start(ctx)
+	}},
+	{name: "PostgreSQL stops at once after transactions that left nothing", target: atPostgres, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		if err := w.emptyTransactions(ctx, 300); err != nil {
+			return err
+		}
+		pause(ctx, hold(random)/4) // catch-up may look in the meantime
+		w.Postgres.Kill()
+		return w.Postgres.Start(ctx)
+	}},
+	{name: "PostgreSQL is read-only", target: atPostgres, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		if err := w.alterSystem(ctx, "ALTER SYSTEM SET default_transaction_read_only = on"); err != nil {
+			return err
+		}
+		pause(ctx, hold(random))
+		return w.alterSystem(context.WithoutCancel(ctx), "ALTER SYSTEM RESET default_transaction_read_only")
 	}},
 	{name: "PostgreSQL ends its sessions", target: atPostgres, run: func(ctx context.Context, w *world, _ *rand.Rand) error {
 		return w.sql(ctx, 0, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
@@ -235,6 +253,59 @@ func (w *world) redisCommand(ctx context.Context, command ...any) error {
 	client := w.Redis.Client()
 	defer client.Close()
 	return client.Do(ctx, command...).Err()
+}
+
+// losesKey makes a fault that deletes one key of those that match.
+func losesKey(pattern string) func(context.Context, *world, *rand.Rand) error {
+	return func(ctx context.Context, w *world, random *rand.Rand) error {
+		client := w.Redis.Client()
+		defer client.Close()
+
+		keys, err := client.Keys(ctx, pattern).Result()
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		return client.Del(ctx, keys[random.IntN(len(keys))]).Err()
+	}
+}
+
+// emptyTransactions uses up transaction numbers that a crash hands out again, as no
+// one of them is flushed.
+func (w *world) emptyTransactions(ctx context.Context, n int) error {
+	conn, err := w.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+
+	for range n {
+		tx, err := conn.Begin(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "SELECT pg_current_xact_id()"); err != nil {
+			return err
+		}
+		if err := tx.Rollback(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// alterSystem changes a setting of the server, and has it take effect.
+func (w *world) alterSystem(ctx context.Context, statement string) error {
+	conn, err := w.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "SELECT pg_reload_conf()")
+	return err
 }
 
 // sql runs a statement in a transaction that stays open for a while.
