@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	cryptorand "crypto/rand"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -22,6 +23,10 @@ const (
 	// batchTarget is the least share of the bare loop that the batch path keeps.
 	batchTarget = 0.80
 )
+
+// submissionTargets is the most of PostgreSQL's CPU that a submission may take, in
+// microseconds, without and with an idempotency key, by the size of its batch.
+var submissionTargets = map[bool]map[int]float64{false: {64: 12, batchSize: 8}, true: {64: 24, batchSize: 20}}
 
 // measureBatch compares the path of a submission without HTTP (queue, batch,
 // ledger, ranking, receipt) with a loop that feeds the same statement to
@@ -46,7 +51,7 @@ func measureBatch(ctx context.Context, o options, r *report) error {
 	paths := []int{batchSize, 4 * batchSize}
 
 	for range rounds {
-		f, err := b.loop(ctx, batchSize, o.duration/rounds)
+		f, err := b.loop(ctx, batchSize, false, o.duration/rounds)
 		if err != nil {
 			return err
 		}
@@ -75,24 +80,33 @@ func measureBatch(ctx context.Context, o options, r *report) error {
 func (b *batchPath) bySize(ctx context.Context, postgresPID int, o options, r *report) error {
 	t := r.table("The statement, by the size of its batch", fmt.Sprintf("One connection, one batch after the other for %s.", o.duration/rounds),
 		"submissions", "ms a batch", "CPU PostgreSQL, us a batch", "us a submission")
-	for _, size := range []int{1, 8, 64, batchSize} {
-		before, err := processTime(postgresPID)
-		if err != nil {
-			return err
-		}
+	for _, keyed := range []bool{false, true} {
+		for _, size := range []int{1, 8, 64, batchSize} {
+			before, err := processTime(postgresPID)
+			if err != nil {
+				return err
+			}
 
-		rate, err := b.loop(ctx, size, o.duration/rounds)
-		if err != nil {
-			return err
-		}
+			rate, err := b.loop(ctx, size, keyed, o.duration/rounds)
+			if err != nil {
+				return err
+			}
 
-		after, err := processTime(postgresPID)
-		if err != nil {
-			return err
-		}
+			after, err := processTime(postgresPID)
+			if err != nil {
+				return err
+			}
 
-		used := float64(after-before) / float64(time.Microsecond) / (rate * (o.duration / rounds).Seconds())
-		r.line(t, fmt.Sprint(size), number(1000*float64(size)/rate), number(used*float64(size)), number(used))
+			used := float64(after-before) / float64(time.Microsecond) / (rate * (o.duration / rounds).Seconds())
+			name, target := "", submissionTargets[keyed][size]
+			if keyed {
+				name = " with a key each"
+			}
+			r.line(t, fmt.Sprint(size, name), number(1000*float64(size)/rate), number(used*float64(size)), number(used))
+			if target != 0 {
+				r.atMost(fmt.Sprintf("PostgreSQL's CPU a submission%s, batches of %d", name, size), used, "us", target)
+			}
+		}
 	}
 
 	return nil
@@ -176,12 +190,14 @@ func (b *batchPath) submission() leaderboard.Submission {
 }
 
 // loop stores one batch after the other and returns submissions a second.
-func (b *batchPath) loop(ctx context.Context, size int, duration time.Duration) (float64, error) {
+func (b *batchPath) loop(ctx context.Context, size int, keyed bool, duration time.Duration) (float64, error) {
 	batch := make([]leaderboard.Submission, size)
 	stored, started := 0, time.Now()
 	for time.Since(started) < duration {
 		for i := range batch {
-			batch[i] = b.submission()
+			if batch[i] = b.submission(); keyed {
+				batch[i].IdempotencyKey = cryptorand.Text()
+			}
 		}
 		if _, err := b.ledger.Store(ctx, batch); err != nil {
 			return 0, err

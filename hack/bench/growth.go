@@ -45,7 +45,7 @@ func measureGrowth(ctx context.Context, o options, r *report) error {
 		r.line(t, fmt.Sprint(players), milliseconds(g.submit.P50), milliseconds(g.submit.P99), milliseconds(g.rank.P50), milliseconds(g.rank.P99), number(g.redisPerEntry),
 			number(g.eventBytes), number(g.standingBytes), number(float64(g.memory)/mebibyte), number(g.rebuild.Seconds()), fmt.Sprint(g.answered))
 		if players == million {
-			r.atMost("Redis bytes per entry, 1 million players", g.redisPerEntry, "B", 130)
+			r.atMost("Redis bytes per entry, 1 million players", g.redisPerEntry, "B", 125)
 			r.atMost("server memory, 1 million players", float64(g.memory)/mebibyte, "MiB", 64)
 			r.atMost("rebuild of 1 million entries", g.rebuild.Seconds(), "s", 10)
 		}

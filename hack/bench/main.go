@@ -88,6 +88,8 @@ var parts = []part{
 	{"growth", measureGrowth},
 	{"year", measureYear},
 	{"today", measureToday},
+	{"noise", measureNoise},
+	{"idle", measureIdle},
 }
 
 func partNames() []string {

@@ -94,8 +94,8 @@ func insertToday(ctx context.Context, conn *pgx.Conn, catalog *leaderboard.Catal
 
 	for _, sql := range []string{
 		"SET synchronous_commit = off",
-		fmt.Sprintf(`INSERT INTO score_events (id, at, player, score, board, season, global_season, improved)
-			SELECT i, timestamptz '%s' + (now() - timestamptz '%[1]s') * (i::float8 / %d), 1 + floor(random() * %d), floor(random() * 1e9), %d, 1, 1, true
+		fmt.Sprintf(`INSERT INTO score_events (id, at, player, score, board, global_season, xid)
+			SELECT i, timestamptz '%s' + (now() - timestamptz '%[1]s') * (i::float8 / %d), 1 + floor(random() * %d), floor(random() * 1e9), %d, 1, NULL -- as from before there was a log: the standings are not of these
 			FROM generate_series(1, %[2]d) i`, midnight.Format(time.RFC3339), events, yearPlayers, board.Number),
 		"VACUUM ANALYZE",
 	} {

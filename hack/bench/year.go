@@ -142,8 +142,8 @@ func insertYear(ctx context.Context, conn *pgx.Conn, catalog *leaderboard.Catalo
 			month.Format("200601"), month.Format(time.DateOnly), month.AddDate(0, 1, 0).Format(time.DateOnly)))
 	}
 
-	statements = append(statements, fmt.Sprintf(`INSERT INTO score_events (id, at, player, score, board, season, global_season, improved)
-		SELECT i, timestamptz '%s+00' + (now() - timestamptz '%[1]s+00') * (i::float8 / %d), 1 + floor(random() * %d), floor(random() * 1e9), %d, 1, 1, true
+	statements = append(statements, fmt.Sprintf(`INSERT INTO score_events (id, at, player, score, board, global_season, xid)
+		SELECT i, timestamptz '%s+00' + (now() - timestamptz '%[1]s+00') * (i::float8 / %d), 1 + floor(random() * %d), floor(random() * 1e9), %d, 1, NULL -- as from before there was a log: the standings are not of these
 		FROM generate_series(1, %[2]d) i`, first.Format(time.DateOnly), events, yearPlayers, board.Number), "VACUUM ANALYZE")
 
 	for _, sql := range statements {
