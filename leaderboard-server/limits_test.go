@@ -14,7 +14,7 @@ import (
 // A client that logs in too often learns when it may do so again.
 func TestALimitSaysWhenToComeBack(t *testing.T) {
 	environment := environment(t)
-	environment[config.EnvLoginRatePerUsername] = "1/h burst 1"
+	environment[config.EnvLoginRatePerClient] = "1/h burst 1"
 	r := start(t, environment)
 	r.waitFor(t, "serving")
 	_, err := r.client.Register(t.Context(), "ada", "correct horse")

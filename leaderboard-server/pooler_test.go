@@ -150,6 +150,7 @@ func playThroughPooler(t *testing.T, servers ...*running) []string {
 	}
 
 	var group errgroup.Group
+	group.SetLimit(30) // a player may have 32 submissions under way
 	for i, token := range tokens {
 		for n := range submissionsPerPlayer {
 			group.Go(func() error {

@@ -71,8 +71,8 @@ func (o Options) withDefaults() Options {
 
 // Ledger is a tenant's ledger. It is safe for concurrent use.
 type Ledger struct {
-	// pool is for submissions and what is as short. aside is for reports and
-	// maintenance, which may take long: they must leave pool alone.
+	// pool is for submissions and what is as short. aside is for reports,
+	// maintenance and rebuilds, which may take long: they must leave pool alone.
 	pool, aside *pgxpool.Pool
 	// direct is pool, or past a pooler a pool of connections to PostgreSQL itself.
 	direct *pgxpool.Pool

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
@@ -42,7 +43,7 @@ func (l *Ledger) Snapshot(ctx context.Context) (leaderboard.Snapshot, error) {
 // earlier Snapshot. Memory is bounded by the chunk; the read ends when nothing comes
 // for readProgress.
 func (l *Ledger) ReadLog(ctx context.Context, from, until uint64, size int, fn func([]leaderboard.Event) error) error {
-	err := l.read(ctx, func(ctx context.Context, tx pgx.Tx, progress func()) error {
+	err := read(ctx, l.pool, func(ctx context.Context, tx pgx.Tx, progress func()) error {
 		return l.readEvents(ctx, tx, 0, from, until, size, func(events []leaderboard.Event) error {
 			progress()
 			defer progress()
@@ -62,7 +63,7 @@ func (l *Ledger) ReadLog(ctx context.Context, from, until uint64, size int, fn f
 func (l *Ledger) ReadBoard(ctx context.Context, board leaderboard.LiveBoard, size int,
 	begin func(checkpoint, xmin uint64), standings func([]leaderboard.Standing) error, events func([]leaderboard.Event) error,
 ) error {
-	err := l.read(ctx, func(ctx context.Context, tx pgx.Tx, progress func()) error {
+	err := read(ctx, l.aside, func(ctx context.Context, tx pgx.Tx, progress func()) error {
 		var checkpoint, xmin, history uint64
 		err := tx.QueryRow(ctx, `SELECT checkpoint, log_history() | pg_snapshot_xmin(pg_current_snapshot())::text::bigint, log_history()
 			FROM ledger_state`).Scan(&checkpoint, &xmin, &history)
@@ -98,7 +99,7 @@ func (l *Ledger) ReadBoard(ctx context.Context, board leaderboard.LiveBoard, siz
 
 // read runs fn in a read-only transaction of one snapshot, until it makes no
 // progress.
-func (l *Ledger) read(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx, progress func()) error) error {
+func read(ctx context.Context, pool *pgxpool.Pool, fn func(ctx context.Context, tx pgx.Tx, progress func()) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(readProgress, func() {
@@ -106,7 +107,7 @@ func (l *Ledger) read(ctx context.Context, fn func(ctx context.Context, tx pgx.T
 	})
 	defer watchdog.Stop()
 
-	err := pgx.BeginTxFunc(ctx, l.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		// A whole board takes longer than the role's limit for requests. A ranking is
 		// written twice as fast in rank order: the sort gets memory.
 		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', '0', true), set_config('work_mem', '64MB', true)"); err != nil {

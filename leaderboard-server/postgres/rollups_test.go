@@ -57,7 +57,7 @@ func (h *history) insert(t *testing.T, players []leaderboard.PlayerName, days, e
 	busy := h.random.IntN(days)
 	ids := h.random.Perm(events)
 	_, err := h.conn.CopyFrom(t.Context(), pgx.Identifier{"score_events"},
-		[]string{"id", "at", "player", "score", "board", "season", "global_season", "improved"},
+		[]string{"id", "at", "player", "score", "board", "season", "global_season", "improved", "xid"},
 		pgx.CopyFromSlice(events, func(i int) ([]any, error) {
 			day := h.random.IntN(days + 1)
 			board := boards[h.random.IntN(len(boards))]
@@ -76,7 +76,7 @@ func (h *history) insert(t *testing.T, players []leaderboard.PlayerName, days, e
 			}
 
 			player := players[h.random.IntN(len(players))].Number
-			return []any{int64(ids[i] + 1), at, player, h.random.Int64N(2001) - 1000, board.Number, 1, global, true}, nil
+			return []any{int64(ids[i] + 1), at, player, h.random.Int64N(2001) - 1000, board.Number, 1, global, true, nil}, nil // as from before there was a log: the standings are not of these
 		}))
 
 	require.NoError(t, err)

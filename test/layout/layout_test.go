@@ -85,7 +85,7 @@ func TestImports(t *testing.T) {
 	for line := range strings.Lines(string(output)) {
 		imports := strings.Fields(line)
 		name := internal(imports[0])
-		if strings.HasPrefix(name, "hack/") || strings.HasPrefix(name, "test/") {
+		if name == "hack" || strings.HasPrefix(name, "hack/") || strings.HasPrefix(name, "test/") {
 			continue
 		}
 

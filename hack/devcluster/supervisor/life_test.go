@@ -75,15 +75,27 @@ func (c *cluster) run(t *testing.T, succeeds bool, args ...string) string {
 	return string(output)
 }
 
+// stateFile is what a file of the cluster's state holds, once it holds something: the
+// supervisor may be writing it.
+func (c *cluster) stateFile(t *testing.T, name string) []byte {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		content, err := os.ReadFile(filepath.Join(c.config.StateDir, name))
+		if err == nil && len(content) > 0 && content[len(content)-1] == '\n' {
+			return content
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the file %s of the cluster's state: %q, %v", name, content, err)
+		}
+	}
+}
+
 // pids are the processes of the cluster, the supervisor among them.
 func (c *cluster) pids(t *testing.T) []int {
 	t.Helper()
 	var pids []int
 	for _, name := range []string{"lock", "processes"} {
-		content, err := os.ReadFile(filepath.Join(c.config.StateDir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		content := c.stateFile(t, name)
 		for _, line := range strings.Split(strings.TrimSpace(string(content)), "\n") {
 			fields := strings.Fields(line)
 			pid, err := strconv.Atoi(fields[len(fields)-1])
