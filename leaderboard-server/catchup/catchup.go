@@ -17,7 +17,7 @@ const (
 	// leader all the time.
 	leastPauses = 10
 	// lagInterval is how often one who does not lead measures the lag.
-	lagInterval = 5 * time.Second
+	lagInterval = 15 * time.Second
 )
 
 // Ledger is the log and its standings.

@@ -187,6 +187,10 @@ func (t *term) report(ctx context.Context, shards []leaderboard.Shard, snapshot 
 	t.mu.Unlock()
 
 	t.update(func(s *Status) { s.Rebuilding = repairing })
+	if t.quiet.settled && len(shards) > 0 && repairing == 0 && t.lag.behind(time.Now()) == 0 {
+		return nil // nothing has come since the last measurement
+	}
+
 	low := t.lag.lowest(shards, t.fold.checkpoint, snapshot.Xmin)
 	if err := t.measure(ctx, low); err != nil {
 		return fmt.Errorf("measure the lag: %w", err)

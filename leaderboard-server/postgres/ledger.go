@@ -93,8 +93,8 @@ const (
 	mostAside = 2
 	// asideIdleTime is how long such a connection is kept without work.
 	asideIdleTime = 10 * time.Second
-	// poolIdleTime is how long another one is.
-	poolIdleTime = 5 * time.Minute
+	// poolIdleTime is how long another one is: a game that nobody plays is to hold one.
+	poolIdleTime = 30 * time.Second
 	// lookupShare: one of so many connections of the pool may be looking players up.
 	lookupShare = 3
 	// directConnections is how many connections there may be past a pooler, the one
