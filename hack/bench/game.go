@@ -31,6 +31,11 @@ type game struct {
 
 // newGame makes a game with that many players, each with a standing on global.
 func newGame(ctx context.Context, players int) (*game, error) {
+	return newGameWith(ctx, players, boards)
+}
+
+// newGameWith is newGame with other boards.
+func newGameWith(ctx context.Context, players int, boards string) (*game, error) {
 	made, err := site.New(ctx, site.Options{Players: players, Online: online, Boards: boards, Standings: true, Durable: true, MaxConnections: 400})
 	if err != nil {
 		return nil, err
@@ -92,7 +97,16 @@ func send(request *http.Request, token string) (status int, body []byte, err err
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
 
-	response, err := http.DefaultClient.Do(request)
+	return sendBy(http.DefaultClient, request)
+}
+
+// newClient keeps that many connections.
+func newClient(connections int) *http.Client {
+	return &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections}}
+}
+
+func sendBy(client *http.Client, request *http.Request) (status int, body []byte, err error) {
+	response, err := client.Do(request)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -174,8 +174,7 @@ func (s *game) compare(ctx context.Context, l load, programs ...*site.Program) (
 func (s *game) compareWith(ctx context.Context, l load, other func(time.Duration) error, programs ...*site.Program) ([]figures, error) {
 	sums := make([]*tally, len(programs))
 	for i, p := range programs {
-		client := &http.Client{Timeout: patience,
-			Transport: &http.Transport{MaxIdleConnsPerHost: l.connections, MaxConnsPerHost: l.connections}}
+		client := newClient(l.connections)
 		defer client.CloseIdleConnections()
 		if err := s.round(ctx, &tally{program: p, client: client}, l, warmUp); err != nil {
 			return nil, err

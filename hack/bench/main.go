@@ -85,6 +85,7 @@ type part struct {
 var parts = []part{
 	{"http", measureHTTP},
 	{"batch", measureBatch},
+	{"standings", measureStandings},
 	{"growth", measureGrowth},
 	{"year", measureYear},
 	{"today", measureToday},
