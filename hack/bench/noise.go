@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
-	"sync"
+	"net/url"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
@@ -33,9 +36,9 @@ func measureNoise(ctx context.Context, o options, r *report) error {
 	}
 	defer s.Close()
 
-	// The last 23 hours and some, whatever the time is.
-	since := time.Now().UTC().Truncate(time.Hour).Add(-23 * time.Hour)
-	if err := s.fillSince(ctx, since, o.events); err != nil {
+	// A day that has run for 23 hours and some, whatever the time is.
+	midnight := time.Now().UTC().Truncate(time.Hour).Add(-23 * time.Hour)
+	if err := s.fillSince(ctx, midnight, o.events); err != nil {
 		return err
 	}
 	if err := s.startServer(ctx, o.server); err != nil {
@@ -45,28 +48,20 @@ func measureNoise(ctx context.Context, o options, r *report) error {
 		return err
 	}
 
-	first, last := since.Format(time.DateOnly), time.Now().UTC().Format(time.DateOnly)
-	noises := []struct {
-		name    string
-		callers int
-		target  float64
-		request func(ctx context.Context, i int) (*http.Request, error)
-	}{
-		{"nobody", 0, 0, nil},
-		{fmt.Sprintf("%d clients that repeat one key", repeaters), repeaters, besideRepeaters, func(ctx context.Context, _ int) (*http.Request, error) {
-			request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.server.URL+submitCall.path, bytes.NewReader([]byte(`{"score":1}`)))
-			if err != nil {
-				return nil, err
-			}
-			request.Header.Set("Content-Type", "application/json")
-			request.Header.Set("Idempotency-Key", "one")
-			request.Header.Set("Authorization", "Bearer "+s.Players[0].Token)
-			return request, nil
+	today, zone := dayFrom(midnight)
+	noises := []*noise{
+		{name: "nobody"},
+		// What as many more clients cost that do nothing special: the cores are shared with them, too.
+		{name: fmt.Sprintf("%d more clients without a key", repeaters), callers: repeaters, request: func(ctx context.Context, i int) (*http.Request, error) {
+			return s.submission(ctx, i, "")
 		}},
-		{fmt.Sprintf("%d callers of a report of the last day", reporters), reporters, besideReporters, func(ctx context.Context, i int) (*http.Request, error) {
-			// Questions of their own, so that no answer is shared.
-			url := fmt.Sprintf("%s/v1/reports/top_players?start_date=%s&end_date=%s&limit=%d", s.server.URL, first, last, 1+i)
-			request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		{name: fmt.Sprintf("%d clients that repeat one key", repeaters), callers: repeaters, target: besideRepeaters, request: func(ctx context.Context, _ int) (*http.Request, error) {
+			return s.submission(ctx, 0, "one")
+		}},
+		{name: fmt.Sprintf("%d callers of a report of today", reporters), callers: reporters, target: besideReporters, request: func(ctx context.Context, i int) (*http.Request, error) {
+			// Each is a player of its own with a question of its own, so that no answer is shared.
+			address := fmt.Sprintf("%s/v1/reports/top_players?start_date=%s&end_date=%[2]s&time_zone=%s&limit=%d", s.server.URL, today, url.QueryEscape(zone), 1+i)
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 			if err != nil {
 				return nil, err
 			}
@@ -75,12 +70,11 @@ func measureNoise(ctx context.Context, o options, r *report) error {
 		}},
 	}
 
-	t := r.table("Submissions beside others", fmt.Sprintf("%d players; %d events of the last day, and %d keys. %d connections submit; each load ran for %s, in turn in short rounds.",
-		httpPlayers, o.events, storedKeys, noiseConnections, o.duration), "beside", "submissions/s", "p99, ms", "failed", "answers to the others/s")
+	t := r.table("Submissions beside others", fmt.Sprintf("%d players; %d events of the running day, and %d keys. %d connections submit; each load ran for %s, in turn in short rounds.",
+		httpPlayers, o.events, storedKeys, noiseConnections, o.duration), "beside", "submissions/s", "p99, ms", "failed", "answers to the others/s", "refusals/s")
 	sums := make([]*tally, len(noises))
-	answers := make([]atomic.Int64, len(noises))
 	l := load{call: submitCall, connections: noiseConnections, duration: o.duration}
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: noiseConnections, MaxConnsPerHost: noiseConnections}}
+	client := newClient(noiseConnections)
 	defer client.CloseIdleConnections()
 	for i := range sums {
 		sums[i] = &tally{program: s.server, client: client}
@@ -90,47 +84,114 @@ func measureNoise(ctx context.Context, o options, r *report) error {
 		return err
 	}
 	for range rounds {
-		for i, noise := range noises {
-			stop := makeNoise(ctx, noise.callers, &answers[i], noise.request)
+		for i, n := range noises {
+			stop := n.start(ctx)
 			err := s.round(ctx, sums[i], l, o.duration/rounds)
-			stop()
-			if err != nil {
+			if err := errors.Join(err, stop()); err != nil {
 				return err
 			}
 		}
 	}
 
 	var alone float64
-	for i, noise := range noises {
+	for i, n := range noises {
 		f := sums[i].figures()
-		r.line(t, noise.name, number(f.Rate), milliseconds(f.P99), fmt.Sprint(f.Failed), number(float64(answers[i].Load())/o.duration.Seconds()))
-		if alone == 0 {
+		r.line(t, n.name, number(f.Rate), milliseconds(f.P99), fmt.Sprint(f.Failed),
+			number(float64(n.answered.Load())/sums[i].elapsed.Seconds()), number(float64(n.refused.Load())/sums[i].elapsed.Seconds()))
+		if n.callers == 0 {
 			alone = f.Rate
 			continue
 		}
-		r.atLeast("submit rate beside "+noise.name+" / alone", f.Rate/alone, "", noise.target)
+
+		name := "submit rate beside " + n.name + " / alone"
+		if n.target == 0 {
+			r.inform(name, f.Rate/alone, "")
+		} else {
+			r.atLeast(name, f.Rate/alone, "", n.target)
+		}
 	}
 	return nil
 }
 
-// makeNoise has callers ask as fast as they are answered, until stop is called.
-func makeNoise(ctx context.Context, callers int, answers *atomic.Int64, request func(ctx context.Context, i int) (*http.Request, error)) (stop func()) {
+// submission makes the i-th player's, with a key unless it is empty.
+func (s *game) submission(ctx context.Context, i int, key string) (*http.Request, error) {
+	body := submitCall.body()
+	if key != "" {
+		body = []byte(`{"score":1}`) // a repetition is the same request
+	}
+
+	request, err := http.NewRequestWithContext(ctx, submitCall.method, s.server.URL+submitCall.path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+s.Players[i].Token)
+	if key != "" {
+		request.Header.Set("Idempotency-Key", key)
+	}
+
+	return request, nil
+}
+
+// dayFrom returns the day that begins at a full hour, and the time zone in which it does.
+func dayFrom(midnight time.Time) (day, zone string) {
+	east := -midnight.UTC().Hour()
+	if east < -12 {
+		east += 24
+	}
+
+	day = midnight.UTC().Add(time.Duration(east) * time.Hour).Format(time.DateOnly)
+	return day, fmt.Sprintf("Etc/GMT%+d", -east) // named by how far it is to the west
+}
+
+// noise is what callers do beside a load, and how they were answered.
+type noise struct {
+	name    string
+	callers int
+	target  float64 // 0: none
+	request func(ctx context.Context, i int) (*http.Request, error)
+
+	answered, refused atomic.Int64
+}
+
+// start has the callers ask as fast as they are answered, until stop is called. Being
+// refused because there are too many of them is an answer, too.
+func (n *noise) start(ctx context.Context) (stop func() error) {
 	ctx, cancel := context.WithCancel(ctx)
-	var group sync.WaitGroup
-	for i := range callers {
-		group.Go(func() {
+	group, ctx := errgroup.WithContext(ctx)
+	client := newClient(n.callers)
+
+	for i := range n.callers {
+		group.Go(func() error {
 			for ctx.Err() == nil {
-				r, err := request(ctx, i)
+				request, err := n.request(ctx, i)
 				if err != nil {
-					return
+					return err
 				}
-				if _, _, err := send(r, ""); err == nil { // 429 and 503 are answers, too
-					answers.Add(1)
+
+				status, body, err := sendBy(client, request)
+				switch {
+				case ctx.Err() != nil: // stopped
+				case err != nil:
+					return err
+				case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
+					n.refused.Add(1)
+				case status/100 == 2:
+					n.answered.Add(1)
+				default:
+					return fmt.Errorf("%s: answered with %d %s", n.name, status, body)
 				}
 			}
+			return nil
 		})
 	}
-	return func() { cancel(); group.Wait() }
+
+	return func() error {
+		cancel()
+		err := group.Wait()
+		client.CloseIdleConnections()
+		return err
+	}
 }
 
 // fillSince stores events since then and idempotency keys, and rolls the events up as a
