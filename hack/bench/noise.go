@@ -218,7 +218,7 @@ func (s *game) fillSince(ctx context.Context, since time.Time, events int) error
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 
-	if err := insertToday(ctx, conn, catalog, since, events); err != nil {
+	if err := insertEvents(ctx, conn, catalog, since, events); err != nil {
 		return err
 	}
 	_, err = conn.Exec(ctx, `INSERT INTO idempotency_keys (player, key, fingerprint, event, expires_at)

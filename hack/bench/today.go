@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 )
@@ -47,7 +45,7 @@ func measureToday(ctx context.Context, o options, r *report) error {
 	defer conn.Close(context.WithoutCancel(ctx))
 
 	midnight := time.Now().UTC().Truncate(time.Hour).Add(-23 * time.Hour)
-	if err := insertToday(ctx, conn, catalog, midnight, o.events); err != nil {
+	if err := insertEvents(ctx, conn, catalog, midnight, o.events); err != nil {
 		return err
 	}
 
@@ -79,28 +77,6 @@ func measureToday(ctx context.Context, o options, r *report) error {
 			if limit == leaderboard.DefaultReportLimit && name == leaderboard.GlobalBoard {
 				r.atMost(fmt.Sprintf("report of today, %d rows, %d events", limit, o.events), float64(took)/float64(time.Millisecond), "ms", float64(todayTarget/time.Millisecond))
 			}
-		}
-	}
-
-	return nil
-}
-
-// insertToday stores events in the order of time from midnight up to now.
-func insertToday(ctx context.Context, conn *pgx.Conn, catalog *leaderboard.Catalog, midnight time.Time, events int) error {
-	board, err := catalog.Lookup("race")
-	if err != nil {
-		return err
-	}
-
-	for _, sql := range []string{
-		"SET synchronous_commit = off",
-		fmt.Sprintf(`INSERT INTO score_events (id, at, player, score, board, global_season, xid)
-			SELECT i, timestamptz '%s' + (now() - timestamptz '%[1]s') * (i::float8 / %d), 1 + floor(random() * %d), floor(random() * 1e9), %d, 1, NULL -- as from before there was a log: the standings are not of these
-			FROM generate_series(1, %[2]d) i`, midnight.Format(time.RFC3339), events, yearPlayers, board.Number),
-		"VACUUM ANALYZE",
-	} {
-		if _, err := conn.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("make a day of events: %w", err)
 		}
 	}
 

@@ -127,13 +127,7 @@ func compareReports(ctx context.Context, ledger *postgres.Ledger, conn *pgx.Conn
 
 // insertYear stores events in the order of time up to now, in a partition a month.
 func insertYear(ctx context.Context, conn *pgx.Conn, catalog *leaderboard.Catalog, first time.Time, events int) error {
-	board, err := catalog.Lookup("race")
-	if err != nil {
-		return err
-	}
-
 	statements := []string{
-		"SET synchronous_commit = off",
 		fmt.Sprintf("UPDATE report_progress SET since = '%[1]s', days_until = '%[1]s', months_until = date_trunc('month', date '%[1]s' + interval '1 month')", first.Format(time.DateOnly)),
 	}
 	thisMonth := time.Now().UTC()
@@ -142,13 +136,37 @@ func insertYear(ctx context.Context, conn *pgx.Conn, catalog *leaderboard.Catalo
 			month.Format("200601"), month.Format(time.DateOnly), month.AddDate(0, 1, 0).Format(time.DateOnly)))
 	}
 
-	statements = append(statements, fmt.Sprintf(`INSERT INTO score_events (id, at, player, score, board, global_season, xid)
-		SELECT i, timestamptz '%s+00' + (now() - timestamptz '%[1]s+00') * (i::float8 / %d), 1 + floor(random() * %d), floor(random() * 1e9), %d, 1, NULL -- as from before there was a log: the standings are not of these
-		FROM generate_series(1, %[2]d) i`, first.Format(time.DateOnly), events, yearPlayers, board.Number), "VACUUM ANALYZE")
-
 	for _, sql := range statements {
 		if _, err := conn.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("make a year of events: %w", err)
+			return fmt.Errorf("make the partitions of a year: %w", err)
+		}
+	}
+
+	return insertEvents(ctx, conn, catalog, first, events)
+}
+
+// insertEvents stores events of race in the order of time from then up to now, and puts
+// the checkpoint of the standings behind them: catch-up has folded them long ago.
+func insertEvents(ctx context.Context, conn *pgx.Conn, catalog *leaderboard.Catalog, from time.Time, events int) error {
+	board, err := catalog.Lookup("race")
+	if err != nil {
+		return err
+	}
+
+	for _, sql := range []string{
+		"SET synchronous_commit = off",
+		// Without looking for the board of each: that takes most of the time.
+		"SET session_replication_role = replica",
+		fmt.Sprintf(`INSERT INTO score_events (id, at, player, score, board, global_season, xid)
+			SELECT i, timestamptz '%s' + (now() - timestamptz '%[1]s') * (i::float8 / %d), 1 + floor(random() * %d), floor(random() * 1e9), %d, 1, (SELECT log_xid())
+			FROM generate_series(1, %[2]d) i`, from.Format(time.RFC3339), events, yearPlayers, board.Number),
+		"RESET session_replication_role",
+		fmt.Sprintf("SELECT setval('event_ids', %d)", events),
+		"UPDATE ledger_state SET checkpoint = log_xid()",
+		"VACUUM ANALYZE",
+	} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("store %d events: %w", events, err)
 		}
 	}
 
