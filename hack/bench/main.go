@@ -89,7 +89,6 @@ var parts = []part{
 	{"growth", measureGrowth},
 	{"year", measureYear},
 	{"today", measureToday},
-	{"noise", measureNoise},
 	{"idle", measureIdle},
 }
 

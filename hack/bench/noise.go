@@ -11,9 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
-	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 )
 
 const (
@@ -28,17 +25,9 @@ const (
 )
 
 // measureNoise measures what a few clients do to the submissions of all others, where
-// the running day has many events.
-func measureNoise(ctx context.Context, o options, r *report) error {
-	s, err := newGame(ctx, httpPlayers)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-
-	// A day that has run for 23 hours and some, whatever the time is.
-	midnight := time.Now().UTC().Truncate(time.Hour).Add(-23 * time.Hour)
-	if err := s.fillSince(ctx, midnight, o.events); err != nil {
+// the day that began at midnight has many events.
+func (s *game) measureNoise(ctx context.Context, o options, r *report, midnight time.Time) error {
+	if err := s.storeKeys(ctx); err != nil {
 		return err
 	}
 	if err := s.startServer(ctx, o.server); err != nil {
@@ -71,7 +60,7 @@ func measureNoise(ctx context.Context, o options, r *report) error {
 	}
 
 	t := r.table("Submissions beside others", fmt.Sprintf("%d players; %d events of the running day, and %d keys. %d connections submit; each load ran for %s, in turn in short rounds.",
-		httpPlayers, o.events, storedKeys, noiseConnections, o.duration), "beside", "submissions/s", "p99, ms", "failed", "answers to the others/s", "refusals/s")
+		yearPlayers, o.events, storedKeys, noiseConnections, o.duration), "beside", "submissions/s", "p99, ms", "failed", "answers to the others/s", "refusals/s")
 	sums := make([]*tally, len(noises))
 	l := load{call: submitCall, connections: noiseConnections, duration: o.duration}
 	client := newClient(noiseConnections)
@@ -194,42 +183,20 @@ func (n *noise) start(ctx context.Context) (stop func() error) {
 	}
 }
 
-// fillSince stores events since then and idempotency keys, and rolls the events up as a
-// server does that has been running.
-func (s *game) fillSince(ctx context.Context, since time.Time, events int) error {
-	ledger, err := postgres.Open(ctx, postgres.Options{URL: s.Postgres.URL(s.Database)})
-	if err != nil {
-		return err
-	}
-	defer ledger.Close()
-
-	configured, err := leaderboard.ParseBoards([]byte(boards))
-	if err != nil {
-		return err
-	}
-	catalog, err := ledger.SyncBoards(ctx, configured)
-	if err != nil {
-		return err
-	}
-
+// storeKeys stores idempotency keys.
+func (s *game) storeKeys(ctx context.Context) error {
 	conn, err := s.Connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 
-	if err := insertEvents(ctx, conn, catalog, since, events); err != nil {
-		return err
-	}
 	_, err = conn.Exec(ctx, `INSERT INTO idempotency_keys (player, key, fingerprint, event, expires_at)
-		SELECT 1 + i % $1, gen_random_uuid(), gen_random_uuid(), i, now() + interval '1 day' FROM generate_series(1, $2) i`, httpPlayers, storedKeys)
+		SELECT 1 + i % $1, gen_random_uuid(), gen_random_uuid(), i, now() + interval '1 day' FROM generate_series(1, $2) i`, yearPlayers, storedKeys)
 	if err != nil {
 		return fmt.Errorf("store idempotency keys: %w", err)
 	}
 
-	if err := ledger.RollUpRecent(ctx); err != nil {
-		return err
-	}
-	_, err = conn.Exec(ctx, "VACUUM ANALYZE")
+	_, err = conn.Exec(ctx, "VACUUM ANALYZE idempotency_keys")
 	return err
 }

@@ -12,9 +12,10 @@ import (
 // todayTarget is the most that a report of the running day may take.
 const todayTarget = 200 * time.Millisecond
 
-// measureToday compares reports of the running day with the query over its events.
-// The day is of a time zone in which it has just under an hour left, so that the
-// figures do not depend on when they are taken.
+// measureToday measures reports of the running day, and submissions beside them and
+// beside others, where the day has many events: they take minutes to roll up, once. The
+// day is of a time zone in which it has just under an hour left, so that the figures do
+// not depend on when they are taken.
 func measureToday(ctx context.Context, o options, r *report) error {
 	s, err := newGame(ctx, yearPlayers)
 	if err != nil {
@@ -22,6 +23,16 @@ func measureToday(ctx context.Context, o options, r *report) error {
 	}
 	defer s.Close()
 
+	midnight := time.Now().UTC().Truncate(time.Hour).Add(-23 * time.Hour)
+	if err := s.reportsOfToday(ctx, o, r, midnight); err != nil {
+		return err
+	}
+	return s.measureNoise(ctx, o, r, midnight)
+}
+
+// reportsOfToday stores the day's events, rolls them up as a server does that has been
+// running, and compares reports with the query over the events.
+func (s *game) reportsOfToday(ctx context.Context, o options, r *report, midnight time.Time) error {
 	ledger, err := postgres.Open(ctx, postgres.Options{URL: s.Postgres.URL(s.Database), ReportTimeout: rebuildPatience})
 	if err != nil {
 		return err
@@ -44,7 +55,6 @@ func measureToday(ctx context.Context, o options, r *report) error {
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 
-	midnight := time.Now().UTC().Truncate(time.Hour).Add(-23 * time.Hour)
 	if err := insertEvents(ctx, conn, catalog, midnight, o.events); err != nil {
 		return err
 	}
