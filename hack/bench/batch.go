@@ -71,7 +71,7 @@ func measureBatch(ctx context.Context, o options, r *report) error {
 		r.line(t, fmt.Sprintf("batch path, %d callers", callers), number(path[i]))
 	}
 
-	r.atLeast(fmt.Sprintf("batch path / bare pgx loop, %d callers", paths[1]), path[1]/loop, "", batchTarget)
+	r.atLeast(fmt.Sprintf("batch path / bare pgx loop, %d callers", paths[1]), path[1]/loop, batchTarget)
 	r.inform(fmt.Sprintf("batch path / bare pgx loop, %d callers", paths[0]), path[0]/loop, "")
 	return b.bySize(ctx, s.Postgres.PID(), o, r)
 }

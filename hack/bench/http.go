@@ -60,7 +60,7 @@ func measureHTTP(ctx context.Context, o options, r *report) error {
 
 			name, ratio := fmt.Sprintf("%s / bare handler, %d connections", c.name, connections), real.Rate/bare.Rate
 			if target, ok := httpTargets[c.name][connections]; ok {
-				r.atLeast(name, ratio, "", target)
+				r.atLeast(name, ratio, target)
 			} else {
 				r.inform(name, ratio, "")
 			}

@@ -96,7 +96,7 @@ func (s *game) measureNoise(ctx context.Context, o options, r *report, midnight 
 		if n.target == 0 {
 			r.inform(name, f.Rate/alone, "")
 		} else {
-			r.atLeast(name, f.Rate/alone, "", n.target)
+			r.atLeast(name, f.Rate/alone, n.target)
 		}
 	}
 	return nil

@@ -48,8 +48,8 @@ func newReport(ctx context.Context) *report {
 }
 
 // atLeast and atMost add a row with a target.
-func (r *report) atLeast(name string, value float64, unit string, target float64) {
-	r.add(row{name, value, unit, fmt.Sprintf(">= %g", target), new(value >= target)})
+func (r *report) atLeast(name string, value, target float64) {
+	r.add(row{name, value, "", fmt.Sprintf(">= %g", target), new(value >= target)})
 }
 
 func (r *report) atMost(name string, value float64, unit string, target float64) {

@@ -62,6 +62,6 @@ func measureStandings(ctx context.Context, o options, r *report) error {
 	one, two := sums[0].figures(), sums[1].figures()
 	r.figures(t, loads[0].name, standingsConnections, "server", one)
 	r.figures(t, loads[1].name, standingsConnections, "server", two)
-	r.atLeast("submit rate, two standings / one standing", two.Rate/one.Rate, "", standingsTarget)
+	r.atLeast("submit rate, two standings / one standing", two.Rate/one.Rate, standingsTarget)
 	return nil
 }
