@@ -3,6 +3,7 @@ package hack
 
 import (
 	"bytes"
+	"crypto/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,7 +48,8 @@ const (
 
 // A build says when it starts and ends, and leaves the program where the flags say.
 func TestBuild(t *testing.T) {
-	folder := files(t, map[string]string{"go.mod": goMod, "cmd/main.go": program})
+	unseen := program + "\nconst _ = \"" + rand.Text() + "\"\n" // in no build cache
+	folder := files(t, map[string]string{"go.mod": goMod, "cmd/main.go": unseen})
 	stdout, stderr, err := run(t, folder, nil, "build.sh", "the program", "./cmd", "-o", "bin/program", "-ldflags", "-s -w")
 	require.NoError(t, err, stderr)
 	require.Regexp(t, `^building the program: started\nbuilding the program: done after \d+ s, packages compiled: [1-9]`, stdout)
