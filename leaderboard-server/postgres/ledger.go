@@ -221,12 +221,3 @@ func unavailable(doing string, err error) error {
 	return leaderboard.Errorf(leaderboard.CodeUnavailable, "", "the scores cannot be reached now, try again").
 		After(time.Second).WithCause(fmt.Errorf("%s: %w", doing, err))
 }
-
-// sqlState returns the SQLSTATE of an error that the database reported, or "".
-func sqlState(err error) string {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
-		return e.Code
-	}
-	return ""
-}

@@ -126,7 +126,7 @@ func MigrateTo(ctx context.Context, conn *pgx.Conn, schema string, version int) 
 	list = list[:version]
 	for deadlocks := 0; ; {
 		done, err := migrateOne(ctx, conn, schema, list)
-		if sqlState(err) == "40P01" && deadlocks < maxDeadlocks {
+		if sqlState(err) == stateDeadlockDetected && deadlocks < maxDeadlocks {
 			deadlocks++ // with what servers of the version before are storing
 			continue
 		}

@@ -98,7 +98,7 @@ func (l *Ledger) TopPlayers(ctx context.Context, board leaderboard.LiveBoard, fr
 		switch {
 		case err == nil:
 			return report, nil
-		case sqlState(err) == "57014" || ctx.Err() != nil:
+		case sqlState(err) == stateQueryCanceled || ctx.Err() != nil:
 			return nil, leaderboard.Errorf(leaderboard.CodeUnavailable, "", "the report took too long: ask for fewer days").
 				WithCause(fmt.Errorf("report the top players: %w", err))
 		}

@@ -266,16 +266,16 @@ func classify(err error) error {
 	cause := fmt.Errorf("store submissions: %w", err)
 
 	switch {
-	case state == "40001" || state == "40P01": // serialization failure, deadlock
+	case state == stateSerializationFailure || state == stateDeadlockDetected:
 		return fmt.Errorf("%w: %w", leaderboard.ErrRepeat, unavailable("store submissions", err))
-	case state == "23514" || state == "22003": // a check constraint, a number out of range: only sums can
+	case state == stateCheckViolation || state == stateNumericOutOfRange: // only sums can
 		return fmt.Errorf("%w: %w", leaderboard.ErrRejected, sumOutOfRange().WithCause(cause))
-	case state == "55P03" || state == "57014": // lock timeout, statement timeout
+	case state == stateLockNotAvailable || state == stateQueryCanceled:
 		return fmt.Errorf("%w: %w", leaderboard.ErrRejected,
 			leaderboard.Errorf(leaderboard.CodeUnavailable, "", "this player's scores are being changed elsewhere, try again").After(time.Second).WithCause(cause))
-	case state == "21000": // two submissions for one standing, of a board that is newer than the catalog
+	case state == stateCardinalityViolation: // two submissions for one standing, of a board that is newer than the catalog
 		return fmt.Errorf("%w: %w", leaderboard.ErrRejected, unavailable("store submissions", err))
-	case len(state) == 5 && (state[:2] == "22" || state[:2] == "23" || state[:2] == "P0"):
+	case inClass(state, classDataException, classConstraintViolation, classPLpgSQL):
 		return fmt.Errorf("%w: %w", leaderboard.ErrRejected, leaderboard.Errorf(leaderboard.CodeInternal, "", "this submission could not be stored").WithCause(cause))
 	case state == "" && pgconn.SafeToRetry(err): // nothing was sent
 		return fmt.Errorf("%w: %w", leaderboard.ErrRepeat, unavailable("store submissions", err))

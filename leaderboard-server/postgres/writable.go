@@ -20,7 +20,7 @@ const refusalMemory = 15 * time.Second
 
 // Errors after which no connection of the pool is worth keeping: the server became
 // read-only, is going down or coming up, or is in recovery.
-var lostServer = []string{"25006", "57P01", "57P02", "57P03", "55000"}
+var lostServer = []string{stateReadOnlyTransaction, stateAdminShutdown, stateCrashShutdown, stateCannotConnectNow, stateNotInPrerequisite}
 
 // writable remembers whether the server took the last write, and gives up the
 // connections to one that cannot.
@@ -52,7 +52,7 @@ func (w *writable) observe(conn *pgx.Conn, err error) {
 			_ = conn.Close(ctx)
 		}
 		w.reset()
-	case len(state) == 5 && state[:2] == "53": // no space, no memory, too many connections
+	case inClass(state, classInsufficientResources): // disk, memory or connections
 		w.last.Store(&refusedWrite{time.Now(), err})
 	}
 }
