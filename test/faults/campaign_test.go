@@ -82,8 +82,9 @@ func TestCampaign(t *testing.T) {
 	}
 
 	t.Logf("to repeat: make faults ARGS=\"-seed=%d -faults=%d\"", seed, *faultCount)
-	w := newWorld(t, *writers*playersOfWriter)
+	w := newWorld(t, *writers*playersOfWriter+stormPlayers)
 	c := newCrowd(w)
+	w.crowd = c
 	playing, stop := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 
@@ -147,9 +148,10 @@ func (w *world) campaign(ctx context.Context, c *crowd, random *rand.Rand, tally
 
 // choose picks a fault or two that break different things.
 func choose(random *rand.Rand) []fault {
-	chosen := []fault{faults[random.IntN(len(faults))]}
+	kinds := slices.Concat(faults, storms)
+	chosen := []fault{kinds[random.IntN(len(kinds))]}
 	if random.IntN(3) == 0 {
-		if second := faults[random.IntN(len(faults))]; second.target&chosen[0].target == 0 {
+		if second := kinds[random.IntN(len(kinds))]; second.target&chosen[0].target == 0 {
 			chosen = append(chosen, second)
 		}
 	}

@@ -24,6 +24,8 @@ const (
 	atPostgres
 	// atWays: between the replicas and the stores.
 	atWays
+	// atClients breaks nothing: clients ask for too much.
+	atClients
 )
 
 // fault breaks something, holds it for a while, and mends it. What it breaks by

@@ -46,8 +46,10 @@ type crowd struct {
 	mu          sync.Mutex
 	submissions []*submission
 	violations  []string
-	reads       atomic.Int64
-	refused     atomic.Int64
+	// stored counts the submissions of play that were acknowledged.
+	stored  atomic.Int64
+	reads   atomic.Int64
+	refused atomic.Int64
 }
 
 func newCrowd(w *world) *crowd {
@@ -87,13 +89,9 @@ func (c *crowd) play(ctx context.Context, players []site.Player, seed uint64) {
 	names := []string{"race", "race", "golf", "mood", "coins", "global"}
 	for ctx.Err() == nil {
 		player := players[random.IntN(len(players))]
-		s := &submission{player: player.Number, board: names[random.IntN(len(names))], keyed: random.IntN(2) == 0,
-			score: random.Int64N(1000)*serial + c.serial.Add(1)}
 		c.turn.RLock()
-		c.mu.Lock()
-		c.submissions = append(c.submissions, s)
-		c.mu.Unlock()
-		c.memory.submits(player.ID, s.board, s.score)
+		s := c.handIn(player, names[random.IntN(len(names))], c.newScore(random))
+		s.keyed = random.IntN(2) == 0
 		c.submit(ctx, player, s, random)
 
 		if random.IntN(2) == 0 {
@@ -127,6 +125,7 @@ func (c *crowd) submit(ctx context.Context, player site.Player, s *submission, r
 				c.violated("a receipt for %d of %s tells %d of %s", s.score, player.ID, receipt.ScoreSaved, receipt.UserID)
 			}
 			s.acknowledged = true
+			c.stored.Add(1)
 			c.memory.acknowledged(player.ID, s.board, record{score: s.score, sent: sent, acknowledged: time.Now(), live: receipt.Rank != nil})
 			return
 		}

@@ -45,6 +45,7 @@ type world struct {
 	*site.Site
 	t        *testing.T
 	replicas [2]*replica
+	crowd    *crowd
 	// snapshot is a copy of Redis' data from some time ago; "": none yet.
 	snapshot string
 	// fresh is what a replica held on to before it was asked anything.
