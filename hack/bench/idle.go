@@ -17,13 +17,19 @@ const (
 	probePeriod = 5 * time.Second
 )
 
-// measureIdle measures what a game of two replicas costs that nobody plays.
+// measureIdle measures what a game of two replicas costs that nobody plays: of the
+// stores what they use beyond what they do without a game.
 func measureIdle(ctx context.Context, o options, r *report) error {
 	s, err := newGame(ctx, 1000)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
+
+	alone, err := s.watchIdle(ctx, nil)
+	if err != nil {
+		return err
+	}
 
 	var servers []*site.Program
 	for i := range 2 {
@@ -42,14 +48,7 @@ func measureIdle(ctx context.Context, o options, r *report) error {
 	if err := probe(ctx, servers, idleWarmUp); err != nil {
 		return err
 	}
-	before, err := s.idleTimes(servers)
-	if err != nil {
-		return err
-	}
-	if err := probe(ctx, servers, idleFor); err != nil {
-		return err
-	}
-	after, err := s.idleTimes(servers)
+	share, err := s.watchIdle(ctx, servers)
 	if err != nil {
 		return err
 	}
@@ -76,15 +75,35 @@ func measureIdle(ctx context.Context, o options, r *report) error {
 		return fmt.Errorf("count the connections: %w", err)
 	}
 
-	share := func(i int) float64 { return 100 * float64(after[i]-before[i]) / float64(idleFor) }
-	t := r.table("An idle game of two replicas", fmt.Sprintf("Watched for %s after %s without a request but probes every %s.", idleFor, idleWarmUp, probePeriod),
-		"servers, % of a core", "PostgreSQL, % of a core", "Redis, % of a core", "servers, MiB", "PostgreSQL connections")
-	r.line(t, number(share(0)), number(share(1)), number(share(2)), number(float64(memory)/mebibyte), fmt.Sprint(sessions))
-	r.atMost("idle game: PostgreSQL and Redis", share(1)+share(2), "% of a core", 0.1)
+	t := r.table("An idle game of two replicas", fmt.Sprintf("Watched for %s after %s without a request but probes every %s; the stores without a game for %[1]s before.",
+		idleFor, idleWarmUp, probePeriod), "", "servers, % of a core", "PostgreSQL, % of a core", "Redis, % of a core", "servers, MiB", "PostgreSQL connections")
+	r.line(t, "no game", "", number(alone[1]), number(alone[2]), "", "")
+	r.line(t, "an idle game", number(share[0]), number(share[1]), number(share[2]), number(float64(memory)/mebibyte), fmt.Sprint(sessions))
+	r.atMost("idle game: PostgreSQL and Redis", share[1]+share[2]-alone[1]-alone[2], "% of a core", 0.1)
 	r.atMost("idle game: PostgreSQL connections", float64(sessions), "", 3)
-	r.atMost("idle game: its two servers", share(0), "% of a core", 0.3)
+	r.atMost("idle game: its two servers", share[0], "% of a core", 0.3)
 	r.atMost("idle game: its two servers' memory", float64(memory)/mebibyte, "MiB", 40)
 	return nil
+}
+
+// watchIdle is what the servers, PostgreSQL and Redis use for idleFor, in % of a core.
+func (s *game) watchIdle(ctx context.Context, servers []*site.Program) (share [3]float64, err error) {
+	before, err := s.idleTimes(servers)
+	if err != nil {
+		return share, err
+	}
+	if err := probe(ctx, servers, idleFor); err != nil {
+		return share, err
+	}
+	after, err := s.idleTimes(servers)
+	if err != nil {
+		return share, err
+	}
+
+	for i := range share {
+		share[i] = 100 * float64(after[i]-before[i]) / float64(idleFor)
+	}
+	return share, nil
 }
 
 // probe asks the servers whether they are ready, for a time.
