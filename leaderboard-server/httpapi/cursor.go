@@ -20,6 +20,10 @@ const (
 
 // sealCursor writes a walk as a cursor.
 func (a *API) sealCursor(w *leaderboard.Walk) (string, error) {
+	return a.Tokens.Seal(cursorPurpose, formatWalk(w))
+}
+
+func formatWalk(w *leaderboard.Walk) []byte {
 	b := []byte{cursorVersion}
 	b = binary.AppendUvarint(b, uint64(w.Board))
 	b = binary.AppendUvarint(b, uint64(w.Season))
@@ -30,9 +34,7 @@ func (a *API) sealCursor(w *leaderboard.Walk) (string, error) {
 	b = binary.AppendVarint(b, w.Expires.UnixMilli())
 	b = binary.AppendVarint(b, w.Order)
 	b = binary.AppendUvarint(b, uint64(w.Tie))
-	b = binary.AppendUvarint(b, uint64(w.Passed))
-
-	return a.Tokens.Seal(cursorPurpose, b)
+	return binary.AppendUvarint(b, uint64(w.Passed))
 }
 
 // openCursor reads a cursor that a server of this game wrote.
@@ -51,12 +53,21 @@ func (a *API) openCursor(cursor string) (*leaderboard.Walk, error) {
 		return nil, err
 	}
 
+	w, ok := parseWalk(content)
+	if !ok {
+		return nil, refused // of a later version of the server
+	}
+	return w, nil
+}
+
+// parseWalk reads what sealCursor wrote.
+func parseWalk(content []byte) (w *leaderboard.Walk, ok bool) {
 	r := cursorReader{rest: content}
 	if version := r.bytes(1); version == nil || version[0] != cursorVersion {
-		return nil, refused
+		return nil, false
 	}
 
-	w := &leaderboard.Walk{Board: int32(r.uvarint()), Season: int32(r.uvarint())}
+	w = &leaderboard.Walk{Board: int32(r.uvarint()), Season: int32(r.uvarint())}
 	w.Snapshot = string(r.bytes(r.uvarint()))
 	if stamp := r.bytes(8); stamp != nil {
 		w.Stamp = binary.BigEndian.Uint64(stamp)
@@ -64,11 +75,7 @@ func (a *API) openCursor(cursor string) (*leaderboard.Walk, error) {
 
 	w.AsOf, w.Expires = time.UnixMilli(r.varint()), time.UnixMilli(r.varint())
 	w.Order, w.Tie, w.Passed = r.varint(), int64(r.uvarint()), int64(r.uvarint())
-	if r.short || len(r.rest) > 0 {
-		return nil, refused // of a later version of the server that kept the number
-	}
-
-	return w, nil
+	return w, !r.short && len(r.rest) == 0
 }
 
 // cursorReader takes values off the front; short says that one was missing.

@@ -1,0 +1,54 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// Whatever comes as a body is refused, or is a JSON object each of whose fields is
+// there once.
+func FuzzBody(f *testing.F) {
+	for _, seed := range []string{`{"score": 12, "game_id": "race"}`, `{"a":1,"a":2}`, `{"a":[{"b":null}]}`, `{`, `[]`, `{"\ud800": "\ud800"}`, "\x00", `{} {}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		fields, err := parseObject(content)
+		if err != nil {
+			return
+		}
+
+		var want map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal(content, &want))
+		require.ElementsMatch(t, slices.Collect(maps.Keys(want)), slices.Collect(maps.Keys(fields)))
+
+		b := &body{fields: fields}
+		score := b.integer("score")
+		require.True(t, -leaderboard.MaxScore <= score && score <= leaderboard.MaxScore)
+		b.text("game_id", true)
+		_ = b.finish()
+	})
+}
+
+// Whatever is sealed in a cursor is no walk, or one that is written the same again.
+func FuzzCursor(f *testing.F) {
+	now := time.UnixMilli(1_700_000_000_000)
+	f.Add(formatWalk(&leaderboard.Walk{Board: 1, Season: 1, Snapshot: "A1", Stamp: 7, AsOf: now, Expires: now, Order: -12, Tie: 3, Passed: 100}))
+	f.Add([]byte{cursorVersion})
+	f.Add([]byte{cursorVersion, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255})
+	f.Fuzz(func(t *testing.T, content []byte) {
+		w, ok := parseWalk(content)
+		if !ok {
+			return
+		}
+		again, ok := parseWalk(formatWalk(w))
+		require.True(t, ok)
+		require.Equal(t, w, again)
+	})
+}
