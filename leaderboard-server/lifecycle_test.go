@@ -125,7 +125,7 @@ func TestReadinessNamesARankingThatIsBeingBuilt(t *testing.T) {
 	require.NoError(t, err)
 	defer other.Close()
 
-	lead, err := other.TryLead(t.Context(), time.Second)
+	lead, _, err := other.TryLead(t.Context(), time.Second)
 	require.NoError(t, err)
 	release := sync.OnceFunc(lead.Release)
 	defer release()

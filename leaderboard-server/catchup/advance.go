@@ -27,6 +27,11 @@ type work struct {
 	begin   func(ctx context.Context) (leaderboard.RankingSession, error)
 	session leaderboard.RankingSession
 	chunk   chunk
+	// known are transactions that batches have applied, all below the snapshot's xmin,
+	// and byBatch has them as a set. skipped says that events were left out as theirs.
+	known   []uint64
+	byBatch map[uint64]bool
+	skipped bool
 	err     error // the shard is left to the next tick
 }
 
@@ -47,6 +52,13 @@ func (c *chunk) add(s leaderboard.Standing, shard *leaderboard.Shard) {
 	}
 	c.places[s.EntryKey] = len(c.standings)
 	c.standings = append(c.standings, s)
+}
+
+// has says whether a batch has applied the transaction's events. The session's end
+// makes sure that they are still there.
+func (w *work) has(xid uint64) bool {
+	w.skipped = w.skipped || w.byBatch[xid]
+	return w.byBatch[xid]
 }
 
 // abandon waits for what failed sessions have on their way.
@@ -125,7 +137,7 @@ func (t *term) advance(ctx context.Context, whole map[leaderboard.ShardID]*work,
 		}
 	}
 
-	if t.quiet.observe(snapshot, time.Now()) {
+	if t.quiet.observe(snapshot, from, time.Now()) {
 		for size := uint64(firstRange); from < snapshot.Xmin; {
 			until := min(from+size, snapshot.Xmin)
 			events, err := t.advanceRange(ctx, whole, from, until)
@@ -159,7 +171,7 @@ func (t *term) advanceRange(ctx context.Context, whole map[leaderboard.ShardID]*
 			t.fold.add(t.catalog, e)
 			route(t.catalog, e, func(board leaderboard.LiveBoard, s leaderboard.Standing) {
 				w := whole[board.ShardFor(s.EntryKey).ShardID]
-				if w != nil && e.Xid >= w.upTo {
+				if w != nil && e.Xid >= w.upTo && !w.has(e.Xid) {
 					t.add(ctx, w, s)
 				}
 			})
@@ -241,14 +253,14 @@ func (t *term) complete(ctx context.Context, w *work, snapshot leaderboard.Snaps
 
 	watermark := formatXid(min(t.durable, snapshot.Xmin))
 	due := time.Since(w.flushed) > flushInterval && watermark > w.stored
-	if w.session == nil && due {
+	if w.session == nil && (due || w.skipped) {
 		if w.session, err = w.begin(ctx); err != nil {
 			return err
 		}
 	}
 	if w.session != nil {
 		watermark = max(watermark, w.stored)
-		if err := w.session.Finish(ctx, watermark); err != nil {
+		if err := w.session.Finish(ctx, watermark, w.known); err != nil {
 			return err
 		}
 		t.settle(w.progress, watermark, snapshot.Xmin)

@@ -16,15 +16,21 @@ const (
 	// leastPauses is how many ticks there may be in an interval, when others wake the
 	// leader all the time.
 	leastPauses = 10
+	// idleFactor is how many intervals there are between two ticks, and between two
+	// attempts to lead, when nothing has happened for long.
+	idleFactor = 16
+	// probeFactor is how many intervals there are between two looks for the lead's
+	// connection.
+	probeFactor = 8
 	// lagInterval is how often one who does not lead measures the lag.
 	lagInterval = 15 * time.Second
 )
 
 // Ledger is the log and its standings.
 type Ledger interface {
-	// TryLead returns the lead, or nil if another process has it. Whether it was lost
-	// is looked for every probe.
-	TryLead(ctx context.Context, probe time.Duration) (*leaderboard.Leadership, error)
+	// TryLead returns the lead, or nil if another process has it, and the number of the
+	// last event. Whether the lead was lost is looked for every probe.
+	TryLead(ctx context.Context, probe time.Duration) (lead *leaderboard.Leadership, lastEvent int64, err error)
 	// WakeLeader asks the leader, wherever it is, for a tick now.
 	WakeLeader(ctx context.Context) error
 	Snapshot(ctx context.Context) (leaderboard.Snapshot, error)
@@ -65,6 +71,8 @@ type CatchUp struct {
 	log      *slog.Logger
 	wake     chan struct{}
 	lag      lag
+	// outside is what is known of the log while another process leads.
+	outside quiet
 
 	mu     sync.Mutex
 	status Status
@@ -75,8 +83,9 @@ type Status struct {
 	// Leading says that this process does the work.
 	Leading bool
 	// Behind is the age of the oldest committed event that is not known to be in every
-	// ranking, whoever leads: below two intervals when all is well; more while Redis is
-	// away or a transaction runs long anywhere in the PostgreSQL cluster.
+	// ranking, whoever leads: below two intervals when all is well and events come in;
+	// more while Redis is away or a transaction runs long anywhere in the PostgreSQL
+	// cluster.
 	Behind time.Duration
 	// Rebuilding is how many shards are being rebuilt or are waiting for it; of a
 	// leader.
@@ -119,15 +128,27 @@ func (c *CatchUp) Wake() {
 	}
 }
 
-// idlePause is between two ticks, and between two attempts to lead, when nothing
-// happens.
-func (c *CatchUp) idlePause() time.Duration { return 2 * c.interval }
+// idler lengthens the pauses between looks at what does not change.
+type idler struct {
+	interval, pause time.Duration
+}
+
+// next is the pause after a look that found something, or not.
+func (i *idler) next(busy bool) time.Duration {
+	if busy {
+		i.pause = i.interval
+	} else {
+		i.pause = min(max(2*i.pause, i.interval), idleFactor*i.interval)
+	}
+	return i.pause
+}
 
 // Run works until ctx ends.
 func (c *CatchUp) Run(ctx context.Context) {
-	failing := false
+	failing, last := false, int64(-1)
+	idler := idler{interval: c.interval}
 	for {
-		lead, err := c.ledger.TryLead(ctx, c.idlePause())
+		lead, lastEvent, err := c.ledger.TryLead(ctx, probeFactor*c.interval)
 		if lead != nil {
 			c.lead(lead)
 			lead.Release()
@@ -137,8 +158,10 @@ func (c *CatchUp) Run(ctx context.Context) {
 		}
 
 		failing = err != nil
+		pause := idler.next(failing || lead != nil || lastEvent != last)
+		last = lastEvent
 		// Others ask for the lead every pause: who left it is not the next.
-		if !c.follow(ctx, c.idlePause()+c.interval) {
+		if !c.follow(ctx, pause+2*c.interval) {
 			return
 		}
 	}
@@ -182,6 +205,7 @@ func (c *CatchUp) lead(lead *leaderboard.Leadership) {
 
 	c.update(func(s *Status) { s.Leading = true })
 	failing := false
+	idler := idler{interval: c.interval}
 	for {
 		busy, err := t.tick(ctx)
 		if ctx.Err() != nil {
@@ -203,14 +227,12 @@ func (c *CatchUp) lead(lead *leaderboard.Leadership) {
 			return
 		}
 
-		pause := c.idlePause()
-		if busy || failing {
-			pause = c.interval
-		}
+		pause := idler.next(busy || failing)
 		// However often it is woken, others get their turns between two ticks.
 		leastPause := c.interval / leastPauses
 		if wait(ctx, leastPause, nil, nil); wait(ctx, pause-leastPause, c.wake, lead.Woken) {
 			t.catalog = nil // a board may be new
+			idler.next(true)
 		}
 		if ctx.Err() != nil {
 			return

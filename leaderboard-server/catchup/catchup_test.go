@@ -53,9 +53,10 @@ func TestDiagnose(t *testing.T) {
 func TestQuiet(t *testing.T) {
 	var q quiet
 	now := time.Now()
+	from := uint64(1000)
 	tick := func(after time.Duration, last int64, xmin, xmax uint64) bool {
 		now = now.Add(after)
-		read := q.observe(leaderboard.Snapshot{LastEvent: last, Xmin: xmin, Xmax: xmax}, now)
+		read := q.observe(leaderboard.Snapshot{LastEvent: last, Xmin: xmin, Xmax: xmax}, from, now)
 		if read {
 			q.read(xmin)
 		}
@@ -68,6 +69,8 @@ func TestQuiet(t *testing.T) {
 	require.True(t, tick(time.Second, 5, 115, 125))
 	require.True(t, tick(time.Second, 5, 120, 125), "all of it has ended, and is read now")
 	require.False(t, tick(time.Second, 5, 125, 125))
+	from = 119
+	require.True(t, tick(time.Second, 5, 125, 125), "a shard that could not be reached is back")
 	require.True(t, tick(time.Second, 6, 125, 126), "something new")
 	require.True(t, tick(time.Second, 6, 126, 126))
 }

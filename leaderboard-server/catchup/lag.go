@@ -40,6 +40,13 @@ func (l *lag) due(now time.Time, interval time.Duration) bool {
 	return now.Sub(l.measured) >= interval
 }
 
+// skip records that there was nothing to measure.
+func (l *lag) skip(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.measured = now
+}
+
 // note remembers what is applied to a shard.
 func (l *lag) note(shard leaderboard.ShardID, upTo uint64) {
 	l.mu.Lock()
@@ -95,9 +102,14 @@ func (c *CatchUp) measure(ctx context.Context, low uint64) error {
 // measureFromOutside measures the lag where another process leads. What cannot be
 // reached leaves it as it was.
 func (c *CatchUp) measureFromOutside(ctx context.Context) {
+	now := time.Now()
 	snapshot, err := c.ledger.Snapshot(ctx)
 	if err != nil {
 		return
+	}
+	if !c.outside.observe(snapshot, snapshot.Xmin, now) && c.lag.behind(now) == 0 {
+		c.lag.skip(now)
+		return // nothing has come since the last measurement
 	}
 
 	catalog, err := c.ledger.LoadCatalog(ctx)
@@ -119,7 +131,9 @@ func (c *CatchUp) measureFromOutside(ctx context.Context) {
 	}
 	if err := c.measure(ctx, c.lag.lowest(shards, checkpoint.Xid, snapshot.Xmin)); err != nil {
 		c.log.DebugContext(ctx, "the lag could not be measured", "error", err)
+		return
 	}
+	c.outside.read(snapshot.Xmin)
 }
 
 // activeShards are the shards of all boards that are configured and have a season.

@@ -207,7 +207,7 @@ func (j *job) finish(ctx context.Context) error {
 
 		upTo := max(p.repair.from, min(j.durable, j.xmin))
 		watermark := formatXid(upTo)
-		if err := p.session.Finish(ctx, watermark); err != nil {
+		if err := p.session.Finish(ctx, watermark, nil); err != nil {
 			return err
 		}
 

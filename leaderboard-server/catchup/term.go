@@ -71,17 +71,19 @@ type quiet struct {
 	last  int64
 	since time.Time
 	// xmax is of a snapshot after settleTime; 0: not yet.
-	xmax    uint64
-	settled bool
+	xmax uint64
+	// settled is up to which transaction there is nothing but what was read; 0: not
+	// known yet.
+	settled uint64
 }
 
-// observe says whether the log has to be read.
-func (q *quiet) observe(s leaderboard.Snapshot, now time.Time) (read bool) {
+// observe says whether the log has to be read from a transaction on.
+func (q *quiet) observe(s leaderboard.Snapshot, from uint64, now time.Time) (read bool) {
 	switch {
 	case s.LastEvent != q.last || q.since.IsZero():
 		*q = quiet{last: s.LastEvent, since: now}
-	case q.settled:
-		return false
+	case q.settled != 0:
+		return from < q.settled // a shard that could not be reached when it was read
 	case q.xmax == 0 && now.Sub(q.since) >= settleTime:
 		q.xmax = s.Xmax
 	}
@@ -90,7 +92,9 @@ func (q *quiet) observe(s leaderboard.Snapshot, now time.Time) (read bool) {
 
 // read remembers that the log was read up to xmin.
 func (q *quiet) read(xmin uint64) {
-	q.settled = q.settled || q.xmax != 0 && xmin >= q.xmax
+	if q.settled == 0 && q.xmax != 0 && xmin >= q.xmax {
+		q.settled = xmin
+	}
 }
 
 // tick brings every whole shard and the standings up to now, and starts what the
@@ -164,11 +168,25 @@ func (t *term) examine(shards []leaderboard.Shard, states []leaderboard.ShardSta
 			p.repairing = true
 			repairs[s.Board] = append(repairs[s.Board], *r)
 		} else {
-			whole[s.ShardID] = &work{shard: s, progress: p}
+			w := &work{shard: s, progress: p, known: below(states[i].Applied, snapshot.Xmin), byBatch: make(map[uint64]bool)}
+			for _, xid := range w.known {
+				w.byBatch[xid] = true
+			}
+			whole[s.ShardID] = w
 		}
 	}
 
 	return whole, repairs, err
+}
+
+// below are the first of the transactions, up to one that is not below xmin.
+func below(xids []uint64, xmin uint64) []uint64 {
+	for i, xid := range xids {
+		if xid >= xmin {
+			return xids[:i]
+		}
+	}
+	return xids
 }
 
 // report updates the status and the lag after a tick.
@@ -187,7 +205,7 @@ func (t *term) report(ctx context.Context, shards []leaderboard.Shard, snapshot 
 	t.mu.Unlock()
 
 	t.update(func(s *Status) { s.Rebuilding = repairing })
-	if t.quiet.settled && len(shards) > 0 && repairing == 0 && t.lag.behind(time.Now()) == 0 {
+	if t.quiet.settled != 0 && len(shards) > 0 && repairing == 0 && t.lag.behind(time.Now()) == 0 {
 		return nil // nothing has come since the last measurement
 	}
 

@@ -49,7 +49,7 @@ func (c *Committer) apply(b *batch) []leaderboard.Applied {
 	defer cancel()
 
 	started := time.Now()
-	applied, err := c.options.Ranking.Apply(ctx, leaderboard.Projection{Identity: b.stored.Identity, Changes: b.changes})
+	applied, err := c.options.Ranking.Apply(ctx, leaderboard.Projection{Identity: b.stored.Identity, Xid: b.stored.Xid, Changes: b.changes})
 	c.options.Observer.Applied(time.Since(started), err)
 	if err != nil {
 		c.options.Delayed()

@@ -17,8 +17,10 @@ var (
 
 // Stored is what became of a batch of submissions in one transaction.
 type Stored struct {
-	// Identity names the ledger that the events are in; see [Snapshot].
+	// Identity names the ledger that the events are in, and Xid the transaction that
+	// appended them; see [Snapshot].
 	Identity string
+	Xid      uint64
 	// Outcomes has one element per submission, in the batch's order.
 	Outcomes []Outcome
 }
@@ -109,9 +111,12 @@ type Leadership struct {
 
 // Projection is what a committed batch means for the ranking.
 type Projection struct {
-	// Identity is that of [Stored].
+	// Identity and Xid are those of [Stored].
 	Identity string
-	// Changes are joined in their order.
+	Xid      uint64
+	// Changes are joined in their order. They are all that the transaction means for the
+	// ranking: a shard that has them remembers Xid, and catch-up joins nothing of it
+	// again.
 	Changes []Change
 }
 

@@ -66,6 +66,9 @@ type ShardState struct {
 	// Whole is false where the entries are not as many as the state says: Redis has
 	// lost a part.
 	Whole bool
+	// Applied are transactions whose batches were applied, in the order in which they
+	// were.
+	Applied []uint64
 	// Err says that the shard cannot be reached.
 	Err error
 }
@@ -93,6 +96,8 @@ type RankingSession interface {
 	Apply(ctx context.Context, standings []Standing) error
 	// Wait returns once no chunk is on its way, with the error of the last one.
 	Wait() error
-	// Finish waits for the last chunk and sets the watermark.
-	Finish(ctx context.Context, watermark string) error
+	// Finish waits for the last chunk and sets the watermark. known are the first of
+	// the shard's Applied, which are not needed any more. A ranking that does not have
+	// them has lost what they stand for: [ErrShardMoved].
+	Finish(ctx context.Context, watermark string, known []uint64) error
 }

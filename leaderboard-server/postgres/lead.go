@@ -17,7 +17,7 @@ const (
 	// silentProbes is after how many probes without a word PostgreSQL ends the
 	// leader's session, and with it the lead: a leader that was cut off without its
 	// connection being closed must not keep the others from leading.
-	silentProbes = 10
+	silentProbes = 3
 	// leastSilence keeps a pause of the process from costing the lead.
 	leastSilence = 2 * time.Second
 )
@@ -25,21 +25,22 @@ const (
 // closeTimeout bounds the goodbye to the database of a connection that is given up.
 const closeTimeout = 2 * time.Second
 
-// TryLead returns the lead, or nil if another process has it. It lasts until it is
-// released or its connection is lost, which is looked for every probe.
+// TryLead returns the lead, or nil if another process has it, and the number of the
+// last event. The lead lasts until it is released or its connection is lost, which is
+// looked for every probe.
 //
 // Who only asks holds no connection: it takes one of the pool, and keeps it when it
 // leads. Past a pooler that is one to PostgreSQL itself.
-func (l *Ledger) TryLead(ctx context.Context, probe time.Duration) (*leaderboard.Leadership, error) {
-	conn, err := l.tryLock(ctx)
+func (l *Ledger) TryLead(ctx context.Context, probe time.Duration) (lead *leaderboard.Leadership, lastEvent int64, err error) {
+	conn, lastEvent, err := l.tryLock(ctx)
 	if conn == nil || err != nil {
-		return nil, err
+		return nil, lastEvent, err
 	}
 
 	notifications, err := l.prepareToLead(ctx, conn, max(silentProbes*probe, leastSilence))
 	if err != nil {
 		closeConn(conn)
-		return nil, fmt.Errorf("prepare to lead: %w", err)
+		return nil, lastEvent, fmt.Errorf("prepare to lead: %w", err)
 	}
 
 	leading, end := context.WithCancelCause(ctx)
@@ -50,7 +51,8 @@ func (l *Ledger) TryLead(ctx context.Context, probe time.Duration) (*leaderboard
 		end(l.watch(leading, conn, probe, notifications, woken))
 	})
 
-	return &leaderboard.Leadership{Context: leading, Woken: woken, Release: func() { end(context.Canceled); watcher.Wait() }}, nil
+	release := func() { end(context.Canceled); watcher.Wait() }
+	return &leaderboard.Leadership{Context: leading, Woken: woken, Release: release}, lastEvent, nil
 }
 
 // WakeLeader asks the leader, wherever it is, for a look at the rankings now.
@@ -70,7 +72,8 @@ func (l *Ledger) WakeLeader(ctx context.Context) error {
 const (
 	channelSQL = "'leaderboard_' || 'standings'::regclass::oid"
 	// Not the lock of the versions before 4, which lead beside these in a rollout.
-	lockSQL = "SELECT pg_try_advisory_lock(hashtextextended('fold ' || 'standings'::regclass::oid, 0))"
+	lockSQL = `SELECT pg_try_advisory_lock(hashtextextended('fold ' || 'standings'::regclass::oid, 0)),
+		CASE WHEN is_called THEN last_value ELSE 0 END FROM event_ids`
 )
 
 // OldVersionLeads says whether a server of the versions before 4 leads: one of them
@@ -89,22 +92,22 @@ func (l *Ledger) OldVersionLeads(ctx context.Context) (bool, error) {
 }
 
 // tryLock returns the connection that holds the lock; nil: another process has it.
-func (l *Ledger) tryLock(ctx context.Context) (*pgx.Conn, error) {
+func (l *Ledger) tryLock(ctx context.Context) (held *pgx.Conn, lastEvent int64, err error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
 
 	conn, err := l.direct.Acquire(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect to lead: %w", err)
+		return nil, 0, fmt.Errorf("connect to lead: %w", err)
 	}
 
 	var ok bool
-	if err := conn.QueryRow(ctx, lockSQL).Scan(&ok); err != nil || !ok {
+	if err := conn.QueryRow(ctx, lockSQL).Scan(&ok, &lastEvent); err != nil || !ok {
 		conn.Release()
-		return nil, err
+		return nil, lastEvent, err
 	}
 
-	return conn.Hijack(), nil
+	return conn.Hijack(), lastEvent, nil
 }
 
 // prepareToLead makes PostgreSQL end the session once nothing was heard of it for

@@ -94,7 +94,11 @@ const (
 	// asideIdleTime is how long such a connection is kept without work.
 	asideIdleTime = 10 * time.Second
 	// poolIdleTime is how long another one is: a game that nobody plays is to hold one.
-	poolIdleTime = 30 * time.Second
+	poolIdleTime = 20 * time.Second
+	// idleCheck is between two looks for such connections. After a look the pool uses
+	// each of them once before it uses one twice: were it shorter than the times above,
+	// none would ever have been idle for long enough.
+	idleCheck = 30 * time.Second
 	// lookupShare: one of so many connections of the pool may be looking players up.
 	lookupShare = 3
 	// directConnections is how many connections there may be past a pooler, the one
@@ -148,7 +152,7 @@ func newPool(ctx context.Context, url string, connections int32, idleTime, conne
 	config.MaxConnIdleTime = idleTime
 	config.MaxConnLifetime = time.Hour
 	config.MaxConnLifetimeJitter = 10 * time.Minute
-	config.HealthCheckPeriod = min(15*time.Second, idleTime)
+	config.HealthCheckPeriod = idleCheck
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}

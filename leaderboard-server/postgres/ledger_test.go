@@ -317,7 +317,7 @@ func lead(tb testing.TB, ledger *postgres.Ledger, probe time.Duration) *leaderbo
 	var got *leaderboard.Leadership
 	require.Eventually(tb, func() bool {
 		var err error
-		got, err = ledger.TryLead(context.Background(), probe)
+		got, _, err = ledger.TryLead(context.Background(), probe)
 		return err == nil && got != nil
 	}, time.Minute, probe)
 	return got
@@ -329,7 +329,7 @@ func TestOneLeads(t *testing.T) {
 	leader := lead(t, f.Ledger, probe)
 	other := f.Open(t, postgres.Options{})
 	for range 3 {
-		second, err := other.TryLead(t.Context(), probe)
+		second, _, err := other.TryLead(t.Context(), probe)
 		require.NoError(t, err)
 		require.Nil(t, second)
 	}
@@ -388,7 +388,7 @@ func TestFollowersHoldNoConnection(t *testing.T) {
 	defer leader.Release()
 	other := f.Open(t, postgres.Options{MaxConnections: 1})
 	for range 3 {
-		_, err := other.TryLead(t.Context(), time.Second)
+		_, _, err := other.TryLead(t.Context(), time.Second)
 		require.NoError(t, err)
 		require.NoError(t, other.Ping(t.Context()))
 	}

@@ -160,7 +160,7 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 			return stored, nil, err
 		}
 		if row.kind == "ledger" {
-			stored.Identity = row.verdict.String
+			stored.Identity, stored.Xid = row.verdict.String, uint64(row.event.Int64)
 			continue
 		}
 

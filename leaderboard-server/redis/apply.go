@@ -13,7 +13,7 @@ import (
 
 // applyArgs is how many arguments the apply script has before the standings, and
 // perStanding how many for each; an answer has perAnswer values.
-const applyArgs, perStanding, perAnswer = 5, 5, 4
+const applyArgs, perStanding, perAnswer = 6, 5, 4
 
 // What the apply script does with a standing.
 const (
@@ -82,7 +82,11 @@ func (r *Ranking) Apply(ctx context.Context, projection leaderboard.Projection) 
 			failed = fmt.Errorf("shard %d of board %s could not be reached a moment ago", a.shard.Index, a.shard.Name)
 			continue
 		}
-		a.finish(a.shard.Identity(projection.Identity), "", "")
+		xid := ""
+		if a.joins > 0 && projection.Xid != 0 {
+			xid = encodeTransaction(projection.Xid)
+		}
+		a.finish(a.shard.Identity(projection.Identity), "", "", xid)
 		calls, applies = append(calls, a.call), append(applies, a)
 	}
 
@@ -165,12 +169,13 @@ func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, app
 type applyCall struct {
 	*call
 	asks    []int // which of the projection's changes are answered, in the script's order
+	joins   int   // how many standings are joined
 	highest int64 // bucket
 }
 
 func (r *Ranking) newApplyCall(s shard, standings int) *applyCall {
-	a := &applyCall{call: r.newCall(applyScript, s), highest: -1}
-	a.keys = append(make([]string, 0, 2+standings), a.keys...)
+	a := &applyCall{call: r.newCall(applyScript, s).withApplied(r), highest: -1}
+	a.keys = append(make([]string, 0, len(a.keys)+standings), a.keys...)
 	a.args = make([]any, applyArgs, applyArgs+perStanding*standings)
 	return a
 }
@@ -180,12 +185,15 @@ func (r *Ranking) add(a *applyCall, standing *leaderboard.Standing, task string)
 	bucket, field := a.shard.place(standing.Player)
 	e := a.shard.encode(standing)
 	a.highest = max(a.highest, bucket)
+	if task != taskRepeat {
+		a.joins++
+	}
 	a.keys = append(a.keys, a.shard.bucketKey(r.prefix, bucket))
 	a.args = append(a.args, field, e.member, e.score, e.last, task)
 }
 
-func (a *applyCall) finish(identity, session, chunk string) {
-	copy(a.args, []any{identity, session, chunk, strconv.FormatInt(a.highest, 10), a.shard.orderedFlag()})
+func (a *applyCall) finish(identity, session, chunk, xid string) {
+	copy(a.args, []any{identity, session, chunk, strconv.FormatInt(a.highest, 10), a.shard.orderedFlag(), xid})
 }
 
 // applyCalls makes the calls of one projection, one per shard. Standings of boards

@@ -65,6 +65,24 @@ func bigEndian(s string) int64 {
 	return n
 }
 
+// transactionDigits is how long an applied transaction is, in hexadecimal.
+const transactionDigits = 16
+
+func encodeTransaction(xid uint64) string { return fmt.Sprintf("%0*x", transactionDigits, xid) }
+
+// decodeTransactions reads what is at a shard's appliedKey.
+func decodeTransactions(text string) ([]uint64, error) {
+	xids := make([]uint64, 0, len(text)/transactionDigits)
+	for ; len(text) >= transactionDigits; text = text[transactionDigits:] {
+		xid, err := strconv.ParseUint(text[:transactionDigits], 16, 64)
+		if err != nil {
+			return nil, fmt.Errorf("an applied transaction is %q", text[:transactionDigits])
+		}
+		xids = append(xids, xid)
+	}
+	return xids, nil
+}
+
 func encodePlayer(player int64) string {
 	return string(appendBigEndian(make([]byte, 0, playerBytes), player, playerBytes))
 }

@@ -33,6 +33,10 @@ func (s shard) key(prefix, suffix string) string {
 
 func (s shard) entriesKey(prefix string) string { return s.key(prefix, "e") }
 func (s shard) stateKey(prefix string) string   { return s.key(prefix, "m") }
+
+// appliedKey is of a text: the transactions whose batches were applied, one after the
+// other, see encodeTransaction.
+func (s shard) appliedKey(prefix string) string { return s.key(prefix, "a") }
 func (s shard) bucketKey(prefix string, bucket int64) string {
 	return s.key(prefix, "p:"+strconv.FormatInt(bucket, 10))
 }

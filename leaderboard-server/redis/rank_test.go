@@ -81,7 +81,7 @@ func fill(t *testing.T, r *Ranking, board leaderboard.LiveBoard, n int64) {
 		}
 
 		require.NoError(t, session.Apply(t.Context(), chunk))
-		require.NoError(t, session.Finish(t.Context(), watermark(100)))
+		require.NoError(t, session.Finish(t.Context(), watermark(100), nil))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -94,7 +95,7 @@ func TestScoresAreExactInRedis(t *testing.T) {
 	}
 
 	require.NoError(t, session.Apply(t.Context(), chunk))
-	require.NoError(t, session.Finish(t.Context(), watermark(5)))
+	require.NoError(t, session.Finish(t.Context(), watermark(5), nil))
 	entries, total, err := r.Page(t.Context(), board, 0, int64(len(scores)))
 	require.NoError(t, err)
 	require.Equal(t, int64(bucketSize-1), total)
@@ -252,18 +253,61 @@ func TestSessionsHaveNoGaps(t *testing.T) {
 	require.NoError(t, apply(first))
 	second := begin(t, r, s)
 	require.ErrorIs(t, apply(first), leaderboard.ErrShardMoved)
-	require.ErrorIs(t, first.Finish(ctx, watermark(5)), leaderboard.ErrShardMoved)
+	require.ErrorIs(t, first.Finish(ctx, watermark(5), nil), leaderboard.ErrShardMoved)
 
 	require.NoError(t, apply(second))
 	require.NoError(t, client.HSet(ctx, s.stateKey(r.prefix), "n", 0).Err()) // as an older copy has it
 	require.ErrorIs(t, apply(second), leaderboard.ErrShardMoved)
-	require.ErrorIs(t, second.Finish(ctx, watermark(5)), leaderboard.ErrShardMoved)
+	require.ErrorIs(t, second.Finish(ctx, watermark(5), nil), leaderboard.ErrShardMoved)
 
-	require.NoError(t, begin(t, r, s).Finish(ctx, watermark(5)))
+	require.NoError(t, begin(t, r, s).Finish(ctx, watermark(5), nil))
 	_, err := r.Begin(ctx, s.Shard, leaderboard.SessionStart{Ledger: "ledger"})
 	require.ErrorIs(t, err, leaderboard.ErrShardMoved, "the watermark is another")
 	_, err = r.Begin(ctx, s.Shard, leaderboard.SessionStart{Ledger: "another ledger", Watermark: watermark(5)})
 	require.ErrorIs(t, err, leaderboard.ErrShardMoved, "what is there is not thrown away unless asked")
+}
+
+// A shard remembers the transactions whose batches it has, until a session that went by
+// them has ended; the session fails if Redis was put back since.
+func TestShardsRememberWhatBatchesApplied(t *testing.T) {
+	r, client := newRanking(t, 1)
+	board := testBoard(1)
+	fill(t, r, board, 3)
+	s := shardsOf(board)[0]
+	start := leaderboard.SessionStart{Ledger: "ledger", Watermark: watermark(100)}
+	apply := func(xid uint64, task leaderboard.Change) {
+		_, err := r.Apply(t.Context(), leaderboard.Projection{Identity: "ledger", Xid: xid, Changes: []leaderboard.Change{task}})
+		require.NoError(t, err)
+	}
+	applied := func() []uint64 {
+		state := r.States(t.Context(), []leaderboard.Shard{s.Shard})[0]
+		require.NoError(t, state.Err)
+		return state.Applied
+	}
+	finish := func(known ...uint64) error {
+		session, err := r.Begin(t.Context(), s.Shard, start)
+		require.NoError(t, err)
+		return session.Finish(t.Context(), start.Watermark, known)
+	}
+
+	apply(1<<62, leaderboard.Change{Standing: entry(1, 10, 10, 1)})
+	apply(7, leaderboard.Change{Standing: entry(2, 11, 11, 1), Ask: true})
+	apply(8, leaderboard.Change{Standing: entry(2, 11, 11, 1), Repeated: true}) // it joins nothing
+	require.Equal(t, []uint64{1 << 62, 7}, applied())
+	require.NoError(t, finish(1<<62))
+	require.Equal(t, []uint64{7}, applied())
+
+	require.NoError(t, client.Del(t.Context(), s.appliedKey(r.prefix)).Err()) // as an older copy has it
+	apply(9, leaderboard.Change{Standing: entry(3, 12, 12, 1)})
+	require.ErrorIs(t, finish(7), leaderboard.ErrShardMoved)
+	require.Equal(t, []uint64{9}, applied())
+	_, err := r.Begin(t.Context(), s.Shard, leaderboard.SessionStart{Ledger: "ledger", Watermark: watermark(100), Repair: true})
+	require.NoError(t, err)
+	require.Empty(t, applied(), "a repair goes by the log alone")
+
+	require.NoError(t, client.Set(t.Context(), s.appliedKey(r.prefix), strings.Repeat(encodeTransaction(1), 5000), 0).Err())
+	apply(10, leaderboard.Change{Standing: entry(3, 13, 13, 1)})
+	require.Len(t, applied(), 5000, "the list is bounded")
 }
 
 func TestNarrowNeverCrossesItsBounds(t *testing.T) {

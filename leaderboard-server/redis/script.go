@@ -63,6 +63,12 @@ func (r *Ranking) newCall(script *script, s shard, args ...any) *call {
 	return &call{script: script, shard: s, keys: []string{s.entriesKey(r.prefix), s.stateKey(r.prefix)}, args: args}
 }
 
+// withApplied adds the key of the applied transactions.
+func (c *call) withApplied(r *Ranking) *call {
+	c.keys = append(c.keys, c.shard.appliedKey(r.prefix))
+	return c
+}
+
 func (c *call) queue(ctx context.Context, pipe goredis.Pipeliner, whole bool) {
 	switch {
 	case whole && c.readOnly:

@@ -41,7 +41,7 @@ func (r *Ranking) Begin(ctx context.Context, of leaderboard.Shard, start leaderb
 	s := shard{of}
 	n := &session{ranking: r, shard: s, identity: s.Identity(start.Ledger), token: rand.Text(), repairs: start.Repair}
 
-	values, err := n.run(ctx, r.newCall(beginScript, s, n.identity, n.token, start.Watermark, start.Discard))
+	values, err := n.run(ctx, r.newCall(beginScript, s, n.identity, n.token, start.Watermark, start.Discard, start.Repair).withApplied(r))
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (r *Ranking) Forget(ctx context.Context, of leaderboard.Shard) error {
 
 	s := shard{of}
 	n := &session{ranking: r, shard: s, identity: "none", token: rand.Text()}
-	values, err := n.run(ctx, r.newCall(beginScript, s, n.identity, n.token, is.Watermark, true))
+	values, err := n.run(ctx, r.newCall(beginScript, s, n.identity, n.token, is.Watermark, true, true).withApplied(r))
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (n *session) Apply(ctx context.Context, standings []leaderboard.Standing) e
 		return err
 	}
 
-	a.finish(n.identity, n.token, strconv.Itoa(n.chunks))
+	a.finish(n.identity, n.token, strconv.Itoa(n.chunks), "")
 	applied := make(chan error, 1)
 	n.inFlight = applied
 	go func() {
@@ -196,11 +196,17 @@ func (n *session) Wait() error {
 }
 
 // Finish implements [leaderboard.RankingSession].
-func (n *session) Finish(ctx context.Context, watermark string) error {
+func (n *session) Finish(ctx context.Context, watermark string, known []uint64) error {
 	if err := n.Wait(); err != nil {
 		return err
 	}
-	return n.check(ctx, n.ranking.newCall(finishScript, n.shard, n.token, strconv.Itoa(n.chunks), watermark, n.repairs))
+
+	last := ""
+	if len(known) > 0 {
+		last = encodeTransaction(known[len(known)-1])
+	}
+	c := n.ranking.newCall(finishScript, n.shard, n.token, strconv.Itoa(n.chunks), watermark, n.repairs, len(known), last)
+	return n.check(ctx, c.withApplied(n.ranking))
 }
 
 // check runs a script that answers 1, or 0 if the session has ended.
@@ -234,13 +240,13 @@ func (r *Ranking) States(ctx context.Context, shards []leaderboard.Shard) []lead
 
 	calls := make([]*call, len(shards))
 	for i, s := range shards {
-		calls[i] = r.newCall(stateScript, shard{s})
+		calls[i] = r.newCall(stateScript, shard{s}).withApplied(r)
 	}
 	_ = r.pipeline(ctx, calls) // every call has its own error
 
 	states := make([]leaderboard.ShardState, len(shards))
 	for i, c := range calls {
-		values, err := c.values(3)
+		values, err := c.values(4)
 		if err != nil {
 			states[i].Err = fmt.Errorf("read the state of board %s: %w", shards[i].Name, err)
 			continue
@@ -250,6 +256,10 @@ func (r *Ranking) States(ctx context.Context, shards []leaderboard.Shard) []lead
 		states[i].Watermark, _ = values[1].(string)
 		whole, _ := values[2].(int64)
 		states[i].Whole = whole == 1
+		applied, _ := values[3].(string)
+		if states[i].Applied, err = decodeTransactions(applied); err != nil {
+			states[i].Err = fmt.Errorf("read the state of board %s: %w", shards[i].Name, err)
+		}
 	}
 
 	return states

@@ -13,10 +13,16 @@ import (
 
 const benchPlayers, benchBatch = 100_000, 64
 
-// benchWalked makes a board of 100 000 players.
+// benchWalked makes a board of 100 000 players all of whose submissions change it.
 func benchWalked(b *testing.B, shards int) (*Ranking, leaderboard.LiveBoard) {
 	b.Helper()
-	board := latestBoard(shards)
+	return benchBoard(b, latestBoard(shards))
+}
+
+// benchBoard makes a board of 100 000 players.
+func benchBoard(b *testing.B, board leaderboard.LiveBoard) (*Ranking, leaderboard.LiveBoard) {
+	b.Helper()
+	shards := board.Shards
 	catalog, err := leaderboard.NewCatalog([]leaderboard.LiveBoard{board})
 	require.NoError(b, err)
 	client := server.Client()
@@ -39,7 +45,7 @@ func benchWalked(b *testing.B, shards int) (*Ranking, leaderboard.LiveBoard) {
 			}
 		}
 
-		require.NoError(b, session.Finish(b.Context(), watermark(100)))
+		require.NoError(b, session.Finish(b.Context(), watermark(100), nil))
 	}
 
 	return r, board

@@ -281,7 +281,7 @@ func TestSnapshotsEndWithTheirData(t *testing.T) {
 			for _, s := range shardsOf(w.board) {
 				session, err := w.Begin(w.t.Context(), s.Shard, leaderboard.SessionStart{Ledger: "another ledger", Watermark: watermark(100), Discard: true})
 				require.NoError(w.t, err)
-				require.NoError(w.t, session.Finish(w.t.Context(), watermark(200)))
+				require.NoError(w.t, session.Finish(w.t.Context(), watermark(200), nil))
 			}
 		},
 		"one shard lost": func(w *walked) {
@@ -291,13 +291,13 @@ func TestSnapshotsEndWithTheirData(t *testing.T) {
 			require.NoError(w.t, w.client.Del(w.t.Context(), keys...).Err())
 			session, err := w.Begin(w.t.Context(), s.Shard, leaderboard.SessionStart{Ledger: "ledger"})
 			require.NoError(w.t, err)
-			require.NoError(w.t, session.Finish(w.t.Context(), watermark(200)))
+			require.NoError(w.t, session.Finish(w.t.Context(), watermark(200), nil))
 		},
 		"repaired": func(w *walked) {
 			for _, s := range shardsOf(w.board) {
 				session, err := w.Begin(w.t.Context(), s.Shard, leaderboard.SessionStart{Ledger: "ledger", Watermark: watermark(100), Repair: true})
 				require.NoError(w.t, err)
-				require.NoError(w.t, session.Finish(w.t.Context(), watermark(200)))
+				require.NoError(w.t, session.Finish(w.t.Context(), watermark(200), nil))
 			}
 			require.Empty(w.t, w.keys())
 		},
@@ -317,7 +317,7 @@ func TestSnapshotsEndWithTheirData(t *testing.T) {
 			for _, s := range shardsOf(w.board) { // the usual catch-up changes nothing
 				session, err := w.Begin(t.Context(), s.Shard, leaderboard.SessionStart{Ledger: "ledger", Watermark: watermark(100)})
 				require.NoError(t, err)
-				require.NoError(t, session.Finish(t.Context(), watermark(100)))
+				require.NoError(t, session.Finish(t.Context(), watermark(100), nil))
 			}
 
 			_, err := w.Walk(t.Context(), w.board, walk, 10)

@@ -273,6 +273,36 @@ func TestPostgresIsPutBackToAnOlderState(t *testing.T) {
 	require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
 }
 
+// Catch-up joins nothing that a batch has joined, and all that none has.
+func TestCatchUpJoinsWhatNoBatchHas(t *testing.T) {
+	tenant := NewTenant(t, pg, rdb, 1)
+	r := tenant.Start(t)
+	players := tenant.Players(t, 2)
+	speed := tenant.Board(t, "speed")
+	tenant.RequireEqual(t, r.Ranking, NewModel(tenant.Catalog), players)
+	before := r.CatchUp.Status().Applied
+
+	// Events are not read before this ends, and by then batches have applied them.
+	open, err := tenant.Connect(t).Begin(t.Context())
+	require.NoError(t, err)
+	_, err = open.Exec(t.Context(), "SELECT pg_current_xact_id()")
+	require.NoError(t, err)
+	for i := range 20 {
+		commitOne(t, r, ledgertest.Submission(players[i%2], "speed", int64(i)))
+	}
+	require.NoError(t, open.Rollback(t.Context()))
+	eventually(t, "catch-up passes them", func() bool {
+		left, err := tenant.Client.Exists(context.Background(), tenant.Prefix+"{speed:1:0}:2a").Result()
+		return err == nil && left == 0
+	})
+	require.Equal(t, before, r.CatchUp.Status().Applied)
+
+	r.Drop.Store(true)
+	commitOne(t, r, ledgertest.Submission(players[0], "speed", 50))
+	rankIs(t, r, speed, players[0].Number, 1, 50)
+	require.Greater(t, r.CatchUp.Status().Applied, before)
+}
+
 // longTransaction is one that has written and stays open: whatever commits from now
 // on is above the watermark until it ends.
 func longTransaction(t *testing.T, tenant *Tenant) {

@@ -1,5 +1,6 @@
 -- Appends a batch of submissions to the log. One row comes back about the
--- transaction (kind 'ledger'), and one about each submission.
+-- transaction (kind 'ledger', with its number in the log as event), and one about
+-- each submission.
 --
 -- $1 player ids, $2 token versions, $3 board names, $4 scores, $5 idempotency keys
 -- (null: none), $6 fingerprints, $7 whether the submission is refused whatever is
@@ -46,7 +47,7 @@ WITH arguments AS MATERIALIZED (
     FROM numbered
     WHERE key IS NULL OR event IN (SELECT event FROM keys)
 )
-SELECT 'ledger' AS kind, 0::bigint AS ordinal, NULL::bigint AS event, NULL::bigint AS player, NULL::int AS board, NULL::boolean AS global,
+SELECT 'ledger' AS kind, 0::bigint AS ordinal, (SELECT xid FROM ledger) AS event, NULL::bigint AS player, NULL::int AS board, NULL::boolean AS global,
     (SELECT identity FROM ledger) AS verdict
 UNION ALL
 SELECT 'stored', ordinal, event, player, board, global,

@@ -78,7 +78,7 @@ WITH arguments AS MATERIALIZED (
     WHERE CASE WHEN greatest(s.last_event, s.event) > excluded.event THEN repeat_transaction() ELSE true END
     RETURNING board, season, player, score, event, previous_score, entered
 )
-SELECT 'ledger' AS kind, 0::bigint AS ordinal, NULL::bigint AS event, NULL::bigint AS player, NULL::int AS board, NULL::boolean AS global,
+SELECT 'ledger' AS kind, 0::bigint AS ordinal, (SELECT xid FROM ledger) AS event, NULL::bigint AS player, NULL::int AS board, NULL::boolean AS global,
     (SELECT identity FROM ledger) AS verdict, NULL::int AS season, NULL::bigint AS score, NULL::bigint AS reached, NULL::boolean AS improved
 UNION ALL
 SELECT 'stored', n.ordinal, n.event, n.player, n.board, n.global,

@@ -3,16 +3,16 @@
 -- then the lower tie. So it does no harm to apply a standing twice, late or in
 -- another order.
 --
--- KEYS: entries, state, then the bucket of each standing.
+-- KEYS: entries, state, applied transactions, then the bucket of each standing.
 -- ARGV: identity; the session of catch-up and how many chunks it has applied, or '';
--- the highest bucket; 1 if the board's scoring is ordered, else 0. Then for each
--- standing five: field, member, score, last event (6 bytes; '' if not ordered), and
--- what to do: j join, a join and answer, r answer only, of an entry that reflects the
--- standing.
+-- the highest bucket; 1 if the board's scoring is ordered, else 0; the transaction all
+-- of whose standings these are, or ''. Then for each standing five: field, member,
+-- score, last event (6 bytes; '' if not ordered), and what to do: j join, a join and
+-- answer, r answer only, of an entry that reflects the standing.
 -- Returns: nothing if the caller is stale or the shard is not whole; else the head,
 -- then for each answer rank (-1: not known), score, member, and 1 if the standing made
 -- the entry better, or is what it is by now.
-local entries, state = KEYS[1], KEYS[2]
+local entries, state, applied = KEYS[1], KEYS[2], KEYS[3]
 local is = call('HMGET', state, 'id', 's', 'n', 'b', 'x', 'c')
 local count = tonumber(is[6] or 0)
 if call('ZCARD', entries) ~= count then
@@ -33,6 +33,12 @@ else
 end
 if tonumber(ARGV[4]) > tonumber(is[4] or -1) then
   call('HSET', state, 'b', ARGV[4])
+end
+
+-- Where nobody forgets them, as while nobody leads, catch-up joins the rest again.
+local most_applied = 4096
+if ARGV[6] ~= '' and call('STRLEN', applied) < most_applied * transaction_digits then
+  call('APPEND', applied, ARGV[6])
 end
 
 -- While there are snapshots (snapshot.lua), an entry is kept in the newest before
@@ -89,10 +95,11 @@ local function replace(bucket, field, old, old_score, member, score, last)
   end
 end
 
--- Whose entry is asked for, and what became of the standing; of each the member.
-local answers, members = {}, {}
-local a = 6
-for i = 3, #KEYS do
+-- Whose entry is asked for, and what became of the standing; of each the member and
+-- the score.
+local answers, members, scores = {}, {}, {}
+local a = 7
+for i = 4, #KEYS do
   local field, member, score, last, task = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
   a = a + 5
   local player = sub(member, 7, 11)
@@ -100,7 +107,9 @@ for i = 3, #KEYS do
   local new, before = tonumber(score), old and tonumber(old_score)
   if task == 'r' then
     local reflects = old and (ordered and number_at(last, 1) <= old_last or not ordered and before <= new)
-    members[player] = members[player] or old
+    if not members[player] then
+      members[player], scores[player] = old, old_score
+    end
     answers[#answers + 1] = { reflects and player, 0 }
   else
     local better = not old
@@ -112,7 +121,7 @@ for i = 3, #KEYS do
     if better then
       replace(KEYS[i], field, old, old_score, member, score, last)
     end
-    members[player] = better and member or old
+    members[player], scores[player] = better and member or old, better and score or old_score
     if task == 'a' then
       local improved = better and (not old or new < before) or not better and old == member and new == before
       answers[#answers + 1] = { player, improved and 1 or 0 }
@@ -128,7 +137,7 @@ for _, answer in ipairs(answers) do
   local member = members[answer[1]]
   local n = #result
   if member then
-    result[n + 1], result[n + 2], result[n + 3] = call('ZRANK', entries, member), call('ZSCORE', entries, member), member
+    result[n + 1], result[n + 2], result[n + 3] = call('ZRANK', entries, member), scores[answer[1]], member
   else
     result[n + 1], result[n + 2], result[n + 3] = -1, '', '' -- none, or one that is behind
   end

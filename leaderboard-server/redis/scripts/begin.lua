@@ -1,8 +1,9 @@
 -- Begins a session of catch-up on one shard: from now on only this session's
 -- chunks are taken.
 --
--- KEYS: entries, state. ARGV: identity, session, the watermark that the caller goes on
--- from ('' for none), 1 to throw away what is there.
+-- KEYS: entries, state, applied transactions. ARGV: identity, session, the watermark
+-- that the caller goes on from ('' for none), 1 to throw away what is there, 1 to
+-- forget which transactions were applied: the caller goes by none.
 -- Returns: 'ready'; or 'moved' if what is there is not what the caller takes it
 -- for; or 'wipe', the highest bucket and the identity of what must be thrown away
 -- now.
@@ -10,6 +11,9 @@ local entries, state = KEYS[1], KEYS[2]
 local is = call('HMGET', state, 'id', 'w', 'b')
 if (is[2] or '') ~= ARGV[3] then
   return { 'moved' }
+end
+if ARGV[5] == '1' then
+  call('DEL', KEYS[3])
 end
 if is[1] and ARGV[4] == '1' then
   local old = is[1]

@@ -7,6 +7,9 @@ local function number_at(text, from)
   return ((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f
 end
 
+-- How long an applied transaction is in the text of all of them.
+local transaction_digits = 16
+
 -- What most answers begin with: identity, watermark, generation. A shard that lost a
 -- part, so that its entries are not as many as its state says, has no watermark.
 local function head(entries, state)

@@ -1,7 +1,7 @@
 -- What a shard says of itself.
 --
--- KEYS: entries, state.
+-- KEYS: entries, state, applied transactions.
 -- Returns: identity, watermark (false: none), 1 if the entries are as many as the
--- state says.
+-- state says, and the transactions.
 local is = call('HMGET', KEYS[2], 'id', 'w', 'c')
-return { is[1], is[2], call('ZCARD', KEYS[1]) == tonumber(is[3] or 0) and 1 or 0 }
+return { is[1], is[2], call('ZCARD', KEYS[1]) == tonumber(is[3] or 0) and 1 or 0, call('GET', KEYS[3]) }
