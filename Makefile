@@ -21,8 +21,8 @@ kube_ldflags := $(foreach pkg,k8s.io/component-base/version k8s.io/client-go/pkg
 # One set of build flags for every program, tool and test, so that the build cache
 # has each package once; the race detector needs cgo and has a second set. The
 # modules agree on the versions of what they share (hack/verify.sh). Without DWARF,
-# which only debuggers read, compiling takes a tenth less; for one, build with
-# GOFLAGS=-trimpath.
+# which only debuggers read, compiling takes a tenth less; for one: make build
+# GOFLAGS=-trimpath
 export CGO_ENABLED := 0
 build_flags := -trimpath -gcflags=all=-dwarf=false
 export GOFLAGS := $(strip $(filter-out $(build_flags),$(shell go env GOFLAGS)) $(build_flags))
