@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path"
 	"path/filepath"
@@ -16,7 +15,6 @@ import (
 
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/leaderboard-dev/leaderboard-operator/hack/devcluster/process"
 )
@@ -214,173 +212,6 @@ func set(target, value *int64) {
 	}
 }
 
-// runOnce runs an init container to its success.
-func (c *container) runOnce(ctx context.Context) bool {
-	for backoff := newBackoff(); ; {
-		code := c.run(ctx)
-		if ctx.Err() != nil || c.isStopping() {
-			return false
-		}
-		if code == 0 {
-			return true
-		}
-		if !backoff.wait(ctx, c) {
-			return false
-		}
-	}
-}
-
-// runForever runs the container until ctx ends, starting it anew as the Pod's
-// restart policy says.
-func (c *container) runForever(ctx context.Context) {
-	backoff := newBackoff()
-	for {
-		started := time.Now()
-		code := c.run(ctx)
-		policy := c.worker.current().Spec.RestartPolicy
-		if ctx.Err() != nil || c.isStopping() || policy == corev1.RestartPolicyNever || policy == corev1.RestartPolicyOnFailure && code == 0 {
-			return
-		}
-
-		backoff.ran(time.Since(started))
-		if !backoff.wait(ctx, c) {
-			return
-		}
-	}
-}
-
-// startEventually starts the process; where that fails, as for want of a Secret,
-// it tries again, whatever the restart policy is: the container has not run. It
-// returns nil if ctx ends or the Pod is to be deleted.
-func (c *container) startEventually(ctx context.Context) *process.Process {
-	const pause = time.Second
-	reported := ""
-	for {
-		p, err := c.start(ctx)
-		if err == nil {
-			return p
-		}
-		if reported != err.Error() { // an event for every new cause, not for every try
-			reported = err.Error()
-			c.setState(corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerConfigError", Message: reported}})
-			c.worker.agent.events.Event(c.worker.current(), corev1.EventTypeWarning, "Failed", reported)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-c.worker.deleting:
-			return nil
-		case <-time.After(pause):
-		}
-	}
-}
-
-// run runs the process once and returns its exit code.
-func (c *container) run(ctx context.Context) int {
-	p := c.startEventually(ctx)
-	if p == nil {
-		return -1
-	}
-
-	started := metav1.Now()
-	c.mutex.Lock()
-	c.process = p
-	c.ready, c.startup = c.spec.ReadinessProbe == nil && c.spec.StartupProbe == nil, c.spec.StartupProbe == nil
-	stopping := c.stopping
-	c.mutex.Unlock()
-
-	if stopping { // the order to stop came while it was being started
-		p.Signal(syscall.SIGKILL)
-	}
-
-	c.setState(corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: started}})
-	probing, stop := context.WithCancel(ctx)
-	var probes sync.WaitGroup
-	probes.Go(func() { c.probe(probing) })
-	<-p.Done
-	stop()
-	probes.Wait()
-	code, signal := exitStatus(p.State)
-	terminated := &corev1.ContainerStateTerminated{ExitCode: int32(code), Signal: int32(signal), StartedAt: started, FinishedAt: metav1.Now(),
-		Reason: "Completed", ContainerID: "process://" + strconv.Itoa(p.PID())}
-	if code != 0 {
-		terminated.Reason = "Error"
-	}
-
-	c.mutex.Lock()
-	c.process, c.ready = nil, false
-	c.mutex.Unlock()
-	c.setState(corev1.ContainerState{Terminated: terminated})
-
-	return code
-}
-
-// exitStatus is the code, as a shell tells it, and the signal.
-func exitStatus(state *os.ProcessState) (code, signal int) {
-	if state == nil {
-		return -1, 0
-	}
-	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return 128 + int(status.Signal()), int(status.Signal())
-	}
-	return state.ExitCode(), 0
-}
-
-// terminate runs the preStop hook, asks the process to end and, after grace,
-// kills it; at once if killed is closed.
-func (c *container) terminate(grace time.Duration, killed <-chan struct{}) {
-	c.mutex.Lock()
-	c.stopping = true
-	p := c.process
-	c.mutex.Unlock()
-	if p == nil {
-		return
-	}
-
-	deadline := time.Now().Add(grace)
-	if grace > 0 {
-		c.preStop(deadline, p.Done, killed)
-	}
-
-	p.Signal(syscall.SIGTERM)
-	select {
-	case <-p.Done:
-		return
-	case <-killed:
-	case <-time.After(time.Until(deadline)):
-	}
-
-	p.Signal(syscall.SIGKILL)
-	<-p.Done
-}
-
-// preStop runs the container's hook, until the deadline at the longest.
-func (c *container) preStop(deadline time.Time, ended, killed <-chan struct{}) {
-	if c.spec.Lifecycle == nil || c.spec.Lifecycle.PreStop == nil {
-		return
-	}
-
-	hook := c.spec.Lifecycle.PreStop
-	switch {
-	case hook.Sleep != nil:
-		select {
-		case <-time.After(min(time.Duration(hook.Sleep.Seconds)*time.Second, time.Until(deadline))):
-		case <-ended:
-		case <-killed:
-		}
-	case hook.HTTPGet != nil:
-		ctx, cancel := context.WithDeadline(context.Background(), deadline)
-		defer cancel()
-		request, err := c.probeRequest(ctx, hook.HTTPGet)
-		if err != nil {
-			return
-		}
-		if response, err := http.DefaultClient.Do(request); err == nil {
-			response.Body.Close()
-		}
-	}
-}
-
 func (c *container) isRunning() bool {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
@@ -436,50 +267,4 @@ func (c *container) status(waiting string) corev1.ContainerStatus {
 type token struct {
 	value string
 	renew time.Time
-}
-
-// backoff is the kubelet's: 10 s, doubled at every restart up to 5 min, from
-// the beginning again after 10 min of running.
-type backoff struct {
-	next time.Duration
-}
-
-const (
-	firstBackoff = 10 * time.Second
-	lastBackoff  = 5 * time.Minute
-	backoffReset = 10 * time.Minute
-)
-
-func newBackoff() *backoff { return &backoff{} }
-
-// ran notes how long the container ran.
-func (b *backoff) ran(duration time.Duration) {
-	if duration > backoffReset {
-		b.next = 0
-	}
-}
-
-// following is the pause after the next one.
-func (b *backoff) following() time.Duration {
-	return min(max(2*b.next, firstBackoff), lastBackoff)
-}
-
-// wait waits for the next start; the first restart is at once. It returns false
-// if there is to be none.
-func (b *backoff) wait(ctx context.Context, c *container) bool {
-	pause := b.next
-	b.next = b.following()
-	if pause > 0 {
-		c.setState(corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff",
-			Message: fmt.Sprintf("back-off %s restarting failed container", pause)}})
-	}
-
-	select {
-	case <-ctx.Done():
-		return false
-	case <-c.worker.deleting:
-		return false
-	case <-time.After(pause):
-		return true
-	}
 }
