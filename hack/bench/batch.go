@@ -192,7 +192,7 @@ func (s *game) openBatchPath(ctx context.Context) (b *batchPath, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.committer, err = commit.New(commit.Options{Ledger: b.ledger, Ranking: ranking, MaxBatch: batchSize}); err != nil {
+	if b.committer, err = commit.New(commit.Options{Ledger: b.ledger, Ranking: ranking, QueueSize: 4 * batchSize, MaxBatch: batchSize, InFlight: 2}); err != nil {
 		return nil, err
 	}
 

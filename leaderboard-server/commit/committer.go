@@ -47,12 +47,12 @@ type Options struct {
 	// Delayed is called after standings could not be applied, to hasten catch-up;
 	// may be nil. It must not block.
 	Delayed func()
-	// QueueSize is how many submissions may wait. Default: 8192.
+	// QueueSize is how many submissions may wait. Required.
 	QueueSize int
-	// MaxBatch is how many submissions share a transaction. Default: 512.
+	// MaxBatch is how many submissions share a transaction. Required.
 	MaxBatch int
-	// InFlight is how many batches may be stored or applied at the same time. The
-	// second is started only for a full batch. Default: 2.
+	// InFlight is how many batches may be stored or applied at the same time. Those
+	// after the first are started only when they are full. Required.
 	InFlight int
 	// CommitTimeout bounds the storing of one batch, and of each part of a split
 	// one. Default: 5 s.
@@ -68,15 +68,6 @@ func (o Options) withDefaults() Options {
 
 	if o.Delayed == nil {
 		o.Delayed = func() {}
-	}
-
-	for _, n := range []struct {
-		value        *int
-		defaultValue int
-	}{{&o.QueueSize, 8192}, {&o.MaxBatch, 512}, {&o.InFlight, 2}} {
-		if *n.value <= 0 {
-			*n.value = n.defaultValue
-		}
 	}
 
 	if o.CommitTimeout == 0 {
@@ -120,6 +111,9 @@ type result struct {
 func New(options Options) (*Committer, error) {
 	if options.Ledger == nil || options.Ranking == nil {
 		return nil, errors.New("a committer needs a ledger and a ranking")
+	}
+	if options.QueueSize <= 0 || options.MaxBatch <= 0 || options.InFlight <= 0 {
+		return nil, errors.New("a committer's queue, batches and their number are 1 or more")
 	}
 	options = options.withDefaults()
 	c := &Committer{options: options, queue: make(chan *request, options.QueueSize), full: make(chan struct{}, 1)}

@@ -1,6 +1,7 @@
 package commit_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,9 +84,18 @@ func (l *scripted) Apply(ctx context.Context, projection leaderboard.Projection)
 func start(t *testing.T, l *scripted, options commit.Options) *commit.Committer {
 	t.Helper()
 	options.Ledger, options.Ranking = l, l
+	options.QueueSize, options.MaxBatch, options.InFlight = cmp.Or(options.QueueSize, 8192), cmp.Or(options.MaxBatch, 512), cmp.Or(options.InFlight, 2)
 	c, err := commit.New(options)
 	require.NoError(t, err)
 	return c
+}
+
+func TestNewNeedsItsBounds(t *testing.T) {
+	l := &scripted{}
+	for _, options := range []commit.Options{{}, {Ledger: l, Ranking: l}, {Ledger: l, Ranking: l, QueueSize: 1, MaxBatch: 1}, {QueueSize: 1, MaxBatch: 1, InFlight: 1}} {
+		_, err := commit.New(options)
+		require.Error(t, err)
+	}
 }
 
 // gate holds batches up until it is opened.

@@ -101,7 +101,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 	prefix := "lb:" + g.tenant + ":"
 	ranking, err := redis.New(redis.Options{Client: client, Prefix: prefix, Boards: ledger, SnapshotLifetime: with.snapshotLifetime})
 	require.NoError(t, err)
-	committer, err := commit.New(commit.Options{Ledger: ledger, Ranking: ranking})
+	committer, err := commit.New(commit.Options{Ledger: ledger, Ranking: ranking, QueueSize: 4096, MaxBatch: 256, InFlight: 2})
 	require.NoError(t, err)
 	t.Cleanup(committer.Close)
 	directory, err := postgres.NewDirectory(ledger, 1000)

@@ -155,7 +155,7 @@ func (t *Tenant) StartWith(tb testing.TB, client goredis.UniversalClient) *Repli
 		SnapshotLifetime: t.SnapshotLifetime, SnapshotSharing: t.SnapshotSharing, Damaged: func() { r.CatchUp.Wake() }})
 	require.NoError(tb, err)
 	r.CatchUp = catchup.New(r.Ranking, r.Ledger, Interval, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	r.Committer, err = commit.New(commit.Options{Ledger: r.Ledger, Ranking: dropping{r}, Delayed: r.CatchUp.Wake})
+	r.Committer, err = commit.New(commit.Options{Ledger: r.Ledger, Ranking: dropping{r}, Delayed: r.CatchUp.Wake, QueueSize: 4096, MaxBatch: 256, InFlight: 2})
 	require.NoError(tb, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
