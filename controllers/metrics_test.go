@@ -1,6 +1,10 @@
 package controllers
 
 import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +51,13 @@ func TestMetrics(t *testing.T) {
 	require.EqualValues(t, 1, found["leaderboard_operator_class_condition class="+class.Name+" condition=Reachable status=True"])
 	require.EqualValues(t, 1, found["leaderboard_operator_step_seconds result=ok step=schema"])
 	require.EqualValues(t, 1, found["leaderboard_operator_unready_seconds"])
+
+	page, err := os.ReadFile("../docs/metrics.md")
+	require.NoError(t, err)
+	for _, family := range families {
+		kind := strings.ToLower(family.GetType().String())
+		require.Regexp(t, fmt.Sprintf(`\| .%s. \| %s \| .*%s \|`, family.GetName(), kind, regexp.QuoteMeta(family.GetHelp())), string(page))
+	}
 }
 
 // The names of steps are values of a metric's label, on which dashboards and

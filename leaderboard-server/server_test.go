@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,8 +42,21 @@ func TestServeFromNothing(t *testing.T) {
 	_, metrics := r.get(t, "/metrics")
 	require.Contains(t, metrics, `leaderboard_http_request_duration_seconds_count{method="POST",route="/v1/scores/submit",status="200"} 1`)
 	require.Contains(t, metrics, "leaderboard_commit_batch_size_count 1")
+	requireDocumented(t, metrics)
+}
 
-	for _, name := range []string{"http_busy_connections", "http_idle_connections", "http_body_bytes", "redis_connections", "redis_connections_idle", "redis_connection_timeouts_total"} {
-		require.Contains(t, metrics, "\nleaderboard_"+name+" ")
+// requireDocumented holds the page about metrics to those that a server serves.
+func requireDocumented(t *testing.T, metrics string) {
+	t.Helper()
+	page, err := os.ReadFile("../docs/metrics.md")
+	require.NoError(t, err)
+	_, section, _ := strings.Cut(string(page), "\n## A game's server\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+
+	var documented []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (\\w+) \\|.*\\| (.*) \\|$").FindAllStringSubmatch(section, -1) {
+		documented = append(documented, "# HELP "+row[1]+" "+row[3]+"\n# TYPE "+row[1]+" "+row[2])
 	}
+	served := regexp.MustCompile(`# HELP leaderboard_.*\n# TYPE .*`).FindAllString(metrics, -1)
+	require.ElementsMatch(t, served, documented)
 }
