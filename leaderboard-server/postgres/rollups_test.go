@@ -167,8 +167,7 @@ func TestReportsEqualThePlainAnswer(t *testing.T) {
 	h.requirePlain(t, 20)
 	since := h.first.AddDate(0, 0, h.random.IntN(40))
 	h.setProgress(t, since, since)
-	require.NoError(t, h.Ledger.Maintain(t.Context()))
-	require.Equal(t, h.today, h.daysUntil(t).AddDate(0, 0, h.todayIsFresh(t)))
+	h.closeDays(t)
 	h.requirePlain(t, 60)
 
 	for range 6 {
@@ -308,6 +307,16 @@ func TestUntilRollUp(t *testing.T) {
 	require.Equal(t, 2*time.Minute, postgres.UntilRollUp(at.Add(13*time.Minute)))
 }
 
+// closeDays rolls up every day that can be, and checks that all are: the one before
+// today may become one of them meanwhile.
+func (h *history) closeDays(t *testing.T) {
+	t.Helper()
+	before := h.todayIsFresh(t)
+	require.NoError(t, h.Ledger.Maintain(t.Context()))
+	until := h.daysUntil(t)
+	require.Contains(t, []time.Time{until.AddDate(0, 0, before), until.AddDate(0, 0, h.todayIsFresh(t))}, h.today)
+}
+
 // todayIsFresh is 1 in the first minutes of a day, when the one before it is not
 // closed yet.
 func (h *history) todayIsFresh(t *testing.T) (days int) {
@@ -418,9 +427,8 @@ func TestReplicasRollUpTogether(t *testing.T) {
 	}
 
 	group.Wait()
-	require.NoError(t, h.Ledger.Maintain(t.Context()))
+	h.closeDays(t)
 	require.NoError(t, h.Ledger.RollUpRecent(t.Context()))
-	require.Equal(t, h.today, h.daysUntil(t).AddDate(0, 0, h.todayIsFresh(t)))
 	h.requirePlain(t, 60)
 }
 
