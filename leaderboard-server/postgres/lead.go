@@ -25,6 +25,15 @@ const (
 // closeTimeout bounds the goodbye to the database of a connection that is given up.
 const closeTimeout = 2 * time.Second
 
+// The lead, as PostgreSQL and the process that has it see it:
+//
+//	          TryLead locks                 Release, or the connection is lost:
+//	free ────────────────────────► held ──────────────────────────────────────────► free
+//	                               │  ▲     here as soon as a probe fails, in
+//	          nothing for a probe  │  │     PostgreSQL after the silence of
+//	                               └──┘     silentProbes
+//	                               Ping
+
 // TryLead returns the lead, or nil if another process has it, and the number of the
 // last event. The lead lasts until it is released or its connection is lost, which is
 // looked for every probe.

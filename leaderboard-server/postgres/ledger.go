@@ -78,7 +78,8 @@ type Ledger struct {
 	direct *pgxpool.Pool
 	// lookups bounds what reads and makes players with connections of pool.
 	lookups *gate
-	// reports bounds the reports that are being read, with connections of aside.
+	// reports bounds the reports that are being read, with connections of aside: all but
+	// one, which is left to maintenance and rebuilds where there are two.
 	reports       *gate
 	recentReports *reportCache
 	options       Options
@@ -118,7 +119,7 @@ func Open(ctx context.Context, options Options) (ledger *Ledger, err error) {
 	forPool := max(options.MaxConnections-forAside, 1)
 	l := &Ledger{options: options, recentReports: recentReports,
 		lookups: newGate(int(max(forPool/lookupShare, 1)), lookupQueue, "the server has too many players to look up, try again"),
-		reports: newGate(int(forAside), reportQueue, "the server has too many reports to make, try again"),
+		reports: newGate(int(max(forAside-1, 1)), reportQueue, "the server has too many reports to make, try again"),
 	}
 	defer func() {
 		if err != nil {
