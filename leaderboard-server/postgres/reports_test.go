@@ -23,9 +23,9 @@ func waiting(t *testing.T, f *ledgertest.Fixture, conn *pgx.Conn) (n int) {
 }
 
 // However many reports, lookups and registrations there are, and however long they
-// take, submissions find connections.
+// take, submissions and rebuilds find connections.
 func TestReadersLeaveSubmissionsTheirConnections(t *testing.T) {
-	const callers, reports, lookups, queue = 100, 2, 2, 32
+	const callers, reports, lookups, queue = 100, 1, 2, 32
 	f := newFixture(t, postgres.Options{MaxConnections: 8, Timeout: 5 * time.Minute, ReportTimeout: 5 * time.Minute})
 	player, board := f.Players(t, 1)[0], f.Board(t, "race")
 	conn := f.Connect(t)
@@ -66,6 +66,11 @@ func TestReadersLeaveSubmissionsTheirConnections(t *testing.T) {
 	for i := range 20 {
 		store(t, f.Ledger, ledgertest.Submission(player, "race", int64(i)))
 	}
+	read := 0
+	err = f.Ledger.ReadBoard(t.Context(), board, 100, func(uint64, uint64) {}, func([]leaderboard.Standing) error { return nil },
+		func(events []leaderboard.Event) error { read += len(events); return nil })
+	require.NoError(t, err)
+	require.Equal(t, 20, read)
 
 	require.NoError(t, held.Rollback(t.Context()))
 	group.Wait()
