@@ -44,12 +44,5 @@ func (b *backoff) wait(ctx context.Context, c *container) bool {
 			Message: fmt.Sprintf("back-off %s restarting failed container", pause)}})
 	}
 
-	select {
-	case <-ctx.Done():
-		return false
-	case <-c.worker.deleting:
-		return false
-	case <-time.After(pause):
-		return true
-	}
+	return c.worker.pause(ctx, pause)
 }

@@ -65,12 +65,8 @@ func (c *container) startEventually(ctx context.Context) *process.Process {
 			c.setState(corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerConfigError", Message: reported}})
 			c.worker.agent.events.Event(c.worker.current(), corev1.EventTypeWarning, "Failed", reported)
 		}
-		select {
-		case <-ctx.Done():
+		if !c.worker.pause(ctx, pause) {
 			return nil
-		case <-c.worker.deleting:
-			return nil
-		case <-time.After(pause):
 		}
 	}
 }

@@ -170,13 +170,21 @@ func (w *worker) setUp(ctx context.Context) bool {
 			w.agent.events.Event(w.current(), corev1.EventTypeWarning, reason, err.Error())
 		}
 
-		select {
-		case <-ctx.Done():
+		if !w.pause(ctx, pause) {
 			return false
-		case <-w.deleting:
-			return false
-		case <-time.After(pause):
 		}
+	}
+}
+
+// pause waits for a time; false: ctx ended before, or the Pod is to be deleted.
+func (w *worker) pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-w.deleting:
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 
