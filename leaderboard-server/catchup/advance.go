@@ -28,10 +28,10 @@ type work struct {
 	session leaderboard.RankingSession
 	chunk   chunk
 	// known are transactions that batches have applied, all below the snapshot's xmin,
-	// and byBatch has them as a set. skipped says that events were left out as theirs.
+	// and byBatch has them as a set: their events are left out, and the session's end
+	// makes sure that they are still there.
 	known   []uint64
 	byBatch map[uint64]bool
-	skipped bool
 	err     error // the shard is left to the next tick
 }
 
@@ -52,13 +52,6 @@ func (c *chunk) add(s leaderboard.Standing, shard *leaderboard.Shard) {
 	}
 	c.places[s.EntryKey] = len(c.standings)
 	c.standings = append(c.standings, s)
-}
-
-// has says whether a batch has applied the transaction's events. The session's end
-// makes sure that they are still there.
-func (w *work) has(xid uint64) bool {
-	w.skipped = w.skipped || w.byBatch[xid]
-	return w.byBatch[xid]
 }
 
 // abandon waits for what failed sessions have on their way.
@@ -171,7 +164,7 @@ func (t *term) advanceRange(ctx context.Context, whole map[leaderboard.ShardID]*
 			t.fold.add(t.catalog, e)
 			route(t.catalog, e, func(board leaderboard.LiveBoard, s leaderboard.Standing) {
 				w := whole[board.ShardFor(s.EntryKey).ShardID]
-				if w != nil && e.Xid >= w.upTo && !w.has(e.Xid) {
+				if w != nil && e.Xid >= w.upTo && !w.byBatch[e.Xid] {
 					t.add(ctx, w, s)
 				}
 			})
@@ -244,8 +237,8 @@ func (t *term) completeAll(ctx context.Context, whole map[leaderboard.ShardID]*w
 	return failed
 }
 
-// complete applies the rest, and moves the watermark if something changed or if it has
-// not moved for long.
+// complete applies the rest, and moves the watermark if something changed, by a batch
+// or here, or if it has not moved for long.
 func (t *term) complete(ctx context.Context, w *work, snapshot leaderboard.Snapshot) (err error) {
 	if err := t.send(ctx, w); err != nil {
 		return err
@@ -253,7 +246,7 @@ func (t *term) complete(ctx context.Context, w *work, snapshot leaderboard.Snaps
 
 	watermark := formatXid(min(t.durable, snapshot.Xmin))
 	due := time.Since(w.flushed) > flushInterval && watermark > w.stored
-	if w.session == nil && (due || w.skipped) {
+	if w.session == nil && (due || len(w.known) > 0) {
 		if w.session, err = w.begin(ctx); err != nil {
 			return err
 		}

@@ -8,6 +8,8 @@
 //	<prefix>{<board>:<season>:<shard>}:2e       sorted set: the entries in rank order
 //	<prefix>{<board>:<season>:<shard>}:2p:<n>   hash: what players n*128..n*128+127 of the shard have
 //	<prefix>{<board>:<season>:<shard>}:2m       hash: the shard's state
+//	<prefix>{<board>:<season>:<shard>}:2a       string: the transactions whose batches were applied, in that order,
+//	                                            16 hexadecimal digits each; apply appends, finish and begin delete
 //
 // Redis orders equal scores by the bytes of the member, so the member begins with
 // the event that reached the score, big-endian: the entry that was there first
