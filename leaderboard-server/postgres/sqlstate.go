@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -39,10 +40,5 @@ func sqlState(err error) string {
 
 // inClass says whether a SQLSTATE is of one of the classes.
 func inClass(state string, classes ...string) bool {
-	for _, class := range classes {
-		if strings.HasPrefix(state, class) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(classes, func(class string) bool { return strings.HasPrefix(state, class) })
 }
