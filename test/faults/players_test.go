@@ -102,6 +102,21 @@ func (c *crowd) play(ctx context.Context, players []site.Player, seed uint64) {
 	}
 }
 
+// newScore is a score that no other submission has.
+func (c *crowd) newScore(random *rand.Rand) int64 {
+	return random.Int64N(1000)*serial + c.serial.Add(1)
+}
+
+// handIn remembers what is about to be submitted.
+func (c *crowd) handIn(player site.Player, board string, score int64) *submission {
+	s := &submission{player: player.Number, board: board, score: score}
+	c.mu.Lock()
+	c.submissions = append(c.submissions, s)
+	c.mu.Unlock()
+	c.memory.submits(player.ID, board, score)
+	return s
+}
+
 // submit hands a submission in; with a key until it is acknowledged.
 func (c *crowd) submit(ctx context.Context, player site.Player, s *submission, random *rand.Rand) {
 	key := ""

@@ -70,21 +70,6 @@ func (w *world) stormPlayer(random *rand.Rand) site.Player {
 	return w.Players[len(w.Players)-1-random.IntN(stormPlayers)]
 }
 
-// newScore is a score that no other submission has.
-func (c *crowd) newScore(random *rand.Rand) int64 {
-	return random.Int64N(1000)*serial + c.serial.Add(1)
-}
-
-// handIn remembers what is about to be submitted.
-func (c *crowd) handIn(player site.Player, board string, score int64) *submission {
-	s := &submission{player: player.Number, board: board, score: score}
-	c.mu.Lock()
-	c.submissions = append(c.submissions, s)
-	c.mu.Unlock()
-	c.memory.submits(player.ID, board, score)
-	return s
-}
-
 // settleStorm remembers what became of a storm's submission.
 func (c *crowd) settleStorm(s *submission, err error) error {
 	var problem *gameclient.Problem
@@ -101,19 +86,12 @@ func (c *crowd) settleStorm(s *submission, err error) error {
 func (w *world) storm(ctx context.Context, random *rand.Rand, answered []int, call func(context.Context, *gameclient.Client, *rand.Rand) error) error {
 	before := w.crowd.stored.Load()
 	calling, stop := context.WithCancel(ctx)
-	defer stop()
-
 	var group sync.WaitGroup
 	defer group.Wait()
 	defer stop()
 	for i := range stormCallers {
 		own := rand.New(rand.NewPCG(random.Uint64(), 0))
-		client, err := gameclient.New(w.replicas[i%len(w.replicas)].URL, "")
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-
+		client := w.replicas[i%len(w.replicas)].client
 		group.Go(func() {
 			for calling.Err() == nil {
 				// What is on its way when the storm ends is answered.
