@@ -139,8 +139,7 @@ const bareSQL = `INSERT INTO score_events (id, player, score, board, xid)
 // bareLoop runs bareSQL one time after the other and returns rows a second.
 func (b *batchPath) bareLoop(ctx context.Context, size int, duration time.Duration) (float64, error) {
 	ids, scores := make([]string, size), make([]int64, size)
-	stored, started := 0, time.Now()
-	for time.Since(started) < duration {
+	return repeat(size, duration, func() error {
 		for i := range size {
 			s := b.submission()
 			ids[i], scores[i] = string(s.Player), s.Score
@@ -148,14 +147,25 @@ func (b *batchPath) bareLoop(ctx context.Context, size int, duration time.Durati
 
 		rows, err := b.conn.Query(ctx, bareSQL, ids, scores)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if _, err := pgx.CollectRows(rows, pgx.RowTo[int64]); err != nil {
-			return 0, fmt.Errorf("insert rows: %w", err)
+			return fmt.Errorf("insert rows: %w", err)
+		}
+		return nil
+	})
+}
+
+// repeat stores batches of that size one after the other and returns submissions a
+// second.
+func repeat(size int, duration time.Duration, store func() error) (float64, error) {
+	stored, started := 0, time.Now()
+	for time.Since(started) < duration {
+		if err := store(); err != nil {
+			return 0, err
 		}
 		stored += size
 	}
-
 	return float64(stored) / time.Since(started).Seconds(), nil
 }
 
@@ -240,20 +250,15 @@ func (b *batchPath) submission() leaderboard.Submission {
 // loop stores one batch after the other and returns submissions a second.
 func (b *batchPath) loop(ctx context.Context, size int, keyed bool, duration time.Duration) (float64, error) {
 	batch := make([]leaderboard.Submission, size)
-	stored, started := 0, time.Now()
-	for time.Since(started) < duration {
+	return repeat(size, duration, func() error {
 		for i := range batch {
 			if batch[i] = b.submission(); keyed {
 				batch[i].IdempotencyKey = cryptorand.Text()
 			}
 		}
-		if _, err := b.ledger.Store(ctx, batch); err != nil {
-			return 0, err
-		}
-		stored += len(batch)
-	}
-
-	return float64(stored) / time.Since(started).Seconds(), nil
+		_, err := b.ledger.Store(ctx, batch)
+		return err
+	})
 }
 
 // commit submits from many callers at once and returns acknowledged submissions
