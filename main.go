@@ -91,7 +91,7 @@ func bind(flags *flag.FlagSet, o *controllers.ManagerOptions) {
 	flags.StringVar(&o.ControllerName, "controller-name", v1alpha1.DefaultControllerName,
 		"serve the classes whose controllerName this is")
 	flags.StringVar(&o.ClusterID, "cluster-id", "",
-		"tells clusters that share stores apart; part of every tenant's name, so it must never change")
+		"tells clusters that share stores apart; part of the names of new tenants; default: the UID of the namespace kube-system")
 	flags.DurationVar(&o.Resync, "resync", controllers.DefaultResync,
 		"how often everything is compared with what it should be, from 1s to 1h")
 	flags.IntVar(&o.MaxConcurrentReconciles, "max-concurrent-reconciles", controllers.DefaultMaxConcurrentReconciles,

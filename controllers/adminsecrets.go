@@ -59,10 +59,10 @@ func (s *Stores) secretError(err error, name string) error {
 }
 
 // classFailure words an error in opening connections, which is in the class.
-func classFailure(err error) error {
+func classFailure(class *v1alpha1.LeaderboardClass, err error) error {
 	var known *provision.Error
 	if errors.As(err, &known) {
-		return asClassError(err, v1alpha1.ReasonPostgresUnreachable)
+		return asClassError(class, err, v1alpha1.ReasonPostgresUnreachable)
 	}
 	return failedBy(err, "", v1alpha1.ReasonMisconfigured, "The connections to the stores could not be prepared; this is tried again")
 }

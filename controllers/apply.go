@@ -170,6 +170,9 @@ func (a *applier) applyOver(ctx context.Context, owner types.UID, desired *unstr
 		if unchanged {
 			return current.GetGeneration(), nil
 		}
+		// An operator that has lost the lead without knowing it must not undo what the
+		// next one has done: the object is the one that was looked at, or it is a conflict.
+		desired.SetResourceVersion(current.GetResourceVersion())
 	}
 
 	if err := a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), fieldOwner, client.ForceOwnership); err != nil {

@@ -49,8 +49,8 @@ func (r *LeaderboardReconciler) resolveClass(ctx context.Context, p *pass) error
 	}
 
 	p.class = class
-	if p.lb.Status.ClassName != class.Name || p.lb.Status.Tenant != p.tenant.ID {
-		p.lb.Status.ClassName, p.lb.Status.Tenant = class.Name, p.tenant.ID
+	if p.lb.Status.ClassName != class.Name {
+		p.lb.Status.ClassName = class.Name
 		if err := r.writeStatus(ctx, p); err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ import (
 // without a cache.
 func newReconciler(t *testing.T, controllerName string, c client.Client) *LeaderboardReconciler {
 	t.Helper()
-	storesOfClasses := NewStores(c, c, operatorNamespace)
+	storesOfClasses := NewStores(c, c, testOperator(controllerName))
 	t.Cleanup(storesOfClasses.Close)
 	r := &LeaderboardReconciler{Client: c, Live: c, Stores: storesOfClasses, Recorder: events.NewFakeRecorder(1000),
 		ControllerName: controllerName, ClusterID: "test", Resync: time.Minute}

@@ -46,7 +46,7 @@ func (r *LeaderboardReconciler) ensureCredentials(ctx context.Context, p *pass) 
 	if p.creds == nil {
 		slot, err := p.stores.freeSlot(ctx, p.tenant)
 		if err != nil {
-			return storeFailure(err, v1alpha1.ConditionSchemaReady)
+			return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 		}
 		p.creds = &credentials{slot: slot, postgresPassword: rand.Text(), redisPassword: rand.Text()}
 		if p.conditions().isTrue(v1alpha1.ConditionSchemaReady) {

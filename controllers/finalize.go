@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 )
 
@@ -43,22 +44,21 @@ func (r *LeaderboardReconciler) finalize(ctx context.Context, p *pass) (ctrl.Res
 
 	r.applier.forget(p.lb.UID)
 	r.verified.drop(p.lb.UID)
+	r.kept.drop(p.lb.UID)
 	r.oldLoginDisabled.drop(p.lb.UID)
 
 	return ctrl.Result{}, nil
 }
 
 func (r *LeaderboardReconciler) tearDown(ctx context.Context, p *pass) error {
-	if p.lb.Status.ClassName == "" {
-		// The class is recorded before anything is made in its stores.
-		return nil
-	}
 	if err := r.drain(ctx, p); err != nil {
 		return err
 	}
+	if p.lb.Status.ClassName == "" {
+		return r.releaseUnrecorded(ctx, p)
+	}
 	if p.lb.Annotations[v1alpha1.AbandonAnnotation] == "true" {
-		r.Recorder.Eventf(p.lb, nil, corev1.EventTypeWarning, "Abandoned", "Delete",
-			"The schema, roles and Redis user %s were left as they are, as the annotation %s says", p.tenant.ID, v1alpha1.AbandonAnnotation)
+		r.abandon(ctx, p)
 		return nil
 	}
 	if err := r.reachForDeletion(ctx, p); err != nil {
@@ -66,6 +66,77 @@ func (r *LeaderboardReconciler) tearDown(ctx context.Context, p *pass) error {
 	}
 
 	return r.releaseStores(ctx, p)
+}
+
+// releaseUnrecorded releases what a Leaderboard has in the stores whose status says
+// nothing. Mostly that is nothing: the class is recorded first. But a status can be
+// lost, as in a restore from a backup without it.
+func (r *LeaderboardReconciler) releaseUnrecorded(ctx context.Context, p *pass) error {
+	class, err := r.findClass(ctx, p.lb)
+	if err != nil {
+		return nil //nolint:nilerr // without a class nothing can have been made
+	}
+
+	p.class = class
+	ids, err := r.unrecordedTenants(ctx, p)
+	if err != nil {
+		r.Recorder.Eventf(p.lb, nil, corev1.EventTypeWarning, "NotLookedFor", "Delete",
+			"If this Leaderboard had scores in the stores of the LeaderboardClass %s, they were left there with its logins: the stores could not be asked. %s", class.Name, sentence(err))
+		return nil
+	}
+
+	recorded, ok := tenant.Tenant{}, false
+	if len(ids) > 0 {
+		recorded, ok = tenant.Recorded(ids[0])
+	}
+	if !ok {
+		return nil
+	}
+
+	p.tenant = recorded
+	return r.releaseStores(ctx, p)
+}
+
+func (r *LeaderboardReconciler) unrecordedTenants(ctx context.Context, p *pass) ([]string, error) {
+	if err := r.connect(ctx, p); err != nil {
+		return nil, err
+	}
+	if err := r.prepareClaim(ctx, p); err != nil {
+		return nil, err
+	}
+	return p.stores.postgres.Tenants(ctx, p.claim.Owner)
+}
+
+// abandonTimeout bounds the attempt to end the logins of a game that is given up: its
+// stores may be gone for good.
+const abandonTimeout = 10 * time.Second
+
+// abandon leaves what the stores hold, but ends the logins, which the game's team
+// knows, if the stores can be reached; and says what is left.
+func (r *LeaderboardReconciler) abandon(ctx context.Context, p *pass) {
+	ctx, cancel := context.WithTimeout(ctx, abandonTimeout)
+	defer cancel()
+
+	postgresErr := r.reachForDeletion(ctx, p)
+	redisErr := postgresErr
+	if postgresErr == nil {
+		postgresErr = p.stores.postgres.DisableLogins(ctx, p.tenant, p.claim)
+		redisErr = p.stores.redis.DropUser(ctx, p.tenant, p.claim)
+	}
+
+	left := "The schema, roles and keys of %s were left, as the annotation %s says"
+	switch {
+	case postgresErr != nil && redisErr != nil:
+		left += ". Their logins in Postgres and Redis could not be ended and go on working where the stores do"
+	case postgresErr != nil:
+		left += ". Their logins in Postgres could not be ended and go on working"
+	case redisErr != nil:
+		left += ". Their user in Redis could not be removed and goes on working"
+	default:
+		left += ", without a login"
+	}
+
+	r.Recorder.Eventf(p.lb, nil, corev1.EventTypeWarning, "Abandoned", "Delete", left, p.tenant.ID, v1alpha1.AbandonAnnotation)
 }
 
 // drain deletes the Deployment and waits a bounded time until its Pods have
@@ -107,7 +178,11 @@ func (r *LeaderboardReconciler) reachForDeletion(ctx context.Context, p *pass) e
 	}
 
 	p.class = class
-	if err := r.connect(ctx, p); err != nil {
+	err = r.connect(ctx, p)
+	if err == nil {
+		err = r.checkPlacement(ctx, p)
+	}
+	if err != nil {
 		step := asStepError(err, v1alpha1.ReasonClassNotReady)
 		return &stepError{condition: step.condition, reason: step.reason, stalled: step.stalled, cause: step.cause,
 			message: step.message + ". To go on with the deletion: " + wayOut}

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
 )
@@ -69,6 +70,11 @@ func startManager(t *testing.T, change ...func(*ManagerOptions)) string {
 	})
 	require.True(t, manager.GetCache().WaitForCacheSync(ctx))
 	return o.ControllerName
+}
+
+// testOperator is an operator that only the test drives.
+func testOperator(controllerName string) provision.Operator {
+	return provision.Operator{Cluster: "cluster-of-tests", ClusterID: "test", ControllerName: controllerName, Namespace: operatorNamespace, Holder: rand.Text()}
 }
 
 // newClass makes a class with a database of its own in the given stores, and

@@ -18,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
-	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
 )
 
 // +kubebuilder:rbac:groups=games.leaderboard.dev,resources=leaderboards,verbs=get;list;watch;patch
@@ -49,66 +48,20 @@ type LeaderboardReconciler struct {
 	Metrics *Metrics
 	// ControllerName is the controllerName of the classes that are served.
 	ControllerName string
-	// ClusterID tells clusters apart that share stores; part of tenant ids.
+	// ClusterID tells clusters apart that share stores; part of the ids of new tenants.
 	ClusterID string
 	// Resync is the period after which everything is looked at again.
 	Resync time.Duration
 
 	applier *applier
-	// verified: the stores hold what is served. oldLoginDisabled: they hold no
-	// other login that works.
-	verified, oldLoginDisabled *freshness
+	// verified: the stores hold what the spec needs. kept: they hold what is served,
+	// whether or not the spec is admitted. oldLoginDisabled: they hold no other login
+	// that works.
+	verified, kept, oldLoginDisabled *freshness
 }
 
 // errOtherController: the class is another operator's, which this one leaves alone.
 var errOtherController = errors.New("the class is served by another controller")
-
-// pass is one pass over one Leaderboard. Each part is filled in by the steps that
-// it names, and read by those after them.
-type pass struct {
-	subject
-	placement
-	logins
-	progress
-}
-
-// subject is the Leaderboard, from the start of the pass.
-type subject struct {
-	// base is as read or last written; lb is the copy whose status is worked on.
-	base, lb *v1alpha1.Leaderboard
-	tenant   tenant.Tenant
-}
-
-// placement is where the tenant lives: of the steps class and connect.
-type placement struct {
-	class  *v1alpha1.LeaderboardClass
-	stores *storeHandle
-}
-
-// logins are the tenant's credentials: of the steps check-freshness and credentials.
-type logins struct {
-	// served is the Secret as it was found; creds is what the game is to be served.
-	served *corev1.Secret
-	creds  *credentials
-	// fresh: the stores need not be asked in this pass.
-	fresh bool
-}
-
-// progress is what the steps that write leave to those after them.
-type progress struct {
-	// deployed is the generation of the Deployment that the step workload asked for.
-	deployed int64
-	// later is a failure that did not stop the pass, but is its result.
-	later error
-}
-
-func newPass(base *v1alpha1.Leaderboard, clusterID string) *pass {
-	return &pass{subject: subject{base: base, lb: base.DeepCopy(), tenant: tenant.For(clusterID, base.Namespace, base.Name)}}
-}
-
-func (p *pass) conditions() conditions {
-	return conditions{list: &p.lb.Status.Conditions, generation: p.lb.Generation}
-}
 
 // Reconcile implements [reconcile.Reconciler].
 func (r *LeaderboardReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
@@ -135,6 +88,10 @@ func (r *LeaderboardReconciler) run(ctx context.Context, p *pass) error {
 	if err := r.ensureFinalizer(ctx, p); err != nil {
 		return err
 	}
+
+	start := time.Now()
+	r.keep(ctx, p)
+	r.Metrics.step("keep", start, errors.Join(p.keptPostgres.err, p.keptRedis.err))
 	if p.lb.Spec.Suspend {
 		return r.suspend(ctx, p)
 	}
@@ -168,6 +125,7 @@ func (r *LeaderboardReconciler) steps() []step {
 		{"init-conditions", r.initConditions},
 		{"class", r.resolveClass},
 		{"connect", r.connect},
+		{"placement", r.ensurePlacement},
 		{"check-freshness", r.checkFreshness},
 		{"schema", r.ensureSchema},
 		{"credentials", r.ensureCredentials},
@@ -201,7 +159,6 @@ func (r *LeaderboardReconciler) ensureFinalizer(ctx context.Context, p *pass) er
 // initConditions gives a new Leaderboard its conditions at once.
 func (r *LeaderboardReconciler) initConditions(ctx context.Context, p *pass) error {
 	p.lb.Status.Boards = int32(len(p.lb.Spec.Boards)) + 1 // and the board global
-	p.lb.Status.Tenant = p.tenant.ID
 	if !p.conditions().initialize() {
 		return nil
 	}
@@ -212,7 +169,7 @@ func (r *LeaderboardReconciler) initConditions(ctx context.Context, p *pass) err
 func (r *LeaderboardReconciler) suspend(ctx context.Context, p *pass) error {
 	p.conditions().initialize()
 	failure := &stepError{reason: v1alpha1.ReasonSuspended,
-		message: "The operator changes nothing while spec.suspend is true; what runs goes on running. Set it to false to go on"}
+		message: "The operator changes nothing while spec.suspend is true; what runs goes on running, and its logins are kept. Set it to false to go on"}
 	if err := r.checkRollout(ctx, p); err != nil {
 		rollout := asStepError(err, v1alpha1.ReasonWorkloadUnavailable)
 		p.conditions().set(v1alpha1.ConditionWorkloadAvailable, metav1.ConditionFalse, rollout.reason, rollout.message)

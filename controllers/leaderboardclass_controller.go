@@ -147,17 +147,18 @@ func (r *LeaderboardClassReconciler) judge(ctx context.Context, class *v1alpha1.
 		c.set(v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted, "The class can be used")
 	}
 
-	versions, leftOpen, err := r.Stores.Check(ctx, class)
+	stock, err := r.Stores.Check(ctx, class)
 	if err != nil {
 		step := asStepError(err, v1alpha1.ReasonProvisioningFailed)
 		c.set(v1alpha1.ConditionReachable, metav1.ConditionFalse, step.reason, step.message)
 		return
 	}
 
-	class.Status.PostgresVersion, class.Status.RedisVersion = versions.Postgres, versions.Redis
+	class.Status.PostgresVersion, class.Status.RedisVersion = stock.PostgresVersion, stock.RedisVersion
+	class.Status.Placement, class.Status.RedisAddress = &stock.Placement, redisAddress(class.Spec.Redis)
 	message := "Postgres and Redis answered and grant the rights that are needed"
-	if len(leftOpen) > 0 {
-		message += ". Every role can still use what the administrator could not take from PUBLIC: " + strings.Join(leftOpen, "; ")
+	if len(stock.LeftOpen) > 0 {
+		message += ". Every role can still use what the administrator could not take from PUBLIC: " + strings.Join(stock.LeftOpen, "; ")
 	}
 
 	c.set(v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable, message)
@@ -237,9 +238,4 @@ func (r *LeaderboardClassReconciler) writeStatus(ctx context.Context, base, clas
 	}
 
 	return nil
-}
-
-// Versions are what the stores of a class run.
-type Versions struct {
-	Postgres, Redis string
 }

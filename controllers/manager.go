@@ -23,14 +23,14 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 )
 
-// What the operator itself needs in its own namespace: the lease, the events of
-// leader election, and the admin Secrets of classes, and Secrets nowhere else.
+// What the operator itself needs in its own namespace: the lease and the admin Secrets
+// of classes.
 //
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=leaderboard-system,resources=leases,verbs=get;create;update
-// +kubebuilder:rbac:groups="",namespace=leaderboard-system,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups="",namespace=leaderboard-system,resources=secrets,verbs=get;list;watch
 
 const (
@@ -43,8 +43,6 @@ const (
 	// reconciliationTimeout bounds one pass. Each call to a store has its own,
 	// shorter deadline; a migration, with 10 minutes, is what may take longest.
 	reconciliationTimeout = 12 * time.Minute
-
-	leaseName = "leaderboard-operator"
 )
 
 // ManagerOptions are the operator's settings; main binds them to flags, which
@@ -104,6 +102,16 @@ func NewManager(restConfig *rest.Config, o ManagerOptions) (ctrl.Manager, error)
 	}
 
 	restConfig = rest.AddUserAgent(restConfig, "leaderboard-operator/"+o.Version)
+	operator, err := newOperator(restConfig, scheme, &o)
+	if err != nil {
+		return nil, err
+	}
+
+	lock, err := newLock(restConfig, operator)
+	if err != nil {
+		return nil, err
+	}
+
 	manager, err := ctrl.NewManager(restConfig, ctrl.Options{
 		Scheme: scheme,
 		Cache:  cacheOptions(o.Namespace),
@@ -111,13 +119,12 @@ func NewManager(restConfig *rest.Config, o ManagerOptions) (ctrl.Manager, error)
 		Metrics: metricsserver.Options{
 			BindAddress: o.MetricsAddress, SecureServing: o.MetricsSecure, CertDir: o.MetricsCertDir,
 		},
-		HealthProbeBindAddress:        o.ProbeAddress,
-		PprofBindAddress:              o.PprofAddress,
-		LeaderElection:                o.LeaderElection,
-		LeaderElectionID:              leaseName,
-		LeaderElectionNamespace:       o.Namespace,
-		LeaderElectionReleaseOnCancel: true, // main ends right after the manager
-		GracefulShutdownTimeout:       &o.ShutdownTimeout,
+		HealthProbeBindAddress:              o.ProbeAddress,
+		PprofBindAddress:                    o.PprofAddress,
+		LeaderElection:                      o.LeaderElection,
+		LeaderElectionResourceLockInterface: lock,
+		LeaderElectionReleaseOnCancel:       true, // main ends right after the manager
+		GracefulShutdownTimeout:             &o.ShutdownTimeout,
 		Controller: config.Controller{
 			ReconciliationTimeout: reconciliationTimeout,
 			SkipNameValidation:    &o.SkipNameValidation,
@@ -133,11 +140,11 @@ func NewManager(restConfig *rest.Config, o ManagerOptions) (ctrl.Manager, error)
 		return nil, fmt.Errorf("add the readiness check: %w", err)
 	}
 
-	return manager, setUp(manager, o)
+	return manager, setUp(manager, operator, o)
 }
 
 // setUp adds both reconcilers, which share the connections to the stores.
-func setUp(manager ctrl.Manager, o ManagerOptions) error {
+func setUp(manager ctrl.Manager, operator provision.Operator, o ManagerOptions) error {
 	// Without the check of names several managers run in one process, which has
 	// one registry: the first one's metrics are there.
 	operatorMetrics, err := NewMetrics(manager.GetCache(), metrics.Registry)
@@ -145,7 +152,7 @@ func setUp(manager ctrl.Manager, o ManagerOptions) error {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 
-	stores := NewStores(manager.GetClient(), manager.GetAPIReader(), o.Namespace)
+	stores := NewStores(manager.GetClient(), manager.GetAPIReader(), operator)
 	if err := manager.Add(stores); err != nil {
 		return fmt.Errorf("add the connections to the stores: %w", err)
 	}
@@ -153,7 +160,7 @@ func setUp(manager ctrl.Manager, o ManagerOptions) error {
 	leaderboards := &LeaderboardReconciler{
 		Client: manager.GetClient(), Live: manager.GetAPIReader(), Stores: stores,
 		Recorder: manager.GetEventRecorder("leaderboard-operator"), Metrics: operatorMetrics,
-		ControllerName: o.ControllerName, ClusterID: o.ClusterID, Resync: o.Resync,
+		ControllerName: o.ControllerName, ClusterID: operator.ClusterID, Resync: o.Resync,
 	}
 
 	if err := leaderboards.SetupWithManager(manager, o.MaxConcurrentReconciles); err != nil {

@@ -68,6 +68,6 @@ func TestStepNamesArePublic(t *testing.T) {
 		names = append(names, step.name)
 	}
 
-	require.Equal(t, []string{"init-conditions", "class", "connect", "check-freshness", "schema", "credentials", "login", "migrations",
+	require.Equal(t, []string{"init-conditions", "class", "connect", "placement", "check-freshness", "schema", "credentials", "login", "migrations",
 		"keyspace", "mark-verified", "signing-keys", "workload", "check-rollout", "disable-old-login"}, names)
 }

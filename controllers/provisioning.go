@@ -46,54 +46,29 @@ func (r *LeaderboardReconciler) checkFreshness(ctx context.Context, p *pass) err
 
 	p.fresh = p.served != nil &&
 		p.conditions().isTrue(v1alpha1.ConditionSchemaReady) && p.conditions().isTrue(v1alpha1.ConditionKeyspaceReady) &&
-		r.verified.fresh(p.lb.UID, p.freshnessKey(workload.Checksum(p.served.Data)))
+		r.verified.fresh(p.lb.UID, freshnessKey(p.stores, workload.Checksum(p.served.Data)))
 	return nil
 }
 
 // freshnessKey changes with everything that the stores depend on.
-func (p *pass) freshnessKey(credentials string) string {
-	return strings.Join([]string{p.stores.key, credentials, p.lb.Annotations[v1alpha1.AdoptAnnotation]}, " ")
-}
-
-func (p *pass) owner() provision.Owner {
-	return provision.Owner{Namespace: p.lb.Namespace, Name: p.lb.Name, UID: string(p.lb.UID)}
+func freshnessKey(stores *storeHandle, credentials string) string {
+	return stores.key + " " + credentials
 }
 
 // ensureSchema makes the schema and the roles; nobody can log in yet.
 func (r *LeaderboardReconciler) ensureSchema(ctx context.Context, p *pass) error {
-	if p.fresh {
-		return nil
+	if p.fresh || p.keptPostgres.made {
+		return p.keptPostgres.err
 	}
-
-	_, err := p.stores.postgres.EnsureSchema(ctx, p.tenant, provision.SchemaOptions{
-		Owner: p.owner(), Adopt: p.lb.Annotations[v1alpha1.AdoptAnnotation] == "true",
-		Connections: int(p.class.Spec.Limits.PostgresConnections),
-	})
-	if provision.KindOf(err) == provision.OwnershipConflict && err != nil {
-		return stalledBy(v1alpha1.ConditionSchemaReady, v1alpha1.ReasonOwnershipConflict,
-			"%s: to take it over with its scores, set the annotation %s=true", sentence(err), v1alpha1.AdoptAnnotation)
-	}
-
-	return storeFailure(err, v1alpha1.ConditionSchemaReady)
+	return p.storeFailure(ensureRoles(ctx, p, p.stores.postgres), v1alpha1.ConditionSchemaReady)
 }
 
-// ensureLogin lets the served role log in with the served password, and checks
-// that the pooler, where there is one, lets it in as well.
+// ensureLogin lets the served role log in with the served password.
 func (r *LeaderboardReconciler) ensureLogin(ctx context.Context, p *pass) error {
-	if p.fresh {
-		return nil
+	if p.fresh || p.keptPostgres.made {
+		return p.keptPostgres.err
 	}
-
-	works, err := p.stores.postgres.VerifyLogin(ctx, p.tenant, p.creds.slot, p.creds.postgresPassword)
-	if err == nil && !works {
-		err = p.stores.postgres.SetPassword(ctx, p.tenant, p.creds.slot, p.creds.postgresPassword)
-	}
-
-	if err == nil {
-		err = p.stores.postgres.VerifyPooledLogin(ctx, p.tenant, p.creds.slot, p.creds.postgresPassword)
-	}
-
-	return storeFailure(err, v1alpha1.ConditionSchemaReady)
+	return p.storeFailure(ensureLogin(ctx, p, p.stores.postgres, p.creds), v1alpha1.ConditionSchemaReady)
 }
 
 // ensureMigrations brings the schema to the version that the server needs.
@@ -104,7 +79,7 @@ func (r *LeaderboardReconciler) ensureMigrations(ctx context.Context, p *pass) e
 
 	conn, err := p.stores.postgres.MigrationConn(ctx, p.tenant)
 	if err != nil {
-		return storeFailure(err, v1alpha1.ConditionSchemaReady)
+		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 
@@ -117,7 +92,8 @@ func (r *LeaderboardReconciler) ensureMigrations(ctx context.Context, p *pass) e
 		return failedBy(err, v1alpha1.ConditionSchemaReady, v1alpha1.ReasonMigrationFailed, "The schema could not be migrated; this is tried again: %v", err)
 	}
 
-	p.conditions().set(v1alpha1.ConditionSchemaReady, metav1.ConditionTrue, v1alpha1.ReasonReady, "The schema and its roles are as the server needs them")
+	p.lb.Status.SchemaCreated = true
+	p.conditions().set(v1alpha1.ConditionSchemaReady, metav1.ConditionTrue, v1alpha1.ReasonReady, schemaReady)
 	return nil
 }
 
@@ -128,22 +104,22 @@ func (r *LeaderboardReconciler) ensureKeyspace(ctx context.Context, p *pass) err
 		return nil
 	}
 
-	changed, err := p.stores.redis.EnsureUser(ctx, p.tenant, p.creds.redisPassword)
-	if err != nil {
-		failure := storeFailure(err, v1alpha1.ConditionKeyspaceReady)
-		if p.lb.Status.Endpoint == "" {
-			return failure
-		}
-		p.conditions().fail(failure)
-		p.later = failure
+	done := p.keptRedis
+	if !done.made {
+		done.err = p.storeFailure(r.ensureUser(ctx, p, p.stores.redis, p.creds), v1alpha1.ConditionKeyspaceReady)
+	}
+
+	var failure *stepError
+	switch {
+	case done.err == nil:
+		p.conditions().set(v1alpha1.ConditionKeyspaceReady, metav1.ConditionTrue, v1alpha1.ReasonReady, keyspaceReady)
 		return nil
+	case p.lb.Status.Endpoint == "", errors.As(done.err, &failure) && failure.reason == v1alpha1.ReasonPlacementChanged:
+		return done.err
 	}
 
-	if changed && p.conditions().isTrue(v1alpha1.ConditionKeyspaceReady) {
-		r.Recorder.Eventf(p.lb, nil, corev1.EventTypeNormal, "KeyspaceRestored", "Provision", "The Redis user was missing or changed and has been made again")
-	}
-
-	p.conditions().set(v1alpha1.ConditionKeyspaceReady, metav1.ConditionTrue, v1alpha1.ReasonReady, "The Redis user exists on every node")
+	p.conditions().fail(done.err)
+	p.later = done.err
 	return nil
 }
 
@@ -151,7 +127,7 @@ func (r *LeaderboardReconciler) ensureKeyspace(ctx context.Context, p *pass) err
 // before the next resync.
 func (r *LeaderboardReconciler) markVerified(_ context.Context, p *pass) error {
 	if p.later == nil && !p.fresh {
-		r.verified.mark(p.lb.UID, p.freshnessKey(p.creds.checksum()), r.Resync/2)
+		r.verified.mark(p.lb.UID, freshnessKey(p.stores, p.creds.checksum()), r.Resync/2)
 	}
 
 	// The steps that were left out confirm the present generation as well.
@@ -165,12 +141,12 @@ func (r *LeaderboardReconciler) markVerified(_ context.Context, p *pass) error {
 // disableOldLogin ends the login that is not served, once no Pod uses it: the
 // rollout of the served one is complete.
 func (r *LeaderboardReconciler) disableOldLogin(ctx context.Context, p *pass) error {
-	key := p.freshnessKey(p.creds.checksum())
+	key := freshnessKey(p.stores, p.creds.checksum())
 	if r.oldLoginDisabled.fresh(p.lb.UID, key) {
 		return nil
 	}
-	if err := p.stores.postgres.DisableLogin(ctx, p.tenant, p.creds.slot.Other()); err != nil {
-		return storeFailure(err, v1alpha1.ConditionSchemaReady)
+	if err := p.stores.postgres.DisableLogin(ctx, p.tenant, p.claim, p.creds.slot.Other()); err != nil {
+		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 	}
 
 	r.oldLoginDisabled.mark(p.lb.UID, key, r.Resync/2)
@@ -180,33 +156,52 @@ func (r *LeaderboardReconciler) disableOldLogin(ctx context.Context, p *pass) er
 // releaseStores does with the stores what the deletion policy says. A schema
 // that is another's is left alone, and so is the Redis user of its name.
 func (r *LeaderboardReconciler) releaseStores(ctx context.Context, p *pass) error {
+	var left []string
 	var err error
 	if p.lb.Spec.DeletionPolicy == v1alpha1.DeletionPolicyDelete {
-		err = p.stores.postgres.Drop(ctx, p.tenant, p.owner())
+		left, err = p.stores.postgres.Drop(ctx, p.tenant, p.claim)
 	} else {
-		err = p.stores.postgres.Release(ctx, p.tenant, p.owner())
+		err = p.stores.postgres.Release(ctx, p.tenant, p.claim)
 	}
 
-	if err != nil && provision.KindOf(err) == provision.OwnershipConflict {
-		r.Recorder.Eventf(p.lb, nil, corev1.EventTypeWarning, v1alpha1.ReasonOwnershipConflict, "Delete", "%s, so it was left alone", sentence(err))
+	if len(left) > 0 {
+		r.Recorder.Eventf(p.lb, nil, corev1.EventTypeWarning, "RolesLeft", "Delete",
+			"The roles %s own something in another database of the server, so they were left, without a login", strings.Join(left, ", "))
+	}
+	if r.leftAlone(p, err) {
 		return nil
 	}
 	if err != nil {
-		return storeFailure(err, v1alpha1.ConditionSchemaReady)
-	}
-	// The user first: nobody writes keys after they have been removed.
-	if err := p.stores.redis.DropUser(ctx, p.tenant); err != nil {
-		return storeFailure(err, v1alpha1.ConditionKeyspaceReady)
+		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 	}
 
-	return storeFailure(p.stores.redis.DropKeys(ctx, p.tenant), v1alpha1.ConditionKeyspaceReady)
+	// The user first: nobody writes keys after they have been removed.
+	err = p.stores.redis.DropUser(ctx, p.tenant, p.claim)
+	if err == nil {
+		err = p.stores.redis.DropKeys(ctx, p.tenant, p.claim)
+	}
+	if r.leftAlone(p, err) {
+		return nil
+	}
+
+	return p.storeFailure(err, v1alpha1.ConditionKeyspaceReady)
+}
+
+// leftAlone reports whether something was not removed because it is another's.
+func (r *LeaderboardReconciler) leftAlone(p *pass, err error) bool {
+	if err == nil || provision.KindOf(err) != provision.OwnershipConflict {
+		return false
+	}
+	r.Recorder.Eventf(p.lb, nil, corev1.EventTypeWarning, v1alpha1.ReasonOwnershipConflict, "Delete", "%s, so it was left alone", sentence(err))
+	return true
 }
 
 // storeFailure words an error of a store for the condition that it makes false;
 // nil stays nil.
-func storeFailure(err error, condition string) error {
-	if err == nil {
-		return nil
+func (p *pass) storeFailure(err error, condition string) error {
+	var known *stepError
+	if err == nil || errors.As(err, &known) {
+		return err
 	}
 
 	unreachable, store := v1alpha1.ReasonPostgresUnreachable, "Postgres"
@@ -217,6 +212,10 @@ func storeFailure(err error, condition string) error {
 	switch provision.KindOf(err) {
 	case provision.Unreachable:
 		return failedBy(err, condition, unreachable, "%s did not answer in time; this is tried again on its own", store)
+	case provision.OwnershipConflict:
+		return stalledBy(condition, v1alpha1.ReasonOwnershipConflict, "%s: it was left alone. %s", sentence(err), p.howToApprove(err))
+	case provision.Missing:
+		return stalledBy(condition, v1alpha1.ReasonSchemaMissing, "%s: restore it from a backup, or begin with an empty one. %s", sentence(err), p.howToApprove(err))
 	case provision.Refused, provision.InsufficientRights:
 		return stalledBy(condition, v1alpha1.ReasonInsufficientRights, "The platform team must fix the class: %s", sentence(err))
 	case provision.Misconfigured:
@@ -224,6 +223,15 @@ func storeFailure(err error, condition string) error {
 	default:
 		return failedBy(err, condition, v1alpha1.ReasonProvisioningFailed, "%s refused something; this is tried again: %s", store, sentence(err))
 	}
+}
+
+// howToApprove says how what a store's error refuses can be approved, if it can.
+func (p *pass) howToApprove(err error) string {
+	var refused *provision.Error
+	if !errors.As(err, &refused) || refused.Approve == "" {
+		return "It cannot be taken over: use another name"
+	}
+	return howToApprove(p.class, refused.Approve)
 }
 
 // sentence begins an error's text with a capital letter, as messages do.

@@ -29,6 +29,8 @@ type Stores struct {
 	// live reads the Secrets themselves.
 	live      client.Reader
 	namespace string
+	// operator is this process, on whose behalf stores are written.
+	operator provision.Operator
 	// lost has an event for a class whose Redis may have lost users.
 	lost chan event.GenericEvent
 
@@ -62,11 +64,11 @@ type storeHandle struct {
 	release func()
 }
 
-// NewStores prepares connections to stores whose admin Secrets are in the
+// NewStores prepares connections to stores whose admin Secrets are in the operator's
 // namespace. metadata may be a cache; live is not.
-func NewStores(metadata, live client.Reader, namespace string) *Stores {
+func NewStores(metadata, live client.Reader, operator provision.Operator) *Stores {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Stores{metadata: metadata, live: live, namespace: namespace, lost: make(chan event.GenericEvent),
+	return &Stores{metadata: metadata, live: live, namespace: operator.Namespace, operator: operator, lost: make(chan event.GenericEvent),
 		ctx: ctx, cancel: cancel, entries: map[string]*storeEntry{}}
 }
 
@@ -167,6 +169,21 @@ func (s *Stores) acquire(ctx context.Context, class *v1alpha1.LeaderboardClass) 
 	return s.handle(opened), nil
 }
 
+// last returns the connections that the class had when it could last be used; nil:
+// there are none. The caller releases them.
+func (s *Stores) last(className string) *storeHandle {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	entry := s.entries[className]
+	if entry == nil {
+		return nil
+	}
+
+	entry.uses++
+	return s.handle(entry)
+}
+
 func (s *Stores) handle(entry *storeEntry) *storeHandle {
 	return &storeHandle{storeEntry: entry, release: sync.OnceFunc(func() {
 		s.mu.Lock()
@@ -202,13 +219,13 @@ func (s *Stores) open(ctx context.Context, class *v1alpha1.LeaderboardClass, key
 
 	redis, err := provision.OpenRedis(redisAdmin(class.Spec.Redis, secrets.redis))
 	if err != nil {
-		return nil, classFailure(err)
+		return nil, classFailure(class, err)
 	}
 
-	postgres, err := provision.OpenPostgres(ctx, postgresAdmin(class.Spec.Postgres, secrets.postgres))
+	postgres, err := provision.OpenPostgres(ctx, postgresAdmin(class.Spec.Postgres, secrets.postgres), s.operator)
 	if err != nil {
 		redis.Close()
-		return nil, classFailure(err)
+		return nil, classFailure(class, err)
 	}
 
 	return &storeEntry{key: key, secrets: *secrets, postgres: postgres, redis: redis, unwatch: func() {}}, nil
@@ -239,75 +256,6 @@ func (s *Stores) watch(className string, entry *storeEntry) {
 			}
 		})
 	})
-}
-
-// Check asks both stores of a class whether they can be used, and takes from
-// PUBLIC what would let tenants reach each other. leftOpen says in words what
-// the administrator was not allowed to take away.
-func (s *Stores) Check(ctx context.Context, class *v1alpha1.LeaderboardClass) (versions Versions, leftOpen []string, err error) {
-	handle, err := s.acquire(ctx, class)
-	if err != nil {
-		return Versions{}, nil, err
-	}
-	defer handle.release()
-
-	var postgresErr, redisErr error
-	if versions.Postgres, postgresErr = handle.postgres.Check(ctx); postgresErr == nil {
-		leftOpen, postgresErr = handle.prepare(ctx)
-	}
-
-	if postgresErr == nil {
-		postgresErr = handle.postgres.CheckPooler(ctx)
-	}
-
-	versions.Redis, redisErr = handle.redis.Check(ctx)
-	switch {
-	case postgresErr != nil:
-		step := asClassError(postgresErr, v1alpha1.ReasonPostgresUnreachable)
-		if redisErr != nil {
-			step.message += "; " + sentence(redisErr)
-		}
-		return Versions{}, nil, step
-	case redisErr != nil:
-		return Versions{}, nil, asClassError(redisErr, v1alpha1.ReasonRedisUnreachable)
-	}
-
-	return versions, leftOpen, nil
-}
-
-// prepareInterval is how often it is looked whether PUBLIC has rights that it
-// must not have. Taking away what is another role's to take away is a write
-// that changes nothing, so it is not tried with every check.
-const prepareInterval = 10 * time.Minute
-
-func (e *storeEntry) prepare(ctx context.Context) (leftOpen []string, err error) {
-	e.preparing.Lock()
-	defer e.preparing.Unlock()
-
-	if time.Now().Before(e.prepareAt) {
-		return e.leftOpen, nil
-	}
-	if leftOpen, err = e.postgres.PrepareDatabase(ctx); err != nil {
-		return nil, err
-	}
-
-	e.leftOpen, e.prepareAt = leftOpen, time.Now().Add(prepareInterval)
-	return leftOpen, nil
-}
-
-// asClassError words what a check found for the condition Reachable.
-func asClassError(err error, unreachable string) *stepError {
-	reason := map[provision.Kind]string{
-		provision.Unreachable:        unreachable,
-		provision.Refused:            v1alpha1.ReasonInsufficientRights,
-		provision.InsufficientRights: v1alpha1.ReasonInsufficientRights,
-		provision.Misconfigured:      v1alpha1.ReasonMisconfigured,
-	}[provision.KindOf(err)]
-	if reason == "" {
-		reason = v1alpha1.ReasonProvisioningFailed
-	}
-
-	return stalledBy("", reason, "%s", sentence(err))
 }
 
 // freeSlot is the slot for new credentials: the one that cannot log in, so that

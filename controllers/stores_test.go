@@ -244,7 +244,7 @@ func TestOwnershipConflict(t *testing.T) {
 	lb := create(t, newLeaderboard(ns, class))
 	becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "False OwnershipConflict", v1alpha1.ConditionSchemaReady: "False OwnershipConflict",
 		v1alpha1.ConditionStalled: "True OwnershipConflict", v1alpha1.ConditionReconciling: "", v1alpha1.ConditionKeyspaceReady: "Unknown Pending"})
-	require.Contains(t, message(lb), v1alpha1.AdoptAnnotation)
+	require.Contains(t, message(lb), v1alpha1.ApproveAnnotation)
 	require.Empty(t, ownedBy(t, lb))
 
 	// Deleting it leaves the other's schema alone, whatever the policy.

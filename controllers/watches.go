@@ -84,7 +84,7 @@ func (r *LeaderboardReconciler) SetupWithManager(manager ctrl.Manager, concurren
 // prepare makes what the reconciler keeps between passes.
 func (r *LeaderboardReconciler) prepare() {
 	r.applier = newApplier(r.Client, r.Live)
-	r.verified, r.oldLoginDisabled = newFreshness(time.Now), newFreshness(time.Now)
+	r.verified, r.kept, r.oldLoginDisabled = newFreshness(time.Now), newFreshness(time.Now), newFreshness(time.Now)
 }
 
 // classChanged admits what matters to the Leaderboards of a class: its spec,
@@ -119,6 +119,7 @@ func (r *LeaderboardReconciler) ofLostStore(ctx context.Context, class client.Ob
 
 	for i := range list {
 		r.verified.drop(list[i].UID)
+		r.kept.drop(list[i].UID)
 	}
 
 	return requestsFor(list)

@@ -49,7 +49,14 @@ const (
 	ReasonNamespaceNotAllowed = "NamespaceNotAllowed"
 	// ReasonLimitExceeded: the spec asks for more than the class allows.
 	ReasonLimitExceeded = "LimitExceeded"
-	// ReasonOwnershipConflict: the schema belongs to another Leaderboard.
+	// ReasonPlacementChanged: the class leads to other stores than those that hold
+	// the data. Also of a LeaderboardClass.
+	ReasonPlacementChanged = "PlacementChanged"
+	// ReasonSchemaMissing: the schema was made and is not there any more.
+	ReasonSchemaMissing = "SchemaMissing"
+	// ReasonOwnershipConflict: the schema, a role or the Redis user belongs to another
+	// Leaderboard. Also of a LeaderboardClass, where another operator works in the
+	// database.
 	ReasonOwnershipConflict = "OwnershipConflict"
 	// ReasonPostgresUnreachable: Postgres did not answer in time.
 	ReasonPostgresUnreachable = "PostgresUnreachable"

@@ -9,17 +9,10 @@ import (
 // cluster is made for it.
 const LeaderboardFinalizer = "games.leaderboard.dev/tenant"
 
-// Annotations of a Leaderboard.
-const (
-	// AdoptAnnotation, set to "true", lets a Leaderboard take over a schema
-	// that was made for another object of the same namespace and name, for
-	// example after a cluster was restored.
-	AdoptAnnotation = "games.leaderboard.dev/adopt"
-	// AbandonAnnotation, set to "true" on a Leaderboard that is being deleted,
-	// gives up on its schema and Redis user: the object goes, they stay. For
-	// when the stores or the class no longer exist.
-	AbandonAnnotation = "games.leaderboard.dev/abandon"
-)
+// AbandonAnnotation on a Leaderboard that is being deleted, with the value "true",
+// gives up on its schema and Redis user: the object goes, they stay. For when the
+// stores or the class no longer exist.
+const AbandonAnnotation = "games.leaderboard.dev/abandon"
 
 // Order says which of two scores is better.
 // +kubebuilder:validation:Enum=Descending;Ascending
@@ -267,9 +260,20 @@ type LeaderboardStatus struct {
 	// +optional
 	ClassName string `json:"className,omitempty"`
 
-	// tenant is the name of this game's schema, roles and keys in the stores.
+	// tenant is the name of this game's schema, roles and keys in the stores. It is
+	// recorded before they are made, and never changes.
 	// +optional
 	Tenant string `json:"tenant,omitempty"`
+
+	// placement is where this game's data is. It is recorded before anything is made
+	// there, and changes only if the platform team approves it.
+	// +optional
+	Placement *Placement `json:"placement,omitempty"`
+
+	// schemaCreated says that the schema has been made: one that is missing from then
+	// on has been lost, and is not made again unless the platform team approves it.
+	// +optional
+	SchemaCreated bool `json:"schemaCreated,omitempty"`
 
 	// endpoint is the base URL of the REST API.
 	// +optional

@@ -9,6 +9,12 @@ import (
 // class of Leaderboards that name none.
 const DefaultClassAnnotation = "games.leaderboard.dev/is-default-class"
 
+// ApproveAnnotation of a LeaderboardClass holds, separated by commas, the changes that
+// the platform team has approved: that games go on in another database, or that a
+// Leaderboard takes over what was made for another one. The conditions that refuse a
+// change say which word approves it.
+const ApproveAnnotation = "games.leaderboard.dev/approve"
+
 // ClassFinalizer is on a LeaderboardClass while Leaderboards use it.
 const ClassFinalizer = "games.leaderboard.dev/class-in-use"
 
@@ -326,6 +332,23 @@ type LeaderboardClassSpec struct {
 	Exposure ClassExposure `json:"exposure,omitzero"`
 }
 
+// Placement is where data is, as the stores identify themselves: an address may lead
+// to another server tomorrow.
+type Placement struct {
+	// postgresServer is PostgreSQL's system identifier, which initdb makes and
+	// physical copies keep.
+	// +optional
+	PostgresServer string `json:"postgresServer,omitempty"`
+
+	// postgresDatabase is the oid of the database.
+	// +optional
+	PostgresDatabase int64 `json:"postgresDatabase,omitempty"`
+
+	// redis is the identity that the operator gave to the Redis deployment.
+	// +optional
+	Redis string `json:"redis,omitempty"`
+}
+
 // LeaderboardClassStatus is what the operator has seen.
 type LeaderboardClassStatus struct {
 	// conditions are Accepted and Reachable.
@@ -343,6 +366,16 @@ type LeaderboardClassStatus struct {
 	// leaderboards is how many Leaderboards use this class.
 	// +optional
 	Leaderboards int32 `json:"leaderboards"`
+
+	// placement is which stores the class leads to. An edit that leads to others is
+	// refused until it is approved.
+	// +optional
+	Placement *Placement `json:"placement,omitempty"`
+
+	// redisAddress is where placement.redis was found. A Redis that has another
+	// identity at the same address was emptied, which changes nothing.
+	// +optional
+	RedisAddress string `json:"redisAddress,omitempty"`
 
 	// postgresVersion that answered last.
 	// +optional

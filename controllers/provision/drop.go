@@ -2,7 +2,6 @@ package provision
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -10,65 +9,83 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
 )
 
-// Release ends a tenant's logins and notes on the schema that its data is kept
-// for the next object of the same namespace and name. A schema that belongs to
-// another object is an OwnershipConflict; one that is not there is no error.
-func (p *Postgres) Release(ctx context.Context, t tenant.Tenant, owner Owner) error {
+// Release ends a tenant's logins and notes on the schema and its roles that they are
+// kept for the next object of the same namespace and name. A schema or role that
+// belongs to another object is an OwnershipConflict; one that is not there is no
+// error.
+func (p *Postgres) Release(ctx context.Context, t tenant.Tenant, claim Claim) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
 	defer cancel()
 
-	if found, err := p.owns(ctx, t, owner); err != nil || !found {
+	found, err := p.owned(ctx, t, claim)
+	if err != nil || found.schema == nil {
+		return err
+	}
+	if err := p.DisableLogins(ctx, t, claim); err != nil {
 		return err
 	}
 
-	for _, slot := range tenant.Slots {
-		if err := p.DisableLogin(ctx, t, slot); err != nil {
+	err = p.locked(ctx, t, claim, func(tx pgx.Tx) error { return p.markRetained(ctx, tx, t, claim) })
+	return postgresError(err, "release the schema %s", t.Schema())
+}
+
+func (p *Postgres) markRetained(ctx context.Context, tx pgx.Tx, t tenant.Tenant, claim Claim) error {
+	retained := mark{Owner: claim.Owner, PostgresID: *p.id.Load()}
+	retained.Retained = true
+	text, err := retained.encode()
+	if err != nil {
+		return err
+	}
+
+	found, err := readMarks(ctx, tx, t)
+	if err != nil {
+		return err
+	}
+	if found.schema != nil {
+		if _, err := tx.Exec(ctx, "COMMENT ON SCHEMA "+quote(t.Schema())+" IS "+literal(text)); err != nil {
 			return err
 		}
 	}
 
-	owner.Retained = true
-	comment, err := json.Marshal(owner)
-	if err != nil {
-		return fmt.Errorf("encode the owner: %w", err)
+	for role := range found.roles {
+		if _, err := tx.Exec(ctx, "COMMENT ON ROLE "+quote(role)+" IS "+literal(text)); err != nil {
+			return err
+		}
 	}
 
-	err = p.locked(ctx, t, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, "COMMENT ON SCHEMA "+quote(t.Schema())+" IS "+literal(string(comment)))
-		return err
-	})
-	return postgresError(err, "release the schema %s", t.Schema())
+	return nil
 }
 
-// Drop removes a tenant's schema with all its data, and its roles. A schema
+// Drop removes a tenant's schema with all its data, and its roles. A schema or role
 // that belongs to another object is an OwnershipConflict; what is not there any
-// more is no error, so that it can be run again.
-func (p *Postgres) Drop(ctx context.Context, t tenant.Tenant, owner Owner) error {
+// more is no error, so that it can be run again. It returns the roles that are left,
+// without a login, because they own something in another database of the server.
+func (p *Postgres) Drop(ctx context.Context, t tenant.Tenant, claim Claim) (left []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 4*callTimeout)
 	defer cancel()
 
-	if _, err := p.owns(ctx, t, owner); err != nil {
-		return err
+	if _, err := p.owned(ctx, t, claim); err != nil {
+		return nil, err
 	}
 
 	// First nobody may log in, which has to be committed before sessions are
 	// ended; else they could come back.
-	for _, slot := range tenant.Slots {
-		if err := p.DisableLogin(ctx, t, slot); err != nil {
-			return err
-		}
+	if err := p.DisableLogins(ctx, t, claim); err != nil {
+		return nil, err
 	}
 
-	err := p.locked(ctx, t, func(tx pgx.Tx) error {
-		existing, err := existingRoles(ctx, tx, t)
-		if err != nil || len(existing) == 0 {
-			return err
-		}
+	err = p.locked(ctx, t, claim, func(tx pgx.Tx) error {
+		left = nil
 		if err := lockDatabase(ctx, tx); err != nil {
 			return err
 		}
 
-		for _, role := range existing {
+		found, err := readMarks(ctx, tx, t)
+		if err != nil {
+			return err
+		}
+
+		for role := range found.roles {
 			// An administrator that is no superuser may drop what a role owns only
 			// as a member of it.
 			if _, err := tx.Exec(ctx, "GRANT "+quote(role)+" TO CURRENT_USER"); err != nil {
@@ -80,45 +97,102 @@ func (p *Postgres) Drop(ctx context.Context, t tenant.Tenant, owner Owner) error
 			return err
 		}
 
-		for _, role := range existing {
-			for _, statement := range []string{"DROP OWNED BY ", "DROP ROLE "} {
-				if _, err := tx.Exec(ctx, statement+quote(role)); err != nil {
-					return err
-				}
+		for _, role := range t.Roles() {
+			if _, exists := found.roles[role]; !exists {
+				continue
+			}
+			dropped, err := dropRole(ctx, tx, role)
+			if err != nil {
+				return err
+			}
+			if !dropped {
+				left = append(left, role)
 			}
 		}
 
-		return nil
+		if err := p.markRetained(ctx, tx, t, claim); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "DELETE FROM leaderboard_operator.tenants WHERE id = $1", t.ID)
+		return err
 	})
-	return postgresError(err, "drop the schema %s", t.Schema())
+
+	return left, postgresError(err, "drop the schema %s", t.Schema())
 }
 
-// owns says whether the schema exists; if it is another's, that is an error.
-func (p *Postgres) owns(ctx context.Context, t tenant.Tenant, owner Owner) (found bool, err error) {
-	var seen *observed
+// dropRole removes a role and what it owns in this database, and reports false if
+// something in another database still depends on it.
+func dropRole(ctx context.Context, tx pgx.Tx, role string) (bool, error) {
+	if _, err := tx.Exec(ctx, "DROP OWNED BY "+quote(role)); err != nil {
+		return false, err
+	}
+
+	err := pgx.BeginFunc(ctx, tx, func(nested pgx.Tx) error {
+		_, err := nested.Exec(ctx, "DROP ROLE "+quote(role))
+		return err
+	})
+	if sqlState(err) == stateDependentObjects {
+		return false, nil
+	}
+
+	return err == nil, err
+}
+
+// DisableLogins is [Postgres.DisableLogin] for both slots.
+func (p *Postgres) DisableLogins(ctx context.Context, t tenant.Tenant, claim Claim) error {
+	for _, slot := range tenant.Slots {
+		if err := p.DisableLogin(ctx, t, claim, slot); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// owned reads the marks of what exists of the tenant; what is another's is an
+// OwnershipConflict.
+func (p *Postgres) owned(ctx context.Context, t tenant.Tenant, claim Claim) (found marks, err error) {
 	err = pgx.BeginTxFunc(ctx, p.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		seen, err = observe(ctx, tx, t)
+		if err := p.checkID(ctx, tx); err != nil {
+			return err
+		}
+		if found, err = readMarks(ctx, tx, t); err != nil {
+			return err
+		}
+		_, err = found.admit(t, claim, *p.id.Load())
 		return err
 	})
 	if err != nil {
-		return false, postgresError(err, "look at the schema %s", t.Schema())
+		return marks{}, postgresError(err, "look at the schema %s", t.Schema())
 	}
 
-	_, err = claim(seen, t, SchemaOptions{Owner: owner})
-	return seen.schemaOwner != "", err
+	return found, nil
 }
 
-func existingRoles(ctx context.Context, tx pgx.Tx, t tenant.Tenant) ([]string, error) {
-	var existing []string
-	for _, role := range t.Roles() {
-		var exists bool
-		if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role).Scan(&exists); err != nil {
-			return nil, fmt.Errorf("look for the role %s: %w", role, err)
-		}
-		if exists {
-			existing = append(existing, role)
-		}
+// Tenants returns the ids of the tenants whose schema in this database belongs to
+// the Leaderboard, whichever its UID: what an operator with another cluster id, or a
+// Leaderboard that was deleted and retained, has made.
+func (p *Postgres) Tenants(ctx context.Context, owner Owner) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+
+	rows, err := p.pool.Query(ctx, `SELECT nspname::text, obj_description(oid, 'pg_namespace') FROM pg_namespace
+		WHERE starts_with(nspname::text, $1) AND obj_description(oid, 'pg_namespace') IS NOT NULL ORDER BY nspname`, tenant.SchemaPrefix)
+	if err != nil {
+		return nil, postgresError(err, "list the schemas")
 	}
 
-	return existing, nil
+	var ids []string
+	var schema, comment string
+	_, err = pgx.ForEachRow(rows, []any{&schema, &comment}, func() error {
+		has, known := parseOwner(comment)
+		if known && has.Namespace == owner.Namespace && has.Name == owner.Name && (has.Cluster == owner.Cluster || has.Cluster == "") {
+			ids = append(ids, schema[len(tenant.SchemaPrefix):])
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the schemas: %w", postgresError(err, "list the schemas"))
+	}
+
+	return ids, nil
 }

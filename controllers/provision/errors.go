@@ -26,6 +26,10 @@ const (
 	OwnershipConflict Kind = "OwnershipConflict"
 	// Misconfigured means that the store must not be shared by tenants as it is set up.
 	Misconfigured Kind = "Misconfigured"
+	// Fenced means that another operator has taken over, and this one must not write.
+	Fenced Kind = "Fenced"
+	// Missing means that what was made before is not there any more.
+	Missing Kind = "Missing"
 	// Failed means that the store refused something for another cause.
 	Failed Kind = "Failed"
 )
@@ -36,6 +40,9 @@ type Error struct {
 	Kind    Kind
 	Message string
 	Cause   error
+	// Approve is the word by which the platform team approves what was refused; empty
+	// where that cannot be approved.
+	Approve string
 }
 
 // Error is the message with its cause.
@@ -71,6 +78,12 @@ const (
 	stateInvalidAuthorization  = "28000"
 	stateTooManyConnections    = "53300"
 	stateProtocolViolation     = "08P01"
+	stateUndefinedTable        = "42P01"
+	stateInvalidSchema         = "3F000"
+	stateUniqueViolation       = "23505"
+	stateDuplicateSchema       = "42P06"
+	stateDuplicateTable        = "42P07"
+	stateDependentObjects      = "2BP01"
 )
 
 func sqlState(err error) string {

@@ -68,10 +68,10 @@ func TestRedisUsersOutliveAFailover(t *testing.T) {
 			t.Cleanup(r.Close)
 			_, err = r.Check(t.Context())
 			require.NoError(t, err)
-			one, _ := newTenant()
+			one, claim := newTenant()
 			password, next := rand.Text(), rand.Text()
-			ensure(t, r, one, true, password)
-			ensure(t, r, one, false, password)
+			ensure(t, r, one, claim, true, password)
+			ensure(t, r, one, claim, false, password)
 			d.requireLogin(t, one, password)
 
 			client := d.client(one.RedisUser(), password)
@@ -94,7 +94,7 @@ func TestRedisUsersOutliveAFailover(t *testing.T) {
 
 			// The password is changed while the node is away; it comes back with its file.
 			eventually(t, "the nodes that are left are provisioned", func() error {
-				_, err := r.EnsureUser(t.Context(), one, next)
+				_, err := r.EnsureUser(t.Context(), one, claim, next)
 				return err
 			})
 			drain(lost)
@@ -107,17 +107,17 @@ func TestRedisUsersOutliveAFailover(t *testing.T) {
 			}
 
 			require.NoError(t, d.whole(t.Context()))
-			ensure(t, r, one, true, next)
-			ensure(t, r, one, false, next)
+			ensure(t, r, one, claim, true, next)
+			ensure(t, r, one, claim, false, next)
 			d.requireLogin(t, one, next)
-			d.requireDropped(t, r, one, next)
+			d.requireDropped(t, r, one, claim, next)
 		})
 	}
 }
 
-func ensure(t *testing.T, r *Redis, one tenant.Tenant, changes bool, password string) {
+func ensure(t *testing.T, r *Redis, one tenant.Tenant, claim Claim, changes bool, password string) {
 	t.Helper()
-	changed, err := r.EnsureUser(t.Context(), one, password)
+	changed, err := r.EnsureUser(t.Context(), one, claim, password)
 	require.NoError(t, err)
 	require.Equal(t, changes, changed)
 }
@@ -168,7 +168,7 @@ func (d deployment) requireLogin(t *testing.T, one tenant.Tenant, password strin
 }
 
 // requireDropped drops the user from every node, and keys of any slot.
-func (d deployment) requireDropped(t *testing.T, r *Redis, one tenant.Tenant, password string) {
+func (d deployment) requireDropped(t *testing.T, r *Redis, one tenant.Tenant, claim Claim, password string) {
 	t.Helper()
 	client := d.client(one.RedisUser(), password)
 	for i := range 50 {
@@ -179,8 +179,8 @@ func (d deployment) requireDropped(t *testing.T, r *Redis, one tenant.Tenant, pa
 
 	require.NoError(t, client.Close())
 	for range 2 {
-		require.NoError(t, r.DropUser(t.Context(), one))
-		require.NoError(t, r.DropKeys(t.Context(), one))
+		require.NoError(t, r.DropUser(t.Context(), one, claim))
+		require.NoError(t, r.DropKeys(t.Context(), one, claim))
 	}
 
 	for _, node := range d.nodes {

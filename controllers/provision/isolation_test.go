@@ -68,7 +68,7 @@ func TestPostgresTenantsAreApart(t *testing.T) {
 	for _, database := range []string{"postgres", "template1"} {
 		elsewhere := admin
 		elsewhere.Database, elsewhere.Username, elsewhere.Password = database, mine.LoginRole(tenant.SlotA), password
-		q, err := OpenPostgres(t.Context(), elsewhere)
+		q, err := OpenPostgres(t.Context(), elsewhere, testOperator)
 		require.NoError(t, err)
 		_, err = q.Check(t.Context())
 		require.Equal(t, InsufficientRights, KindOf(err), "%s: %v", database, err)
@@ -101,12 +101,12 @@ func adminName(acl bool) string {
 // A tenant's Redis user reaches its own keys and channels and nothing else.
 func TestRedisTenantsAreApart(t *testing.T) {
 	server, r := redisServer(t, true)
-	mine, _ := newTenant()
-	other, _ := newTenant()
+	mine, myClaim := newTenant()
+	other, otherClaim := newTenant()
 	password := rand.Text()
 
-	for _, one := range []tenant.Tenant{mine, other} {
-		changed, err := r.EnsureUser(t.Context(), one, password)
+	for one, claim := range map[tenant.Tenant]Claim{mine: myClaim, other: otherClaim} {
+		changed, err := r.EnsureUser(t.Context(), one, claim, password)
 		require.NoError(t, err)
 		require.True(t, changed)
 	}
@@ -155,11 +155,11 @@ func TestRedisTenantsAreApart(t *testing.T) {
 
 func TestRedisUserOfAServerWithoutItsUsers(t *testing.T) {
 	server, r := redisServer(t, true)
-	one, _ := newTenant()
+	one, claim := newTenant()
 	password, next := rand.Text(), rand.Text()
 	ensure := func(want bool, passwords ...string) {
 		t.Helper()
-		changed, err := r.EnsureUser(t.Context(), one, passwords...)
+		changed, err := r.EnsureUser(t.Context(), one, claim, passwords...)
 		require.NoError(t, err)
 		require.Equal(t, want, changed)
 	}
@@ -218,8 +218,8 @@ func TestRedisUserOfAServerWithoutItsUsers(t *testing.T) {
 	require.NoError(t, admin.Set(t.Context(), one.KeyPrefix()+"a", 1, 0).Err())
 	require.NoError(t, admin.Set(t.Context(), "lb:another:a", 1, 0).Err())
 	for range 2 {
-		require.NoError(t, r.DropUser(t.Context(), one))
-		require.NoError(t, r.DropKeys(t.Context(), one))
+		require.NoError(t, r.DropUser(t.Context(), one, claim))
+		require.NoError(t, r.DropKeys(t.Context(), one, claim))
 	}
 
 	require.EqualValues(t, 1, admin.DBSize(t.Context()).Val(), "the other's key")

@@ -34,7 +34,7 @@ func (p *Postgres) Logins(ctx context.Context, t tenant.Tenant) (map[tenant.Slot
 
 // SetPassword gives a slot's role a password and lets it log in. PostgreSQL gets
 // a SCRAM verifier, from which the password cannot be told.
-func (p *Postgres) SetPassword(ctx context.Context, t tenant.Tenant, slot tenant.Slot, password string) error {
+func (p *Postgres) SetPassword(ctx context.Context, t tenant.Tenant, claim Claim, slot tenant.Slot, password string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 
@@ -43,7 +43,7 @@ func (p *Postgres) SetPassword(ctx context.Context, t tenant.Tenant, slot tenant
 		return err
 	}
 
-	err = p.locked(ctx, t, func(tx pgx.Tx) error {
+	err = p.locked(ctx, t, claim, func(tx pgx.Tx) error {
 		// Only a superuser may keep the statement out of the log; a verifier in it
 		// is no password.
 		if err := savepoint(ctx, tx, "SET LOCAL log_statement = 'none'"); err != nil {
@@ -120,7 +120,7 @@ func (p *Postgres) VerifyLogin(ctx context.Context, t tenant.Tenant, slot tenant
 
 // DisableLogin takes a slot's right to log in and ends its sessions, which
 // would otherwise go on. It writes nothing if neither is left.
-func (p *Postgres) DisableLogin(ctx context.Context, t tenant.Tenant, slot tenant.Slot) error {
+func (p *Postgres) DisableLogin(ctx context.Context, t tenant.Tenant, claim Claim, slot tenant.Slot) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 
@@ -133,7 +133,7 @@ func (p *Postgres) DisableLogin(ctx context.Context, t tenant.Tenant, slot tenan
 		return postgresError(err, "look at the login %s", role)
 	}
 
-	err = p.locked(ctx, t, func(tx pgx.Tx) error {
+	err = p.locked(ctx, t, claim, func(tx pgx.Tx) error {
 		for _, statement := range []string{"ALTER ROLE " + quote(role) + " NOLOGIN", "GRANT " + quote(role) + " TO CURRENT_USER"} {
 			if _, err := tx.Exec(ctx, statement); err != nil {
 				return err

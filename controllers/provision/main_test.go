@@ -45,7 +45,7 @@ func database(t *testing.T) (*Postgres, PostgresAdmin) {
 	superuser(t, name, "CREATE ROLE "+quote(admin.Username)+" LOGIN CREATEROLE PASSWORD '"+admin.Password+"'")
 	superuser(t, name, "ALTER DATABASE "+quote(name)+" OWNER TO "+quote(admin.Username))
 	superuser(t, name, "ALTER SCHEMA public OWNER TO "+quote(admin.Username))
-	p, err := OpenPostgres(t.Context(), admin)
+	p, err := OpenPostgres(t.Context(), admin, testOperator)
 	require.NoError(t, err)
 	t.Cleanup(p.Close)
 
@@ -57,20 +57,33 @@ func superuser(t *testing.T, database, statement string) {
 	require.NoError(t, postgres.Exec(t.Context(), database, statement))
 }
 
-func newTenant() (tenant.Tenant, SchemaOptions) {
+// testOperator is the operator of most tests.
+var testOperator = Operator{Cluster: "cluster-of-tests", ClusterID: "test", ControllerName: "test/operator", Namespace: "leaderboard-system", Holder: "holder"}
+
+var schemaOptions = SchemaOptions{Connections: 8}
+
+func newTenant() (tenant.Tenant, Claim) {
 	name := strings.ToLower(rand.Text()[:8])
-	return tenant.For("test", "games", name), SchemaOptions{Owner: Owner{Namespace: "games", Name: name, UID: rand.Text()}, Connections: 8}
+	return tenant.For("test", "games", name), Claim{Owner: Owner{Cluster: testOperator.Cluster, Namespace: "games", NamespaceUID: "games-1", Name: name, UID: rand.Text()}}
+}
+
+// drop drops the tenant with all its roles.
+func drop(t *testing.T, p *Postgres, one tenant.Tenant, claim Claim) {
+	t.Helper()
+	left, err := p.Drop(t.Context(), one, claim)
+	require.NoError(t, err)
+	require.Empty(t, left)
 }
 
 // provisioned makes a tenant whose slot a can log in, with a table of its own.
-func provisioned(t *testing.T, p *Postgres) (tenant.Tenant, SchemaOptions, string) {
+func provisioned(t *testing.T, p *Postgres) (tenant.Tenant, Claim, string) {
 	t.Helper()
-	one, options := newTenant()
-	changed, err := p.EnsureSchema(t.Context(), one, options)
+	one, claim := newTenant()
+	changed, err := p.EnsureSchema(t.Context(), one, claim, schemaOptions)
 	require.NoError(t, err)
 	require.True(t, changed)
 	password := rand.Text()
-	require.NoError(t, p.SetPassword(t.Context(), one, tenant.SlotA, password))
+	require.NoError(t, p.SetPassword(t.Context(), one, claim, tenant.SlotA, password))
 	conn, err := p.MigrationConn(t.Context(), one)
 	require.NoError(t, err)
 	defer conn.Close(t.Context())
@@ -80,7 +93,7 @@ func provisioned(t *testing.T, p *Postgres) (tenant.Tenant, SchemaOptions, strin
 		require.NoError(t, err)
 	}
 
-	return one, options, password
+	return one, claim, password
 }
 
 // login connects as the tenant's role.

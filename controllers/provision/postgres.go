@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,13 +47,16 @@ type PostgresAdmin struct {
 
 // Postgres provisions tenants in one database.
 type Postgres struct {
-	admin  PostgresAdmin
-	config *pgx.ConnConfig
-	pool   *pgxpool.Pool
+	admin    PostgresAdmin
+	operator Operator
+	config   *pgx.ConnConfig
+	pool     *pgxpool.Pool
+	// id is the database as it was identified last; nil until then.
+	id atomic.Pointer[PostgresID]
 }
 
 // OpenPostgres prepares connections; it does not connect yet. Close ends them.
-func OpenPostgres(ctx context.Context, admin PostgresAdmin) (*Postgres, error) {
+func OpenPostgres(ctx context.Context, admin PostgresAdmin, operator Operator) (*Postgres, error) {
 	config, err := connConfig(admin)
 	if err != nil {
 		return nil, err
@@ -71,7 +75,7 @@ func OpenPostgres(ctx context.Context, admin PostgresAdmin) (*Postgres, error) {
 		return nil, postgresError(err, "prepare connections to PostgreSQL")
 	}
 
-	return &Postgres{admin: admin, config: config, pool: pool}, nil
+	return &Postgres{admin: admin, operator: operator, config: config, pool: pool}, nil
 }
 
 func connConfig(admin PostgresAdmin) (*pgx.ConnConfig, error) {

@@ -39,7 +39,7 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 	open := func(change func(*PostgresAdmin)) error {
 		changed := admin
 		change(&changed)
-		p, err := OpenPostgres(t.Context(), changed)
+		p, err := OpenPostgres(t.Context(), changed, testOperator)
 		if err != nil {
 			return err
 		}
@@ -74,16 +74,16 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 // A second run writes nothing: no transaction gets an id.
 func TestSecondRunWritesNothing(t *testing.T) {
 	p, admin := database(t)
-	one, options, _ := provisioned(t, p)
+	one, claim, _ := provisioned(t, p)
 	before := nextTransaction(t, admin.Database)
 
 	for range 3 {
-		changed, err := p.EnsureSchema(t.Context(), one, options)
+		changed, err := p.EnsureSchema(t.Context(), one, claim, schemaOptions)
 		require.NoError(t, err)
 		require.False(t, changed)
 	}
 
-	require.NoError(t, p.DisableLogin(t.Context(), one, tenant.SlotB))
+	require.NoError(t, p.DisableLogin(t.Context(), one, claim, tenant.SlotB))
 	require.Equal(t, before, nextTransaction(t, admin.Database))
 }
 
@@ -101,7 +101,7 @@ func nextTransaction(t *testing.T, database string) string {
 
 func TestDriftIsCorrected(t *testing.T) {
 	p, admin := database(t)
-	one, options, password := provisioned(t, p)
+	one, claim, password := provisioned(t, p)
 	owner, group, a, schema := quote(one.OwnerRole()), quote(one.GroupRole()), quote(one.LoginRole(tenant.SlotA)), quote(one.Schema())
 	superuser(t, admin.Database, "CREATE ROLE stranger_"+admin.Database)
 	stranger := "stranger_" + admin.Database
@@ -135,7 +135,7 @@ func TestDriftIsCorrected(t *testing.T) {
 				superuser(t, admin.Database, drift)
 			}
 
-			changed, err := p.EnsureSchema(t.Context(), one, options)
+			changed, err := p.EnsureSchema(t.Context(), one, claim, schemaOptions)
 			if strings.Contains(drift, "pg_read_all_data") || strings.Contains(drift, "OWNER TO postgres") {
 				// Depending on the version the administrator has the right, or the
 				// error names what lacks; never does it go unnoticed.
@@ -149,7 +149,7 @@ func TestDriftIsCorrected(t *testing.T) {
 
 			require.NoError(t, err)
 			require.True(t, changed, "the drift was not noticed")
-			changed, err = p.EnsureSchema(t.Context(), one, options)
+			changed, err = p.EnsureSchema(t.Context(), one, claim, schemaOptions)
 			require.NoError(t, err)
 			require.False(t, changed, "the correction does not last")
 			ok, err := p.VerifyLogin(t.Context(), one, tenant.SlotA, password)
@@ -161,7 +161,7 @@ func TestDriftIsCorrected(t *testing.T) {
 
 func TestLoginsAlternate(t *testing.T) {
 	p, admin := database(t)
-	one, options, old := provisioned(t, p)
+	one, claim, old := provisioned(t, p)
 	session := login(t, admin, one, old)
 	logins, err := p.Logins(t.Context(), one)
 	require.NoError(t, err)
@@ -171,66 +171,29 @@ func TestLoginsAlternate(t *testing.T) {
 	ok, err := p.VerifyLogin(t.Context(), one, tenant.SlotB, password)
 	require.NoError(t, err)
 	require.False(t, ok)
-	require.NoError(t, p.SetPassword(t.Context(), one, tenant.SlotB, password))
+	require.NoError(t, p.SetPassword(t.Context(), one, claim, tenant.SlotB, password))
 	ok, err = p.VerifyLogin(t.Context(), one, tenant.SlotB, password)
 	require.NoError(t, err)
 	require.True(t, ok)
 
-	require.NoError(t, p.DisableLogin(t.Context(), one, tenant.SlotA))
+	require.NoError(t, p.DisableLogin(t.Context(), one, claim, tenant.SlotA))
 	_, err = session.Exec(t.Context(), "SELECT 1")
 	require.Error(t, err, "the session must have been ended")
 	ok, err = p.VerifyLogin(t.Context(), one, tenant.SlotA, old)
 	require.NoError(t, err)
 	require.False(t, ok)
-	changed, err := p.EnsureSchema(t.Context(), one, options)
+	changed, err := p.EnsureSchema(t.Context(), one, claim, schemaOptions)
 	require.NoError(t, err)
 	require.False(t, changed, "membership for the ending of sessions must not stay")
 }
 
-func TestOwnership(t *testing.T) {
-	p, admin := database(t)
-	one, options, _ := provisioned(t, p)
-	superuser(t, admin.Database, "INSERT INTO "+quote(one.Schema())+".scores (score) VALUES (7)")
-	another := options
-	another.Owner.UID = "another"
-
-	_, err := p.EnsureSchema(t.Context(), one, another)
-	require.Equal(t, OwnershipConflict, KindOf(err), err)
-	require.Equal(t, OwnershipConflict, KindOf(p.Drop(t.Context(), one, another.Owner)))
-	require.Equal(t, OwnershipConflict, KindOf(p.Release(t.Context(), one, another.Owner)))
-
-	another.Adopt = true
-	_, err = p.EnsureSchema(t.Context(), one, another)
-	require.NoError(t, err)
-	foreign := options
-	foreign.Owner.Namespace, foreign.Adopt = "elsewhere", true
-	_, err = p.EnsureSchema(t.Context(), one, foreign)
-	require.Equal(t, OwnershipConflict, KindOf(err), "nothing of another namespace can be adopted")
-
-	require.NoError(t, p.Release(t.Context(), one, another.Owner))
-	require.NoError(t, p.Release(t.Context(), one, another.Owner), "safe to run twice")
-	logins, err := p.Logins(t.Context(), one)
-	require.NoError(t, err)
-	require.Equal(t, map[tenant.Slot]bool{tenant.SlotA: false, tenant.SlotB: false}, logins)
-
-	_, err = p.EnsureSchema(t.Context(), one, options)
-	require.NoError(t, err, "a retained schema is found by the next object of its name")
-	conn, err := p.MigrationConn(t.Context(), one)
-	require.NoError(t, err)
-	defer conn.Close(t.Context())
-
-	var score int
-	require.NoError(t, conn.QueryRow(t.Context(), "SELECT score FROM scores").Scan(&score))
-	require.Equal(t, 7, score)
-}
-
 func TestDrop(t *testing.T) {
 	p, admin := database(t)
-	one, options, password := provisioned(t, p)
+	one, claim, password := provisioned(t, p)
 	session := login(t, admin, one, password)
 
 	for range 2 { // safe to run twice
-		require.NoError(t, p.Drop(t.Context(), one, options.Owner))
+		drop(t, p, one, claim)
 	}
 
 	_, err := session.Exec(t.Context(), "SELECT 1")
@@ -253,18 +216,18 @@ func count(t *testing.T, database, query string) (n int) {
 func TestInterruptedRunsConverge(t *testing.T) {
 	p, _ := database(t)
 	for delay := time.Duration(0); delay < 40*time.Millisecond; delay += 2 * time.Millisecond {
-		one, options := newTenant()
+		one, claim := newTenant()
 		ctx, cancel := context.WithTimeout(t.Context(), delay)
-		_, _ = p.EnsureSchema(ctx, one, options)
-		_ = p.SetPassword(ctx, one, tenant.SlotA, rand.Text())
-		_ = p.Drop(ctx, one, options.Owner)
+		_, _ = p.EnsureSchema(ctx, one, claim, schemaOptions)
+		_ = p.SetPassword(ctx, one, claim, tenant.SlotA, rand.Text())
+		_, _ = p.Drop(ctx, one, claim)
 		cancel()
-		_, err := p.EnsureSchema(t.Context(), one, options)
+		_, err := p.EnsureSchema(t.Context(), one, claim, schemaOptions)
 		require.NoError(t, err)
-		changed, err := p.EnsureSchema(t.Context(), one, options)
+		changed, err := p.EnsureSchema(t.Context(), one, claim, schemaOptions)
 		require.NoError(t, err)
 		require.False(t, changed)
-		require.NoError(t, p.Drop(t.Context(), one, options.Owner))
+		drop(t, p, one, claim)
 	}
 }
 
@@ -276,10 +239,10 @@ func TestManyTenantsAtOnce(t *testing.T) {
 
 	for range tenants {
 		go func() {
-			one, options := newTenant()
-			_, err := p.EnsureSchema(t.Context(), one, options)
+			one, claim := newTenant()
+			_, err := p.EnsureSchema(t.Context(), one, claim, schemaOptions)
 			if err == nil {
-				err = p.Drop(t.Context(), one, options.Owner)
+				_, err = p.Drop(t.Context(), one, claim)
 			}
 			failed <- err
 		}()
@@ -293,11 +256,11 @@ func TestManyTenantsAtOnce(t *testing.T) {
 func TestNamesAreQuoted(t *testing.T) {
 	p, admin := database(t)
 	one := tenant.Tenant{ID: `x"; DROP TABLE y; --`}
-	options := SchemaOptions{Owner: Owner{Namespace: `a'b\c"d`, Name: "e", UID: "f"}, Connections: 3}
-	_, err := p.EnsureSchema(t.Context(), one, options)
+	claim := Claim{Owner: Owner{Namespace: `a'b\c"d`, Name: "e", UID: "f"}}
+	_, err := p.EnsureSchema(t.Context(), one, claim, schemaOptions)
 	require.NoError(t, err)
 	require.Equal(t, 1, count(t, admin.Database, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE '%DROP TABLE%'"))
-	require.NoError(t, p.Drop(t.Context(), one, options.Owner))
+	drop(t, p, one, claim)
 	require.Equal(t, 0, count(t, admin.Database, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE '%DROP TABLE%'"))
 }
 

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 
@@ -46,8 +46,12 @@ type Redis struct {
 	admin RedisAdmin
 	tls   *tls.Config
 
+	// id is the identity of the deployment as it was found last; nil until then.
+	id atomic.Pointer[string]
+
 	mutex   sync.Mutex
 	clients map[string]*redis.Client // by address
+	cluster *redis.ClusterClient     // for the operator's own keys; nil until it is needed
 	// rights is how each node, by address, words the commands of a tenant's user.
 	// Redis 7.0 lists them in an order of its own, so they are learnt from it: the
 	// first user of a new operator is set once more, which disturbs nobody.
@@ -78,7 +82,13 @@ func (r *Redis) Close() {
 		_ = client.Close()
 	}
 	r.clients = map[string]*redis.Client{}
+	if r.cluster != nil {
+		_ = r.cluster.Close()
+		r.cluster = nil
+	}
 }
+
+const clientName = "leaderboard-operator"
 
 func (r *Redis) client(address string) *redis.Client {
 	r.mutex.Lock()
@@ -86,7 +96,7 @@ func (r *Redis) client(address string) *redis.Client {
 
 	client := r.clients[address]
 	if client == nil {
-		options := &redis.Options{Addr: address, Username: r.admin.Username, Password: r.admin.Password, ClientName: "leaderboard-operator",
+		options := &redis.Options{Addr: address, Username: r.admin.Username, Password: r.admin.Password, ClientName: clientName,
 			DialTimeout: connectTimeout, ReadTimeout: connectTimeout, WriteTimeout: connectTimeout, MaxRetries: -1, DialerRetries: 1, PoolSize: 2,
 			DisableIdentity: true} // CLIENT SETINFO is of 7.2
 		if r.tls != nil {
@@ -194,18 +204,6 @@ func (r *Redis) each(ctx context.Context, do func(ctx context.Context, address s
 	return nil
 }
 
-// RunIDs returns the run id of every node by its address. A node that has been
-// restarted has another one, and may have lost its users.
-func (r *Redis) RunIDs(ctx context.Context) (map[string]string, error) {
-	ids := map[string]string{}
-	err := r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
-		info, err := node.Info(ctx, "server").Result()
-		ids[address] = infoField(info, "run_id")
-		return err
-	})
-	return ids, err
-}
-
 // commands are what a tenant's user may do: the data types of a ranking and
 // scripts, on its own keys and channels, and nothing that looks at the server
 // or at other keys.
@@ -222,8 +220,13 @@ var commands = []string{
 var clusterCommands = []string{"+cluster|slots", "+cluster|shards", "+cluster|nodes", "+readonly", "+readwrite", "+asking", "+command"}
 
 // EnsureUser makes the tenant's user, with these passwords, what it should be
-// on every node. It writes nothing, and returns false, where it is that already.
-func (r *Redis) EnsureUser(ctx context.Context, t tenant.Tenant, passwords ...string) (changed bool, err error) {
+// on every node. It writes nothing, and returns false, where it is that already. A
+// user that belongs to another object is an OwnershipConflict.
+func (r *Redis) EnsureUser(ctx context.Context, t tenant.Tenant, claim Claim, passwords ...string) (changed bool, err error) {
+	if err := r.claimUser(ctx, t, claim); err != nil {
+		return false, err
+	}
+
 	rules := []string{"reset", "on"}
 	hashes := make([]string, 0, len(passwords))
 	for _, password := range passwords {
@@ -276,8 +279,12 @@ func (r *Redis) learnRights(address, commands string) {
 }
 
 // DropUser removes the tenant's user from every node, which also ends its
-// connections.
-func (r *Redis) DropUser(ctx context.Context, t tenant.Tenant) error {
+// connections. A user that belongs to another object is an OwnershipConflict.
+func (r *Redis) DropUser(ctx context.Context, t tenant.Tenant, claim Claim) error {
+	if err := r.checkUser(ctx, t, claim); err != nil {
+		return err
+	}
+
 	return r.each(ctx, func(ctx context.Context, _ string, node *redis.Client) error {
 		removed, err := node.Do(ctx, "ACL", "DELUSER", t.RedisUser()).Int()
 		if err != nil || removed == 0 {
@@ -290,9 +297,14 @@ func (r *Redis) DropUser(ctx context.Context, t tenant.Tenant) error {
 // scanCount is how many keys one SCAN looks at: some 0.2 ms of the server.
 const scanCount = 1000
 
-// DropKeys removes every key of the tenant.
-func (r *Redis) DropKeys(ctx context.Context, t tenant.Tenant) error {
-	return r.each(ctx, func(ctx context.Context, _ string, node *redis.Client) error {
+// DropKeys removes every key of the tenant, and that it has an owner. Keys that
+// belong to another object are an OwnershipConflict.
+func (r *Redis) DropKeys(ctx context.Context, t tenant.Tenant, claim Claim) error {
+	if err := r.checkUser(ctx, t, claim); err != nil {
+		return err
+	}
+
+	err := r.each(ctx, func(ctx context.Context, _ string, node *redis.Client) error {
 		role, err := node.Do(ctx, "ROLE").Slice()
 		if err != nil || len(role) == 0 || role[0] != "master" {
 			return err // replicas follow
@@ -313,6 +325,11 @@ func (r *Redis) DropKeys(ctx context.Context, t tenant.Tenant) error {
 			}
 		}
 	})
+	if err != nil {
+		return err
+	}
+
+	return r.forgetOwner(ctx, t)
 }
 
 // saveACL keeps users over a restart, where the server has a file for them.
@@ -330,42 +347,4 @@ func arguments(command, verb, name string, rules []string) []any {
 		all = append(all, rule)
 	}
 	return all
-}
-
-// Watch calls lost whenever a node has been restarted or is back after it could
-// not be reached, until ctx ends. It asks every interval.
-func (r *Redis) Watch(ctx context.Context, interval time.Duration, lost func()) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-
-	known, away := map[string]string(nil), false
-	for {
-		ids, err := r.RunIDs(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			away = true
-		default:
-			if away || known != nil && restarted(known, ids) {
-				lost()
-			}
-			known, away = ids, false
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// restarted says whether a node is new or has been restarted.
-func restarted(before, now map[string]string) bool {
-	for address, id := range now {
-		if before[address] != id {
-			return true
-		}
-	}
-	return false
 }

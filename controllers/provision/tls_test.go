@@ -41,7 +41,7 @@ func TestPostgresOverTLS(t *testing.T) {
 	}
 
 	check := func(admin PostgresAdmin) error {
-		p, err := OpenPostgres(t.Context(), admin)
+		p, err := OpenPostgres(t.Context(), admin, testOperator)
 		require.NoError(t, err)
 		defer p.Close()
 		_, err = p.Check(t.Context())
@@ -58,7 +58,7 @@ func TestPostgresOverTLS(t *testing.T) {
 	wrong.Host = "localhost"
 	require.ErrorContains(t, check(wrong), "localhost", "the certificate is of 127.0.0.1 alone")
 
-	p, err := OpenPostgres(t.Context(), admin)
+	p, err := OpenPostgres(t.Context(), admin, testOperator)
 	require.NoError(t, err)
 	defer p.Close()
 
@@ -87,9 +87,9 @@ func TestRedisOverTLS(t *testing.T) {
 	t.Cleanup(r.Close)
 	_, err = r.Check(t.Context())
 	require.NoError(t, err)
-	one, _ := newTenant()
+	one, claim := newTenant()
 	password := rand.Text()
-	ensure(t, r, one, true, password)
+	ensure(t, r, one, claim, true, password)
 	client := redis.NewClient(&redis.Options{Addr: server.Address(), Username: one.RedisUser(), Password: password, DisableIdentity: true, TLSConfig: r.tls})
 	defer client.Close()
 

@@ -68,19 +68,22 @@ func For(clusterID, namespace, name string) Tenant {
 	return Tenant{ID: readable(namespace+"_"+name) + "_" + strings.ToLower(sum)}
 }
 
+// maxIDLength is that of the longest id that [For] makes.
+const maxIDLength = readableLength + 1 + 16
+
+// Recorded returns the tenant of an id that was written down, and reports false
+// unless it has the form of one. Whose it is, the stores say.
+func Recorded(id string) (Tenant, bool) {
+	if id == "" || len(id) > maxIDLength || id[0] == '_' || id != readableID(id) {
+		return Tenant{}, false
+	}
+	return Tenant{ID: id}, true
+}
+
 // readable keeps what every store accepts in an identifier; in particular no
 // character that means something in a Redis ACL pattern.
 func readable(text string) string {
-	kept := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
-			return r
-		case r >= 'A' && r <= 'Z':
-			return r + ('a' - 'A')
-		default:
-			return '_'
-		}
-	}, text)
+	kept := readableID(text)
 	if len(kept) > readableLength {
 		kept = kept[:readableLength]
 	}
@@ -92,8 +95,25 @@ func readable(text string) string {
 	return kept
 }
 
+// readableID replaces every character that an id must not have.
+func readableID(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + ('a' - 'A')
+		default:
+			return '_'
+		}
+	}, text)
+}
+
+// SchemaPrefix begins the schema of every tenant.
+const SchemaPrefix = "lb_"
+
 // Schema is the Postgres schema.
-func (t Tenant) Schema() string { return "lb_" + t.ID }
+func (t Tenant) Schema() string { return SchemaPrefix + t.ID }
 
 // OwnerRole owns the schema and cannot log in.
 func (t Tenant) OwnerRole() string { return t.Schema() + "_owner" }

@@ -133,7 +133,7 @@ func (t *Tenant) Allow(tb testing.TB) {
 		Username: stores.AdminUser, Password: t.Redis.Nodes[0].AdminPassword()})
 	require.NoError(tb, err)
 	defer admin.Close()
-	_, err = admin.EnsureUser(tb.Context(), t.names, tenantPassword)
+	_, err = admin.EnsureUser(tb.Context(), t.names, provision.Claim{Owner: provision.Owner{Namespace: "conformance", Name: t.Database, UID: t.Database}}, tenantPassword)
 	require.NoError(tb, err)
 }
 
