@@ -72,13 +72,21 @@ func (c conditions) initialize() bool {
 // conclude turns the end of a pass into Ready, Reconciling and Stalled, as
 // kstatus wants: at most one of the latter two, and neither once Ready is true.
 func (c conditions) conclude(failure *stepError) {
-	c.remove(v1alpha1.ConditionReconciling)
-	c.remove(v1alpha1.ConditionStalled)
+	settled := failure == nil || failure.reason == v1alpha1.ReasonSuspended
+	// One that stays is not removed first: it would begin anew, and be written, with
+	// every pass.
+	if settled || failure.stalled {
+		c.remove(v1alpha1.ConditionReconciling)
+	}
+	if settled || !failure.stalled {
+		c.remove(v1alpha1.ConditionStalled)
+	}
+
 	if failure == nil {
 		c.set(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady, "The endpoint serves the current spec")
 		return
 	}
-	if failure.reason == v1alpha1.ReasonSuspended {
+	if settled {
 		c.suspended(failure.message)
 		return
 	}

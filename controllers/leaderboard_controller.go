@@ -58,6 +58,9 @@ type LeaderboardReconciler struct {
 	// whether or not the spec is admitted. oldLoginDisabled: they hold no other login
 	// that works.
 	verified, kept, oldLoginDisabled *freshness
+	// shares and migrations bound how many passes of one class run, and how many of
+	// them migrate.
+	shares, migrations *shares
 }
 
 // errOtherController: the class is another operator's, which this one leaves alone.
@@ -73,8 +76,15 @@ func (r *LeaderboardReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 	p := newPass(base, r.ClusterID)
 	defer p.close()
 
-	if class, err := r.findClass(ctx, p.lb); err == nil && class.Spec.ControllerName != r.ControllerName {
+	class, err := r.findClass(ctx, p.lb)
+	if err == nil && class.Spec.ControllerName != r.ControllerName {
 		return ctrl.Result{}, nil
+	}
+	if err == nil {
+		if !r.shares.take(class.Name) {
+			return ctrl.Result{RequeueAfter: jitter(shareRetry)}, nil
+		}
+		defer r.shares.giveBack(class.Name)
 	}
 	if !p.lb.DeletionTimestamp.IsZero() {
 		return r.finalize(ctx, p)
@@ -183,6 +193,10 @@ func (r *LeaderboardReconciler) suspend(ctx context.Context, p *pass) error {
 func (r *LeaderboardReconciler) finish(ctx context.Context, p *pass, err error) (ctrl.Result, error) {
 	if apierrors.IsConflict(err) {
 		return retryConflict(err) // nothing to tell: the next pass sees what is there now
+	}
+
+	if errors.Is(err, errMigrationTurn) {
+		return ctrl.Result{RequeueAfter: jitter(migrationRetry)}, nil
 	}
 
 	var failure *stepError

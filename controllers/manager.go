@@ -38,7 +38,7 @@ const (
 	DefaultResync = 30 * time.Second
 	// DefaultMaxConcurrentReconciles is more than there are cores: a pass mostly
 	// waits for stores.
-	DefaultMaxConcurrentReconciles = 8
+	DefaultMaxConcurrentReconciles = 16
 
 	// reconciliationTimeout bounds one pass. Each call to a store has its own,
 	// shorter deadline; a migration, with 10 minutes, is what may take longest.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/jackc/pgx/v5"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -83,7 +85,42 @@ func (r *LeaderboardReconciler) ensureMigrations(ctx context.Context, p *pass) e
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 
-	err = ledger.Migrate(ctx, conn, p.tenant.Schema())
+	if err := r.migrate(ctx, p, conn); err != nil {
+		return err
+	}
+
+	p.lb.Status.SchemaCreated = true
+	p.conditions().set(v1alpha1.ConditionSchemaReady, metav1.ConditionTrue, v1alpha1.ReasonReady, schemaReady)
+	return nil
+}
+
+// versionTimeout bounds the reading of a schema's version, which is one row.
+const versionTimeout = 15 * time.Second
+
+// errMigrationTurn: enough games of the class are being migrated.
+var errMigrationTurn = errors.New("other games of the class are being migrated")
+
+// migrate brings the schema to the version of this operator. A new operator brings a
+// migration to every game, and each may take minutes: they take turns, and nothing is
+// said of those that wait, which go on as they are.
+func (r *LeaderboardReconciler) migrate(ctx context.Context, p *pass, conn *pgx.Conn) error {
+	reading, cancel := context.WithTimeout(ctx, versionTimeout)
+	version, err := ledger.CurrentVersion(reading, conn, p.tenant.Schema())
+	cancel()
+
+	if err == nil && version == ledger.RequiredVersion() {
+		return nil
+	}
+	if err == nil && version > 0 {
+		if !r.migrations.take(p.class.Name) {
+			return errMigrationTurn
+		}
+		defer r.migrations.giveBack(p.class.Name)
+	}
+
+	if err == nil {
+		err = ledger.Migrate(ctx, conn, p.tenant.Schema())
+	}
 	if errors.Is(err, ledger.ErrNewerSchema) {
 		return stalledBy(v1alpha1.ConditionSchemaReady, v1alpha1.ReasonMigrationFailed,
 			"The schema was migrated by a newer operator than this one, which leaves it alone: the platform team must update the operator")
@@ -92,8 +129,6 @@ func (r *LeaderboardReconciler) ensureMigrations(ctx context.Context, p *pass) e
 		return failedBy(err, v1alpha1.ConditionSchemaReady, v1alpha1.ReasonMigrationFailed, "The schema could not be migrated; this is tried again: %v", err)
 	}
 
-	p.lb.Status.SchemaCreated = true
-	p.conditions().set(v1alpha1.ConditionSchemaReady, metav1.ConditionTrue, v1alpha1.ReasonReady, schemaReady)
 	return nil
 }
 

@@ -30,6 +30,11 @@ import (
 const (
 	firstRetry = 200 * time.Millisecond
 	lastRetry  = 30 * time.Second
+
+	// shareRetry is how soon a pass comes back whose class has its share of the workers,
+	// and migrationRetry one that waits for others of its class to migrate.
+	shareRetry     = 200 * time.Millisecond
+	migrationRetry = 2 * time.Second
 )
 
 func rateLimiter() workqueue.TypedRateLimiter[reconcile.Request] {
@@ -57,7 +62,7 @@ func notStatusOnly() builder.Predicates {
 
 // SetupWithManager adds the reconciler to the manager, with its watches.
 func (r *LeaderboardReconciler) SetupWithManager(manager ctrl.Manager, concurrency int) error {
-	r.prepare()
+	r.prepare(concurrency)
 	err := manager.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.Leaderboard{}, classNameIndex,
 		func(object client.Object) []string { return []string{classNameOf(object.(*v1alpha1.Leaderboard))} })
 	if err != nil {
@@ -82,9 +87,11 @@ func (r *LeaderboardReconciler) SetupWithManager(manager ctrl.Manager, concurren
 }
 
 // prepare makes what the reconciler keeps between passes.
-func (r *LeaderboardReconciler) prepare() {
+func (r *LeaderboardReconciler) prepare(concurrency int) {
 	r.applier = newApplier(r.Client, r.Live)
 	r.verified, r.kept, r.oldLoginDisabled = newFreshness(time.Now), newFreshness(time.Now), newFreshness(time.Now)
+	r.shares = newShares(concurrency)
+	r.migrations = newShares(r.shares.most) // so half of a class's passes go on beside migrations
 }
 
 // classChanged admits what matters to the Leaderboards of a class: its spec,

@@ -133,16 +133,26 @@ func distrust(err error) error {
 }
 
 // short is the innermost cause that says something: pgx wraps it in the
-// connection's parameters.
+// connection's parameters. It is the same text for each attempt, without the port
+// that this side had in one of them: conditions hold it, and a condition that changes
+// is written and wakes those who watch it.
 func short(err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		return pg
 	}
 
+	var lookup *net.DNSError
+	if errors.As(err, &lookup) {
+		if lookup.IsNotFound {
+			return fmt.Errorf("lookup %s: no such host", lookup.Name)
+		}
+		return fmt.Errorf("lookup %s: the name server did not answer", lookup.Name)
+	}
+
 	var operation *net.OpError
 	if errors.As(err, &operation) {
-		return operation
+		return &net.OpError{Op: operation.Op, Net: operation.Net, Addr: operation.Addr, Err: operation.Err}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return context.DeadlineExceeded

@@ -62,6 +62,8 @@ func OpenPostgres(ctx context.Context, admin PostgresAdmin, operator Operator) (
 		return nil, err
 	}
 
+	config.DialFunc = (&breakers{}).dial
+
 	poolConfig, err := pgxpool.ParseConfig("")
 	if err != nil {
 		return nil, fmt.Errorf("configure the pool: %w", err)

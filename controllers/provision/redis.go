@@ -43,8 +43,9 @@ type RedisAdmin struct {
 // Redis provisions tenants' users on every node of one deployment: users are
 // kept by each node for itself.
 type Redis struct {
-	admin RedisAdmin
-	tls   *tls.Config
+	admin    RedisAdmin
+	tls      *tls.Config
+	breakers breakers
 
 	// id is the identity of the deployment as it was found last; nil until then.
 	id atomic.Pointer[string]
@@ -96,18 +97,34 @@ func (r *Redis) client(address string) *redis.Client {
 
 	client := r.clients[address]
 	if client == nil {
-		options := &redis.Options{Addr: address, Username: r.admin.Username, Password: r.admin.Password, ClientName: clientName,
-			DialTimeout: connectTimeout, ReadTimeout: connectTimeout, WriteTimeout: connectTimeout, MaxRetries: -1, DialerRetries: 1, PoolSize: 2,
-			DisableIdentity: true} // CLIENT SETINFO is of 7.2
-		if r.tls != nil {
-			options.TLSConfig = r.tls.Clone()
-			options.TLSConfig.ServerName, _, _ = net.SplitHostPort(address)
-		}
-		client = redis.NewClient(options)
+		client = redis.NewClient(&redis.Options{Addr: address, Username: r.admin.Username, Password: r.admin.Password, ClientName: clientName,
+			Dialer: r.dial, ReadTimeout: connectTimeout, WriteTimeout: connectTimeout, MaxRetries: -1, DialerRetries: 1, PoolSize: 2,
+			DisableIdentity: true}) // CLIENT SETINFO is of 7.2
 		r.clients[address] = client
 	}
 
 	return client
+}
+
+// dial connects to a node, with TLS where the class says so.
+func (r *Redis) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+
+	conn, err := r.breakers.dial(ctx, network, address)
+	if err != nil || r.tls == nil {
+		return conn, err
+	}
+
+	config := r.tls.Clone()
+	config.ServerName, _, _ = net.SplitHostPort(address)
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+
+	return secured, nil
 }
 
 // nodes returns the addresses of every node, primaries and replicas.
@@ -125,7 +142,7 @@ func (r *Redis) nodes(ctx context.Context) ([]string, error) {
 func (r *Redis) sentinelNodes(ctx context.Context) ([]string, error) {
 	var last error
 	for _, endpoint := range r.admin.Endpoints {
-		sentinel := redis.NewSentinelClient(&redis.Options{Addr: endpoint, DialTimeout: connectTimeout, MaxRetries: -1, DialerRetries: 1, TLSConfig: r.tls, DisableIdentity: true})
+		sentinel := redis.NewSentinelClient(&redis.Options{Addr: endpoint, Dialer: r.dial, MaxRetries: -1, DialerRetries: 1, DisableIdentity: true})
 		master, err := sentinel.GetMasterAddrByName(ctx, r.admin.MasterName).Result()
 		var replicas []map[string]string
 

@@ -36,12 +36,8 @@ func (r *Redis) clusterClient() *redis.ClusterClient {
 	defer r.mutex.Unlock()
 
 	if r.cluster == nil {
-		options := &redis.ClusterOptions{Addrs: r.admin.Endpoints, Username: r.admin.Username, Password: r.admin.Password, ClientName: clientName,
-			DialTimeout: connectTimeout, ReadTimeout: connectTimeout, WriteTimeout: connectTimeout, MaxRetries: -1, PoolSize: 2, DisableIdentity: true}
-		if r.tls != nil {
-			options.TLSConfig = r.tls.Clone() // each connection checks the name of its node
-		}
-		r.cluster = redis.NewClusterClient(options)
+		r.cluster = redis.NewClusterClient(&redis.ClusterOptions{Addrs: r.admin.Endpoints, Username: r.admin.Username, Password: r.admin.Password, ClientName: clientName,
+			Dialer: r.dial, ReadTimeout: connectTimeout, WriteTimeout: connectTimeout, MaxRetries: -1, PoolSize: 2, DisableIdentity: true})
 	}
 
 	return r.cluster
