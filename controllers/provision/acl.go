@@ -14,6 +14,8 @@ import (
 type user struct {
 	flags, passwords         []string
 	commands, keys, channels string
+	// selectors are further rules, which the operator never sets.
+	selectors int
 }
 
 // aclUser looks a user up; nil: there is none.
@@ -42,7 +44,8 @@ func aclUser(ctx context.Context, node *redis.Client, name string) (*user, error
 	// loaded from the file, the words do not.
 	commands := strings.Fields(text(fields["commands"]))
 	slices.Sort(commands)
-	return &user{flags: texts(fields["flags"]), passwords: texts(fields["passwords"]), commands: strings.Join(commands, " "),
+	selectors, _ := fields["selectors"].([]any)
+	return &user{selectors: len(selectors), flags: texts(fields["flags"]), passwords: texts(fields["passwords"]), commands: strings.Join(commands, " "),
 		keys: text(fields["keys"]), channels: text(fields["channels"])}, nil
 }
 
@@ -64,6 +67,6 @@ func text(value any) string {
 
 // is says whether the user has exactly these rules.
 func (u *user) is(hashes []string, keys, channels, commands string) bool {
-	return u != nil && slices.Contains(u.flags, "on") && !slices.Contains(u.flags, "nopass") && sameSet(u.passwords, hashes) &&
+	return u != nil && u.selectors == 0 && slices.Contains(u.flags, "on") && !slices.Contains(u.flags, "nopass") && sameSet(u.passwords, hashes) &&
 		u.keys == keys && u.channels == channels && u.commands == commands
 }

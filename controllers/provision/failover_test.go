@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -228,5 +229,39 @@ func TestRedisCheckLooksAtEveryNode(t *testing.T) {
 			_, err = r.Check(t.Context())
 			require.Equal(t, Misconfigured, KindOf(err), err)
 		})
+	}
+}
+
+// A node that refuses the administrator keeps no other one from its users.
+func TestOneBadNodeHidesNoOther(t *testing.T) {
+	d := sentinelDeployment(t)
+	master, err := d.master(t.Context())
+	require.NoError(t, err)
+
+	for _, bad := range d.nodes {
+		if bad == master {
+			continue
+		}
+		require.NoError(t, d.whole(t.Context()))
+		admin := bad.Client()
+		require.NoError(t, admin.Do(t.Context(), "ACL", "SETUSER", stores.AdminUser, "-acl|setuser").Err())
+		one, claim := newTenant()
+		r, err := OpenRedis(d.admin)
+		require.NoError(t, err)
+		_, err = r.EnsureUser(t.Context(), one, claim, rand.Text())
+		require.Equal(t, InsufficientRights, KindOf(err), "%v", err)
+		r.Close()
+
+		for _, node := range d.nodes {
+			client := node.Client()
+			users, err := client.Do(t.Context(), "ACL", "USERS").StringSlice()
+			require.NoError(t, err)
+			require.Equal(t, node != bad, slices.Contains(users, one.RedisUser()), node.Address())
+			require.NoError(t, client.Close())
+		}
+
+		// The file gives the right back.
+		require.NoError(t, admin.Do(t.Context(), "ACL", "LOAD").Err())
+		require.NoError(t, admin.Close())
 	}
 }

@@ -176,6 +176,7 @@ func TestRedisUserOfAServerWithoutItsUsers(t *testing.T) {
 	for _, drift := range [][]any{
 		{"ACL", "SETUSER", one.RedisUser(), "allkeys"}, {"ACL", "SETUSER", one.RedisUser(), "off"}, {"ACL", "SETUSER", one.RedisUser(), "+@all"},
 		{"ACL", "SETUSER", one.RedisUser(), "allchannels"}, {"ACL", "SETUSER", one.RedisUser(), "nopass"}, {"ACL", "SETUSER", one.RedisUser(), ">another"},
+		{"ACL", "SETUSER", one.RedisUser(), "(~* +get)"},
 		{"ACL", "DELUSER", one.RedisUser()},
 	} {
 		require.NoError(t, admin.Do(t.Context(), drift...).Err())

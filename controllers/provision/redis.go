@@ -202,7 +202,8 @@ func (r *Redis) clusterNodes(ctx context.Context) ([]string, error) {
 	return nil, last
 }
 
-// each runs do on every node and stops at the first error.
+// each runs do on every node, also after it has failed on one of them. It returns an
+// error that somebody has to do something about rather than that a node did not answer.
 func (r *Redis) each(ctx context.Context, do func(ctx context.Context, address string, node *redis.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -212,13 +213,15 @@ func (r *Redis) each(ctx context.Context, do func(ctx context.Context, address s
 		return err
 	}
 
+	var failed error
 	for _, address := range nodes {
-		if err := do(ctx, address, r.client(address)); err != nil {
-			return redisError(err, "provision on the node %s", address)
+		err := redisError(do(ctx, address, r.client(address)), "provision on the node %s", address)
+		if err != nil && (failed == nil || KindOf(failed) == Unreachable) {
+			failed = err
 		}
 	}
 
-	return nil
+	return failed
 }
 
 // commands are what a tenant's user may do: the data types of a ranking and

@@ -19,20 +19,13 @@ const neverEvict = "noeviction"
 // Check says whether the deployment can be shared by tenants, and its version. A
 // node that does not answer hides nothing that is wrong with another one.
 func (r *Redis) Check(ctx context.Context) (version string, err error) {
-	var unreachable error
 	err = r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
 		found, err := checkNode(ctx, address, node)
-		if err = redisError(err, "look at the node %s", address); err != nil && KindOf(err) == Unreachable {
-			unreachable = err
-			return nil
+		if err == nil {
+			version = found
 		}
-		version = found
-		return err
+		return redisError(err, "look at the node %s", address)
 	})
-	if err == nil {
-		err = unreachable
-	}
-
 	return version, err
 }
 

@@ -85,5 +85,10 @@ func (p *Postgres) plan(ctx context.Context, tx pgx.Tx, t tenant.Tenant, claim C
 		}
 	}
 
-	return seen.missing(t, options, mark), nil
+	changed, err := drift(ctx, tx, t)
+	if err != nil {
+		return nil, err
+	}
+
+	return append(seen.missing(t, options, mark), changed...), nil
 }
