@@ -11,6 +11,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
@@ -212,6 +213,36 @@ func TestAutoscalingFromTheBeginning(t *testing.T) {
 	require.EqualValues(t, 3, replicasOf(t, lb))
 	touch(t, lb)
 	require.EqualValues(t, 3, replicasOf(t, lb))
+}
+
+// An autoscaler takes 0 for being switched off: a game that was stopped, or whose
+// Deployment somebody scaled to 0, starts again.
+func TestAutoscalingFromZero(t *testing.T) {
+	class := newClass(t, startManager(t), postgres, redis)
+	ns := namespace(t)
+	playDeployments(t, ns)
+	lb := newLeaderboard(ns, class)
+	lb.Spec.Replicas = new(int32(0))
+	create(t, lb)
+	becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "False WorkloadUnavailable"})
+	patch(t, lb, func() {
+		lb.Spec.Replicas, lb.Spec.Autoscaling = nil, &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 6, TargetCPUUtilizationPercentage: 50}
+	})
+	becomes(t, lb, allReady)
+	require.EqualValues(t, 2, replicasOf(t, lb))
+
+	scale(t, lb, 0)
+	deployment := deploymentOf(t, lb)
+	eventually(t, deployment, func() bool { return *deployment.Spec.Replicas == 2 })
+}
+
+// Before Kubernetes 1.37 an autoscaler has no generation.
+func TestAutoscalerDriftWithoutAGeneration(t *testing.T) {
+	before := &autoscalingv2.HorizontalPodAutoscaler{Spec: autoscalingv2.HorizontalPodAutoscalerSpec{MaxReplicas: 3}}
+	status, spec := before.DeepCopy(), before.DeepCopy()
+	status.Status.DesiredReplicas, spec.Spec.MaxReplicas = 2, 4
+	require.False(t, autoscalerChanged().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: status}))
+	require.True(t, autoscalerChanged().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: spec}))
 }
 
 // touch changes the boards, and waits until that has reached the Deployment.

@@ -65,7 +65,22 @@ func (r *LeaderboardReconciler) tearDown(ctx context.Context, p *pass) error {
 		return err
 	}
 
-	return r.releaseStores(ctx, p)
+	return withWayOut(r.releaseStores(ctx, p))
+}
+
+// wayOut is how a Leaderboard is deleted whose stores cannot be reached.
+const wayOut = "bring it back, or set the annotation " + v1alpha1.AbandonAnnotation +
+	"=true on the Leaderboard to delete it and leave its schema, roles and Redis user behind"
+
+// withWayOut adds the way out to what holds a deletion up; nil stays nil.
+func withWayOut(err error) error {
+	if err == nil {
+		return nil
+	}
+
+	step := *asStepError(err, v1alpha1.ReasonDeleting)
+	step.message += ". To go on with the deletion: " + wayOut
+	return &step
 }
 
 // releaseUnrecorded releases what a Leaderboard has in the stores whose status says
@@ -156,18 +171,21 @@ func (r *LeaderboardReconciler) drain(ctx context.Context, p *pass) error {
 	if client.IgnoreNotFound(err) != nil {
 		return failedBy(err, v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonDeleting, "The Deployment could not be deleted; this is tried again")
 	}
-	if time.Since(p.lb.DeletionTimestamp.Time) > drainTimeout {
+
+	left := drainTimeout - time.Since(p.lb.DeletionTimestamp.Time)
+	if left <= 0 {
 		return nil
 	}
 
-	return waitingFor(v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonDeleting, "Waiting for the Pods to end")
+	waiting := waitingFor(v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonDeleting, "Waiting for the Pods to end")
+	waiting.retryAfter = left // nothing tells when a Pod that is stuck is given up
+
+	return waiting
 }
 
 // reachForDeletion connects to the stores that hold the data. Where that cannot
 // be done, the condition says how to go on.
 func (r *LeaderboardReconciler) reachForDeletion(ctx context.Context, p *pass) error {
-	const wayOut = "bring it back, or set the annotation " + v1alpha1.AbandonAnnotation +
-		"=true on the Leaderboard to delete it and leave its schema, roles and Redis user behind"
 	class, err := r.findClass(ctx, p.lb)
 	if err != nil {
 		var step *stepError
@@ -182,11 +200,5 @@ func (r *LeaderboardReconciler) reachForDeletion(ctx context.Context, p *pass) e
 	if err == nil {
 		err = r.checkPlacement(ctx, p)
 	}
-	if err != nil {
-		step := asStepError(err, v1alpha1.ReasonClassNotReady)
-		return &stepError{condition: step.condition, reason: step.reason, stalled: step.stalled, cause: step.cause,
-			message: step.message + ". To go on with the deletion: " + wayOut}
-	}
-
-	return nil
+	return withWayOut(err)
 }

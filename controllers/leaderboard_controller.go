@@ -220,6 +220,10 @@ func (r *LeaderboardReconciler) finish(ctx context.Context, p *pass, err error) 
 		log.FromContext(ctx).V(1).Info("Not ready", "reason", failure.reason, "message", failure.message)
 	}
 
+	if failure != nil && failure.retryAfter > 0 {
+		return ctrl.Result{RequeueAfter: min(failure.retryAfter, r.Resync)}, nil
+	}
+
 	return ctrl.Result{RequeueAfter: jitter(r.Resync)}, nil
 }
 

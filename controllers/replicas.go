@@ -46,12 +46,20 @@ func (r *LeaderboardReconciler) decideReplicas(ctx context.Context, p *pass) (bo
 	}
 
 	ours, err := ownsReplicas(live, string(fieldOwner))
-	if err != nil || !ours || live.Spec.Replicas == nil {
+	if err != nil || live.Spec.Replicas == nil {
 		return false, err
 	}
 
+	// An autoscaler never scales up from 0, which it takes for being switched off.
+	replicas := *live.Spec.Replicas
+	if replicas == 0 {
+		replicas = p.lb.Spec.Autoscaling.MinReplicas
+	} else if !ours {
+		return false, nil
+	}
+
 	handOver := appsv1ac.Deployment(live.Name, live.Namespace).
-		WithSpec(appsv1ac.DeploymentSpec().WithReplicas(*live.Spec.Replicas))
+		WithSpec(appsv1ac.DeploymentSpec().WithReplicas(replicas))
 	if err := r.Client.Apply(ctx, handOver, handOverOwner, client.ForceOwnership); err != nil {
 		return false, fmt.Errorf("hand spec.replicas of the Deployment over: %w", err)
 	}

@@ -3,6 +3,7 @@ package controllers
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // stepError says why a step could not be done: to the user in conditions, to
@@ -18,6 +19,8 @@ type stepError struct {
 	// cause is for the log and makes the pass be retried with backoff. Nil when
 	// the pass waits for something that is watched, or for the next resync.
 	cause error
+	// retryAfter is when the pass comes back; zero: with the next resync.
+	retryAfter time.Duration
 }
 
 func (e *stepError) Error() string {

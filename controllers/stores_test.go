@@ -4,11 +4,13 @@ import (
 	"context"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
@@ -396,4 +398,30 @@ func TestClassConditions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A Leaderboard whose Pods do not end is given up after their grace period, not with
+// the next resync; and one whose stores do not answer says how to delete it.
+func TestDeletionIsNotHeldUp(t *testing.T) {
+	class, controllerName := acceptedClass(t)
+	lb := create(t, newLeaderboard(namespace(t), class))
+	r := newReconciler(t, controllerName, cluster)
+	r.Resync = time.Hour
+	driveToReady(t, r, lb)
+	require.NoError(t, cluster.Delete(t.Context(), lb))
+	request := ctrl.Request{NamespacedName: client.ObjectKeyFromObject(lb)}
+	result, err := r.Reconcile(t.Context(), request)
+	require.NoError(t, err)
+	require.NotZero(t, result.RequeueAfter)
+	require.LessOrEqual(t, result.RequeueAfter, drainTimeout)
+
+	playOnce(t.Context(), t, lb.Namespace)
+	broken := class.DeepCopy()
+	patch(t, broken, func() { broken.Spec.Postgres.Port = 1 })
+	_, err = r.Reconcile(t.Context(), request)
+	require.Error(t, err)
+	require.NoError(t, cluster.Get(t.Context(), request.NamespacedName, lb))
+	require.Contains(t, message(lb), v1alpha1.AbandonAnnotation)
+	patch(t, broken, func() { broken.Spec.Postgres.Port = class.Spec.Postgres.Port })
+	driveToGone(t, r, lb)
 }

@@ -60,6 +60,16 @@ func notStatusOnly() builder.Predicates {
 		predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{}))
 }
 
+// autoscalerChanged admits changes of an autoscaler's spec. Before Kubernetes 1.37 its
+// generation does not change with it.
+func autoscalerChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*autoscalingv2.HorizontalPodAutoscaler)
+		after, alsoOK := e.ObjectNew.(*autoscalingv2.HorizontalPodAutoscaler)
+		return ok && alsoOK && !equality.Semantic.DeepEqual(before.Spec, after.Spec)
+	}}
+}
+
 // SetupWithManager adds the reconciler to the manager, with its watches.
 func (r *LeaderboardReconciler) SetupWithManager(manager ctrl.Manager, concurrency int) error {
 	r.prepare(concurrency)
@@ -78,7 +88,8 @@ func (r *LeaderboardReconciler) SetupWithManager(manager ctrl.Manager, concurren
 		Owns(&networkingv1.NetworkPolicy{}).
 		Owns(&networkingv1.Ingress{}, notStatusOnly()).
 		Owns(&policyv1.PodDisruptionBudget{}, notStatusOnly()).
-		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, notStatusOnly()).
+		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(predicate.Or[client.Object](autoscalerChanged(),
+			predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{}))).
 		Watches(&v1alpha1.LeaderboardClass{}, handler.EnqueueRequestsFromMapFunc(r.ofClass), builder.WithPredicates(classChanged())).
 		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesRawSource(source.Channel(r.Stores.lost, handler.EnqueueRequestsFromMapFunc(r.ofLostStore))).

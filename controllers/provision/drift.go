@@ -11,13 +11,17 @@ import (
 
 // driftSQL writes the statements that undo what somebody changed about what migrations
 // have made, and about the roles, which the operator makes once and then only compares.
+// What the administrator may not change is left out: a table that a superuser made in
+// the schema, or a membership that another administrator granted, which since PostgreSQL
+// 16 only that one takes back.
 //
 //	$1 schema, $2 owner role, $3 group role, $4 all roles, $5 login roles
 const driftSQL = `
 WITH relations AS (
 	SELECT c.oid, c.relkind, c.relowner, c.relacl, CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || format('%I.%I', $1::text, c.relname) AS target,
 		CASE c.relkind WHEN 'S' THEN ARRAY['SELECT', 'USAGE'] ELSE ARRAY['DELETE', 'INSERT', 'SELECT', 'UPDATE'] END AS wanted
-	FROM pg_class c WHERE c.relnamespace = to_regnamespace(quote_ident($1)) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')),
+	FROM pg_class c WHERE c.relnamespace = to_regnamespace(quote_ident($1)) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+		AND pg_has_role(c.relowner, 'USAGE')),
 grants AS (
 	SELECT r.oid, a.grantee, array_agg(DISTINCT a.privilege_type ORDER BY a.privilege_type) AS privileges
 	FROM relations r, aclexplode(r.relacl) a GROUP BY r.oid, a.grantee
@@ -29,7 +33,7 @@ SELECT format('ALTER TABLE %s OWNER TO %I', substr(target, 7), $2::text) FROM re
 	WHERE relowner <> names.owner AND relkind <> 'S'
 UNION ALL
 SELECT format('ALTER ROUTINE %s OWNER TO %I', p.oid::regprocedure, $2::text) FROM pg_proc p, names
-	WHERE p.pronamespace = to_regnamespace(quote_ident($1)) AND p.proowner <> names.owner
+	WHERE p.pronamespace = to_regnamespace(quote_ident($1)) AND p.proowner <> names.owner AND pg_has_role(p.proowner, 'USAGE')
 UNION ALL
 SELECT DISTINCT format('REVOKE ALL ON %s FROM %s', r.target, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END)
 	FROM relations r JOIN grants g USING (oid), names
@@ -50,7 +54,10 @@ SELECT format('ALTER ROLE %I IN DATABASE %I RESET ALL', r.rolname, d.datname)
 	FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole JOIN pg_database d ON d.oid = s.setdatabase WHERE r.rolname = ANY($4)
 UNION ALL
 SELECT format('REVOKE %I FROM %I', pg_get_userbyid(roleid), pg_get_userbyid(member)) FROM pg_auth_members
-	WHERE pg_get_userbyid(roleid) = ANY($5) AND pg_get_userbyid(member) <> current_user`
+	WHERE pg_get_userbyid(roleid) = ANY($5) AND pg_get_userbyid(member) <> current_user AND ` + revocable
+
+// revocable says whether the administrator can take a row of pg_auth_members back.
+const revocable = `(current_setting('server_version_num')::int < 160000 OR pg_has_role(grantor, 'USAGE'))`
 
 // drift returns the statements of driftSQL.
 func drift(ctx context.Context, tx pgx.Tx, t tenant.Tenant) ([]string, error) {

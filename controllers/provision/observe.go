@@ -23,8 +23,8 @@ type observed struct {
 	connect  bool
 	// ownsAsMember: the administrator may act as the owner role.
 	ownsAsMember bool
-	// strangers are members of the owner or group role that should not be,
-	// member first.
+	// strangers are members of the owner or group role that should not be and can be
+	// removed, member first.
 	strangers [][2]string
 }
 
@@ -77,7 +77,7 @@ func observe(ctx context.Context, tx pgx.Tx, t tenant.Tenant) (*observed, error)
 // observeStrangers looks for members that somebody added.
 func (o *observed) observeStrangers(ctx context.Context, tx pgx.Tx, t tenant.Tenant) error {
 	rows, err := tx.Query(ctx, `SELECT DISTINCT pg_get_userbyid(member)::text, pg_get_userbyid(roleid)::text FROM pg_auth_members
-		WHERE pg_get_userbyid(roleid) = ANY($1) AND pg_get_userbyid(member) <> ALL($2)`,
+		WHERE pg_get_userbyid(roleid) = ANY($1) AND pg_get_userbyid(member) <> ALL($2) AND `+revocable,
 		[]string{t.OwnerRole(), t.GroupRole()}, []string{o.admin, t.LoginRole(tenant.SlotA), t.LoginRole(tenant.SlotB)})
 	if err != nil {
 		return fmt.Errorf("look at the members: %w", err)

@@ -171,6 +171,23 @@ func TestDriftIsCorrected(t *testing.T) {
 	}
 }
 
+// What only a superuser could change is left as it is: it neither stops a game nor
+// costs a write each time.
+func TestDriftOfOthersIsLeft(t *testing.T) {
+	p, admin := database(t)
+	one, claim, _ := provisioned(t, p)
+	superuser(t, admin.Database, "CREATE TABLE "+quote(one.Schema())+".audit (); CREATE FUNCTION "+quote(one.Schema())+".f() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+	superuser(t, admin.Database, "CREATE ROLE analyst_"+admin.Database)
+	superuser(t, admin.Database, "GRANT "+quote(one.GroupRole())+" TO analyst_"+admin.Database+" GRANTED BY postgres")
+	_, err := p.EnsureSchema(t.Context(), one, claim, schemaOptions)
+	require.NoError(t, err)
+	before := nextTransaction(t, admin.Database)
+	changed, err := p.EnsureSchema(t.Context(), one, claim, schemaOptions)
+	require.NoError(t, err)
+	require.False(t, changed)
+	require.Equal(t, before, nextTransaction(t, admin.Database))
+}
+
 func TestLoginsAlternate(t *testing.T) {
 	p, admin := database(t)
 	one, claim, old := provisioned(t, p)

@@ -47,6 +47,9 @@ type Redis struct {
 	tls      *tls.Config
 	breakers breakers
 
+	// scans are the cursors of DropKeys that have not come to their end, by the run id of
+	// the node and the tenant.
+	scans sync.Map
 	// id is the identity of the deployment as it was found last; nil until then.
 	id atomic.Pointer[string]
 
@@ -330,26 +333,45 @@ func (r *Redis) DropKeys(ctx context.Context, t tenant.Tenant, claim Claim) erro
 			return err // replicas follow
 		}
 
-		for cursor := uint64(0); ; {
-			var keys []string
-			if keys, cursor, err = node.Scan(ctx, cursor, t.KeyPrefix()+"*", scanCount).Result(); err != nil {
-				return err
-			}
-			for _, key := range keys { // one by one: in a cluster they are of different slots
-				if err := node.Unlink(ctx, key).Err(); err != nil {
-					return err
-				}
-			}
-			if cursor == 0 {
-				return nil
-			}
-		}
+		return r.dropKeysOf(ctx, t, node)
 	})
 	if err != nil {
 		return err
 	}
 
 	return r.forgetOwner(ctx, t)
+}
+
+// dropKeysOf goes on from where the last call ended that did not get through all of
+// the node's keys, which are those of all tenants. A cursor is of one run of a server.
+func (r *Redis) dropKeysOf(ctx context.Context, t tenant.Tenant, node *redis.Client) error {
+	info, err := node.Info(ctx, "server").Result()
+	if err != nil {
+		return err
+	}
+
+	at := infoField(info, "run_id") + " " + t.ID
+	cursor, _ := r.scans.Load(at)
+	for next, _ := cursor.(uint64); ; r.scans.Store(at, next) {
+		var keys []string
+		var err error
+		if keys, next, err = node.Scan(ctx, next, t.KeyPrefix()+"*", scanCount).Result(); err != nil {
+			return err
+		}
+
+		pipe := node.Pipeline()
+		for _, key := range keys { // one by one: in a cluster they are of different slots
+			pipe.Unlink(ctx, key)
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return err
+		}
+
+		if next == 0 {
+			r.scans.Delete(at)
+			return nil
+		}
+	}
 }
 
 // saveACL keeps users over a restart, where the server has a file for them.

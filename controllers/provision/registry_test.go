@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -200,5 +201,68 @@ func TestRedisOwnership(t *testing.T) {
 	require.NotEqual(t, id, again)
 	for _, key := range []string{redisOwnersKey, redisIDKey} {
 		require.Error(t, client.Type(t.Context(), key).Err(), "a tenant does not reach %s", key)
+	}
+}
+
+// Keys that could not all be removed in the time of one call are removed by the next
+// ones, each of which goes on where the last one ended.
+func TestDropKeysGoesOn(t *testing.T) {
+	server, r := redisServer(t, true)
+	one, claim := newTenant()
+	_, err := r.EnsureUser(t.Context(), one, claim, rand.Text())
+	require.NoError(t, err)
+	admin := server.Client()
+	defer admin.Close()
+
+	const keys = 5 * scanCount
+	pipe := admin.Pipeline()
+	for i := range keys {
+		pipe.Set(t.Context(), fmt.Sprintf("%s%d", one.KeyPrefix(), i), i, 0)
+		pipe.Set(t.Context(), fmt.Sprintf("of-another:%d", i), i, 0)
+	}
+	_, err = pipe.Exec(t.Context())
+	require.NoError(t, err)
+
+	node := r.client(server.Address())
+	interrupted, cancel := context.WithCancel(t.Context())
+	node.AddHook(&afterScans{n: 3, then: cancel})
+	require.Error(t, r.dropKeysOf(interrupted, one, node))
+	left := admin.DBSize(t.Context()).Val()
+	require.Less(t, left, int64(2*keys))
+	resumed := 0
+	r.scans.Range(func(_, cursor any) bool {
+		require.NotZero(t, cursor)
+		resumed++
+		return true
+	})
+	require.Equal(t, 1, resumed)
+
+	require.NoError(t, r.DropKeys(t.Context(), one, claim))
+	require.EqualValues(t, keys, admin.DBSize(t.Context()).Val(), "another's keys, and nothing else")
+	r.scans.Range(func(any, any) bool { resumed--; return true })
+	require.Equal(t, 1, resumed, "no cursor is left")
+}
+
+// afterScans calls then after the nth SCAN.
+type afterScans struct {
+	n    int
+	then func()
+}
+
+func (a *afterScans) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (a *afterScans) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (a *afterScans) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if cmd.Name() == "scan" {
+			if a.n--; a.n == 0 {
+				a.then()
+			}
+		}
+		return err
 	}
 }
