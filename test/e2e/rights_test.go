@@ -39,7 +39,6 @@ var operatorRights = map[string]string{
 // ownNamespaceRights is what it may do in its own namespace beyond that.
 var ownNamespaceRights = map[string]string{
 	"secrets":                    "list watch",
-	"events":                     "create patch",
 	"leases.coordination.k8s.io": "create get update",
 }
 
