@@ -231,15 +231,7 @@ func (a *applier) unchanged(owner types.UID, desired string, current client.Obje
 		return false, nil
 	}
 
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(current)
-	if err != nil {
-		return false, fmt.Errorf("convert %s %s: %w", gvk.Kind, current.GetName(), err)
-	}
-
-	delete(content, "status")
-	unstructured.RemoveNestedField(content, "metadata", "resourceVersion")
-	unstructured.RemoveNestedField(content, "metadata", "managedFields")
-	seen, err := hashOf(content)
+	seen, err := contentHash(current)
 	if err != nil {
 		return false, err
 	}

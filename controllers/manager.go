@@ -5,17 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
-	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -24,7 +17,6 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
-	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 )
 
 // What the operator itself needs in its own namespace: the lease and the admin Secrets
@@ -178,23 +170,4 @@ func setUp(manager ctrl.Manager, operator provision.Operator, o ManagerOptions) 
 	}
 
 	return nil
-}
-
-// cacheOptions keep in memory what the operator made, not what else there is,
-// and Secrets (their metadata, see the watches) of its own namespace only.
-func cacheOptions(namespace string) cache.Options {
-	own := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{workload.LabelManagedBy: workload.ManagedBy})}
-	return cache.Options{
-		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Secret{}:                         {Namespaces: map[string]cache.Config{namespace: {}}},
-			&appsv1.Deployment{}:                     own,
-			&corev1.Service{}:                        own,
-			&corev1.ConfigMap{}:                      own,
-			&corev1.ServiceAccount{}:                 own,
-			&networkingv1.Ingress{}:                  own,
-			&networkingv1.NetworkPolicy{}:            own,
-			&policyv1.PodDisruptionBudget{}:          own,
-			&autoscalingv2.HorizontalPodAutoscaler{}: own,
-		},
-	}
 }
