@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -31,6 +32,7 @@ func TestRenderedObjects(t *testing.T) {
 		"ClusterRole leaderboard-operator", "ClusterRole leaderboard-operator-editor", "ClusterRole leaderboard-operator-viewer",
 		"ClusterRoleBinding leaderboard-operator", "Deployment leaderboard-operator", "Role leaderboard-operator",
 		"RoleBinding leaderboard-operator", "Service leaderboard-operator-metrics",
+		"ValidatingAdmissionPolicy leaderboard-operator-ingress-hosts", "ValidatingAdmissionPolicyBinding leaderboard-operator-ingress-hosts",
 	}
 
 	for values, more := range map[string][]string{
@@ -45,7 +47,7 @@ func TestRenderedObjects(t *testing.T) {
 		"PodDisruptionBudget leaderboard-operator", "NetworkPolicy leaderboard-operator", "ServiceMonitor leaderboard-operator"),
 		slices.Collect(maps.Keys(everything)))
 
-	nothing := render(t, "minimal", "--set", "rbac.create=false,rbac.aggregateToUserRoles=false,serviceAccount.create=false,metrics.enabled=false")
+	nothing := render(t, "minimal", "--set", "rbac.create=false,rbac.aggregateToUserRoles=false,serviceAccount.create=false,metrics.enabled=false,ingressHosts.guard=false")
 	require.Equal(t, []string{"Deployment leaderboard-operator"}, slices.Collect(maps.Keys(nothing)))
 }
 
@@ -100,6 +102,27 @@ func TestRolesEqualConfig(t *testing.T) {
 	}
 
 	require.Equal(t, "boards", find[*appsv1.Deployment](t, rendered, "operator").Spec.Template.Spec.ServiceAccountName)
+}
+
+// The hosts of games are guarded in the same way, whichever way the operator is
+// installed.
+func TestIngressHostsEqualConfig(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join(root, "config/admission/ingress_hosts.yaml"))
+	require.NoError(t, err)
+	config := decode(t, content)
+	policy := find[*admissionv1.ValidatingAdmissionPolicy](t, config, "leaderboard-ingress-hosts").Spec
+	binding := find[*admissionv1.ValidatingAdmissionPolicyBinding](t, config, "leaderboard-ingress-hosts").Spec
+
+	rendered := render(t, "minimal", "--set", "fullnameOverride=leaderboard-operator")
+	require.Equal(t, policy, find[*admissionv1.ValidatingAdmissionPolicy](t, rendered, "leaderboard-operator-ingress-hosts").Spec)
+	got := find[*admissionv1.ValidatingAdmissionPolicyBinding](t, rendered, "leaderboard-operator-ingress-hosts").Spec
+	require.Equal(t, "leaderboard-operator-ingress-hosts", got.PolicyName)
+	got.PolicyName = binding.PolicyName
+	require.Equal(t, binding, got)
+
+	allowed := render(t, "minimal", "--set", "fullnameOverride=leaderboard-operator,ingressHosts.allowedUsers[0]=system:serviceaccount:cert-manager:cert-manager")
+	require.Equal(t, "!(request.userInfo.username in ['system:serviceaccount:leaderboard-system:leaderboard-operator', 'system:serviceaccount:cert-manager:cert-manager'])",
+		find[*admissionv1.ValidatingAdmissionPolicy](t, allowed, "leaderboard-operator-ingress-hosts").Spec.MatchConditions[0].Expression)
 }
 
 // What Pod Security calls restricted, and a root file system that nobody writes.

@@ -1,11 +1,17 @@
 package e2e
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	games "github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
@@ -52,4 +58,55 @@ func TestTenantsAreApart(t *testing.T) {
 			require.NotContains(t, string(value), "leaderboard_admin", "%s/%s", secret.Name, key)
 		}
 	}
+}
+
+// tenantClient is a client of a user who may edit one namespace.
+func tenantClient(t *testing.T, namespace string) client.Client {
+	t.Helper()
+	const user = "mallory"
+	require.NoError(t, cluster.Create(t.Context(), &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: user},
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "edit"}, Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}}}))
+	config := rest.CopyConfig(restConfig)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
+	tenant, err := client.New(config, client.Options{Scheme: cluster.Scheme()})
+	require.NoError(t, err)
+	return tenant
+}
+
+// Nobody takes a game's host, or a part of it, with an Ingress of their own.
+func TestIngressHostsAreTheOperators(t *testing.T) {
+	lb := create(t, game(namespace(t), "race", 1))
+	endpoint, err := url.Parse(lb.Status.Endpoint)
+	require.NoError(t, err)
+	ns := namespace(t)
+	mallory := tenantClient(t, ns)
+	host := endpoint.Hostname()
+	_, inNamespace, _ := strings.Cut(host, ".")
+	_, domain, _ := strings.Cut(inNamespace, ".")
+
+	ingress := func(name, host string) *networkingv1.Ingress {
+		exact := networkingv1.PathTypeExact
+		backend := networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "mine", Port: networkingv1.ServiceBackendPort{Number: 80}}}
+		return &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}, Spec: networkingv1.IngressSpec{Rules: []networkingv1.IngressRule{
+			{Host: host, IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
+				Paths: []networkingv1.HTTPIngressPath{{Path: "/v1/auth/token", PathType: &exact, Backend: backend}}}}}}}}
+	}
+
+	harmless := ingress("harmless", "mallory.example.net")
+	require.NoError(t, mallory.Create(t.Context(), harmless))
+	for name, taken := range map[string]string{"the game's host": host, "all games of the namespace": "*." + inNamespace,
+		"all namespaces": "*." + domain, "one that no game has yet": "next." + inNamespace} {
+		err := mallory.Create(t.Context(), ingress("taken", taken))
+		require.True(t, apierrors.IsForbidden(err), "%s: %v", name, err)
+		require.ErrorContains(t, err, domain)
+		changed := harmless.DeepCopy()
+		changed.Spec.Rules[0].Host = taken
+		require.True(t, apierrors.IsForbidden(mallory.Update(t.Context(), changed)), name)
+		second := harmless.DeepCopy()
+		second.Spec.Rules = append(second.Spec.Rules, ingress("", taken).Spec.Rules...)
+		require.True(t, apierrors.IsForbidden(mallory.Update(t.Context(), second)), name)
+	}
+
+	harmless.Labels = map[string]string{"example.com/label": "changed"}
+	require.NoError(t, mallory.Update(t.Context(), harmless))
 }
