@@ -3,6 +3,9 @@ package controllers
 import (
 	"context"
 	"errors"
+	"net"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,14 +31,18 @@ func (s *Stores) adminSecrets(ctx context.Context, class *v1alpha1.LeaderboardCl
 	secrets := &adminSecrets{}
 	for _, one := range []struct {
 		name  string
+		hosts []string
 		login *adminLogin
 	}{
-		{class.Spec.Postgres.AdminSecretRef.Name, &secrets.postgres},
-		{class.Spec.Redis.AdminSecretRef.Name, &secrets.redis},
+		{class.Spec.Postgres.AdminSecretRef.Name, []string{class.Spec.Postgres.Host}, &secrets.postgres},
+		{class.Spec.Redis.AdminSecretRef.Name, hostsOf(class.Spec.Redis.Endpoints), &secrets.redis},
 	} {
 		secret := &corev1.Secret{}
 		if err := s.live.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: one.name}, secret); err != nil {
 			return nil, s.secretError(err, one.name)
+		}
+		if err := checkHosts(secret, one.hosts); err != nil {
+			return nil, err
 		}
 		for _, key := range []string{corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey} {
 			if len(secret.Data[key]) == 0 {
@@ -48,6 +55,38 @@ func (s *Stores) adminSecrets(ctx context.Context, class *v1alpha1.LeaderboardCl
 	}
 
 	return secrets, nil
+}
+
+// checkHosts refuses hosts to which the Secret's login must not be sent: whoever writes
+// a class chooses where the operator logs in, and need not be trusted with the login.
+func checkHosts(secret *corev1.Secret, hosts []string) error {
+	named, limited := secret.Annotations[v1alpha1.HostsAnnotation]
+	if !limited {
+		return nil
+	}
+
+	allowed := strings.FieldsFunc(named, func(r rune) bool { return r == ',' || r == ' ' })
+	for _, host := range hosts {
+		if !slices.Contains(allowed, host) {
+			return stalledBy("", v1alpha1.ReasonSecretInvalid,
+				"The Secret %s in the namespace %s is for the hosts %q by its annotation %s, and the class leads to %s: nothing was sent there. Set the class's host back, or add it to the annotation",
+				secret.Name, secret.Namespace, named, v1alpha1.HostsAnnotation, host)
+		}
+	}
+
+	return nil
+}
+
+func hostsOf(endpoints []string) []string {
+	hosts := make([]string, 0, len(endpoints))
+	for _, endpoint := range endpoints {
+		host, _, err := net.SplitHostPort(endpoint)
+		if err != nil {
+			host = endpoint // the CRD refuses it; no annotation names it either
+		}
+		hosts = append(hosts, host)
+	}
+	return hosts
 }
 
 func (s *Stores) secretError(err error, name string) error {

@@ -15,6 +15,10 @@ const DefaultClassAnnotation = "games.leaderboard.dev/is-default-class"
 // change say which word approves it.
 const ApproveAnnotation = "games.leaderboard.dev/approve"
 
+// HostsAnnotation of an admin Secret holds, separated by commas, the hosts to which its
+// login may be sent. Without it, classes may name any.
+const HostsAnnotation = "games.leaderboard.dev/hosts"
+
 // ClassFinalizer is on a LeaderboardClass while Leaderboards use it.
 const ClassFinalizer = "games.leaderboard.dev/class-in-use"
 

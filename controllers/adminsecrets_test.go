@@ -1,0 +1,41 @@
+package controllers
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+)
+
+// An admin's login is sent to no host that its Secret does not name.
+func TestAdminSecretNamesItsHosts(t *testing.T) {
+	controller := startManager(t)
+	port, connections := resettingServer(t)
+	class := newClass(t, controller, postgres, redis)
+	classIs(t, class, v1alpha1.ConditionReachable, "True Reachable")
+	limit := func(name, hosts string) {
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: name}}
+		patch(t, secret, func() { secret.Annotations = map[string]string{v1alpha1.HostsAnnotation: hosts} })
+	}
+
+	limit(class.Spec.Postgres.AdminSecretRef.Name, "postgres.example.net, 127.0.0.1")
+	limit(class.Spec.Redis.AdminSecretRef.Name, "127.0.0.1")
+	classIs(t, class, v1alpha1.ConditionReachable, "True Reachable")
+	patch(t, class, func() { class.Spec.Postgres.Host, class.Spec.Postgres.Port = "localhost", port })
+	classIs(t, class, v1alpha1.ConditionAccepted, "False SecretInvalid")
+	require.Contains(t, describe(class), "localhost")
+	lb := create(t, newLeaderboard(namespace(t), class))
+	becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "False ClassNotReady"})
+
+	patch(t, class, func() {
+		class.Spec.Postgres.Host, class.Spec.Postgres.Port = "127.0.0.1", int32(postgres.Port)
+		class.Spec.Redis.Endpoints = []string{fmt.Sprintf("localhost:%d", port)}
+	})
+	eventually(t, class, func() bool { return strings.Contains(describe(class), class.Spec.Redis.AdminSecretRef.Name+" in") })
+	require.Zero(t, connections.Load())
+}
