@@ -144,6 +144,18 @@ func (a *applier) applySecret(ctx context.Context, owner types.UID, configuratio
 		return err
 	}
 
+	// What cannot be changed is made again. Its data is no longer what was issued, or
+	// lacks what a change of the class has added.
+	if current != nil && current.Immutable != nil && *current.Immutable {
+		if err := checkOwner(owner, desired, current); err != nil {
+			return err
+		}
+		if err := a.client.Delete(ctx, current, client.Preconditions{UID: &current.UID}); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("delete the immutable Secret %s: %w", current.Name, err)
+		}
+		current = nil
+	}
+
 	if current == nil {
 		_, err = a.applyOver(ctx, owner, desired, nil)
 	} else {

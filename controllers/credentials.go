@@ -13,14 +13,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
 )
 
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;create;patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;create;patch;delete
 
-// Secrets of games can be made, changed and got by name, and not listed or
+// Secrets of games can be made, changed, deleted and got by name, and not listed or
 // watched: that would show the operator every Secret of the cluster. A deleted
 // one therefore comes back with the next resync.
 
@@ -32,6 +33,13 @@ type credentials struct {
 	data             map[string][]byte
 }
 
+// digest is by what the credentials are known again: of what was issued, and not of what
+// follows from the class.
+func (c *credentials) digest() string {
+	return workload.Checksum(map[string][]byte{workload.SlotKey: []byte(c.slot),
+		workload.PostgresPasswordKey: []byte(c.postgresPassword), workload.RedisPasswordKey: []byte(c.redisPassword)})
+}
+
 // checksum changes with anything that the servers are served.
 func (c *credentials) checksum() string { return workload.Checksum(c.data) }
 
@@ -39,19 +47,14 @@ func (c *credentials) checksum() string { return workload.Checksum(c.data) }
 // before any login is given a password: a password that a store knows can
 // always be read from the Secret, whenever the operator is ended.
 //
-// Credentials that are lost are replaced by ones of the other slot, so that the
-// Pods that run on the lost ones go on working until they have been replaced.
+// Credentials that are lost, or that somebody has written into the Secret, are replaced
+// by ones of the other slot, so that the Pods that run on the lost ones go on working
+// until they have been replaced.
 func (r *LeaderboardReconciler) ensureCredentials(ctx context.Context, p *pass) error {
 	p.creds = readCredentials(p.served)
-	if p.creds == nil {
-		slot, err := p.stores.freeSlot(ctx, p.tenant)
-		if err != nil {
-			return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
-		}
-		p.creds = &credentials{slot: slot, postgresPassword: rand.Text(), redisPassword: rand.Text()}
-		if p.conditions().isTrue(v1alpha1.ConditionSchemaReady) {
-			r.Recorder.Eventf(p.lb, nil, corev1.EventTypeWarning, "CredentialsReplaced", "Provision",
-				"The Secret %s was missing or damaged: new credentials are issued and the Pods replaced", workload.CredentialsName(p.lb))
+	if !p.fresh {
+		if err := r.issueCredentials(ctx, p); err != nil {
+			return err
 		}
 	}
 
@@ -61,6 +64,34 @@ func (r *LeaderboardReconciler) ensureCredentials(ctx context.Context, p *pass) 
 	}
 
 	return nil
+}
+
+// issueCredentials compares what is served with what was issued last, and issues new
+// credentials if it is not that.
+func (r *LeaderboardReconciler) issueCredentials(ctx context.Context, p *pass) error {
+	issued, err := p.stores.postgres.Issued(ctx, p.tenant)
+	if err != nil {
+		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
+	}
+	if p.creds != nil && p.creds.digest() == issued.Digest {
+		return nil
+	}
+
+	// What an operator that wrote nothing down has issued is taken as it is.
+	if p.creds == nil || issued.Digest != "" {
+		slot, err := p.stores.freeSlot(ctx, p.tenant, issued.Slot)
+		if err != nil {
+			return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
+		}
+		p.creds = &credentials{slot: slot, postgresPassword: rand.Text(), redisPassword: rand.Text()}
+		if p.conditions().isTrue(v1alpha1.ConditionSchemaReady) {
+			r.Recorder.Eventf(p.lb, nil, corev1.EventTypeWarning, "CredentialsReplaced", "Provision",
+				"The Secret %s was missing, damaged or written by somebody: new credentials are issued and the Pods replaced", workload.CredentialsName(p.lb))
+		}
+	}
+
+	err = p.stores.postgres.Issue(ctx, p.tenant, p.claim, provision.Issued{Slot: p.creds.slot, Digest: p.creds.digest()})
+	return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 }
 
 // readCredentials returns what the Secret serves, or nil if that cannot be used.

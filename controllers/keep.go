@@ -45,6 +45,11 @@ func (r *LeaderboardReconciler) keep(ctx context.Context, p *pass) {
 		return
 	}
 
+	issued, err := stores.postgres.Issued(ctx, p.tenant)
+	if err == nil && issued.Digest != "" && issued.Digest != creds.digest() {
+		return // somebody has written the Secret: what the stores know is right
+	}
+
 	p.keptPostgres = r.keepPostgres(ctx, p, stores, creds)
 	p.keptRedis = r.keepRedis(ctx, p, stores, creds)
 	if p.keptPostgres.err == nil && p.keptRedis.err == nil {
@@ -148,7 +153,7 @@ func (r *LeaderboardReconciler) ensureUser(ctx context.Context, p *pass, redis *
 		return moved
 	}
 
-	changed, err := redis.EnsureUser(ctx, p.tenant, p.claim, creds.redisPassword)
+	changed, err := redis.AddPassword(ctx, p.tenant, p.claim, creds.redisPassword)
 	if changed && p.conditions().isTrue(v1alpha1.ConditionKeyspaceReady) {
 		r.Recorder.Eventf(p.lb, nil, corev1.EventTypeNormal, "KeyspaceRestored", "Provision", "The Redis user was missing or changed and has been made again")
 	}

@@ -184,6 +184,13 @@ func (r *LeaderboardReconciler) disableOldLogin(ctx context.Context, p *pass) er
 		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 	}
 
+	// And the passwords of Redis that are not served.
+	if p.later == nil {
+		if _, err := p.stores.redis.EnsureUser(ctx, p.tenant, p.claim, p.creds.redisPassword); err != nil {
+			return p.storeFailure(err, v1alpha1.ConditionKeyspaceReady)
+		}
+	}
+
 	r.oldLoginDisabled.mark(p.lb.UID, key, r.Resync/2)
 	return nil
 }

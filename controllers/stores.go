@@ -258,16 +258,20 @@ func (s *Stores) watch(className string, entry *storeEntry) {
 	})
 }
 
-// freeSlot is the slot for new credentials: the one that cannot log in, so that
-// Pods that work with the other go on working.
-func (h *storeHandle) freeSlot(ctx context.Context, t tenant.Tenant) (tenant.Slot, error) {
+// freeSlot is the slot for new credentials: the one that cannot log in, so that Pods
+// that work with the other go on working. While both can, Pods are being moved to the
+// one that was issued last: it is issued once more, and those that have not been moved
+// yet go on.
+func (h *storeHandle) freeSlot(ctx context.Context, t tenant.Tenant, issued tenant.Slot) (tenant.Slot, error) {
 	logins, err := h.postgres.Logins(ctx, t)
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
-	}
-	if logins[tenant.SlotA] && !logins[tenant.SlotB] {
+	case logins[tenant.SlotA] && logins[tenant.SlotB] && issued != "":
+		return issued, nil
+	case logins[tenant.SlotA] && !logins[tenant.SlotB]:
 		return tenant.SlotB, nil
+	default:
+		return tenant.SlotA, nil
 	}
-
-	return tenant.SlotA, nil
 }

@@ -1,11 +1,13 @@
 package controllers
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"testing"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -232,6 +234,63 @@ func TestDamagedSecrets(t *testing.T) {
 	eventually(t, keys, func() bool { return len(keys.Data[workload.SigningKeysKey]) > 0 })
 	require.NotEqual(t, intact, string(keys.Data[workload.SigningKeysKey]))
 	becomes(t, lb, allReady)
+}
+
+// What somebody writes into the Secret is not obeyed: the login that runs goes on, the
+// one that was written never works, and another one is issued.
+func TestWrittenCredentialsAreNotObeyed(t *testing.T) {
+	class := newClass(t, startManager(t), postgres, redis)
+	ns := namespace(t)
+	lb := create(t, newLeaderboard(ns, class))
+	eventually(t, lb, func() bool { return lb.Status.Endpoint != "" })
+	playOnce(t.Context(), t, ns)
+	becomes(t, lb, allReady)
+	running := credentialsOf(t, lb)
+
+	written, chosen := running.DeepCopy(), "chosen-by-the-tenant-itself-0123456789"
+	patch(t, written, func() {
+		written.Data[workload.PostgresPasswordKey], written.Data[workload.RedisPasswordKey] = []byte(chosen), []byte(chosen)
+		written.Data[workload.DatabaseURLKey] = bytes.ReplaceAll(running.Data[workload.DatabaseURLKey], running.Data[workload.PostgresPasswordKey], []byte(chosen))
+		written.Immutable = new(true)
+	})
+
+	served := running.DeepCopy()
+	eventually(t, served, func() bool { return string(served.Data[workload.SlotKey]) == "b" })
+	require.NotContains(t, string(served.Data[workload.DatabaseURLKey]), chosen)
+	require.Eventually(t, func() bool { _, err := connectAs(t, served); return err == nil }, patience, poll)
+	_, err := connectAs(t, written)
+	require.Error(t, err)
+	_, err = connectAs(t, running)
+	require.NoError(t, err, "its Pods have not been replaced yet")
+	for password, works := range map[string]bool{chosen: false, string(running.Data[workload.RedisPasswordKey]): true, string(served.Data[workload.RedisPasswordKey]): true} {
+		require.Equal(t, works, redisAccepts(t, string(running.Data[workload.RedisUsernameKey]), password))
+	}
+
+	// The same again before the Pods have been replaced: those that run still go on.
+	require.NoError(t, cluster.Delete(t.Context(), served.DeepCopy()))
+	again := served.DeepCopy()
+	eventually(t, again, func() bool { return again.UID != served.UID })
+	require.Equal(t, "b", string(again.Data[workload.SlotKey]))
+	require.Eventually(t, func() bool { _, err := connectAs(t, again); return err == nil }, patience, poll)
+	_, err = connectAs(t, running)
+	require.NoError(t, err)
+	require.True(t, redisAccepts(t, string(running.Data[workload.RedisUsernameKey]), string(running.Data[workload.RedisPasswordKey])))
+
+	playDeployments(t, ns)
+	becomes(t, lb, allReady)
+	require.Eventually(t, func() bool {
+		_, err := connectAs(t, running)
+		return err != nil && !redisAccepts(t, string(running.Data[workload.RedisUsernameKey]), string(running.Data[workload.RedisPasswordKey]))
+	}, patience, poll)
+	require.True(t, redisAccepts(t, string(again.Data[workload.RedisUsernameKey]), string(again.Data[workload.RedisPasswordKey])))
+}
+
+// redisAccepts says whether the user can log in with the password.
+func redisAccepts(t *testing.T, user, password string) bool {
+	t.Helper()
+	client := goredis.NewClient(&goredis.Options{Addr: redis.Address(), Username: user, Password: password, DisableIdentity: true, MaxRetries: -1})
+	defer client.Close()
+	return client.Ping(t.Context()).Err() == nil
 }
 
 // A schema that was made for another object is not taken over unasked.

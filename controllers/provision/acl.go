@@ -65,6 +65,24 @@ func text(value any) string {
 	return fmt.Sprint(value)
 }
 
+// maxPasswords bounds those of a user whose credentials are lost again and again before
+// its Pods have been replaced.
+const maxPasswords = 4
+
+// withPasswords returns the hashes and those that the user has besides.
+func (u *user) withPasswords(hashes []string) []string {
+	all := slices.Clone(hashes)
+	if u == nil || slices.Contains(u.flags, "nopass") {
+		return all
+	}
+	for _, hash := range u.passwords {
+		if !slices.Contains(all, hash) && len(all) < maxPasswords {
+			all = append(all, hash)
+		}
+	}
+	return all
+}
+
 // is says whether the user has exactly these rules.
 func (u *user) is(hashes []string, keys, channels, commands string) bool {
 	return u != nil && u.selectors == 0 && slices.Contains(u.flags, "on") && !slices.Contains(u.flags, "nopass") && sameSet(u.passwords, hashes) &&

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -30,6 +31,39 @@ func (p *Postgres) Logins(ctx context.Context, t tenant.Tenant) (map[tenant.Slot
 	}
 
 	return logins, nil
+}
+
+// Issued is what was issued last as a tenant's credentials: the slot, and a digest by
+// which they are known again.
+type Issued struct {
+	Slot   tenant.Slot
+	Digest string
+}
+
+// Issued reads what was issued last; it is zero if nothing was.
+func (p *Postgres) Issued(ctx context.Context, t tenant.Tenant) (issued Issued, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+
+	err = p.pool.QueryRow(ctx, "SELECT coalesce(issued_slot, ''), coalesce(issued_digest, '') FROM leaderboard_operator.tenants WHERE id = $1", t.ID).
+		Scan(&issued.Slot, &issued.Digest)
+	if state := sqlState(err); errors.Is(err, pgx.ErrNoRows) || state == stateUndefinedTable || state == stateInvalidSchema {
+		return Issued{}, nil
+	}
+
+	return issued, postgresError(err, "read what was issued to %s", t.ID)
+}
+
+// Issue writes down what is issued now. It comes before the Secret that serves it.
+func (p *Postgres) Issue(ctx context.Context, t tenant.Tenant, claim Claim, issued Issued) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+
+	err := p.locked(ctx, t, claim, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "UPDATE leaderboard_operator.tenants SET issued_slot = $2, issued_digest = $3 WHERE id = $1", t.ID, issued.Slot, issued.Digest)
+		return err
+	})
+	return postgresError(err, "write down what is issued to %s", t.ID)
 }
 
 // SetPassword gives a slot's role a password and lets it log in. PostgreSQL gets

@@ -246,16 +246,24 @@ var clusterCommands = []string{"+cluster|slots", "+cluster|shards", "+cluster|no
 // on every node. It writes nothing, and returns false, where it is that already. A
 // user that belongs to another object is an OwnershipConflict.
 func (r *Redis) EnsureUser(ctx context.Context, t tenant.Tenant, claim Claim, passwords ...string) (changed bool, err error) {
+	return r.ensureUser(ctx, t, claim, passwords, false)
+}
+
+// AddPassword is EnsureUser for one password, beside which those that the user has
+// still work: Pods that are being replaced know one of them.
+func (r *Redis) AddPassword(ctx context.Context, t tenant.Tenant, claim Claim, password string) (changed bool, err error) {
+	return r.ensureUser(ctx, t, claim, []string{password}, true)
+}
+
+func (r *Redis) ensureUser(ctx context.Context, t tenant.Tenant, claim Claim, passwords []string, others bool) (changed bool, err error) {
 	if err := r.claimUser(ctx, t, claim); err != nil {
 		return false, err
 	}
 
-	rules := []string{"reset", "on"}
 	hashes := make([]string, 0, len(passwords))
 	for _, password := range passwords {
 		sum := sha256.Sum256([]byte(password))
 		hashes = append(hashes, hex.EncodeToString(sum[:]))
-		rules = append(rules, "#"+hashes[len(hashes)-1])
 	}
 
 	wanted := commands
@@ -264,17 +272,26 @@ func (r *Redis) EnsureUser(ctx context.Context, t tenant.Tenant, claim Claim, pa
 	}
 
 	keys, channels := "~"+t.KeyPrefix()+"*", "&"+t.KeyPrefix()+"*"
-	rules = append(append(rules, keys, "resetchannels", channels), wanted...)
 	err = r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
 		user, err := aclUser(ctx, node, t.RedisUser())
 		if err != nil {
 			return err
 		}
-		if known := r.knownRights(address); known != "" && user.is(hashes, keys, channels, known) {
+
+		accepted := hashes
+		if others {
+			accepted = user.withPasswords(hashes)
+		}
+		if known := r.knownRights(address); known != "" && user.is(accepted, keys, channels, known) {
 			return nil
 		}
 
 		changed = true
+		rules := []string{"reset", "on"}
+		for _, hash := range accepted {
+			rules = append(rules, "#"+hash)
+		}
+		rules = append(append(rules, keys, "resetchannels", channels), wanted...)
 		if err := node.Do(ctx, arguments("ACL", "SETUSER", t.RedisUser(), rules)...).Err(); err != nil {
 			return err
 		}

@@ -34,7 +34,8 @@ type Operator struct {
 //     compares it, so one that led before can commit nothing after another has
 //     taken over (a fencing token:
 //     https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html).
-//   - tenants has a row for each tenant; who has locked it writes that tenant.
+//   - tenants has a row for each tenant; who has locked it writes that tenant. It holds
+//     what was issued last: the Secret that serves it is the tenant's to write.
 //   - database_grants has no rows. Its lock orders grants on the database, which are
 //     all in one row of the catalogue that PostgreSQL refuses to change twice at once.
 //
@@ -44,7 +45,7 @@ CREATE SCHEMA IF NOT EXISTS leaderboard_operator;
 CREATE TABLE IF NOT EXISTS leaderboard_operator.operators (
 	cluster_id text NOT NULL, controller_name text NOT NULL, cluster text NOT NULL, namespace text NOT NULL, holder text NOT NULL,
 	PRIMARY KEY (cluster_id, controller_name));
-CREATE TABLE IF NOT EXISTS leaderboard_operator.tenants (id text PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS leaderboard_operator.tenants (id text PRIMARY KEY, issued_slot text, issued_digest text);
 CREATE TABLE IF NOT EXISTS leaderboard_operator.database_grants ();`
 
 // errNotHolder: the registry names another process as the one that leads, or none.

@@ -22,7 +22,7 @@ var operatorRights = map[string]string{
 	"serviceaccounts":                                 "create get list patch watch",
 	"services":                                        "create get list patch watch",
 	"namespaces":                                      "get list watch",
-	"secrets":                                         "create get patch",
+	"secrets":                                         "create delete get patch",
 	"deployments.apps":                                "create delete get list patch watch",
 	"events.events.k8s.io":                            "create patch",
 	"ingresses.networking.k8s.io":                     "create delete get list patch watch",
