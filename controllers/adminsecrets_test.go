@@ -14,6 +14,7 @@ import (
 
 // An admin's login is sent to no host that its Secret does not name.
 func TestAdminSecretNamesItsHosts(t *testing.T) {
+	t.Parallel()
 	controller := startManager(t)
 	port, connections := resettingServer(t)
 	class := newClass(t, controller, postgres, redis)

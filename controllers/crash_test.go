@@ -179,6 +179,7 @@ func isGone(t *testing.T, class *v1alpha1.LeaderboardClass, lb *v1alpha1.Leaderb
 // The operator is killed at every one of its writes in turn, before it and
 // after it: the next one makes the game whole, and deletes it without a trace.
 func TestKilledAtEveryWrite(t *testing.T) {
+	t.Parallel()
 	class, controllerName := acceptedClass(t)
 	for _, after := range []bool{false, true} {
 		for n, reached := int64(1), true; reached; n++ {
@@ -204,6 +205,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 
 // The same between the steps, which write to the stores.
 func TestKilledBetweenSteps(t *testing.T) {
+	t.Parallel()
 	class, controllerName := acceptedClass(t)
 	count := len((&LeaderboardReconciler{}).steps())
 	for k := range count {
@@ -241,6 +243,7 @@ func TestKilledBetweenSteps(t *testing.T) {
 // A Leaderboard that is deleted while it is being made leaves nothing behind,
 // wherever the making was interrupted.
 func TestDeletedWhileItIsMade(t *testing.T) {
+	t.Parallel()
 	class, controllerName := acceptedClass(t)
 	for n, reached := int64(1), true; reached; n++ {
 		t.Run(fmt.Sprintf("after write %d", n), func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 // A game that the operator no longer admits still runs: what it lost in the stores
 // comes back, and nothing else of it is touched.
 func TestWhatRunsIsKept(t *testing.T) {
+	t.Parallel()
 	selected := func(class *v1alpha1.LeaderboardClass) {
 		class.Spec.AllowedNamespaces = v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesFromSelector,
 			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"example.com/games": "yes"}}}
@@ -69,6 +70,7 @@ func TestWhatRunsIsKept(t *testing.T) {
 // Each store is seen to on its own: a Redis that lost its users gets them back while
 // PostgreSQL is away.
 func TestRedisIsKeptWithoutPostgres(t *testing.T) {
+	t.Parallel()
 	pg, rdb := ownStores(t)
 	class := newClass(t, startManager(t), pg, rdb)
 	ns := namespace(t)

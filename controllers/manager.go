@@ -93,7 +93,7 @@ func NewManager(restConfig *rest.Config, o ManagerOptions) (ctrl.Manager, error)
 		return nil, err
 	}
 
-	restConfig = rest.AddUserAgent(restConfig, "leaderboard-operator/"+o.Version)
+	restConfig = rest.AddUserAgent(rest.CopyConfig(restConfig), "leaderboard-operator/"+o.Version)
 	operator, err := newOperator(restConfig, scheme, &o)
 	if err != nil {
 		return nil, err

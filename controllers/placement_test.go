@@ -48,6 +48,7 @@ func otherDatabase(t *testing.T, class *v1alpha1.LeaderboardClass) string {
 // An edit of a class that leads to another database moves no game there: what runs
 // goes on, and each condition says what changed and how to approve it.
 func TestClassLeadsToAnotherDatabase(t *testing.T) {
+	t.Parallel()
 	class := newClass(t, startManager(t), postgres, redis)
 	ns := namespace(t)
 	playDeployments(t, ns)
@@ -91,6 +92,7 @@ func TestClassLeadsToAnotherDatabase(t *testing.T) {
 // Another Redis is used once that is approved, and an emptied one at the same address
 // without asking.
 func TestClassLeadsToAnotherRedis(t *testing.T) {
+	t.Parallel()
 	_, first := ownStores(t)
 	second, err := stores.StartRedis(t.Context(), stores.RedisOptions{ACLFile: true})
 	require.NoError(t, err)
@@ -126,6 +128,7 @@ func TestClassLeadsToAnotherRedis(t *testing.T) {
 // The id of a tenant is made once: with another cluster id new games get other names,
 // and those that exist stay where they are, as do the scores of those that were deleted.
 func TestClusterIDChanges(t *testing.T) {
+	t.Parallel()
 	controller := startManager(t)
 	class := newClass(t, controller, postgres, redis)
 	ns := namespace(t)
@@ -156,6 +159,7 @@ func TestClusterIDChanges(t *testing.T) {
 
 // A schema that somebody dropped is not replaced by an empty one in silence.
 func TestDroppedSchema(t *testing.T) {
+	t.Parallel()
 	class := newClass(t, startManager(t), postgres, redis)
 	ns := namespace(t)
 	playDeployments(t, ns)
@@ -173,6 +177,7 @@ func TestDroppedSchema(t *testing.T) {
 // What a namespace of the same name, made anew by another team, finds retained is not
 // its own, and nothing that the team can write makes it so.
 func TestNamespaceMadeAnew(t *testing.T) {
+	t.Parallel()
 	class := newClass(t, startManager(t), postgres, redis)
 	ns := namespace(t)
 	playDeployments(t, ns)
@@ -208,6 +213,7 @@ func TestNamespaceMadeAnew(t *testing.T) {
 // A Leaderboard without a class, and without its status, whose scores are in the
 // stores of a class that is no longer the default.
 func TestAnotherDefaultAfterARestore(t *testing.T) {
+	t.Parallel()
 	controller := startManager(t)
 	isDefault := func(class *v1alpha1.LeaderboardClass) {
 		class.Annotations = map[string]string{v1alpha1.DefaultClassAnnotation: "true"}
@@ -250,6 +256,7 @@ func loseStatus(t *testing.T, lb *v1alpha1.Leaderboard) {
 
 // Without its status a Leaderboard is deleted as with it.
 func TestDeletionWithoutTheStatus(t *testing.T) {
+	t.Parallel()
 	class, controllerName := acceptedClass(t)
 	lb := newLeaderboard(namespace(t), class)
 	lb.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
@@ -263,6 +270,7 @@ func TestDeletionWithoutTheStatus(t *testing.T) {
 
 // And it is found again by the next pass.
 func TestLostStatusIsFoundAgain(t *testing.T) {
+	t.Parallel()
 	class, controllerName := acceptedClass(t)
 	lb := create(t, newLeaderboard(namespace(t), class))
 	driveToReady(t, newReconciler(t, controllerName, cluster), lb)
@@ -276,6 +284,7 @@ func TestLostStatusIsFoundAgain(t *testing.T) {
 
 // A game that is given up keeps its scores and loses its logins, which its team knows.
 func TestAbandonEndsTheLogins(t *testing.T) {
+	t.Parallel()
 	class := newClass(t, startManager(t), postgres, redis)
 	ns := namespace(t)
 	playDeployments(t, ns)
@@ -296,6 +305,7 @@ func TestAbandonEndsTheLogins(t *testing.T) {
 
 // An operator whose cache is behind does not undo what the next one has applied.
 func TestApplyOverAnObjectThatChanged(t *testing.T) {
+	t.Parallel()
 	class, controllerName := acceptedClass(t)
 	lb := create(t, newLeaderboard(namespace(t), class))
 	driveToReady(t, newReconciler(t, controllerName, cluster), lb)

@@ -52,6 +52,7 @@ func resettingServer(t *testing.T) (port int32, connections *atomic.Int64) {
 // there are games, and one of another class comes up meanwhile. What the conditions
 // say does not change from attempt to attempt.
 func TestDeadClass(t *testing.T) {
+	t.Parallel()
 	const games = 40
 	controller := startManager(t)
 	port, connections := resettingServer(t)
