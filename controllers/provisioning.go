@@ -111,7 +111,7 @@ func (r *LeaderboardReconciler) migrate(ctx context.Context, p *pass, conn *pgx.
 	if err == nil && version == ledger.RequiredVersion() {
 		return nil
 	}
-	if err == nil && version > 0 {
+	if err == nil && version > 0 && version < ledger.RequiredVersion() {
 		if !r.migrations.take(p.class.Name) {
 			return errMigrationTurn
 		}

@@ -11,9 +11,10 @@ import (
 
 const (
 	// firstProbe and lastProbe bound how long an address that did not answer is left
-	// alone: twice as long after each attempt.
+	// alone: twice as long after each attempt. Games stand still from when Redis is back
+	// without its users until that is noticed, so the pauses stay short.
 	firstProbe = 500 * time.Millisecond
-	lastProbe  = 10 * time.Second
+	lastProbe  = 2 * time.Second
 	// maxBreakers bounds the addresses that are remembered: name servers may hand out
 	// new ones for ever.
 	maxBreakers = 256

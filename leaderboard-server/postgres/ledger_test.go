@@ -43,6 +43,16 @@ func TestMigrate(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorIs(t, postgres.Migrate(t.Context(), conn, f.Schema), postgres.ErrNewerSchema)
 	require.ErrorIs(t, f.Ledger.CheckVersion(t.Context()), postgres.ErrNewerSchema)
+
+	// One that admits this program is left as it is, and worked with; the strictest counts.
+	_, err = conn.Exec(t.Context(), "UPDATE schema_migrations SET admits = $1 - 1 WHERE version = $1", version+1)
+	require.NoError(t, err)
+	require.NoError(t, postgres.Migrate(t.Context(), conn, f.Schema))
+	require.NoError(t, f.Ledger.CheckVersion(t.Context()))
+	_, err = conn.Exec(t.Context(), "INSERT INTO schema_migrations (version, name, admits) VALUES ($1, 'of a farther future', $1)", version+2)
+	require.NoError(t, err)
+	require.ErrorIs(t, f.Ledger.CheckVersion(t.Context()), postgres.ErrNewerSchema)
+
 	_, err = conn.Exec(t.Context(), "DELETE FROM schema_migrations")
 	require.NoError(t, err)
 	require.ErrorContains(t, f.Ledger.CheckVersion(t.Context()), "migrate")

@@ -28,6 +28,22 @@ type migration struct {
 	version int
 	name    string
 	sql     string
+	// admits is the oldest version that may work with the schema from then on, by its
+	// RequiredVersion; 0: only this one, as before migrations said it.
+	admits int
+}
+
+// admitsMark begins the first line of a migration that says which programs it admits.
+const admitsMark = "-- admits: "
+
+// parseAdmits reads the first line of a migration.
+func parseAdmits(sql string) (int, error) {
+	line, _, _ := strings.Cut(sql, "\n")
+	text, says := strings.CutPrefix(line, admitsMark)
+	if !says {
+		return 0, nil
+	}
+	return strconv.Atoi(strings.TrimSpace(text))
 }
 
 // migrations returns the embedded migrations in order. Their files are named
@@ -51,7 +67,12 @@ func migrations() ([]migration, error) {
 			return nil, fmt.Errorf("read the embedded migrations: %w", err)
 		}
 
-		list = append(list, migration{version, name, string(sql)})
+		admits, err := parseAdmits(string(sql))
+		if err != nil {
+			return nil, fmt.Errorf("the migration %s does not say which version it admits: %w", entry.Name(), err)
+		}
+
+		list = append(list, migration{version, name, string(sql), admits})
 	}
 
 	sort.Slice(list, func(i, j int) bool { return list[i].version < list[j].version })
@@ -106,8 +127,22 @@ func currentVersion(ctx context.Context, conn querier, table string) (int, error
 // ErrNewerSchema says that the schema was migrated by a newer program than this.
 var ErrNewerSchema = errors.New("the schema is newer than this program: use the program's newer version")
 
-// Migrate brings the schema to RequiredVersion, one transaction a migration, and
-// refuses a schema that is newer. The connection's current role becomes the
+// checkNewer returns ErrNewerSchema unless the migrations that a program of the version
+// required does not know all admit it.
+func checkNewer(ctx context.Context, conn querier, table string, version, required int) error {
+	var admits int
+	err := conn.QueryRow(ctx, "SELECT max(coalesce(admits, version)) FROM "+table+" WHERE version > $1", required).Scan(&admits)
+	if err != nil {
+		return fmt.Errorf("read which versions the schema admits: %w", err)
+	}
+	if admits > required {
+		return fmt.Errorf("version %d is known, and the schema has version %d, which admits programs from version %d on: %w", required, version, admits, ErrNewerSchema)
+	}
+	return nil
+}
+
+// Migrate brings the schema to RequiredVersion, one transaction a migration. It leaves
+// a newer schema as it is, and refuses one that does not admit this version. The connection's current role becomes the
 // owner of what is made. The schema is created if it does not exist and the role
 // may. Several callers at once are safe: each step is taken under an advisory
 // lock by whoever comes first.
@@ -168,7 +203,7 @@ func migrateOne(ctx context.Context, conn *pgx.Conn, schema string, list []migra
 		return false, err
 	}
 	if version > len(list) {
-		return false, fmt.Errorf("version %d is known, %d is there: %w", len(list), version, ErrNewerSchema)
+		return true, checkNewer(ctx, tx, table, version, len(list))
 	}
 	if version == len(list) {
 		return true, nil
@@ -186,6 +221,11 @@ func migrateOne(ctx context.Context, conn *pgx.Conn, schema string, list []migra
 	}
 	if _, err := tx.Exec(ctx, "INSERT INTO "+table+" (version, name) VALUES ($1, $2)", next.version, next.name); err != nil {
 		return false, fmt.Errorf("record migration %d: %w", next.version, err)
+	}
+	if next.admits > 0 {
+		if _, err := tx.Exec(ctx, "UPDATE "+table+" SET admits = $2 WHERE version = $1", next.version, next.admits); err != nil {
+			return false, fmt.Errorf("record which versions migration %d admits: %w", next.version, err)
+		}
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return false, fmt.Errorf("commit migration %d: %w", next.version, err)
@@ -210,7 +250,7 @@ func ensureSchema(ctx context.Context, tx pgx.Tx, schema string) error {
 }
 
 // CheckVersion fails unless the schema in the connection's search path has
-// exactly RequiredVersion.
+// RequiredVersion, or a newer one that admits it.
 func (l *Ledger) CheckVersion(ctx context.Context) error {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
@@ -220,7 +260,7 @@ func (l *Ledger) CheckVersion(ctx context.Context) error {
 	case err != nil:
 		return err
 	case version > required:
-		return fmt.Errorf("version %d is known, %d is there: %w", required, version, ErrNewerSchema)
+		return checkNewer(ctx, l.pool, "schema_migrations", version, required)
 	case version < required:
 		return fmt.Errorf("the schema has version %d, and this program needs %d: run its command migrate first", version, required)
 	}
