@@ -15,6 +15,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
 )
@@ -162,6 +163,9 @@ func (r *LeaderboardClassReconciler) judge(ctx context.Context, class *v1alpha1.
 	}
 
 	c.set(v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable, message)
+	if err := r.inventory(ctx, class); err != nil {
+		log.FromContext(ctx).V(1).Info("The stores could not be listed", "class", class.Name, "error", err.Error()) // the next check does
+	}
 }
 
 // accept returns why the class cannot be used, if it cannot.

@@ -15,6 +15,11 @@ const DefaultClassAnnotation = "games.leaderboard.dev/is-default-class"
 // change say which word approves it.
 const ApproveAnnotation = "games.leaderboard.dev/approve"
 
+// RemoveAnnotation of a LeaderboardClass holds, separated by commas, the tenants that
+// are to be removed from its stores for good, with all scores: ones that no Leaderboard
+// has, retained or left behind.
+const RemoveAnnotation = "games.leaderboard.dev/remove"
+
 // HostsAnnotation of an admin Secret holds, separated by commas, the hosts to which its
 // login may be sent. Without it, classes may name any.
 const HostsAnnotation = "games.leaderboard.dev/hosts"
@@ -380,6 +385,16 @@ type LeaderboardClassStatus struct {
 	// identity at the same address was emptied, which changes nothing.
 	// +optional
 	RedisAddress string `json:"redisAddress,omitempty"`
+
+	// retained is how many deleted Leaderboards of this cluster have their scores kept.
+	// +optional
+	Retained int32 `json:"retained,omitempty"`
+
+	// orphans are the tenants of this cluster that the stores hold and no Leaderboard has,
+	// without those that are retained, and what is there of each; 50 at the most.
+	// +optional
+	// +listType=atomic
+	Orphans []string `json:"orphans,omitempty"`
 
 	// postgresVersion that answered last.
 	// +optional

@@ -2,7 +2,6 @@ package provision
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -166,33 +165,4 @@ func (p *Postgres) owned(ctx context.Context, t tenant.Tenant, claim Claim) (fou
 	}
 
 	return found, nil
-}
-
-// Tenants returns the ids of the tenants whose schema in this database belongs to
-// the Leaderboard, whichever its UID: what an operator with another cluster id, or a
-// Leaderboard that was deleted and retained, has made.
-func (p *Postgres) Tenants(ctx context.Context, owner Owner) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-
-	rows, err := p.pool.Query(ctx, `SELECT nspname::text, obj_description(oid, 'pg_namespace') FROM pg_namespace
-		WHERE starts_with(nspname::text, $1) AND obj_description(oid, 'pg_namespace') IS NOT NULL ORDER BY nspname`, tenant.SchemaPrefix)
-	if err != nil {
-		return nil, postgresError(err, "list the schemas")
-	}
-
-	var ids []string
-	var schema, comment string
-	_, err = pgx.ForEachRow(rows, []any{&schema, &comment}, func() error {
-		has, known := parseOwner(comment)
-		if known && has.Namespace == owner.Namespace && has.Name == owner.Name && (has.Cluster == owner.Cluster || has.Cluster == "") {
-			ids = append(ids, schema[len(tenant.SchemaPrefix):])
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list the schemas: %w", postgresError(err, "list the schemas"))
-	}
-
-	return ids, nil
 }

@@ -129,8 +129,20 @@ func (t Tenant) Roles() []string {
 	return []string{t.LoginRole(SlotA), t.LoginRole(SlotB), t.GroupRole(), t.OwnerRole()}
 }
 
-// RedisUser is the ACL user.
-func (t Tenant) RedisUser() string { return "lb_" + t.ID }
+// OfRole returns the tenant that a role of this name is of, and reports false if it is
+// not named like one.
+func OfRole(role string) (Tenant, bool) {
+	for _, suffix := range []string{"_owner", "_rw", "_" + string(SlotA), "_" + string(SlotB)} {
+		id, found := strings.CutSuffix(role, suffix)
+		if t, ok := Recorded(strings.TrimPrefix(id, SchemaPrefix)); found && ok && strings.HasPrefix(id, SchemaPrefix) {
+			return t, true
+		}
+	}
+	return Tenant{}, false
+}
+
+// RedisUser is the ACL user, named like the schema.
+func (t Tenant) RedisUser() string { return t.Schema() }
 
 // KeyPrefix begins every Redis key and channel of the tenant.
 func (t Tenant) KeyPrefix() string { return "lb:" + t.ID + ":" }

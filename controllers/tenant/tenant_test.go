@@ -51,3 +51,24 @@ func TestSlots(t *testing.T) {
 	require.Equal(t, SlotB, SlotA.Other())
 	require.Equal(t, SlotA, SlotB.Other())
 }
+
+func TestRecorded(t *testing.T) {
+	one := For("", "arcade", "space-race")
+	recorded, ok := Recorded(one.ID)
+	require.True(t, ok)
+	require.Equal(t, one, recorded)
+	for _, id := range []string{"", "_a", "A", "a*", "a b", "a:b", strings.Repeat("a", 42)} {
+		_, ok := Recorded(id)
+		require.False(t, ok, id)
+	}
+
+	for _, role := range one.Roles() {
+		of, ok := OfRole(role)
+		require.True(t, ok, role)
+		require.Equal(t, one, of)
+	}
+	for _, role := range []string{one.Schema(), "lb_", "lb__a", "postgres", "arcade_a"} {
+		_, ok := OfRole(role)
+		require.False(t, ok, role)
+	}
+}
