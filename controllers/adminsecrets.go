@@ -57,8 +57,8 @@ func (s *Stores) adminSecrets(ctx context.Context, class *v1alpha1.LeaderboardCl
 	return secrets, nil
 }
 
-// checkHosts refuses hosts to which the Secret's login must not be sent: whoever writes
-// a class chooses where the operator logs in, and need not be trusted with the login.
+// checkHosts refuses hosts to which the Secret's login must not be sent: who writes a
+// class chooses where the operator logs in, and need not be trusted with the login.
 func checkHosts(secret *corev1.Secret, hosts []string) error {
 	named, limited := secret.Annotations[v1alpha1.HostsAnnotation]
 	if !limited {

@@ -21,7 +21,7 @@ import (
 )
 
 // cacheOptions keep in memory what the operator made, not what else there is, and
-// Secrets (their metadata, see the watches) of its own namespace only. Anybody can give
+// Secrets (their metadata, see the watches) of its own namespace only. Anyone can give
 // an object the operator's label, so of each no more is kept than is read.
 func cacheOptions(namespace string) cache.Options {
 	own := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{workload.LabelManagedBy: workload.ManagedBy}), Transform: summarize}

@@ -19,7 +19,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 )
 
-// What anybody may put into an object takes no memory of the operator's, and is seen
+// What anyone may put into an object takes no memory of the operator's, and is seen
 // when it changes.
 func TestSummaries(t *testing.T) {
 	big := strings.Repeat("x", 1<<20)

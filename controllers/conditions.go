@@ -73,8 +73,8 @@ func (c conditions) initialize() bool {
 // kstatus wants: at most one of the latter two, and neither once Ready is true.
 func (c conditions) conclude(failure *stepError) {
 	settled := failure == nil || failure.reason == v1alpha1.ReasonSuspended
-	// One that stays is not removed first: it would begin anew, and be written, with
-	// every pass.
+	// One that stays is not removed first: it would get another transition time, and be
+	// written, in every pass.
 	if settled || failure.stalled {
 		c.remove(v1alpha1.ConditionReconciling)
 	}

@@ -81,7 +81,7 @@ func TestClassLeadsToAnotherDatabase(t *testing.T) {
 	becomes(t, late, allReady)
 	require.Equal(t, before, versionsOf(t, lb))
 
-	// There again, and approved before the data is there: it is not begun anew.
+	// There again, and approved before the data is there: an empty schema is not made.
 	patch(t, class, func() { class.Spec.Postgres.Database = other })
 	becomes(t, lb, stalled)
 	approveIn(t, class, message(lb))
@@ -174,7 +174,7 @@ func TestDroppedSchema(t *testing.T) {
 	becomes(t, lb, allReady)
 }
 
-// What a namespace of the same name, made anew by another team, finds retained is not
+// What a namespace of the same name, made again by another team, finds retained is not
 // its own, and nothing that the team can write makes it so.
 func TestNamespaceMadeAnew(t *testing.T) {
 	t.Parallel()

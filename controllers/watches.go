@@ -102,7 +102,7 @@ func (r *LeaderboardReconciler) prepare(concurrency int) {
 	r.applier = newApplier(r.Client, r.Live)
 	r.verified, r.kept, r.oldLoginDisabled = newFreshness(time.Now), newFreshness(time.Now), newFreshness(time.Now)
 	r.shares = newShares(concurrency)
-	r.migrations = newShares(r.shares.most) // so half of a class's passes go on beside migrations
+	r.migrations = newShares(r.shares.most) // so half of a class's passes go on next to migrations
 }
 
 // classChanged admits what matters to the Leaderboards of a class: its spec,

@@ -69,7 +69,7 @@ func text(value any) string {
 // its Pods have been replaced.
 const maxPasswords = 4
 
-// withPasswords returns the hashes and those that the user has besides.
+// withPasswords returns the hashes and those that the user already has.
 func (u *user) withPasswords(hashes []string) []string {
 	all := slices.Clone(hashes)
 	if u == nil || slices.Contains(u.flags, "nopass") {

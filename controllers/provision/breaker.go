@@ -116,8 +116,8 @@ func (b *breaker) note(now time.Time, err error) {
 }
 
 // firstRead notes whether the other side says anything. It is a TCP connection in
-// everything else: go-redis looks at the file beneath it for an end that came while
-// the connection was idle.
+// everything else: go-redis looks at its file descriptor for an end that came while the
+// connection was idle.
 type firstRead struct {
 	*net.TCPConn
 	once sync.Once

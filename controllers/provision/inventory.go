@@ -109,7 +109,7 @@ func (r *Redis) Inventory(ctx context.Context, known Inventory) error {
 }
 
 // Tenants returns the ids of the tenants whose schema in this database belongs to
-// the Leaderboard, whichever its UID: what an operator with another cluster id, or a
+// the Leaderboard, with any UID: what an operator with another cluster id, or a
 // Leaderboard that was deleted and retained, has made.
 func (p *Postgres) Tenants(ctx context.Context, owner Owner) ([]string, error) {
 	known := Inventory{}

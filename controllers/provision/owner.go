@@ -8,7 +8,7 @@ import (
 )
 
 // Owner is the Leaderboard that a schema, its roles and its Redis user belong to.
-// It stands in the comments of the former and in Redis beneath the operator's own
+// It stands in the comments of the former and in Redis under the operator's own
 // prefix, and is compared before any of them is written.
 type Owner struct {
 	// Cluster is the UID of the namespace kube-system, which no other cluster has.
@@ -56,7 +56,7 @@ func ApprovalOf(change string) string {
 // the thing in the error.
 //
 // A change is named by its widest cause, so that one approval covers all games that
-// it concerns: another cluster, a namespace made anew, a Leaderboard made anew.
+// it concerns: another cluster, a re-created namespace, a re-created Leaderboard.
 func (c Claim) admit(has Owner, what string) error {
 	want := c.Owner
 	if has.Namespace != want.Namespace || has.Name != want.Name {

@@ -34,11 +34,11 @@ func TestOwnership(t *testing.T) {
 		retained   bool
 		approvable bool
 	}{
-		"made anew in Kubernetes":                        {func(o *Owner) { o.UID = "2" }, false, true},
+		"re-created in Kubernetes":                       {func(o *Owner) { o.UID = "2" }, false, true},
 		"of another cluster":                             {func(o *Owner) { o.Cluster, o.UID, o.NamespaceUID = "another-cluster", "2", "3" }, false, true},
 		"of another namespace":                           {func(o *Owner) { o.Namespace = "elsewhere" }, false, false},
 		"of another name":                                {func(o *Owner) { o.Name = "another" }, false, false},
-		"retained, of a namespace made anew":             {func(o *Owner) { o.UID, o.NamespaceUID = "2", "games-2" }, true, true},
+		"retained, of a re-created namespace":            {func(o *Owner) { o.UID, o.NamespaceUID = "2", "games-2" }, true, true},
 		"retained, of another cluster":                   {func(o *Owner) { o.Cluster, o.UID = "another-cluster", "2" }, true, true},
 		"retained, and the namespace's UID is not known": {func(o *Owner) { o.UID, o.NamespaceUID = "2", "" }, true, true},
 	} {

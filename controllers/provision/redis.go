@@ -249,7 +249,7 @@ func (r *Redis) EnsureUser(ctx context.Context, t tenant.Tenant, claim Claim, pa
 	return r.ensureUser(ctx, t, claim, passwords, false)
 }
 
-// AddPassword is EnsureUser for one password, beside which those that the user has
+// AddPassword is EnsureUser for one password, next to which those that the user has
 // still work: Pods that are being replaced know one of them.
 func (r *Redis) AddPassword(ctx context.Context, t tenant.Tenant, claim Claim, password string) (changed bool, err error) {
 	return r.ensureUser(ctx, t, claim, []string{password}, true)

@@ -64,7 +64,7 @@ func TestFencing(t *testing.T) {
 	require.True(t, works)
 	require.NoError(t, after.SetPassword(t.Context(), one, claim, tenant.SlotB, rand.Text()))
 
-	// Whoever has the lease gets the database back.
+	// The one that has the lease gets the database back.
 	leader = "old"
 	require.NoError(t, before.SetPassword(t.Context(), one, claim, tenant.SlotB, rand.Text()))
 	require.Equal(t, Fenced, KindOf(after.SetPassword(t.Context(), one, claim, tenant.SlotB, rand.Text())))
@@ -156,7 +156,7 @@ func TestTenantsCannotHoldTheOperatorsLocks(t *testing.T) {
 	require.NoError(t, p.SetPassword(t.Context(), one, claim, tenant.SlotB, rand.Text()))
 }
 
-// A Redis user and the keys beneath its prefix are written on behalf of one owner.
+// A Redis user and the keys under its prefix are written on behalf of one owner.
 func TestRedisOwnership(t *testing.T) {
 	server, r := redisServer(t, true)
 	one, claim := newTenant()
@@ -187,7 +187,7 @@ func TestRedisOwnership(t *testing.T) {
 	_, err = r.EnsureUser(t.Context(), one, claim, password)
 	require.NoError(t, err)
 
-	// A Redis that was emptied belongs to whoever asks first, and has another identity.
+	// A Redis that was emptied belongs to the first that asks, and has another identity.
 	id, err := r.Identify(t.Context())
 	require.NoError(t, err)
 	again, err := r.Identify(t.Context())

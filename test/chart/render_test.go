@@ -104,8 +104,8 @@ func TestRolesEqualConfig(t *testing.T) {
 	require.Equal(t, "boards", find[*appsv1.Deployment](t, rendered, "operator").Spec.Template.Spec.ServiceAccountName)
 }
 
-// The hosts of games are guarded in the same way, whichever way the operator is
-// installed.
+// The hosts of games are guarded in the same way by the chart and by the kustomize
+// tree.
 func TestIngressHostsEqualConfig(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join(root, "config/admission/ingress_hosts.yaml"))
 	require.NoError(t, err)
