@@ -33,7 +33,7 @@ import (
 func unique(prefix string) string { return prefix + "-" + strings.ToLower(rand.Text()[:8]) }
 
 // namespace makes a namespace. The API server of the tests never ends one.
-func namespace(t *testing.T) string {
+func namespace(t testing.TB) string {
 	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: unique("games")}}
 	require.NoError(t, cluster.Create(t.Context(), ns))
@@ -42,7 +42,7 @@ func namespace(t *testing.T) string {
 
 // startManager runs an operator until the test ends, with a controllerName of
 // its own, so that it sees to the classes of this test alone.
-func startManager(t *testing.T, change ...func(*ManagerOptions)) string {
+func startManager(t testing.TB, change ...func(*ManagerOptions)) string {
 	t.Helper()
 	o := ManagerOptions{
 		Namespace: operatorNamespace, ControllerName: unique("test") + "/operator", ClusterID: "test",
@@ -79,7 +79,7 @@ func testOperator(controllerName string) provision.Operator {
 
 // newClass makes a class with a database of its own in the given stores, and
 // the admin Secrets for it.
-func newClass(t *testing.T, controllerName string, pg *stores.Postgres, rdb *stores.Redis, change ...func(*v1alpha1.LeaderboardClass)) *v1alpha1.LeaderboardClass {
+func newClass(t testing.TB, controllerName string, pg *stores.Postgres, rdb *stores.Redis, change ...func(*v1alpha1.LeaderboardClass)) *v1alpha1.LeaderboardClass {
 	t.Helper()
 	ensureOperatorNamespace(t)
 	name := unique("class")
@@ -112,13 +112,13 @@ func newClass(t *testing.T, controllerName string, pg *stores.Postgres, rdb *sto
 	return class
 }
 
-func ensureOperatorNamespace(t *testing.T) {
+func ensureOperatorNamespace(t testing.TB) {
 	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}}
 	require.NoError(t, client.IgnoreAlreadyExists(cluster.Create(t.Context(), ns)))
 }
 
-func createSecret(t *testing.T, name string, data map[string]string) {
+func createSecret(t testing.TB, name string, data map[string]string) {
 	t.Helper()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: name}, StringData: data}
 	require.NoError(t, cluster.Create(t.Context(), secret))
@@ -136,14 +136,14 @@ func newLeaderboard(namespace string, class *v1alpha1.LeaderboardClass) *v1alpha
 }
 
 // create creates an object for the length of the test.
-func create[T client.Object](t *testing.T, object T) T {
+func create[T client.Object](t testing.TB, object T) T {
 	t.Helper()
 	require.NoError(t, cluster.Create(t.Context(), object))
 	return object
 }
 
 // eventually reads the object until the condition holds.
-func eventually[T client.Object](t *testing.T, object T, holds func() bool) T {
+func eventually[T client.Object](t testing.TB, object T, holds func() bool) T {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
@@ -165,7 +165,7 @@ func eventually[T client.Object](t *testing.T, object T, holds func() bool) T {
 }
 
 // pause waits for the next look at a condition.
-func pause(t *testing.T) {
+func pause(t testing.TB) {
 	t.Helper()
 	select {
 	case <-time.After(poll):
@@ -173,7 +173,7 @@ func pause(t *testing.T) {
 	}
 }
 
-func eventuallyGone(t *testing.T, object client.Object) {
+func eventuallyGone(t testing.TB, object client.Object) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		err := cluster.Get(t.Context(), client.ObjectKeyFromObject(object), object)
@@ -183,7 +183,7 @@ func eventuallyGone(t *testing.T, object client.Object) {
 
 // becomes waits until the conditions of the present generation are as given, by
 // type: "status reason". A type that is expected as "" must not be there.
-func becomes(t *testing.T, lb *v1alpha1.Leaderboard, expected map[string]string) {
+func becomes(t testing.TB, lb *v1alpha1.Leaderboard, expected map[string]string) {
 	t.Helper()
 	eventually(t, lb, func() bool {
 		if lb.Status.ObservedGeneration != lb.Generation {
@@ -241,7 +241,7 @@ func describe(object client.Object) string {
 }
 
 // patch changes the object by what change does to it.
-func patch[T client.Object](t *testing.T, object T, change func()) T {
+func patch[T client.Object](t testing.TB, object T, change func()) T {
 	t.Helper()
 	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(object), object))
 	base := object.DeepCopyObject().(T)
@@ -253,7 +253,7 @@ func patch[T client.Object](t *testing.T, object T, change func()) T {
 // playDeployments plays the controllers of a namespace until the test ends:
 // every Deployment has its Pods at once, and one that is deleted in the
 // foreground goes.
-func playDeployments(t *testing.T, namespace string) {
+func playDeployments(t testing.TB, namespace string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -273,7 +273,7 @@ func playDeployments(t *testing.T, namespace string) {
 	})
 }
 
-func playOnce(ctx context.Context, t *testing.T, namespace string) {
+func playOnce(ctx context.Context, t testing.TB, namespace string) {
 	list := &appsv1.DeploymentList{}
 	if err := cluster.List(ctx, list, client.InNamespace(namespace)); err != nil {
 		if ctx.Err() == nil {
@@ -315,14 +315,14 @@ func setStatus(deployment *appsv1.Deployment, replicas int32) {
 	deployment.Status.ReadyReplicas, deployment.Status.AvailableReplicas = replicas, replicas
 }
 
-func deploymentOf(t *testing.T, lb *v1alpha1.Leaderboard) *appsv1.Deployment {
+func deploymentOf(t testing.TB, lb *v1alpha1.Leaderboard) *appsv1.Deployment {
 	t.Helper()
 	deployment := &appsv1.Deployment{}
 	require.NoError(t, cluster.Get(t.Context(), client.ObjectKey{Namespace: lb.Namespace, Name: workload.Name(lb)}, deployment))
 	return deployment
 }
 
-func credentialsOf(t *testing.T, lb *v1alpha1.Leaderboard) *corev1.Secret {
+func credentialsOf(t testing.TB, lb *v1alpha1.Leaderboard) *corev1.Secret {
 	t.Helper()
 	secret := &corev1.Secret{}
 	require.NoError(t, cluster.Get(t.Context(), client.ObjectKey{Namespace: lb.Namespace, Name: workload.CredentialsName(lb)}, secret))
@@ -330,7 +330,7 @@ func credentialsOf(t *testing.T, lb *v1alpha1.Leaderboard) *corev1.Secret {
 }
 
 // collectGarbage plays the garbage collector for a Leaderboard that is gone.
-func collectGarbage(t *testing.T, lb *v1alpha1.Leaderboard) {
+func collectGarbage(t testing.TB, lb *v1alpha1.Leaderboard) {
 	t.Helper()
 	for _, object := range ownedBy(t, lb) {
 		require.NoError(t, client.IgnoreNotFound(cluster.Delete(t.Context(), object)))
@@ -338,7 +338,7 @@ func collectGarbage(t *testing.T, lb *v1alpha1.Leaderboard) {
 }
 
 // connectAs opens a connection with the served credentials.
-func connectAs(t *testing.T, secret *corev1.Secret) (*pgx.Conn, error) {
+func connectAs(t testing.TB, secret *corev1.Secret) (*pgx.Conn, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -352,7 +352,7 @@ func connectAs(t *testing.T, secret *corev1.Secret) (*pgx.Conn, error) {
 }
 
 // query reads one value as the superuser in the class's database.
-func query[T any](t *testing.T, pg *stores.Postgres, class *v1alpha1.LeaderboardClass, sql string, args ...any) T {
+func query[T any](t testing.TB, pg *stores.Postgres, class *v1alpha1.LeaderboardClass, sql string, args ...any) T {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), pg.URL(class.Spec.Postgres.Database))
 	require.NoError(t, err)
@@ -363,7 +363,7 @@ func query[T any](t *testing.T, pg *stores.Postgres, class *v1alpha1.Leaderboard
 }
 
 // rolesOf lists the roles whose names begin as the tenant's do.
-func rolesOf(t *testing.T, pg *stores.Postgres, class *v1alpha1.LeaderboardClass, schema string) []string {
+func rolesOf(t testing.TB, pg *stores.Postgres, class *v1alpha1.LeaderboardClass, schema string) []string {
 	t.Helper()
 	roles := query[[]string](t, pg, class, `SELECT coalesce(array_agg(rolname::text), '{}') FROM pg_roles WHERE starts_with(rolname, $1)`, schema)
 	slices.Sort(roles)
@@ -378,7 +378,7 @@ func ownedLists() []client.ObjectList {
 }
 
 // ownedBy lists the objects that the Leaderboard controls.
-func ownedBy(t *testing.T, lb *v1alpha1.Leaderboard) []client.Object {
+func ownedBy(t testing.TB, lb *v1alpha1.Leaderboard) []client.Object {
 	t.Helper()
 	var owned []client.Object
 	for _, list := range ownedLists() {
@@ -395,7 +395,7 @@ func ownedBy(t *testing.T, lb *v1alpha1.Leaderboard) []client.Object {
 }
 
 // aclWrites is how often users of this Redis were written since it started.
-func aclWrites(t *testing.T, rdb *stores.Redis) int64 {
+func aclWrites(t testing.TB, rdb *stores.Redis) int64 {
 	t.Helper()
 	admin := rdb.Client()
 	defer admin.Close()
