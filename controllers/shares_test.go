@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -48,12 +49,13 @@ func resettingServer(t *testing.T) (port int32, connections *atomic.Int64) {
 	return int32(listener.Addr().(*net.TCPAddr).Port), connections
 }
 
-// The games of a class whose PostgreSQL is away are told so by fewer attempts than
-// there are games, and one of another class comes up meanwhile. What the conditions
+// The games of a class whose PostgreSQL is away are told so by few attempts, however
+// many there are, and one of another class comes up meanwhile. What the conditions
 // say does not change from attempt to attempt.
 func TestDeadClass(t *testing.T) {
 	t.Parallel()
 	const games = 40
+	start := time.Now()
 	controller := startManager(t)
 	port, connections := resettingServer(t)
 	dead := newClass(t, controller, postgres, redis, func(class *v1alpha1.LeaderboardClass) { class.Spec.Postgres.Port = port })
@@ -73,7 +75,8 @@ func TestDeadClass(t *testing.T) {
 		becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "False PostgresUnreachable"})
 	}
 
-	require.Less(t, connections.Load(), int64(games))
+	// The breaker's pauses grow to 2 s; before it closes, a few may be under way.
+	require.LessOrEqual(t, connections.Load(), 6+int64(time.Since(start)/(2*time.Second)))
 	classIs(t, dead, v1alpha1.ConditionReachable, "False PostgresUnreachable")
 	said := describe(dead)
 	require.Equal(t, 1, strings.Count(said, fmt.Sprint(":", port)), "the address of the store and no other: %s", said)
