@@ -132,14 +132,10 @@ func ensureRoles(ctx context.Context, p *pass, postgres *provision.Postgres) err
 // ensureLogin lets the role of the credentials log in, and checks that the pooler,
 // where there is one, lets it in as well.
 func ensureLogin(ctx context.Context, p *pass, postgres *provision.Postgres, creds *credentials) error {
-	works, err := postgres.VerifyLogin(ctx, p.tenant, creds.slot, creds.postgresPassword)
-	if err == nil && !works {
-		err = postgres.SetPassword(ctx, p.tenant, p.claim, creds.slot, creds.postgresPassword)
+	if err := postgres.EnsureLogin(ctx, p.tenant, p.claim, creds.slot, creds.postgresPassword); err != nil {
+		return err
 	}
-	if err == nil {
-		err = postgres.VerifyPooledLogin(ctx, p.tenant, creds.slot, creds.postgresPassword)
-	}
-	return err
+	return postgres.VerifyPooledLogin(ctx, p.tenant, creds.slot, creds.postgresPassword)
 }
 
 // ensureUser makes the Redis user with the password of the credentials, unless the

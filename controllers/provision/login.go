@@ -66,6 +66,26 @@ func (p *Postgres) Issue(ctx context.Context, t tenant.Tenant, claim Claim, issu
 	return postgresError(err, "write down what is issued to %s", t.ID)
 }
 
+// EnsureLogin lets a slot log in with the password. It writes nothing if it can already.
+// A login that PostgreSQL refuses for another cause than the password is an error.
+func (p *Postgres) EnsureLogin(ctx context.Context, t tenant.Tenant, claim Claim, slot tenant.Slot, password string) error {
+	works, err := p.VerifyLogin(ctx, t, slot, password)
+	if err != nil || works {
+		return err
+	}
+	if err := p.SetPassword(ctx, t, claim, slot, password); err != nil {
+		return err
+	}
+
+	works, err = p.VerifyLogin(ctx, t, slot, password)
+	if err != nil || works {
+		return err
+	}
+
+	return &Error{Kind: Refused, Message: fmt.Sprintf("PostgreSQL does not let the role %s in with the password that it was given: "+
+		"pg_hba.conf needs a line that lets the roles of games into the database %s with scram-sha-256", t.LoginRole(slot), p.admin.Database)}
+}
+
 // SetPassword gives a slot's role a password and lets it log in. PostgreSQL gets
 // a SCRAM verifier, from which the password cannot be told.
 func (p *Postgres) SetPassword(ctx context.Context, t tenant.Tenant, claim Claim, slot tenant.Slot, password string) error {

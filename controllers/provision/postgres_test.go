@@ -216,6 +216,36 @@ func TestLoginsAlternate(t *testing.T) {
 	require.False(t, changed, "membership for the ending of sessions must not stay")
 }
 
+// A login that PostgreSQL refuses although the password is right is told, with what to
+// look at.
+func TestLoginThatIsNotLetIn(t *testing.T) {
+	p, admin := database(t)
+	one, claim, password := provisioned(t, p)
+	require.NoError(t, p.EnsureLogin(t.Context(), one, claim, tenant.SlotA, password))
+
+	conn, err := pgx.Connect(t.Context(), postgres.URL(admin.Database))
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+	var file string
+	require.NoError(t, conn.QueryRow(t.Context(), "SHOW hba_file").Scan(&file))
+	before, err := os.ReadFile(file)
+	require.NoError(t, err)
+	rules := func(content string) {
+		require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
+		_, err := conn.Exec(t.Context(), "SELECT pg_reload_conf()")
+		require.NoError(t, err)
+	}
+
+	rules("host all " + one.LoginRole(tenant.SlotA) + " 0.0.0.0/0 reject\n" + string(before))
+	require.Eventually(t, func() bool { err = p.EnsureLogin(t.Context(), one, claim, tenant.SlotA, password); return err != nil },
+		time.Minute, 50*time.Millisecond)
+	require.Equal(t, Refused, KindOf(err), "%v", err)
+	require.ErrorContains(t, err, "pg_hba.conf")
+	require.NotContains(t, err.Error(), password)
+	rules(string(before))
+	require.Eventually(t, func() bool { return p.EnsureLogin(t.Context(), one, claim, tenant.SlotA, password) == nil }, time.Minute, 50*time.Millisecond)
+}
+
 func TestDrop(t *testing.T) {
 	p, admin := database(t)
 	one, claim, password := provisioned(t, p)
