@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -65,7 +64,7 @@ func checkHosts(secret *corev1.Secret, hosts []string) error {
 		return nil
 	}
 
-	allowed := strings.FieldsFunc(named, func(r rune) bool { return r == ',' || r == ' ' })
+	allowed := commaSeparated(named)
 	for _, host := range hosts {
 		if !slices.Contains(allowed, host) {
 			return stalledBy("", v1alpha1.ReasonSecretInvalid,

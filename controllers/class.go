@@ -179,9 +179,8 @@ func (r *LeaderboardReconciler) admitNamespace(ctx context.Context, name string,
 			"spec.allowedNamespaces.selector of the LeaderboardClass %s is not a selector; the platform team must fix it: %v", class.Name, err)
 	}
 
-	namespace := &metav1.PartialObjectMetadata{}
-	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	if err := r.Client.Get(ctx, client.ObjectKey{Name: name}, namespace); err != nil {
+	namespace, err := r.getNamespace(ctx, name)
+	if err != nil {
 		return failedBy(err, "", v1alpha1.ReasonNamespaceNotAllowed, "The labels of the namespace %s could not be read; this is tried again", name)
 	}
 	if !selector.Matches(labels.Set(namespace.Labels)) {
@@ -191,6 +190,13 @@ func (r *LeaderboardReconciler) admitNamespace(ctx context.Context, name string,
 	}
 
 	return nil
+}
+
+// getNamespace reads the metadata of a namespace.
+func (r *LeaderboardReconciler) getNamespace(ctx context.Context, name string) (*metav1.PartialObjectMetadata, error) {
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	return namespace, r.Client.Get(ctx, client.ObjectKey{Name: name}, namespace)
 }
 
 // maxHostLength is a DNS name's.

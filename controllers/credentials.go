@@ -69,17 +69,20 @@ func (r *LeaderboardReconciler) ensureCredentials(ctx context.Context, p *pass) 
 // issueCredentials compares what is served with what was issued last, and issues new
 // credentials if it is not that.
 func (r *LeaderboardReconciler) issueCredentials(ctx context.Context, p *pass) error {
-	issued, err := p.stores.postgres.Issued(ctx, p.tenant)
-	if err != nil {
-		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
+	if p.issued == nil {
+		issued, err := p.stores.postgres.Issued(ctx, p.tenant)
+		if err != nil {
+			return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
+		}
+		p.issued = &issued
 	}
-	if p.creds != nil && p.creds.digest() == issued.Digest {
+	if p.creds != nil && p.creds.digest() == p.issued.Digest {
 		return nil
 	}
 
 	// What an operator that wrote nothing down has issued is taken as it is.
-	if p.creds == nil || issued.Digest != "" {
-		slot, err := p.stores.freeSlot(ctx, p.tenant, issued.Slot)
+	if p.creds == nil || p.issued.Digest != "" {
+		slot, err := p.stores.freeSlot(ctx, p.tenant, p.issued.Slot)
 		if err != nil {
 			return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 		}
@@ -90,7 +93,7 @@ func (r *LeaderboardReconciler) issueCredentials(ctx context.Context, p *pass) e
 		}
 	}
 
-	err = p.stores.postgres.Issue(ctx, p.tenant, p.claim, provision.Issued{Slot: p.creds.slot, Digest: p.creds.digest()})
+	err := p.stores.postgres.Issue(ctx, p.tenant, p.claim, provision.Issued{Slot: p.creds.slot, Digest: p.creds.digest()})
 	return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 }
 

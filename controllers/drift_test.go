@@ -59,10 +59,7 @@ func TestDriftOfEveryObject(t *testing.T) {
 
 func TestDriftOfTheDeployment(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := create(t, newLeaderboard(ns, class))
-	becomes(t, lb, allReady)
+	lb := readyGame(t, class)
 	deployment := deploymentOf(t, lb)
 	patch(t, deployment, func() {
 		deployment.Spec.Replicas = new(int32(7))

@@ -198,7 +198,7 @@ func (r *LeaderboardReconciler) reachForDeletion(ctx context.Context, p *pass) e
 	p.class = class
 	err = r.connect(ctx, p)
 	if err == nil {
-		err = r.checkPlacement(ctx, p)
+		_, err = r.locate(ctx, p, p.lb.Status.Placement)
 	}
 	return withWayOut(err)
 }

@@ -142,6 +142,17 @@ func create[T client.Object](t testing.TB, object T) T {
 	return object
 }
 
+// readyGame makes a game of the class in a namespace of its own, and waits until it
+// serves.
+func readyGame(t testing.TB, class *v1alpha1.LeaderboardClass) *v1alpha1.Leaderboard {
+	t.Helper()
+	ns := namespace(t)
+	playDeployments(t, ns)
+	lb := create(t, newLeaderboard(ns, class))
+	becomes(t, lb, allReady)
+	return lb
+}
+
 // eventually reads the object until the condition holds.
 func eventually[T client.Object](t testing.TB, object T, holds func() bool) T {
 	t.Helper()

@@ -45,9 +45,11 @@ func (r *LeaderboardReconciler) keep(ctx context.Context, p *pass) {
 		return
 	}
 
-	issued, err := stores.postgres.Issued(ctx, p.tenant)
-	if err == nil && issued.Digest != "" && issued.Digest != creds.digest() {
-		return // somebody has written the Secret: what the stores know is right
+	if issued, err := stores.postgres.Issued(ctx, p.tenant); err == nil {
+		p.issued = &issued
+		if issued.Digest != "" && issued.Digest != creds.digest() {
+			return // somebody has written the Secret: what the stores know is right
+		}
 	}
 
 	p.keptPostgres = r.keepPostgres(ctx, p, stores, creds)

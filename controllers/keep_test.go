@@ -73,11 +73,8 @@ func TestRedisIsKeptWithoutPostgres(t *testing.T) {
 	t.Parallel()
 	pg, rdb := ownStores(t)
 	class := newClass(t, startManager(t), pg, rdb)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := create(t, newLeaderboard(ns, class))
-	becomes(t, lb, allReady)
-	name := tenant.For("test", ns, lb.Name)
+	lb := readyGame(t, class)
+	name := tenant.For("test", lb.Namespace, lb.Name)
 
 	pg.Kill()
 	rdb.Kill()

@@ -258,13 +258,10 @@ func TestDefaultClass(t *testing.T) {
 // While suspended nothing is written but the status; what runs goes on.
 func TestSuspend(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := create(t, newLeaderboard(ns, class))
-	becomes(t, lb, allReady)
+	lb := readyGame(t, class)
 	patch(t, lb, func() { lb.Spec.Suspend, lb.Spec.Replicas = true, new(int32(3)) })
 	becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "True Suspended", v1alpha1.ConditionReconciling: "", v1alpha1.ConditionStalled: ""})
-	require.NoError(t, cluster.Delete(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: workload.Name(lb)}}))
+	require.NoError(t, cluster.Delete(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: lb.Namespace, Name: workload.Name(lb)}}))
 
 	deployment := deploymentOf(t, lb)
 	patch(t, deployment, func() { deployment.Spec.Replicas = new(int32(5)) })
@@ -274,7 +271,7 @@ func TestSuspend(t *testing.T) {
 	patch(t, lb, func() { lb.Spec.Suspend = false })
 	becomes(t, lb, allReady)
 	require.EqualValues(t, 3, *deploymentOf(t, lb).Spec.Replicas)
-	require.NoError(t, cluster.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: workload.Name(lb)}, &corev1.Service{}))
+	require.NoError(t, cluster.Get(t.Context(), client.ObjectKey{Namespace: lb.Namespace, Name: workload.Name(lb)}, &corev1.Service{}))
 }
 
 // A Leaderboard that was suspended from the beginning can be deleted.
@@ -309,18 +306,15 @@ func TestExposure(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis, func(class *v1alpha1.LeaderboardClass) {
 		class.Spec.Exposure = v1alpha1.ClassExposure{Type: v1alpha1.ExposureIngress, Domain: "localhost", Port: 8088}
 	})
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := create(t, newLeaderboard(ns, class))
-	becomes(t, lb, allReady)
-	require.Equal(t, "http://race."+ns+".localhost:8088", lb.Status.Endpoint)
-	ingress := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: workload.Name(lb)}}
+	lb := readyGame(t, class)
+	require.Equal(t, "http://race."+lb.Namespace+".localhost:8088", lb.Status.Endpoint)
+	ingress := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: lb.Namespace, Name: workload.Name(lb)}}
 	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(ingress), ingress))
 
 	patch(t, lb, func() { lb.Spec.Exposure = &v1alpha1.ExposureSpec{Type: v1alpha1.ExposureService} })
 	eventuallyGone(t, ingress)
 	becomes(t, lb, allReady)
-	require.Equal(t, "http://race-leaderboard."+ns+".svc", lb.Status.Endpoint)
+	require.Equal(t, "http://race-leaderboard."+lb.Namespace+".svc", lb.Status.Endpoint)
 
 	patch(t, lb, func() { lb.Spec.Exposure = nil })
 	eventually(t, ingress, func() bool { return true })

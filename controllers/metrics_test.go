@@ -27,10 +27,7 @@ func TestMetrics(t *testing.T) {
 	none.becameReady(nil)
 
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := create(t, newLeaderboard(ns, class))
-	becomes(t, lb, allReady)
+	readyGame(t, class)
 	classIs(t, class, v1alpha1.ConditionReachable, "True Reachable")
 
 	families, err := registry.Gather()

@@ -39,7 +39,7 @@ func (r *LeaderboardClassReconciler) inventory(ctx context.Context, class *v1alp
 		return err
 	}
 
-	remove := strings.FieldsFunc(class.Annotations[v1alpha1.RemoveAnnotation], func(c rune) bool { return c == ',' || c == ' ' })
+	remove := commaSeparated(class.Annotations[v1alpha1.RemoveAnnotation])
 	if slices.ContainsFunc(remove, func(id string) bool { return unused[id] != nil }) {
 		// The cache may lag behind a Leaderboard that has just been made.
 		if unused, err = r.unused(ctx, r.Live, unused); err != nil {

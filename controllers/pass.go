@@ -39,6 +39,8 @@ type logins struct {
 	creds  *credentials
 	// fresh: the stores need not be asked in this pass.
 	fresh bool
+	// issued is what keep has read of it; nil: it has not.
+	issued *provision.Issued
 	// What keep has done in this pass.
 	keptPostgres, keptRedis attempt
 }

@@ -6,10 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
@@ -17,8 +13,13 @@ import (
 
 // approvals of a class are the changes that its platform team has approved.
 func approvals(class *v1alpha1.LeaderboardClass) provision.Approvals {
-	var words provision.Approvals
-	for word := range strings.SplitSeq(class.Annotations[v1alpha1.ApproveAnnotation], ",") {
+	return commaSeparated(class.Annotations[v1alpha1.ApproveAnnotation])
+}
+
+// commaSeparated are the words of an annotation.
+func commaSeparated(text string) []string {
+	var words []string
+	for word := range strings.SplitSeq(text, ",") {
 		if word = strings.TrimSpace(word); word != "" {
 			words = append(words, word)
 		}
@@ -81,21 +82,14 @@ func checkRedisMove(class *v1alpha1.LeaderboardClass, found, condition string) *
 // ensurePlacement makes sure that the class's stores are those that hold the game's
 // data, and records them before anything is made there.
 func (r *LeaderboardReconciler) ensurePlacement(ctx context.Context, p *pass) error {
-	if err := r.prepareClaim(ctx, p); err != nil {
-		return err
-	}
-
-	id, err := p.stores.postgres.ID(ctx)
-	if err != nil {
-		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
-	}
-
 	recorded := p.lb.Status.Placement
 	if recorded == nil {
 		recorded = p.class.Status.Placement // where a new game belongs
 	}
-	if moved := checkPostgresMove(p.class, recorded, id, v1alpha1.ConditionSchemaReady); moved != nil {
-		return moved
+
+	id, err := r.locate(ctx, p, recorded)
+	if err != nil {
+		return err
 	}
 	if p.lb.Status.Tenant == "" {
 		if err := r.findTenant(ctx, p); err != nil {
@@ -115,29 +109,28 @@ func (r *LeaderboardReconciler) ensurePlacement(ctx context.Context, p *pass) er
 	return r.writeStatus(ctx, p)
 }
 
-// checkPlacement makes sure, before a Leaderboard's data is released, that the class's
-// stores are those that hold it.
-func (r *LeaderboardReconciler) checkPlacement(ctx context.Context, p *pass) error {
+// locate says on whose behalf the pass writes, and returns which database the class
+// leads to, if data that is recorded in a placement may be looked for there.
+func (r *LeaderboardReconciler) locate(ctx context.Context, p *pass, recorded *v1alpha1.Placement) (provision.PostgresID, error) {
 	if err := r.prepareClaim(ctx, p); err != nil {
-		return err
+		return provision.PostgresID{}, err
 	}
 
 	id, err := p.stores.postgres.ID(ctx)
 	if err != nil {
-		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
+		return provision.PostgresID{}, p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 	}
-	if moved := checkPostgresMove(p.class, p.lb.Status.Placement, id, v1alpha1.ConditionSchemaReady); moved != nil {
-		return moved
+	if moved := checkPostgresMove(p.class, recorded, id, v1alpha1.ConditionSchemaReady); moved != nil {
+		return provision.PostgresID{}, moved
 	}
 
-	return nil
+	return id, nil
 }
 
 // prepareClaim says on whose behalf the stores are written in this pass.
 func (r *LeaderboardReconciler) prepareClaim(ctx context.Context, p *pass) error {
-	namespace := &metav1.PartialObjectMetadata{}
-	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	if err := r.Client.Get(ctx, client.ObjectKey{Name: p.lb.Namespace}, namespace); err != nil {
+	namespace, err := r.getNamespace(ctx, p.lb.Namespace)
+	if err != nil {
 		return failedBy(err, "", v1alpha1.ReasonProgressing, "The namespace %s could not be read; this is tried again", p.lb.Namespace)
 	}
 

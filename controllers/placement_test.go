@@ -50,12 +50,9 @@ func otherDatabase(t *testing.T, class *v1alpha1.LeaderboardClass) string {
 func TestClassLeadsToAnotherDatabase(t *testing.T) {
 	t.Parallel()
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := create(t, newLeaderboard(ns, class))
-	becomes(t, lb, allReady)
+	lb := readyGame(t, class)
 	classIs(t, class, v1alpha1.ConditionReachable, "True Reachable")
-	name := tenant.For("test", ns, "race")
+	name := tenant.For("test", lb.Namespace, "race")
 	before, database := versionsOf(t, lb), class.Spec.Postgres.Database
 	require.NotNil(t, lb.Status.Placement)
 	require.NotEmpty(t, lb.Status.Placement.Redis)
@@ -66,7 +63,7 @@ func TestClassLeadsToAnotherDatabase(t *testing.T) {
 	stalled := map[string]string{v1alpha1.ConditionReady: "False PlacementChanged", v1alpha1.ConditionStalled: "True PlacementChanged"}
 	becomes(t, lb, stalled)
 	classIs(t, class, v1alpha1.ConditionReachable, "False PlacementChanged")
-	late := newLeaderboard(ns, class)
+	late := newLeaderboard(lb.Namespace, class)
 	late.Name = "late"
 	create(t, late)
 	becomes(t, late, stalled)
@@ -98,10 +95,7 @@ func TestClassLeadsToAnotherRedis(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(second.Close)
 	class := newClass(t, startManager(t), postgres, first)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := create(t, newLeaderboard(ns, class))
-	becomes(t, lb, allReady)
+	lb := readyGame(t, class)
 	classIs(t, class, v1alpha1.ConditionReachable, "True Reachable")
 	before := versionsOf(t, lb)
 
@@ -109,12 +103,12 @@ func TestClassLeadsToAnotherRedis(t *testing.T) {
 	becomes(t, lb, map[string]string{v1alpha1.ConditionKeyspaceReady: "False PlacementChanged", v1alpha1.ConditionStalled: "True PlacementChanged"})
 	classIs(t, class, v1alpha1.ConditionReachable, "False PlacementChanged")
 	require.Equal(t, before, versionsOf(t, lb))
-	require.False(t, hasUser(t, second, tenant.For("test", ns, "race")))
+	require.False(t, hasUser(t, second, tenant.For("test", lb.Namespace, "race")))
 
 	approveIn(t, class, message(lb))
 	becomes(t, lb, allReady)
 	classIs(t, class, v1alpha1.ConditionReachable, "True Reachable")
-	require.True(t, hasUser(t, second, tenant.For("test", ns, "race")))
+	require.True(t, hasUser(t, second, tenant.For("test", lb.Namespace, "race")))
 
 	admin := second.Client()
 	defer admin.Close()
@@ -161,12 +155,9 @@ func TestClusterIDChanges(t *testing.T) {
 func TestDroppedSchema(t *testing.T) {
 	t.Parallel()
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := create(t, newLeaderboard(ns, class))
-	becomes(t, lb, allReady)
+	lb := readyGame(t, class)
 	require.True(t, lb.Status.SchemaCreated)
-	name := tenant.For("test", ns, "race")
+	name := tenant.For("test", lb.Namespace, "race")
 	require.NoError(t, postgres.Exec(t.Context(), class.Spec.Postgres.Database, "DROP SCHEMA "+name.Schema()+" CASCADE"))
 	becomes(t, lb, map[string]string{v1alpha1.ConditionSchemaReady: "False SchemaMissing", v1alpha1.ConditionStalled: "True SchemaMissing"})
 	require.False(t, query[bool](t, postgres, class, "SELECT to_regnamespace($1) IS NOT NULL", name.Schema()))
@@ -179,25 +170,22 @@ func TestDroppedSchema(t *testing.T) {
 func TestNamespaceMadeAnew(t *testing.T) {
 	t.Parallel()
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := create(t, newLeaderboard(ns, class))
-	becomes(t, lb, allReady)
+	lb := readyGame(t, class)
 	require.NoError(t, cluster.Delete(t.Context(), lb))
 	eventuallyGone(t, lb)
 	collectGarbage(t, lb)
 
 	// The API server of the tests never ends a namespace: the schema's mark says instead
 	// that it is of another one.
-	name := tenant.For("test", ns, "race")
+	name := tenant.For("test", lb.Namespace, "race")
 	mark := query[string](t, postgres, class, "SELECT obj_description(to_regnamespace($1), 'pg_namespace')", name.Schema())
 	space := &corev1.Namespace{}
-	require.NoError(t, cluster.Get(t.Context(), client.ObjectKey{Name: ns}, space))
+	require.NoError(t, cluster.Get(t.Context(), client.ObjectKey{Name: lb.Namespace}, space))
 	require.Contains(t, mark, string(space.UID))
 	require.NoError(t, postgres.Exec(t.Context(), class.Spec.Postgres.Database,
 		"COMMENT ON SCHEMA "+name.Schema()+" IS '"+strings.ReplaceAll(mark, string(space.UID), "of-another-team")+"'"))
 
-	again := newLeaderboard(ns, class)
+	again := newLeaderboard(lb.Namespace, class)
 	again.Annotations = map[string]string{"games.leaderboard.dev/adopt": "true"}
 	create(t, again)
 	becomes(t, again, map[string]string{v1alpha1.ConditionStalled: "True OwnershipConflict"})

@@ -41,10 +41,7 @@ func ownStores(t *testing.T) (*stores.Postgres, *stores.Redis) {
 func TestStoresAway(t *testing.T) {
 	pg, rdb := ownStores(t)
 	class := newClass(t, startManager(t), pg, rdb)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := create(t, newLeaderboard(ns, class))
-	becomes(t, lb, allReady)
+	lb := readyGame(t, class)
 
 	t.Run("Redis", func(t *testing.T) {
 		rdb.Kill()
@@ -53,8 +50,8 @@ func TestStoresAway(t *testing.T) {
 		classIs(t, class, v1alpha1.ConditionReachable, "False RedisUnreachable")
 
 		// The game still runs without Redis, so it is still looked after.
-		require.NoError(t, cluster.Delete(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: workload.Name(lb)}}))
-		eventually(t, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: workload.Name(lb)}}, func() bool { return true })
+		require.NoError(t, cluster.Delete(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: lb.Namespace, Name: workload.Name(lb)}}))
+		eventually(t, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: lb.Namespace, Name: workload.Name(lb)}}, func() bool { return true })
 
 		require.NoError(t, rdb.Start(t.Context()))
 		becomes(t, lb, allReady)
@@ -73,7 +70,7 @@ func TestStoresAway(t *testing.T) {
 
 	t.Run("while a game is made", func(t *testing.T) {
 		pg.Kill()
-		second := newLeaderboard(ns, class)
+		second := newLeaderboard(lb.Namespace, class)
 		second.Name = "chess"
 		create(t, second)
 		becomes(t, second, map[string]string{v1alpha1.ConditionReady: "False PostgresUnreachable", v1alpha1.ConditionSchemaReady: "False PostgresUnreachable",
@@ -143,11 +140,8 @@ func TestEvictingRedis(t *testing.T) {
 func TestLostUsersComeBack(t *testing.T) {
 	pg, rdb := ownStores(t)
 	class := newClass(t, startManager(t, func(o *ManagerOptions) { o.Resync = patience * 10 }), pg, rdb)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := create(t, newLeaderboard(ns, class))
-	becomes(t, lb, allReady)
-	name := tenant.For("test", ns, lb.Name)
+	lb := readyGame(t, class)
+	name := tenant.For("test", lb.Namespace, lb.Name)
 	require.True(t, hasUser(t, rdb, name))
 
 	rdb.Kill()
@@ -159,11 +153,8 @@ func TestLostUsersComeBack(t *testing.T) {
 // A role or a user that somebody changed is as it was after the next resync.
 func TestDriftInTheStores(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := create(t, newLeaderboard(ns, class))
-	becomes(t, lb, allReady)
-	name := tenant.For("test", ns, lb.Name)
+	lb := readyGame(t, class)
+	name := tenant.For("test", lb.Namespace, lb.Name)
 
 	require.NoError(t, postgres.Exec(t.Context(), class.Spec.Postgres.Database, "ALTER ROLE "+name.LoginRole(tenant.SlotA)+" NOLOGIN"))
 	require.Eventually(t, func() bool {
@@ -212,10 +203,7 @@ func TestLostCredentials(t *testing.T) {
 // A damaged Secret is as good as a lost one.
 func TestDamagedSecrets(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := create(t, newLeaderboard(ns, class))
-	becomes(t, lb, allReady)
+	lb := readyGame(t, class)
 	credentials := credentialsOf(t, lb)
 	patch(t, credentials, func() {
 		credentials.Data = map[string][]byte{workload.SlotKey: []byte("a"), workload.PostgresPasswordKey: []byte("short")}
@@ -224,7 +212,7 @@ func TestDamagedSecrets(t *testing.T) {
 	eventually(t, credentials, func() bool { return string(credentials.Data[workload.SlotKey]) == "b" })
 	require.Eventually(t, func() bool { _, err := connectAs(t, credentials); return err == nil }, patience, poll)
 
-	keys := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: workload.SigningKeysName(lb)}}
+	keys := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: lb.Namespace, Name: workload.SigningKeysName(lb)}}
 	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(keys), keys))
 	intact := string(keys.Data[workload.SigningKeysKey])
 	patch(t, keys, func() { keys.Labels = nil })
@@ -361,15 +349,12 @@ func TestDeletion(t *testing.T) {
 func TestDeletionWithoutTheClass(t *testing.T) {
 	controller := startManager(t)
 	class := newClass(t, controller, postgres, redis)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := create(t, newLeaderboard(ns, class))
-	becomes(t, lb, allReady)
+	lb := readyGame(t, class)
 
 	// The class waits for its user.
 	require.NoError(t, cluster.Delete(t.Context(), class))
 	classIs(t, class, v1alpha1.ConditionAccepted, "False InUse")
-	require.Contains(t, describe(class), ns+"/race")
+	require.Contains(t, describe(class), lb.Namespace+"/race")
 	becomes(t, lb, allReady)
 
 	// The admin Secret goes.
@@ -392,19 +377,16 @@ func TestDeletionWithoutTheClass(t *testing.T) {
 
 	patch(t, lb, func() { lb.Annotations = map[string]string{v1alpha1.AbandonAnnotation: "true"} })
 	eventuallyGone(t, lb)
-	require.True(t, query[bool](t, postgres, class, "SELECT to_regnamespace($1) IS NOT NULL", tenant.For("test", ns, "race").Schema()))
+	require.True(t, query[bool](t, postgres, class, "SELECT to_regnamespace($1) IS NOT NULL", tenant.For("test", lb.Namespace, "race").Schema()))
 }
 
 // A class goes when its last Leaderboard has gone.
 func TestClassGoesWithItsLastUser(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := create(t, newLeaderboard(ns, class))
-	becomes(t, lb, allReady)
+	lb := readyGame(t, class)
 	require.NoError(t, cluster.Delete(t.Context(), class))
 	classIs(t, class, v1alpha1.ConditionAccepted, "False InUse")
-	late := newLeaderboard(ns, class)
+	late := newLeaderboard(lb.Namespace, class)
 	late.Name = "late"
 	create(t, late)
 	becomes(t, late, map[string]string{v1alpha1.ConditionReady: "False ClassNotReady"})

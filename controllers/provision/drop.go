@@ -31,7 +31,7 @@ func (p *Postgres) Release(ctx context.Context, t tenant.Tenant, claim Claim) er
 func (p *Postgres) markRetained(ctx context.Context, tx pgx.Tx, t tenant.Tenant, claim Claim) error {
 	retained := mark{Owner: claim.Owner, PostgresID: *p.id.Load()}
 	retained.Retained = true
-	text, err := retained.encode()
+	text, err := encode(retained)
 	if err != nil {
 		return err
 	}
@@ -41,13 +41,13 @@ func (p *Postgres) markRetained(ctx context.Context, tx pgx.Tx, t tenant.Tenant,
 		return err
 	}
 	if found.schema != nil {
-		if _, err := tx.Exec(ctx, "COMMENT ON SCHEMA "+quote(t.Schema())+" IS "+literal(text)); err != nil {
+		if _, err := tx.Exec(ctx, commentOn("SCHEMA", t.Schema(), text)); err != nil {
 			return err
 		}
 	}
 
 	for role := range found.roles {
-		if _, err := tx.Exec(ctx, "COMMENT ON ROLE "+quote(role)+" IS "+literal(text)); err != nil {
+		if _, err := tx.Exec(ctx, commentOn("ROLE", role, text)); err != nil {
 			return err
 		}
 	}
@@ -154,10 +154,7 @@ func (p *Postgres) owned(ctx context.Context, t tenant.Tenant, claim Claim) (fou
 		if err := p.checkID(ctx, tx); err != nil {
 			return err
 		}
-		if found, err = readMarks(ctx, tx, t); err != nil {
-			return err
-		}
-		_, err = found.admit(t, claim, *p.id.Load())
+		found, err = p.readAdmitted(ctx, tx, t, claim)
 		return err
 	})
 	if err != nil {

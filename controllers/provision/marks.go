@@ -17,14 +17,6 @@ type mark struct {
 	PostgresID
 }
 
-func (m mark) encode() (string, error) {
-	encoded, err := json.Marshal(m)
-	if err != nil {
-		return "", fmt.Errorf("encode a mark: %w", err)
-	}
-	return string(encoded), nil
-}
-
 // marks are the comments as they are: those of what exists.
 type marks struct {
 	schema *string
@@ -57,12 +49,22 @@ func readMarks(ctx context.Context, tx pgx.Tx, t tenant.Tenant) (marks, error) {
 	return found, nil
 }
 
+// readAdmitted reads the marks; what is another's is an OwnershipConflict.
+func (p *Postgres) readAdmitted(ctx context.Context, tx pgx.Tx, t tenant.Tenant, claim Claim) (marks, error) {
+	found, err := readMarks(ctx, tx, t)
+	if err != nil {
+		return marks{}, err
+	}
+	_, err = found.admit(t, claim, *p.id.Load())
+	return found, err
+}
+
 // admit returns the mark that what exists is to have from now on, or an
 // OwnershipConflict if some of it is another's.
 func (m marks) admit(t tenant.Tenant, claim Claim, id PostgresID) (string, error) {
 	wanted := mark{Owner: claim.Owner, PostgresID: id}
 	wanted.Retained = false
-	text, err := wanted.encode()
+	text, err := encode(wanted)
 	if err != nil {
 		return "", err
 	}
@@ -113,12 +115,16 @@ func (c Claim) admitMark(text string, id PostgresID, what string) error {
 func (m marks) missing(t tenant.Tenant, mark string) []string {
 	var statements []string
 	if m.schema == nil || *m.schema != mark {
-		statements = append(statements, "COMMENT ON SCHEMA "+quote(t.Schema())+" IS "+literal(mark))
+		statements = append(statements, commentOn("SCHEMA", t.Schema(), mark))
 	}
 	for _, role := range t.Roles() {
 		if m.roles[role] != mark {
-			statements = append(statements, "COMMENT ON ROLE "+quote(role)+" IS "+literal(mark))
+			statements = append(statements, commentOn("ROLE", role, mark))
 		}
 	}
 	return statements
+}
+
+func commentOn(kind, name, text string) string {
+	return "COMMENT ON " + kind + " " + quote(name) + " IS " + literal(text)
 }

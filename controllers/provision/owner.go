@@ -97,16 +97,16 @@ func (c Claim) admitUnknown(what, name string) error {
 	return &Error{Kind: OwnershipConflict, Message: what + " exists, and it is not said whose it is", Approve: ApprovalOf(change)}
 }
 
-// parseOwner reads what [Owner.encode] has written, and reports whether it is that.
+// parseOwner reads what [encode] has written, and reports whether it is that.
 func parseOwner(text string) (Owner, bool) {
 	var owner Owner
 	err := json.Unmarshal([]byte(text), &owner)
 	return owner, err == nil && owner.UID != ""
 }
 
-// encode is the owner as it is written down.
-func (o Owner) encode() (string, error) {
-	encoded, err := json.Marshal(o)
+// encode is an owner, or a mark, as it is written down.
+func encode[T Owner | mark](owner T) (string, error) {
+	encoded, err := json.Marshal(owner)
 	if err != nil {
 		return "", fmt.Errorf("encode the owner: %w", err)
 	}

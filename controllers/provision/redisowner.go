@@ -46,7 +46,7 @@ func (r *Redis) clusterClient() *redis.ClusterClient {
 // claimUser makes the claim's owner the owner of the tenant's user and keys, or
 // returns an OwnershipConflict. It writes nothing if it is that already.
 func (r *Redis) claimUser(ctx context.Context, t tenant.Tenant, claim Claim) error {
-	want, err := claim.Owner.encode()
+	want, err := encode(claim.Owner)
 	if err != nil {
 		return err
 	}

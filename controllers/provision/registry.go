@@ -173,11 +173,7 @@ func (p *Postgres) locked(ctx context.Context, t tenant.Tenant, claim Claim, do 
 			if err := lockTenant(ctx, tx, t); err != nil {
 				return err
 			}
-			found, err := readMarks(ctx, tx, t)
-			if err != nil {
-				return err
-			}
-			if _, err := found.admit(t, claim, *p.id.Load()); err != nil {
+			if _, err := p.readAdmitted(ctx, tx, t, claim); err != nil {
 				return err
 			}
 			return do(tx)
