@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
 )
 
@@ -122,35 +124,97 @@ func TestRedisTenantsAreApart(t *testing.T) {
 
 	for _, allowed := range [][]any{
 		{"ZADD", own + "z", 1, "m"}, {"ZRANK", own + "z", "m"}, {"HSET", own + "h", "f", 1}, {"SET", own + "s", 1}, {"GET", own + "s"},
-		{"EVAL", "return redis.call('ZCARD', KEYS[1])", 1, own + "z"}, {"EXPIRE", own + "s", 10}, {"RENAME", own + "s", own + "t"},
-		{"PUBLISH", own + "c", "x"}, {"PING"}, {"UNLINK", own + "t"}, {"SCRIPT", "LOAD", "return 1"},
+		{"FCALL", functions.TakeRate.Name, 1, own + "rate", 0, 1000, 5}, {"FCALL_RO", functions.Page.Name, 2, own + "z", own + "h", 0, 1},
+		{"PING"}, {"UNLINK", own + "s"},
 	} {
 		require.NoError(t, client.Do(t.Context(), allowed...).Err(), "%v", allowed)
 	}
 
-	for _, refused := range [][]any{
+	refused := [][]any{
 		{"GET", theirs + "secret"}, {"SET", theirs + "x", 1}, {"ZADD", theirs + "z", 1, "m"}, {"UNLINK", theirs + "secret"},
-		{"RENAME", own + "z", theirs + "z"}, {"GET", "lb:*"}, {"GET", "anything"},
-		{"EVAL", "return redis.call('GET', KEYS[1])", 1, theirs + "secret"},
-		{"EVAL", "return redis.call('GET', ARGV[1])", 0, theirs + "secret"},
-		{"EVAL", "return redis.call('SCAN', 0)", 0},
-		{"EVAL", "return redis.call('PUBLISH', ARGV[1], 'x')", 0, theirs + "c"},
-		{"PUBLISH", theirs + "c", "x"}, {"PSUBSCRIBE", "*"}, {"SUBSCRIBE", theirs + "c"},
-		{"SCAN", 0}, {"KEYS", "*"}, {"RANDOMKEY"}, {"DBSIZE"}, {"SELECT", 1}, {"FLUSHALL"}, {"FLUSHDB"}, {"SWAPDB", 0, 1},
-		{"SCRIPT", "FLUSH"}, {"SCRIPT", "KILL"}, {"FUNCTION", "FLUSH"}, {"FUNCTION", "LIST"}, {"FUNCTION", "LOAD", "#!lua name=x\nredis.register_function('x', function() end)"},
-		{"CONFIG", "GET", "*"}, {"CONFIG", "SET", "maxmemory", 1}, {"ACL", "LIST"}, {"ACL", "SETUSER", mine.RedisUser(), "allkeys"}, {"ACL", "WHOAMI"},
-		{"CLIENT", "LIST"}, {"CLIENT", "KILL", "USER", other.RedisUser()}, {"MONITOR"}, {"SHUTDOWN"}, {"SAVE"},
-		{"REPLICAOF", "NO", "ONE"}, {"INFO"}, {"SLOWLOG", "GET"}, {"LATENCY", "LATEST"}, {"MEMORY", "USAGE", own + "z"}, {"MIGRATE", "127.0.0.1", 1, own + "z", 0, 1},
-		{"BLPOP", own + "l", 1}, {"SORT", own + "l", "BY", theirs + "*"},
-	} {
-		err := client.Do(t.Context(), refused...).Err()
-		require.Error(t, err, "%v", refused)
-		// Inside a script 7.0 and 8 word it differently, each in its own way.
-		require.Regexp(t, "NOPERM|The user executing the script can't|ACL failure in script", err.Error(), "%v", refused)
+		{"RENAME", own + "z", theirs + "z"}, {"GET", "lb:*"}, {"GET", "anything"}, {"GET", "leaderboard-operator:id"}, {"HGET", "leaderboard-operator:owners", mine.RedisUser()},
+		{"FCALL_RO", functions.Page.Name, 2, theirs + "z", theirs + "h", 0, 1}, {"FCALL", functions.TakeRate.Name, 1, theirs + "rate", 0, 1000, 5},
+		{"FCALL", functions.Snapshot.Name, 2, own + "z", theirs + "m", "n", "", 1, 1, 1, 1, 1},
+		{"EVAL", "while true do end", 0}, {"EVAL", "while true do redis.call('SET', KEYS[1], 1) end", 1, own + "x"}, {"EVAL_RO", "while true do end", 0},
+		{"EVALSHA", strings.Repeat("0", 40), 0}, {"EVALSHA_RO", strings.Repeat("0", 40), 0}, {"SCRIPT", "LOAD", "return 1"}, {"SCRIPT", "EXISTS", strings.Repeat("0", 40)},
+		{"SCRIPT", "FLUSH"}, {"SCRIPT", "KILL"}, {"SCRIPT", "DEBUG", "YES"}, {"FUNCTION", "FLUSH"}, {"FUNCTION", "LIST"}, {"FUNCTION", "DELETE", functions.Library}, {"FUNCTION", "KILL"}, {"FUNCTION", "DUMP"},
+		{"FUNCTION", "LOAD", "#!lua name=x\nredis.register_function('x', function() while true do end end)"},
+		{"MULTI"}, {"EXEC"}, {"WATCH", own + "z"}, {"WAIT", 1, 0}, {"BLPOP", own + "l", 0}, {"BZPOPMIN", own + "z", 0}, {"XREAD", "BLOCK", 0, "STREAMS", own + "x", 0}, {"CLIENT", "PAUSE", 1000},
+		{"SUBSCRIBE", own + "c"}, {"SUBSCRIBE", theirs + "c"}, {"PSUBSCRIBE", "*"}, {"SSUBSCRIBE", theirs + "c"}, {"PUBLISH", theirs + "c", "x"}, {"CLIENT", "TRACKING", "ON", "BCAST"},
+		{"SCAN", 0}, {"KEYS", "*"}, {"RANDOMKEY"}, {"DBSIZE"}, {"SELECT", 1}, {"FLUSHALL"}, {"FLUSHDB"}, {"SWAPDB", 0, 1}, {"COPY", own + "z", own + "y"},
+		{"CONFIG", "GET", "*"}, {"CONFIG", "SET", "maxmemory", 1}, {"CONFIG", "RESETSTAT"}, {"ACL", "LIST"}, {"ACL", "SETUSER", mine.RedisUser(), "allkeys"}, {"ACL", "WHOAMI"}, {"ACL", "LOG"},
+		{"CLIENT", "LIST"}, {"CLIENT", "KILL", "USER", other.RedisUser()}, {"CLIENT", "NO-EVICT", "ON"}, {"MONITOR"}, {"SHUTDOWN"}, {"SAVE"}, {"BGSAVE"}, {"BGREWRITEAOF"}, {"MODULE", "LIST"},
+		{"REPLICAOF", "NO", "ONE"}, {"PSYNC", "?", -1}, {"FAILOVER"}, {"INFO"}, {"SLOWLOG", "GET"}, {"LATENCY", "LATEST"}, {"MEMORY", "USAGE", own + "z"}, {"MEMORY", "PURGE"},
+		{"MIGRATE", "127.0.0.1", 1, own + "z", 0, 1}, {"RESTORE", own + "r", 0, "x"}, {"DUMP", own + "z"}, {"SORT", own + "l", "BY", theirs + "*"}, {"OBJECT", "FREQ", own + "z"},
+		{"SETRANGE", own + "s", 536870000, "x"}, {"SETBIT", own + "s", 4294967295, 1}, {"ZUNIONSTORE", own + "u", 1, own + "z"}, {"LCS", own + "a", own + "b"}, {"ZRANGEBYLEX", own + "z", "-", "+"},
 	}
+	for _, attempt := range refused {
+		err := client.Do(t.Context(), attempt...).Err()
+		require.Error(t, err, "%v", attempt)
+		// Inside a function 7.0 and 8 word it differently, each in its own way.
+		require.Regexp(t, "NOPERM|The user executing the script can't|ACL failure in script", err.Error(), "%v", attempt)
+	}
+	t.Logf("%d attempts in Redis were refused", len(refused))
 
 	// RESET falls back to the user default, which is off.
 	require.NoError(t, client.Do(t.Context(), "RESET").Err())
+}
+
+// Whatever a login writes where functions look, each of their calls comes to an end.
+func TestFunctionsAreBounded(t *testing.T) {
+	server, r := redisServer(t, true)
+	mine, claim := newTenant()
+	password := rand.Text()
+	_, err := r.EnsureUser(t.Context(), mine, claim, password)
+	require.NoError(t, err)
+
+	client := redis.NewClient(&redis.Options{Addr: server.Address(), Username: mine.RedisUser(), Password: password, DisableIdentity: true, MaxRetries: -1})
+	defer client.Close()
+
+	entries, state, applied := mine.KeyPrefix()+"{b}:2e", mine.KeyPrefix()+"{b}:2m", mine.KeyPrefix()+"{b}:2a"
+	long := strings.Repeat("a ", 1<<20)
+	require.NoError(t, client.ZAdd(t.Context(), entries, redis.Z{Member: "short"}).Err())
+	require.NoError(t, client.HSet(t.Context(), state, "x", long, "c", 1, "w", "1", "id", "i", "s", "s", "n", "0").Err())
+
+	for _, call := range []struct {
+		function *functions.Function
+		keys     []string
+		args     []any
+		says     string
+	}{
+		{functions.Count, []string{entries, state}, []any{0, 0}, "nil value"},
+		{functions.Apply, []string{entries, state, applied}, []any{"i", "", "", -1, 0, ""}, "too long"},
+		{functions.Snapshot, []string{entries, state}, []any{"n", "", 1000, 1000, 4, 10, ""}, "too long"},
+		{functions.Walk, []string{entries, state}, []any{"n", 0, 0, 1e9}, "too long"},
+		{functions.Finish, []string{entries, state, applied}, []any{"s", 0, "1", 1, 0, ""}, "too long"},
+		{functions.Wipe, []string{entries, state}, []any{"s", long}, "too long"},
+		{functions.Wipe, []string{entries, state}, []any{"s", "identity"}, "too long"},
+	} {
+		err := client.FCall(t.Context(), call.function.Name, call.keys, call.args...).Err()
+		require.ErrorContains(t, err, call.says, call.function.Name)
+	}
+}
+
+// A node that has lost the functions has them again, without a look at any game.
+func TestFunctionsAreLoadedAgain(t *testing.T) {
+	server, r := redisServer(t, true)
+	admin := server.Client()
+	defer admin.Close()
+
+	watching, stop := context.WithCancel(t.Context())
+	var watcher sync.WaitGroup
+	watcher.Go(func() { r.Watch(watching, watchInterval, func() {}) })
+	defer watcher.Wait()
+	defer stop()
+
+	has := func() bool {
+		found, err := admin.FunctionList(t.Context(), redis.FunctionListQuery{LibraryNamePattern: functions.Library}).Result()
+		require.NoError(t, err)
+		return len(found) == 1
+	}
+	require.Eventually(t, has, time.Minute, watchInterval)
+	require.NoError(t, admin.FunctionFlush(t.Context()).Err())
+	require.Eventually(t, has, time.Minute, watchInterval)
 }
 
 func TestRedisUserOfAServerWithoutItsUsers(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
 )
 
 // RedisMode is the kind of deployment.
@@ -227,17 +228,10 @@ func (r *Redis) each(ctx context.Context, do func(ctx context.Context, address s
 	return failed
 }
 
-// commands are what a tenant's user may do: the data types of a ranking and
-// scripts, on its own keys and channels, and nothing that looks at the server
-// or at other keys.
-var commands = []string{
-	"-@all", "+@sortedset", "+@hash", "+@string", "-@blocking",
-	"+del", "+unlink", "+exists", "+type", "+expire", "+pexpire", "+ttl", "+pttl", "+persist", "+rename", "+@transaction",
-	"+eval", "+evalsha", "+eval_ro", "+evalsha_ro", "+script|load", "+script|exists",
-	"+publish", "+subscribe", "+unsubscribe", "+psubscribe", "+punsubscribe", "+spublish", "+ssubscribe", "+sunsubscribe",
-	"+hello", "+ping", "+client|setname", "+client|getname", "+client|id", "+client|reply",
-	"-@dangerous", "-@admin",
-}
+// commands are what a tenant's user may do: what its server does, on its own keys and
+// channels. Nothing of it runs code of the tenant's, waits, or looks at the server or at
+// other keys.
+var commands = append(append([]string{"-@all"}, functions.Rights...), "+hello", "+ping")
 
 // clusterCommands are what a client of a Redis Cluster needs besides.
 var clusterCommands = []string{"+cluster|slots", "+cluster|shards", "+cluster|nodes", "+readonly", "+readwrite", "+asking", "+command"}
@@ -273,6 +267,9 @@ func (r *Redis) ensureUser(ctx context.Context, t tenant.Tenant, claim Claim, pa
 
 	keys, channels := "~"+t.KeyPrefix()+"*", "&"+t.KeyPrefix()+"*"
 	err = r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
+		if err := functions.Ensure(ctx, node); err != nil {
+			return err
+		}
 		user, err := aclUser(ctx, node, t.RedisUser())
 		if err != nil {
 			return err

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
 )
 
 // minRedis is the oldest supported version.
@@ -49,6 +51,9 @@ func checkNode(ctx context.Context, address string, node *redis.Client) (version
 		return "", err
 	}
 	if err := checkEviction(ctx, address, node); err != nil {
+		return "", err
+	}
+	if err := functions.Ensure(ctx, node); err != nil {
 		return "", err
 	}
 

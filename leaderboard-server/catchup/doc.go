@@ -32,7 +32,7 @@
 // # What batches have applied
 //
 // A shard remembers the transactions whose batches it has, in the order in which they
-// were applied; the script that applies a batch writes both. A tick skips them, and its
+// were applied; the function that applies a batch writes both. A tick skips them, and its
 // session ends only if the last one that it went by is where it was: then Redis has
 // not been put back since, and all of them are in the shard. A repair goes by the log
 // alone. Where more than some thousand wait to be forgotten no more are remembered,

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// chunkSize is how many standings one script applies: about 2 ms of Redis' time,
+	// chunkSize is how many standings one function applies: about 2 ms of Redis' time,
 	// which other clients wait for.
 	chunkSize = 500
 	// flushInterval is how long a shard's watermark may lag while only other shards

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
 )
 
-// applyArgs is how many arguments the apply script has before the standings, and
+// applyArgs is how many arguments the function apply has before the standings, and
 // perStanding how many for each; an answer has perAnswer values.
 const applyArgs, perStanding, perAnswer = 6, 5, 4
 
-// What the apply script does with a standing.
+// What the function apply does with a standing.
 const (
 	taskJoin   = "j"
 	taskAsk    = "a" // join and answer
@@ -165,16 +166,16 @@ func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, app
 	return stale
 }
 
-// applyCall is one call of the apply script.
+// applyCall is one call of the function apply.
 type applyCall struct {
 	*call
-	asks    []int // which of the projection's changes are answered, in the script's order
+	asks    []int // which of the projection's changes are answered, in the function's order
 	joins   int   // how many standings are joined
 	highest int64 // bucket
 }
 
 func (r *Ranking) newApplyCall(s shard, standings int) *applyCall {
-	a := &applyCall{call: r.newCall(applyScript, s).withApplied(r), highest: -1}
+	a := &applyCall{call: r.newCall(functions.Apply, s).withApplied(r), highest: -1}
 	a.keys = append(make([]string, 0, len(a.keys)+standings), a.keys...)
 	a.args = make([]any, applyArgs, applyArgs+perStanding*standings)
 	return a

@@ -17,7 +17,7 @@ const (
 	playerBytes = 5
 )
 
-// encoded is a standing as the apply script takes it.
+// encoded is a standing as the function apply takes it.
 type encoded struct {
 	// member is of the sorted set: tie, player and, where it is another board, the
 	// origin's number.
@@ -43,7 +43,7 @@ func (s shard) encode(standing *leaderboard.Standing) encoded {
 	return e
 }
 
-// orderedFlag is how the scripts are told of the scoring.
+// orderedFlag is how the functions are told of the scoring.
 func (s shard) orderedFlag() string {
 	if s.Scoring.Ordered() {
 		return "1"

@@ -2,7 +2,7 @@
 // for ranks.
 //
 // A board's season is spread over K shards. The keys of a shard share a hash tag,
-// so that one script reaches all of them on a Redis Cluster. The 2 is the storage
+// so that one function reaches all of them on a Redis Cluster. The 2 is the storage
 // format:
 //
 //	<prefix>{<board>:<season>:<shard>}:2e       sorted set: the entries in rank order
@@ -32,12 +32,12 @@
 //	c      apply                         how many entries there are: another number means that some were lost
 //	x      snapshot, apply               the names of the snapshots, oldest first
 //
-// The apply script joins standings, as the domain does, so that applying them twice
+// The function apply joins standings, as the domain does, so that applying them twice
 // or out of order does no harm. Package catchup repairs what the appliers of single
 // batches left out, and rebuilds what Redis lost.
 //
 // A walk through a whole board reads a snapshot, which is made by copying on write:
-// while a shard's state names snapshots, the apply script keeps an entry in the
+// while a shard's state names snapshots, the function apply keeps an entry in the
 // newest of them before it changes for the first time since. An older snapshot is
 // what it kept itself, then what the newer ones kept, then the entries as they are;
 // so a change costs one copy however many snapshots there are, and a snapshot is
@@ -47,7 +47,7 @@
 //	<prefix>{<board>:<season>:<shard>}:2t:<name>  hash: the players whose entry has changed since, and what the snapshot is (i, n, r)
 //	<prefix>{<board>:<season>:<shard>}:2o:<name>  sorted set: their entries as they were, and a last one that is none
 //
-// All three expire. The scripts find them by the state's list, so they are not
+// All three expire. The functions find them by the state's list, so they are not
 // among a call's KEYS; they are in the same slot.
 //
 // Redis must not evict keys: maxmemory-policy noeviction.

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
 )
 
 const (
@@ -143,7 +144,7 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 		s := shard{request.board.Shard(request.board.Season, leaderboard.ShardIndex(request.player, request.board.Shards))}
 		c := byShard[s.ShardID]
 		if c == nil {
-			c = &shardCall{call: r.newCall(rankScript, s, s.orderedFlag())}
+			c = &shardCall{call: r.newCall(functions.Rank, s, s.orderedFlag())}
 			byShard[s.ShardID] = c
 			calls = append(calls, c.call)
 		}

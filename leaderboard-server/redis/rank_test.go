@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
 )
 
 type boards struct{ catalog *leaderboard.Catalog }
@@ -141,7 +142,7 @@ func TestAnswersMayOvertakeEachOther(t *testing.T) {
 	fill(t, r, board, 1)
 	s := shardsOf(board)[0]
 	read := func() *call {
-		c := r.newCall(pageScript, s, 0, 0)
+		c := r.newCall(functions.Page, s, 0, 0)
 		require.NoError(t, r.pipeline(t.Context(), []*call{c}))
 		return c
 	}

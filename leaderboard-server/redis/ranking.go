@@ -12,6 +12,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
 )
 
 // Options configure a [Ranking].
@@ -43,8 +44,10 @@ type Ranking struct {
 	boards  interface{ Catalog() *leaderboard.Catalog }
 	damaged func()
 	timeout time.Duration
-	ranks   rankQueue
-	pauses  pauses
+	// functions are loaded by this process if nobody else did.
+	functions *functions.Loader
+	ranks     rankQueue
+	pauses    pauses
 	// maxChanges is how many changes a shard's snapshot keeps.
 	maxChanges                        int
 	snapshotLifetime, snapshotSharing time.Duration
@@ -79,7 +82,7 @@ func New(options Options) (*Ranking, error) {
 		options.Damaged = func() {}
 	}
 
-	return &Ranking{client: options.Client, prefix: options.Prefix, boards: options.Boards, damaged: options.Damaged, timeout: options.Timeout,
+	return &Ranking{client: options.Client, functions: functions.NewLoader(options.Client), prefix: options.Prefix, boards: options.Boards, damaged: options.Damaged, timeout: options.Timeout,
 		maxChanges: maxChanges, snapshotLifetime: options.SnapshotLifetime, snapshotSharing: options.SnapshotSharing}, nil
 }
 
@@ -116,7 +119,7 @@ func unavailable(reason string, cause error) error {
 		After(time.Second).WithCause(cause)
 }
 
-// headSize is how many values begin the answers of most scripts: the shard's identity,
+// headSize is how many values begin the answers of most functions: the shard's identity,
 // watermark (nil: it is not whole) and generation.
 const headSize = 3
 

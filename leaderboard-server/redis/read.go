@@ -7,9 +7,10 @@ import (
 	"strconv"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
 )
 
-// ranked reads rank, score and member as the scripts answer them. The rank is
+// ranked reads rank, score and member as the functions answer them. The rank is
 // within the shard, from 1.
 func (s shard) ranked(values []any) (p position, ok bool, err error) {
 	rank, isRank := values[0].(int64)
@@ -55,7 +56,7 @@ func (r *Ranking) countBefore(ctx context.Context, season int32, board leaderboa
 	asked := make([][]int, 0, board.Shards) // per call, the positions
 	for index := range board.Shards {
 		s := shard{board.Shard(season, index)}
-		c := r.newCall(countScript, s)
+		c := r.newCall(functions.Count, s)
 		var of []int
 
 		for i, p := range positions {
@@ -134,7 +135,7 @@ func (r *Ranking) Page(ctx context.Context, board leaderboard.LiveBoard, offset,
 func (r *Ranking) ranges(ctx context.Context, board leaderboard.LiveBoard, starts []int64, limit int64) (merged []position, total int64, err error) {
 	calls := make([]*call, board.Shards)
 	for i, s := range shardsOf(board) {
-		calls[i] = r.newCall(pageScript, s, starts[i], starts[i]+limit-1)
+		calls[i] = r.newCall(functions.Page, s, starts[i], starts[i]+limit-1)
 	}
 
 	if err := r.pipeline(ctx, calls); err != nil {
@@ -176,7 +177,7 @@ func (r *Ranking) locate(ctx context.Context, board leaderboard.LiveBoard, offse
 	low, high := make([]int64, board.Shards), make([]int64, board.Shards)
 	calls := make([]*call, board.Shards)
 	for i, s := range shardsOf(board) {
-		calls[i] = r.newCall(pageScript, s, 1, 0) // nothing but the count
+		calls[i] = r.newCall(functions.Page, s, 1, 0) // nothing but the count
 	}
 
 	if err := r.pipeline(ctx, calls); err != nil {
@@ -272,7 +273,7 @@ func narrow(low, high, before []int64, pivotShard int, offset int64) {
 // beforeEntry counts in every shard the entries before entry index of one shard.
 func (r *Ranking) beforeEntry(ctx context.Context, board leaderboard.LiveBoard, shardIndex int, index int64) ([]int64, error) {
 	s := shard{board.Shard(board.Season, shardIndex)}
-	c := r.newCall(pageScript, s, strconv.FormatInt(index, 10), index)
+	c := r.newCall(functions.Page, s, strconv.FormatInt(index, 10), index)
 	if err := r.pipeline(ctx, []*call{c}); err != nil {
 		return nil, unavailable("cannot be reached", fmt.Errorf("read an entry: %w", err))
 	}

@@ -118,7 +118,7 @@ func projection(identity string, standings ...leaderboard.Standing) leaderboard.
 	return p
 }
 
-// The script is the domain's join, whatever comes in whatever order, and knows what
+// The function is the domain's join, whatever comes in whatever order, and knows what
 // improved.
 func TestApplyIsTheJoin(t *testing.T) {
 	for _, scoring := range []leaderboard.Scoring{leaderboard.Best, leaderboard.Latest} {
@@ -320,16 +320,16 @@ func TestNarrowNeverCrossesItsBounds(t *testing.T) {
 	}
 }
 
-// A Redis that lost its scripts gets them again.
-func TestScriptsAreLoadedAgain(t *testing.T) {
+// A Redis that lost its functions gets them again, where the server's user may load them.
+func TestFunctionsAreLoadedAgain(t *testing.T) {
 	r, client := newRanking(t, 1)
 	board := testBoard(1)
 	fill(t, r, board, 3)
-	require.NoError(t, client.ScriptFlush(t.Context()).Err())
+	require.NoError(t, client.FunctionFlush(t.Context()).Err())
 	rank, err := r.Rank(t.Context(), board, 1)
 	require.NoError(t, err)
 	require.Equal(t, int64(3), rank.Rank)
-	require.NoError(t, client.ScriptFlush(t.Context()).Err())
+	require.NoError(t, client.FunctionFlush(t.Context()).Err())
 	_, err = r.Apply(t.Context(), projection("ledger", entry(9, 0, 9, 1)))
 	require.NoError(t, err)
 }

@@ -11,9 +11,10 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
 )
 
-// wipeChunk is how many keys one script deletes: it blocks Redis for less than a
+// wipeChunk is how many keys one function deletes: it blocks Redis for less than a
 // millisecond.
 const wipeChunk = 500
 
@@ -41,7 +42,7 @@ func (r *Ranking) Begin(ctx context.Context, of leaderboard.Shard, start leaderb
 	s := shard{of}
 	n := &session{ranking: r, shard: s, identity: s.Identity(start.Ledger), token: rand.Text(), repairs: start.Repair}
 
-	values, err := n.run(ctx, r.newCall(beginScript, s, n.identity, n.token, start.Watermark, start.Discard, start.Repair).withApplied(r))
+	values, err := n.run(ctx, r.newCall(functions.Begin, s, n.identity, n.token, start.Watermark, start.Discard, start.Repair).withApplied(r))
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func (r *Ranking) Forget(ctx context.Context, of leaderboard.Shard) error {
 
 	s := shard{of}
 	n := &session{ranking: r, shard: s, identity: "none", token: rand.Text()}
-	values, err := n.run(ctx, r.newCall(beginScript, s, n.identity, n.token, is.Watermark, true, true).withApplied(r))
+	values, err := n.run(ctx, r.newCall(functions.Begin, s, n.identity, n.token, is.Watermark, true, true).withApplied(r))
 	if err != nil {
 		return err
 	}
@@ -145,7 +146,7 @@ func (n *session) wipe(ctx context.Context, s shard, highest, identity string) e
 	}
 
 	for bucket := int64(0); bucket <= last; {
-		c := n.ranking.newCall(wipeScript, s, n.token, "")
+		c := n.ranking.newCall(functions.Wipe, s, n.token, "")
 		for ; bucket <= last && len(c.keys) <= wipeChunk; bucket++ {
 			c.keys = append(c.keys, s.bucketKey(n.ranking.prefix, bucket))
 		}
@@ -154,7 +155,7 @@ func (n *session) wipe(ctx context.Context, s shard, highest, identity string) e
 		}
 	}
 
-	return n.check(ctx, n.ranking.newCall(wipeScript, s, n.token, identity))
+	return n.check(ctx, n.ranking.newCall(functions.Wipe, s, n.token, identity))
 }
 
 // Apply implements [leaderboard.RankingSession]: while Redis works, the caller prepares
@@ -205,11 +206,11 @@ func (n *session) Finish(ctx context.Context, watermark string, known []uint64) 
 	if len(known) > 0 {
 		last = encodeTransaction(known[len(known)-1])
 	}
-	c := n.ranking.newCall(finishScript, n.shard, n.token, strconv.Itoa(n.chunks), watermark, n.repairs, len(known), last)
+	c := n.ranking.newCall(functions.Finish, n.shard, n.token, strconv.Itoa(n.chunks), watermark, n.repairs, len(known), last)
 	return n.check(ctx, c.withApplied(n.ranking))
 }
 
-// check runs a script that answers 1, or 0 if the session has ended.
+// check runs a function that answers 1, or 0 if the session has ended.
 func (n *session) check(ctx context.Context, c *call) error {
 	if err := n.ranking.runOne(ctx, c); err != nil {
 		return err
@@ -240,7 +241,7 @@ func (r *Ranking) States(ctx context.Context, shards []leaderboard.Shard) []lead
 
 	calls := make([]*call, len(shards))
 	for i, s := range shards {
-		calls[i] = r.newCall(stateScript, shard{s}).withApplied(r)
+		calls[i] = r.newCall(functions.State, shard{s}).withApplied(r)
 	}
 	_ = r.pipeline(ctx, calls) // every call has its own error
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 	// maxChanges is how many changed entries a snapshot keeps, per shard: some 160
 	// bytes each. A board that changes more during a walk ends it.
 	maxChanges = 250_000
-	// snapshotChunk is how many entries of each source a script reads, about 1 ms of
+	// snapshotChunk is how many entries of each source a function reads, about 1 ms of
 	// Redis' time.
 	snapshotChunk = 500
 	// maxWalkRounds is how many round trips fill one part. Where nearly everybody
@@ -45,7 +46,7 @@ func (r *Ranking) BeginWalk(ctx context.Context, board leaderboard.LiveBoard) (l
 	for _, round := range [][]shard{shards[:1], shards[1:]} {
 		calls := make([]*call, len(round))
 		for i, s := range round {
-			calls[i] = r.newCall(snapshotScript, s, rand.Text()[:nameLength], walk.Snapshot, r.snapshotLifetime.Milliseconds(), r.snapshotSharing.Milliseconds(), maxSnapshots, r.maxChanges, time.Now().UnixMilli())
+			calls[i] = r.newCall(functions.Snapshot, s, rand.Text()[:nameLength], walk.Snapshot, r.snapshotLifetime.Milliseconds(), r.snapshotSharing.Milliseconds(), maxSnapshots, r.maxChanges, time.Now().UnixMilli())
 		}
 		if err := r.pipeline(ctx, calls); err != nil {
 			return walk, unavailable("cannot be reached", fmt.Errorf("make a snapshot: %w", err))
@@ -154,7 +155,7 @@ type view struct {
 func (r *Ranking) readSnapshot(ctx context.Context, board leaderboard.LiveBoard, walk leaderboard.Walk, wanted int64) (*view, error) {
 	calls := make([]*call, board.Shards)
 	for i, s := range shardsOf(board) {
-		calls[i] = r.newCall(walkScript, s, walk.Snapshot, walk.Order, walk.Tie, wanted)
+		calls[i] = r.newCall(functions.Walk, s, walk.Snapshot, walk.Order, walk.Tie, wanted)
 	}
 
 	if err := r.pipeline(ctx, calls); err != nil {

@@ -30,6 +30,9 @@ import (
 // for it.
 const Interval = 20 * time.Millisecond
 
+// watchInterval is how often an operator looks after Redis.
+const watchInterval = time.Second
+
 // Deployment is a Redis that tenants share.
 type Deployment struct {
 	Mode provision.RedisMode
@@ -111,6 +114,7 @@ func NewTenantOf(tb testing.TB, f *ledgertest.Fixture, rdb Deployment) *Tenant {
 	t := &Tenant{Fixture: f, Redis: rdb, names: tenant.For("test", "conformance", f.Database)}
 	t.Prefix = t.names.KeyPrefix()
 	t.Allow(tb)
+	t.watch(tb)
 	t.Client = t.NewClient(tb)
 	return t
 }
@@ -129,12 +133,33 @@ func (t *Tenant) NewClient(tb testing.TB) goredis.UniversalClient {
 // its users needs it again.
 func (t *Tenant) Allow(tb testing.TB) {
 	tb.Helper()
+	admin := t.admin(tb)
+	defer admin.Close()
+	_, err := admin.EnsureUser(tb.Context(), t.names, provision.Claim{Owner: provision.Owner{Namespace: "conformance", Name: t.Database, UID: t.Database}}, tenantPassword)
+	require.NoError(tb, err)
+}
+
+// watch looks after the functions as an operator does, until the test ends.
+func (t *Tenant) watch(tb testing.TB) {
+	tb.Helper()
+	admin := t.admin(tb)
+	ctx, stop := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() { admin.Watch(ctx, watchInterval, func() {}) })
+	tb.Cleanup(func() {
+		stop()
+		watching.Wait()
+		admin.Close()
+	})
+}
+
+// admin reaches the tenant's Redis as its administrator.
+func (t *Tenant) admin(tb testing.TB) *provision.Redis {
+	tb.Helper()
 	admin, err := provision.OpenRedis(provision.RedisAdmin{Mode: t.Redis.Mode, Endpoints: t.Redis.Endpoints, MasterName: t.Redis.master(),
 		Username: stores.AdminUser, Password: t.Redis.Nodes[0].AdminPassword()})
 	require.NoError(tb, err)
-	defer admin.Close()
-	_, err = admin.EnsureUser(tb.Context(), t.names, provision.Claim{Owner: provision.Owner{Namespace: "conformance", Name: t.Database, UID: t.Database}}, tenantPassword)
-	require.NoError(tb, err)
+	return admin
 }
 
 // Start starts a replica; it ends with the test.

@@ -93,8 +93,8 @@ var faults = []fault{
 	// As one that evicts keys would.
 	{name: "Redis loses the entries of a board", target: atRedis, run: losesKey("*}:2e")},
 	{name: "Redis loses the state of a board", target: atRedis, run: losesKey("*}:2m")},
-	{name: "Redis forgets its scripts", target: atRedis, run: func(ctx context.Context, w *world, _ *rand.Rand) error {
-		return w.redisCommand(ctx, "SCRIPT", "FLUSH")
+	{name: "Redis forgets its functions", target: atRedis, run: func(ctx context.Context, w *world, _ *rand.Rand) error {
+		return w.redisCommand(ctx, "FUNCTION", "FLUSH")
 	}},
 	{name: "Redis closes its connections", target: atRedis, run: func(ctx context.Context, w *world, _ *rand.Rand) error {
 		return w.redisCommand(ctx, "CLIENT", "KILL", "TYPE", "normal")

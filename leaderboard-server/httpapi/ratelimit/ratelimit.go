@@ -6,7 +6,6 @@ package ratelimit
 import (
 	"context"
 	"crypto/sha256"
-	_ "embed" // the scripts
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
 )
 
 const (
@@ -33,20 +33,14 @@ const (
 	localBuckets = 65536
 )
 
-//go:embed gcra.lua
-var gcra string
-
-//go:embed gcra_return.lua
-var gcraReturn string
-
 // Limiter counts. It is safe for concurrent use.
 type Limiter struct {
-	redis  redis.Scripter
+	redis  redis.UniversalClient
 	prefix string
 	now    func() time.Time
 	log    *slog.Logger
-	take   *redis.Script
-	give   *redis.Script
+	// functions are loaded by this process if nobody else did.
+	functions *functions.Loader
 
 	pausedUntil atomic.Int64 // Unix nanoseconds
 	mu          sync.Mutex   // makes reading and writing a local bucket one step
@@ -54,12 +48,12 @@ type Limiter struct {
 }
 
 // New counts in Redis under keys that begin with prefix.
-func New(client redis.Scripter, prefix string, log *slog.Logger) (*Limiter, error) {
+func New(client redis.UniversalClient, prefix string, log *slog.Logger) (*Limiter, error) {
 	local, err := lru.New[string, time.Time](localBuckets)
 	if err != nil {
 		return nil, fmt.Errorf("make the local buckets: %w", err)
 	}
-	return &Limiter{redis: client, prefix: prefix + "rate:", now: time.Now, log: log, take: redis.NewScript(gcra), give: redis.NewScript(gcraReturn), local: local}, nil
+	return &Limiter{redis: client, prefix: prefix + "rate:", now: time.Now, log: log, functions: functions.NewLoader(client), local: local}, nil
 }
 
 // Allow counts one event under what it is and who does it, and returns 0, or
@@ -70,7 +64,7 @@ func (l *Limiter) Allow(ctx context.Context, what, who string, rate config.Rate)
 	}
 
 	bucket, now := bucketOf(what, who), l.now()
-	wait, err := l.ask(ctx, l.take, bucket, now, rate.Interval().Microseconds(), rate.Burst)
+	wait, err := l.ask(ctx, functions.TakeRate, bucket, now, rate.Interval().Microseconds(), rate.Burst)
 	if err == nil {
 		return wait
 	}
@@ -86,7 +80,7 @@ func (l *Limiter) Return(ctx context.Context, what, who string, rate config.Rate
 	}
 
 	bucket, now := bucketOf(what, who), l.now()
-	if _, err := l.ask(ctx, l.give, bucket, now, rate.Interval().Microseconds()); err != nil {
+	if _, err := l.ask(ctx, functions.ReturnRate, bucket, now, rate.Interval().Microseconds()); err != nil {
 		l.returnLocally(bucket, rate, now)
 	}
 }
@@ -101,8 +95,8 @@ func bucketOf(what, who string) string {
 // errPaused says that Redis failed a moment ago and is left alone.
 var errPaused = errors.New("redis is left alone after a failure")
 
-// ask runs a script on a bucket.
-func (l *Limiter) ask(ctx context.Context, script *redis.Script, bucket string, now time.Time, args ...any) (time.Duration, error) {
+// ask runs a function on a bucket.
+func (l *Limiter) ask(ctx context.Context, function *functions.Function, bucket string, now time.Time, args ...any) (time.Duration, error) {
 	if now.UnixNano() < l.pausedUntil.Load() {
 		return 0, errPaused
 	}
@@ -110,7 +104,15 @@ func (l *Limiter) ask(ctx context.Context, script *redis.Script, bucket string, 
 	bounded, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 
-	wait, err := script.Run(bounded, l.redis, []string{l.prefix + bucket}, append([]any{now.UnixMicro()}, args...)...).Int64()
+	call := func() (int64, error) {
+		return l.redis.FCall(bounded, function.Name, []string{l.prefix + bucket}, append([]any{now.UnixMicro()}, args...)...).Int64()
+	}
+	wait, err := call()
+	if functions.IsMissing(err) {
+		if err = l.functions.Load(bounded); err == nil {
+			wait, err = call()
+		}
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			l.pausedUntil.Store(now.Add(redisPause).UnixNano())
@@ -128,7 +130,7 @@ func localRate(rate config.Rate) (interval, burst time.Duration) {
 	return interval, time.Duration(max(1, rate.Burst/localShare)) * interval
 }
 
-// allowLocally is gcra.lua in Go.
+// allowLocally is the function gcra in Go.
 func (l *Limiter) allowLocally(bucket string, rate config.Rate, now time.Time) time.Duration {
 	interval, burst := localRate(rate)
 	l.mu.Lock()
@@ -148,7 +150,7 @@ func (l *Limiter) allowLocally(bucket string, rate config.Rate, now time.Time) t
 	return 0
 }
 
-// returnLocally is gcra_return.lua in Go.
+// returnLocally is the function gcra_return in Go.
 func (l *Limiter) returnLocally(bucket string, rate config.Rate, now time.Time) {
 	interval, _ := localRate(rate)
 	l.mu.Lock()

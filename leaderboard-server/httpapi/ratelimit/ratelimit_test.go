@@ -12,6 +12,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi/ratelimit"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
 )
 
@@ -19,7 +20,7 @@ var server *stores.Redis
 
 func TestMain(m *testing.M) { os.Exit(stores.Main(m, nil, &server)) }
 
-func newLimiter(t *testing.T, client redis.Scripter, prefix string) *ratelimit.Limiter {
+func newLimiter(t *testing.T, client redis.UniversalClient, prefix string) *ratelimit.Limiter {
 	limiter, err := ratelimit.New(client, prefix, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	return limiter
@@ -108,8 +109,12 @@ func TestTheTenantsRightsSuffice(t *testing.T) {
 	admin := server.Client()
 	defer admin.Close()
 
-	require.NoError(t, admin.Do(t.Context(), "ACL", "SETUSER", "tenant", "reset", "on", ">pw", "~lb:own:*", "resetchannels",
-		"-@all", "+@sortedset", "+@hash", "+@string", "-@blocking", "+eval", "+evalsha", "+hello", "+ping").Err())
+	require.NoError(t, functions.Ensure(t.Context(), admin))
+	rules := []any{"ACL", "SETUSER", "tenant", "reset", "on", ">pw", "~lb:own:*", "resetchannels", "-@all", "+hello", "+ping"}
+	for _, right := range functions.Rights {
+		rules = append(rules, right)
+	}
+	require.NoError(t, admin.Do(t.Context(), rules...).Err())
 	client := redis.NewClient(&redis.Options{Addr: server.Address(), Username: "tenant", Password: "pw"})
 	defer client.Close()
 

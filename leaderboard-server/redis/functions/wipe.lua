@@ -4,6 +4,7 @@
 -- shard ('': not done yet; '-': the shard is no longer used).
 -- The session becomes the generation of the new data: its watermarks are not to
 -- be compared with those before. Returns 1, or 0 if the session has ended.
+check_lengths(ARGV)
 local entries, state = KEYS[1], KEYS[2]
 local is = call('HMGET', state, 's', 'x')
 if is[1] ~= ARGV[1] then

@@ -46,7 +46,10 @@ end
 local touched, kept
 if is[5] then
   local base = snapshot_base(state)
-  local newest = string.match(is[5], '%w+$')
+  local newest
+  for name in snapshot_names(is[5]) do
+    newest = name
+  end
   touched, kept = base .. 't:' .. newest, base .. 'o:' .. newest
   local most, changes = call('GET', base .. 's:' .. newest), call('HLEN', touched)
   if not most or changes == 0 or changes - 3 >= tonumber(most) then -- 3: see snapshot.lua

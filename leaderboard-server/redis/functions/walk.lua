@@ -24,7 +24,7 @@ if not kept or call('EXISTS', base .. 's:' .. ARGV[1], unpack(kept)) <= #kept or
 end
 sets[#sets + 1] = entries
 
-local score, tie, wanted = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local score, tie, wanted = ARGV[2], tonumber(ARGV[3]), math.min(tonumber(ARGV[4]), 2000)
 
 -- Appends those of the range that none of the first snapshots has kept.
 local function select_into(list, range, snapshots)

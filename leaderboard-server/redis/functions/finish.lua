@@ -5,6 +5,7 @@
 -- leader left it may be of a state that had been superseded. Then how many applied
 -- transactions the session went by, and the last of them.
 -- Returns 1, or 0 if the session has ended or Redis lost a part of the shard.
+check_lengths(ARGV)
 local entries, state, applied = KEYS[1], KEYS[2], KEYS[3]
 local known = tonumber(ARGV[5])
 local is = call('HMGET', state, 's', 'n', 'c', 'x')

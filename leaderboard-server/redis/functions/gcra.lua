@@ -3,7 +3,7 @@
 -- KEYS[1]; ARGV: now, the interval of one event, the burst; times in microseconds.
 -- Returns 0 if allowed, otherwise the microseconds to wait.
 local now, interval, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local arrival = tonumber(redis.call('GET', KEYS[1]) or now)
+local arrival = tonumber(call('GET', KEYS[1]) or now)
 -- Not before now; and not beyond the burst, as after a clock was set back.
 arrival = math.min(math.max(arrival, now), now + burst * interval)
 local wait = arrival + interval - now - burst * interval
@@ -11,5 +11,5 @@ if wait > 0 then
     return math.ceil(wait)
 end
 arrival = arrival + interval
-redis.call('SET', KEYS[1], string.format('%.0f', arrival), 'PX', math.ceil((arrival - now) / 1000))
+call('SET', KEYS[1], string.format('%.0f', arrival), 'PX', math.ceil((arrival - now) / 1000))
 return 0

@@ -1,10 +1,23 @@
--- Put before every script.
-local byte, sub, call = string.byte, string.sub, redis.call
+-- Put before every function. What a function reads of a state may have been written by
+-- whoever holds a game's login, so no loop is longer than the arguments of its call, or
+-- a few snapshots.
+
+-- Set at the beginning of each function: Redis has no globals while it loads a library.
+local byte, sub, call
 
 -- A number of 6 bytes, big-endian: a tie or an event.
 local function number_at(text, from)
   local a, b, c, d, e, f = byte(text, from, from + 5)
   return ((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f
+end
+
+-- Bounds what a function that may write to a Redis that is full writes there.
+local function check_lengths(arguments)
+  for _, argument in ipairs(arguments) do
+    if #argument > 256 then
+      error('an argument is too long')
+    end
+  end
 end
 
 -- How long an applied transaction is in the text of all of them.
@@ -18,8 +31,14 @@ local function head(entries, state)
   return { is[1], whole and is[2] or false, is[3] }
 end
 
+-- How long a list of names is at most: there are 4 of 13 letters.
+local longest_list = 128
+
 -- The snapshots that a state's list names, oldest first.
 local function snapshot_names(list)
+  if list and #list > longest_list then
+    error('the list of snapshots is too long')
+  end
   return string.gmatch(list or '', '%w+')
 end
 
