@@ -77,27 +77,52 @@ func (l *Ledger) WakeLeader(ctx context.Context) error {
 	return nil
 }
 
-// channelSQL and lockSQL name this schema's, which no other schema has.
+// channelSQL names this schema's channel, which no other schema has, and keySQL, of the
+// row of lead_key, the key of its lock.
 const (
 	channelSQL = "'leaderboard_' || 'standings'::regclass::oid"
-	// Not the lock of the versions before 4, which lead beside these in a rollout.
-	lockSQL = `SELECT pg_try_advisory_lock(hashtextextended('fold ' || 'standings'::regclass::oid, 0)),
-		CASE WHEN is_called THEN last_value ELSE 0 END FROM event_ids`
+	keySQL     = "hashtextextended('fold ' || 'standings'::regclass::oid || ' ' || key, 0)"
 )
+
+const lockSQL = "SELECT pg_try_advisory_lock(" + keySQL + "), key::text, CASE WHEN is_called THEN last_value ELSE 0 END FROM lead_key, event_ids"
+
+// heldSQL says whether a session whose login may use this schema holds the advisory lock
+// with the key that is formatted into it. Others see no more of it than its login.
+const heldSQL = `EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+	WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		AND (l.classid::bigint << 32 | l.objid::bigint) = %s
+		AND has_schema_privilege(a.usesysid, (SELECT relnamespace FROM pg_class WHERE oid = 'standings'::regclass), 'USAGE'))`
 
 // OldVersionLeads says whether a server of the versions before 4 leads: one of them
 // always does, while there are any.
-func (l *Ledger) OldVersionLeads(ctx context.Context) (bool, error) {
+func (l *Ledger) OldVersionLeads(ctx context.Context) (leads bool, err error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
 
-	var free bool // until the end of this statement
-	err := l.pool.QueryRow(ctx, "SELECT pg_try_advisory_xact_lock(hashtextextended('lead ' || 'standings'::regclass::oid, 0))").Scan(&free)
-	if err != nil {
+	held := fmt.Sprintf(heldSQL, "hashtextextended('lead ' || 'standings'::regclass::oid, 0)")
+	if err := l.pool.QueryRow(ctx, "SELECT "+held).Scan(&leads); err != nil {
 		return false, unavailable("look for servers of the version before", err)
 	}
 
-	return !free, nil
+	return leads, nil
+}
+
+// strangerInterval is how often a process that does not get the lead looks who has it:
+// pg_locks is a costly view.
+const strangerInterval = 10 * time.Second
+
+// outwit changes the key of the lock unless a session of the game holds it: any login of
+// the database can take an advisory lock whose key it has seen. Two processes may lead
+// for a moment then, which does no harm.
+func (l *Ledger) outwit(ctx context.Context, key string) error {
+	last := l.strangerLook.Load()
+	now := time.Now()
+	if last != nil && now.Sub(*last) < strangerInterval || !l.strangerLook.CompareAndSwap(last, &now) {
+		return nil
+	}
+
+	_, err := l.pool.Exec(ctx, "UPDATE lead_key SET key = gen_random_uuid() WHERE key = $1 AND NOT "+fmt.Sprintf(heldSQL, keySQL), key)
+	return err
 }
 
 // tryLock returns the connection that holds the lock; nil: another process has it.
@@ -111,9 +136,16 @@ func (l *Ledger) tryLock(ctx context.Context) (held *pgx.Conn, lastEvent int64, 
 	}
 
 	var ok bool
-	if err := conn.QueryRow(ctx, lockSQL).Scan(&ok, &lastEvent); err != nil || !ok {
+	var key string
+	err = conn.QueryRow(ctx, lockSQL).Scan(&ok, &key, &lastEvent)
+	if err != nil || !ok {
 		conn.Release()
-		return nil, lastEvent, err
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	if !ok {
+		return nil, lastEvent, l.outwit(ctx, key)
 	}
 
 	return conn.Hijack(), lastEvent, nil

@@ -85,6 +85,7 @@ type Ledger struct {
 	options       Options
 	writable      writable
 	catalog       atomic.Pointer[leaderboard.Catalog]
+	strangerLook  atomic.Pointer[time.Time] // when it was last looked who has the lead
 	// directory is told the ledger's identity whenever it was read.
 	directory atomic.Pointer[Directory]
 }

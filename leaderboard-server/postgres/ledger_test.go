@@ -363,6 +363,55 @@ func TestOneLeads(t *testing.T) {
 	lead(t, f.Ledger, probe).Release()
 }
 
+// Whoever may connect to the database can hold any advisory lock, and holds up nothing.
+func TestAStrangersLocksHoldNothingUp(t *testing.T) {
+	f := newFixture(t, postgres.Options{})
+	stranger := f.Database + "_stranger"
+	for _, sql := range []string{"CREATE ROLE " + stranger + " LOGIN PASSWORD 'stranger'", "GRANT CONNECT ON DATABASE " + f.Database + " TO " + stranger} {
+		require.NoError(t, f.Server.Exec(t.Context(), f.Database, sql))
+	}
+	hostile, err := pgx.Connect(t.Context(), f.Server.UserURL(stranger, "stranger", f.Database))
+	require.NoError(t, err)
+	defer func() { _ = hostile.Close(context.Background()) }()
+
+	// It sees the keys of the locks that are held, and waits for its turn.
+	const probe = 10 * time.Millisecond
+	leader := lead(t, f.Ledger, probe)
+	var key int64
+	require.NoError(t, hostile.QueryRow(t.Context(), `SELECT classid::bigint << 32 | objid::bigint FROM pg_locks
+		WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&key))
+	leader.Release()
+	_, err = hostile.Exec(t.Context(), "SELECT pg_advisory_lock($1)", key)
+	require.NoError(t, err)
+
+	admin := f.Connect(t)
+	for what, relation := range map[string]string{"lead ": "standings", "fold ": "standings", "boards ": "boards", "maintain_partitions ": "score_events"} {
+		require.NoError(t, admin.QueryRow(t.Context(), "SELECT hashtextextended($1 || $2::regclass::oid, 0)", what, f.Schema+"."+relation).Scan(&key))
+		_, err = hostile.Exec(t.Context(), "SELECT pg_advisory_lock($1)", key)
+		require.NoError(t, err)
+	}
+	_, err = hostile.Exec(t.Context(), "SELECT pg_advisory_lock(hashtextextended('migrate ' || $1, 0))", f.Schema)
+	require.NoError(t, err)
+
+	lead(t, f.Open(t, postgres.Options{}), probe).Release()
+	leads, err := f.Ledger.OldVersionLeads(t.Context())
+	require.NoError(t, err)
+	require.False(t, leads)
+	f.Migrate(t)
+	_, err = f.Ledger.SyncBoards(t.Context(), ledgertest.Boards(t, 2))
+	require.NoError(t, err)
+
+	var partition string
+	require.NoError(t, f.Ledger.Maintain(t.Context()))
+	require.NoError(t, admin.QueryRow(t.Context(), "SELECT max(relname::text) FROM pg_class WHERE relname ~ '^score_events_[0-9]{6}$'").Scan(&partition))
+	_, err = admin.Exec(t.Context(), "DROP TABLE "+partition)
+	require.NoError(t, err)
+	require.NoError(t, f.Ledger.Maintain(t.Context()))
+	var made bool
+	require.NoError(t, admin.QueryRow(t.Context(), "SELECT to_regclass($1) IS NOT NULL", partition).Scan(&made))
+	require.True(t, made)
+}
+
 // Any process wakes the leader, and nobody else's.
 func TestTheLeaderIsWoken(t *testing.T) {
 	f, neighbour := newFixture(t, postgres.Options{}), newFixture(t, postgres.Options{})

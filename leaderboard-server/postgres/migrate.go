@@ -21,6 +21,10 @@ var migrationFiles embed.FS
 // its tables in another order: once a second at most, as PostgreSQL finds them.
 const maxDeadlocks = 30
 
+// maxRaces is how often one is tried again whose caller was not the first to make the
+// schema or the table of versions.
+const maxRaces = 5
+
 // migrationTimeout bounds one migration, its wait for the lock included.
 const migrationTimeout = 10 * time.Minute
 
@@ -144,8 +148,8 @@ func checkNewer(ctx context.Context, conn querier, table string, version, requir
 // Migrate brings the schema to RequiredVersion, one transaction a migration. It leaves
 // a newer schema as it is, and refuses one that does not admit this version. The connection's current role becomes the
 // owner of what is made. The schema is created if it does not exist and the role
-// may. Several callers at once are safe: each step is taken under an advisory
-// lock by whoever comes first.
+// may. Several callers at once are safe: each step is taken by whoever is the first to
+// lock the table of versions.
 func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
 	return MigrateTo(ctx, conn, schema, RequiredVersion())
 }
@@ -159,10 +163,14 @@ func MigrateTo(ctx context.Context, conn *pgx.Conn, schema string, version int) 
 	}
 
 	list = list[:version]
-	for deadlocks := 0; ; {
+	for deadlocks, races := 0, 0; ; {
 		done, err := migrateOne(ctx, conn, schema, list)
-		if sqlState(err) == stateDeadlockDetected && deadlocks < maxDeadlocks {
+		switch state := sqlState(err); {
+		case state == stateDeadlockDetected && deadlocks < maxDeadlocks:
 			deadlocks++ // with what servers of the version before are storing
+			continue
+		case (state == stateUniqueViolation || state == stateDuplicateSchema || state == stateDuplicateTable) && races < maxRaces:
+			races++ // another caller has just made the schema or the table of versions
 			continue
 		}
 		if err != nil {
@@ -190,14 +198,14 @@ func migrateOne(ctx context.Context, conn *pgx.Conn, schema string, list []migra
 	if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', '0', true), set_config('search_path', $1, true)", quoted+", pg_temp"); err != nil {
 		return false, fmt.Errorf("set the search path: %w", err)
 	}
-	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('migrate ' || $1, 0))", schema); err != nil {
-		return false, fmt.Errorf("wait for other migrations: %w", err)
-	}
 	if err := ensureSchema(ctx, tx, schema); err != nil {
 		return false, err
 	}
 
 	table := pgx.Identifier{schema, "schema_migrations"}.Sanitize()
+	if err := lockVersions(ctx, tx, table); err != nil {
+		return false, err
+	}
 	version, err := currentVersion(ctx, tx, table)
 	if err != nil {
 		return false, err
@@ -210,12 +218,6 @@ func migrateOne(ctx context.Context, conn *pgx.Conn, schema string, list []migra
 	}
 
 	next := list[version]
-	if version == 0 {
-		if _, err := tx.Exec(ctx, "CREATE TABLE IF NOT EXISTS "+table+" (version int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"); err != nil {
-			return false, fmt.Errorf("make the table of versions: %w", err)
-		}
-	}
-
 	if _, err := tx.Exec(ctx, next.sql); err != nil {
 		return false, fmt.Errorf("migration %d (%s): %w", next.version, next.name, err)
 	}
@@ -232,6 +234,24 @@ func migrateOne(ctx context.Context, conn *pgx.Conn, schema string, list []migra
 	}
 
 	return false, nil
+}
+
+// lockVersions excludes other callers until the transaction ends.
+func lockVersions(ctx context.Context, tx pgx.Tx, table string) error {
+	var exists bool
+	if err := tx.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", table).Scan(&exists); err != nil {
+		return fmt.Errorf("look for the table of versions: %w", err)
+	}
+	if !exists {
+		if _, err := tx.Exec(ctx, "CREATE TABLE "+table+" (version int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"); err != nil {
+			return fmt.Errorf("make the table of versions: %w", err)
+		}
+	}
+	if _, err := tx.Exec(ctx, "LOCK TABLE "+table+" IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+		return fmt.Errorf("wait for other migrations: %w", err)
+	}
+
+	return nil
 }
 
 func ensureSchema(ctx context.Context, tx pgx.Tx, schema string) error {

@@ -13,11 +13,14 @@ import (
 const (
 	stateCardinalityViolation  = "21000"
 	stateNumericOutOfRange     = "22003"
+	stateUniqueViolation       = "23505"
 	stateCheckViolation        = "23514"
 	stateReadOnlyTransaction   = "25006"
 	stateSerializationFailure  = "40001"
 	stateDeadlockDetected      = "40P01"
 	stateNotInPrerequisite     = "55000" // recovery is in progress, for example
+	stateDuplicateSchema       = "42P06"
+	stateDuplicateTable        = "42P07"
 	stateLockNotAvailable      = "55P03"
 	stateQueryCanceled         = "57014"
 	stateAdminShutdown         = "57P01"
