@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
@@ -19,6 +20,10 @@ import (
 // redisWatchInterval is how often each class's Redis is asked whether a node
 // has been restarted: its users may then be gone, and games stand still.
 const redisWatchInterval = 2 * time.Second
+
+// transactionWatchInterval is how often each class's PostgreSQL is asked for the
+// transactions of its games.
+const transactionWatchInterval = 15 * time.Second
 
 // Stores holds the connections to the stores of the classes, one set for each,
 // made again when the class or its admin Secrets change. It is a Runnable of the
@@ -243,7 +248,7 @@ func redisAdmin(spec v1alpha1.RedisSpec, login adminLogin) provision.RedisAdmin 
 }
 
 // watch has the Leaderboards of the class looked at when its Redis has been
-// restarted. s.mu is held.
+// restarted, and ends what games' logins leave open in PostgreSQL. s.mu is held.
 func (s *Stores) watch(className string, entry *storeEntry) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	entry.unwatch = cancel
@@ -254,6 +259,11 @@ func (s *Stores) watch(className string, entry *storeEntry) {
 			case s.lost <- event.GenericEvent{Object: class}:
 			case <-ctx.Done():
 			}
+		})
+	})
+	s.watching.Go(func() {
+		entry.postgres.WatchTransactions(ctx, transactionWatchInterval, provision.DefaultTransactionBounds, func(role string, after time.Duration) {
+			log.FromContext(ctx).Info("Ended a session that kept a transaction open", "class", className, "login", role, "after", after.Round(time.Second).String())
 		})
 	})
 }

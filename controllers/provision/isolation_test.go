@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
@@ -35,7 +36,7 @@ func TestPostgresTenantsAreApart(t *testing.T) {
 	}
 
 	theirs := quote(other.Schema())
-	for _, refused := range []string{
+	refused := []string{
 		"SELECT * FROM " + theirs + ".scores",
 		"INSERT INTO " + theirs + ".scores (score) VALUES (1)",
 		"SELECT nextval('" + other.Schema() + ".events')",
@@ -61,11 +62,32 @@ func TestPostgresTenantsAreApart(t *testing.T) {
 		"SELECT pg_read_file('/etc/passwd')",
 		"COPY scores TO PROGRAM 'true'",
 		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '" + other.LoginRole(tenant.SlotA) + "' UNION ALL SELECT pg_terminate_backend(1) WHERE pg_reload_conf()",
-	} {
-		_, err := conn.Exec(t.Context(), refused)
-		require.Error(t, err, refused)
-		require.Contains(t, []string{"42501", "42704", "0A000"}, sqlState(err), "%s: %v", refused, err)
+		"SELECT * FROM leaderboard_operator.tenants",
+		"DO $$ BEGIN LOCK TABLE leaderboard_operator.database_grants IN ACCESS SHARE MODE; END $$",
+		"SELECT FROM leaderboard_operator.operators FOR SHARE",
+		"COMMENT ON SCHEMA " + quote(mine.Schema()) + " IS 'x'",
+		"COMMENT ON ROLE " + quote(mine.LoginRole(tenant.SlotA)) + " IS 'x'",
+		"ALTER ROLE " + quote(mine.LoginRole(tenant.SlotA)) + " CONNECTION LIMIT -1",
+		"ALTER ROLE " + quote(mine.LoginRole(tenant.SlotB)) + " LOGIN",
+		"ALTER DEFAULT PRIVILEGES FOR ROLE " + quote(mine.OwnerRole()) + " GRANT ALL ON TABLES TO PUBLIC",
+		"ALTER SYSTEM SET fsync = off",
+		"ALTER DATABASE " + quote(admin.Database) + " SET statement_timeout = 1",
+		"SET session_replication_role = replica",
+		"CREATE EXTENSION dblink",
+		"CREATE PUBLICATION p",
+		"CREATE TABLESPACE x LOCATION '/tmp/x'",
+		"SELECT pg_create_physical_replication_slot('x')",
+		"SELECT pg_switch_wal()",
+		"SELECT pg_stat_reset()",
+		"DO $$ BEGIN LOCK TABLE " + theirs + ".scores IN ACCESS SHARE MODE; END $$",
+		"DO $$ BEGIN LOCK TABLE pg_catalog.pg_authid IN ACCESS SHARE MODE; END $$",
 	}
+	for _, attempt := range refused {
+		_, err := conn.Exec(t.Context(), attempt)
+		require.Error(t, err, attempt)
+		require.Contains(t, []string{"42501", "42704", "0A000"}, sqlState(err), "%s: %v", attempt, err)
+	}
+	t.Logf("%d attempts in PostgreSQL were refused", len(refused))
 
 	for _, database := range []string{"postgres", "template1"} {
 		elsewhere := admin
@@ -76,6 +98,65 @@ func TestPostgresTenantsAreApart(t *testing.T) {
 		require.Equal(t, InsufficientRights, KindOf(err), "%s: %v", database, err)
 		q.Close()
 	}
+}
+
+// A transaction of a login that stays open is ended, and nobody else's.
+func TestTransactionsAreBounded(t *testing.T) {
+	p, admin := database(t)
+	one, claim, password := provisioned(t, p)
+	writing, reading, idle := login(t, admin, one, password), login(t, admin, one, password), login(t, admin, one, password)
+	operators, err := p.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = operators.Rollback(context.Background()) }()
+
+	_, err = operators.Exec(t.Context(), "SELECT pg_current_xact_id()")
+	require.NoError(t, err)
+	for conn, statement := range map[*pgx.Conn]string{writing: "SELECT pg_current_xact_id()", reading: "SELECT FROM scores"} {
+		for _, sql := range []string{"SET idle_in_transaction_session_timeout = 0", "BEGIN ISOLATION LEVEL REPEATABLE READ", statement} {
+			_, err := conn.Exec(t.Context(), sql)
+			require.NoError(t, err)
+		}
+	}
+
+	watching, stop := context.WithCancel(t.Context())
+	roles := make(chan string, 2)
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		p.WatchTransactions(watching, watchInterval, TransactionBounds{Writing: watchInterval, Reading: time.Hour}, func(role string, after time.Duration) {
+			if after >= watchInterval {
+				roles <- role
+			}
+		})
+	})
+	defer watcher.Wait()
+	defer stop()
+
+	select {
+	case role := <-roles:
+		require.Equal(t, one.LoginRole(tenant.SlotA), role)
+	case <-time.After(time.Minute):
+		t.Fatal("the transaction was not ended")
+	}
+	_, err = writing.Exec(t.Context(), "SELECT 1")
+	require.Error(t, err)
+	for _, conn := range []*pgx.Conn{reading, idle} {
+		_, err = conn.Exec(t.Context(), "SELECT 1")
+		require.NoError(t, err)
+	}
+	_, err = operators.Exec(t.Context(), "SELECT 1")
+	require.NoError(t, err)
+
+	// Nothing is left of what it took to end a session.
+	seen, err := p.Logins(t.Context(), one)
+	require.NoError(t, err)
+	require.True(t, seen[tenant.SlotA])
+	changed, err := p.EnsureSchema(t.Context(), one, claim, schemaOptions)
+	require.NoError(t, err)
+	require.False(t, changed)
+	var members int
+	require.NoError(t, p.pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_auth_members WHERE pg_get_userbyid(roleid) = $1 AND pg_get_userbyid(member) = current_user AND current_setting('server_version_num')::int < 160000",
+		one.LoginRole(tenant.SlotA)).Scan(&members))
+	require.Zero(t, members)
 }
 
 // watchInterval is short, so that the test waits little.

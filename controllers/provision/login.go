@@ -188,28 +188,13 @@ func (p *Postgres) DisableLogin(ctx context.Context, t tenant.Tenant, claim Clai
 	}
 
 	err = p.locked(ctx, t, claim, func(tx pgx.Tx) error {
-		for _, statement := range []string{"ALTER ROLE " + quote(role) + " NOLOGIN", "GRANT " + quote(role) + " TO CURRENT_USER"} {
-			if _, err := tx.Exec(ctx, statement); err != nil {
-				return err
-			}
-		}
-		return nil
+		_, err := tx.Exec(ctx, "ALTER ROLE "+quote(role)+" NOLOGIN")
+		return err
 	})
 	if err == nil {
-		err = p.endSessions(ctx, role)
-	}
-
-	if err == nil {
-		// Membership was needed to end sessions, and for nothing else.
-		_, err = p.pool.Exec(ctx, "REVOKE "+quote(role)+" FROM CURRENT_USER")
+		// A session that began just before is caught by the repetition of the reconciler.
+		err = p.endSessions(ctx, role, "true")
 	}
 
 	return postgresError(err, "end the login %s", role)
-}
-
-// endSessions ends the sessions of a role that can no longer log in. A session
-// that began just before is caught by the repetition of the reconciler.
-func (p *Postgres) endSessions(ctx context.Context, role string) error {
-	_, err := p.pool.Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role)
-	return err
 }
