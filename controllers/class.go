@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -50,8 +51,14 @@ func (r *LeaderboardReconciler) resolveClass(ctx context.Context, p *pass) error
 
 	p.class = class
 	if p.lb.Status.ClassName != class.Name {
+		if err := r.admitOneMore(ctx, p.lb, class); err != nil {
+			return err
+		}
 		p.lb.Status.ClassName = class.Name
 		if err := r.writeStatus(ctx, p); err != nil {
+			return err
+		}
+		if err := r.confirmClass(ctx, class); err != nil {
 			return err
 		}
 	}
@@ -65,6 +72,59 @@ func (r *LeaderboardReconciler) resolveClass(ctx context.Context, p *pass) error
 	err = r.Client.Patch(ctx, class, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}), fieldOwner)
 	if err != nil {
 		return failedBy(err, "", v1alpha1.ReasonProgressing, "The LeaderboardClass %s could not be marked as used; this is tried again", class.Name)
+	}
+
+	return nil
+}
+
+// limitRetry is how soon a Leaderboard comes back that is one too many.
+const limitRetry = 30 * time.Second
+
+// admitOneMore checks whether the class has room for another Leaderboard. As many as are
+// made at the same moment may go beyond the limit.
+func (r *LeaderboardReconciler) admitOneMore(ctx context.Context, lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) error {
+	list := &v1alpha1.LeaderboardList{}
+	if err := r.Client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return failedBy(err, "", v1alpha1.ReasonLimitExceeded, "The Leaderboards of the class could not be counted; this is tried again")
+	}
+
+	var all, here int32
+	for i := range list.Items {
+		if list.Items[i].Status.ClassName != class.Name || list.Items[i].UID == lb.UID {
+			continue
+		}
+		all++
+		if list.Items[i].Namespace == lb.Namespace {
+			here++
+		}
+	}
+
+	exceeded := func(format string, args ...any) error {
+		failure := stalledBy("", v1alpha1.ReasonLimitExceeded, format, args...)
+		failure.retryAfter = limitRetry
+		return failure
+	}
+	limits := class.Spec.Limits
+	if most := limits.MaxLeaderboards; most != nil && all >= *most {
+		return exceeded("The LeaderboardClass %s has the %d Leaderboards that it allows: use another class, or ask the platform team to raise limits.maxLeaderboards", class.Name, *most)
+	}
+	if most := limits.MaxLeaderboardsPerNamespace; most != nil && here >= *most {
+		return exceeded("The namespace %s has the %d Leaderboards of the class %s that it allows: delete one, or ask the platform team to raise limits.maxLeaderboardsPerNamespace", lb.Namespace, *most, class.Name)
+	}
+
+	return nil
+}
+
+// confirmClass looks past the cache whether the class is still there, now that it is
+// recorded that it holds the data: from here on it cannot be deleted.
+func (r *LeaderboardReconciler) confirmClass(ctx context.Context, class *v1alpha1.LeaderboardClass) error {
+	live := &v1alpha1.LeaderboardClass{}
+	err := r.Live.Get(ctx, client.ObjectKeyFromObject(class), live)
+	if apierrors.IsNotFound(err) || err == nil && (live.UID != class.UID || !live.DeletionTimestamp.IsZero()) {
+		return stalledBy("", v1alpha1.ReasonClassNotFound, "The LeaderboardClass %s is being deleted: use another class", class.Name)
+	}
+	if err != nil {
+		return failedBy(err, "", v1alpha1.ReasonClassNotReady, "The LeaderboardClass %s could not be read; this is tried again", class.Name)
 	}
 
 	return nil
@@ -218,9 +278,13 @@ func admitSpec(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) error
 		return exceeded("%s is %d, and the LeaderboardClass %s allows %d: lower it, or ask the platform team to raise limits.maxReplicas",
 			field, pods, class.Name, limits.MaxReplicas)
 	}
-	if workload.PoolSize(limits.PostgresConnections, pods) == 0 {
-		return exceeded("%s is %d, and the %d Postgres connections that the LeaderboardClass %s allows suffice for %d Pods: lower it, or ask the platform team to raise limits.postgresConnections",
-			field, pods, limits.PostgresConnections, class.Name, workload.MaxPods(limits.PostgresConnections))
+	if connections := workload.ConnectionLimit(class); workload.PoolSize(connections, pods) == 0 {
+		raise := "limits.postgresConnections"
+		if connections < limits.PostgresConnections {
+			raise = "max_connections of Postgres, of which a game gets half at the most"
+		}
+		return exceeded("%s is %d, and the %d Postgres connections that the LeaderboardClass %s allows suffice for %d Pods: lower it, or ask the platform team to raise %s",
+			field, pods, connections, class.Name, workload.MaxPods(connections), raise)
 	}
 	if limits.MaxBoards != nil && len(lb.Spec.Boards) > int(*limits.MaxBoards) {
 		return exceeded("spec.boards has %d boards, and the LeaderboardClass %s allows %d: remove some, or ask the platform team to raise limits.maxBoards",

@@ -28,7 +28,7 @@ func newReconciler(t *testing.T, controllerName string, c client.Client) *Leader
 	t.Cleanup(storesOfClasses.Close)
 	r := &LeaderboardReconciler{Client: c, Live: c, Stores: storesOfClasses, Recorder: events.NewFakeRecorder(1000),
 		ControllerName: controllerName, ClusterID: "test", Resync: time.Minute}
-	r.prepare(1)
+	require.NoError(t, r.prepare(1))
 	return r
 }
 

@@ -264,7 +264,7 @@ func patch[T client.Object](t testing.TB, object T, change func()) T {
 // playDeployments plays the controllers of a namespace until the test ends:
 // every Deployment has its Pods at once, and one that is deleted in the
 // foreground goes.
-func playDeployments(t testing.TB, namespace string) {
+func playDeployments(t testing.TB, namespace string) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -278,10 +278,12 @@ func playDeployments(t testing.TB, namespace string) {
 		}
 	})
 
-	t.Cleanup(func() {
+	stop = func() {
 		cancel()
 		running.Wait()
-	})
+	}
+	t.Cleanup(stop)
+	return stop
 }
 
 func playOnce(ctx context.Context, t testing.TB, namespace string) {

@@ -126,7 +126,7 @@ const (
 // ensureRoles makes the schema and the roles; nobody can log in yet.
 func ensureRoles(ctx context.Context, p *pass, postgres *provision.Postgres) error {
 	_, err := postgres.EnsureSchema(ctx, p.tenant, p.claim, provision.SchemaOptions{
-		Existed: p.lb.Status.SchemaCreated, Connections: int(p.class.Spec.Limits.PostgresConnections),
+		Existed: p.lb.Status.SchemaCreated, Connections: int(workload.ConnectionLimit(p.class)),
 	})
 	return err
 }

@@ -58,9 +58,10 @@ type LeaderboardReconciler struct {
 	// whether or not the spec is admitted. oldLoginDisabled: they hold no other login
 	// that works.
 	verified, kept, oldLoginDisabled *freshness
-	// shares and migrations bound how many passes of one class run, and how many of
-	// them migrate.
-	shares, migrations *shares
+	// shares, namespaces and migrations bound how many passes run of one class, how many
+	// of those of one namespace, and how many of them migrate.
+	shares, namespaces, migrations *shares
+	pace                           *pace
 }
 
 // errOtherController: the class is another operator's, which this one leaves alone.
@@ -73,6 +74,10 @@ func (r *LeaderboardReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 
+	if delay := r.pace.delay(base.UID, time.Now()); delay > 0 {
+		return ctrl.Result{RequeueAfter: delay}, nil
+	}
+
 	p := newPass(base, r.ClusterID)
 	defer p.close()
 
@@ -81,6 +86,11 @@ func (r *LeaderboardReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		return ctrl.Result{}, nil
 	}
 	if err == nil {
+		share := class.Name + "/" + base.Namespace
+		if !r.namespaces.take(share) {
+			return ctrl.Result{RequeueAfter: jitter(shareRetry)}, nil
+		}
+		defer r.namespaces.giveBack(share)
 		if !r.shares.take(class.Name) {
 			return ctrl.Result{RequeueAfter: jitter(shareRetry)}, nil
 		}

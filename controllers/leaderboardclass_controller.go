@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 )
 
 // +kubebuilder:rbac:groups=games.leaderboard.dev,resources=leaderboardclasses,verbs=get;list;watch;patch
@@ -82,13 +84,14 @@ func (r *LeaderboardClassReconciler) Reconcile(ctx context.Context, request ctrl
 	return ctrl.Result{RequeueAfter: jitter(r.Resync)}, nil
 }
 
-// users lists the Leaderboards that name the class or have their data in it.
+// users lists the Leaderboards that have their data in the class. One that only names it
+// keeps nobody from deleting it.
 func (r *LeaderboardClassReconciler) users(ctx context.Context, class *v1alpha1.LeaderboardClass) ([]v1alpha1.Leaderboard, error) {
 	list := &v1alpha1.LeaderboardList{}
 	if err := r.Client.List(ctx, list, client.MatchingFields{classNameIndex: class.Name}); err != nil {
 		return nil, fmt.Errorf("list the Leaderboards of the class: %w", err)
 	}
-	return list.Items, nil
+	return slices.DeleteFunc(list.Items, func(lb v1alpha1.Leaderboard) bool { return lb.Status.ClassName != class.Name }), nil
 }
 
 // keepWhileUsed sets the finalizer while the class is used and removes it when
@@ -127,7 +130,7 @@ func (r *LeaderboardClassReconciler) usedByNow(ctx context.Context, name string)
 	}
 
 	for i := range list.Items {
-		if classNameOf(&list.Items[i]) == name {
+		if list.Items[i].Status.ClassName == name {
 			return true, nil
 		}
 	}
@@ -155,17 +158,34 @@ func (r *LeaderboardClassReconciler) judge(ctx context.Context, class *v1alpha1.
 		return
 	}
 
-	class.Status.PostgresVersion, class.Status.RedisVersion = stock.PostgresVersion, stock.RedisVersion
+	class.Status.PostgresVersion, class.Status.RedisVersion = stock.Postgres.Version, stock.RedisVersion
+	class.Status.PostgresConnections = int32(stock.Postgres.Connections)
 	class.Status.Placement, class.Status.RedisAddress = &stock.Placement, redisAddress(class.Spec.Redis)
 	message := "Postgres and Redis answered and grant the rights that are needed"
 	if len(stock.LeftOpen) > 0 {
 		message += ". Every role can still use what the administrator could not take from PUBLIC: " + strings.Join(stock.LeftOpen, "; ")
 	}
 
+	if len(stock.Postgres.Lossy) > 0 {
+		message += ". A crash of Postgres may lose scores that were acknowledged: " + strings.Join(stock.Postgres.Lossy, ", ")
+	}
+	if open := openConnections(class, users); class.Spec.Postgres.PoolerHost == "" && open > class.Status.PostgresConnections {
+		message += fmt.Sprintf(". The games may open %d connections, and Postgres accepts %d: raise max_connections, or lower limits.postgresConnections", open, class.Status.PostgresConnections)
+	}
+
 	c.set(v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable, message)
 	if err := r.inventory(ctx, class); err != nil {
 		log.FromContext(ctx).V(1).Info("The stores could not be listed", "class", class.Name, "error", err.Error()) // the next check does
 	}
+}
+
+// openConnections is how many Postgres connections the games of the class may open
+// together.
+func openConnections(class *v1alpha1.LeaderboardClass, users []v1alpha1.Leaderboard) (sum int32) {
+	for i := range users {
+		sum += workload.Connections(&users[i], class)
+	}
+	return sum
 }
 
 // accept returns why the class cannot be used, if it cannot.

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -173,12 +174,16 @@ func (r *LeaderboardReconciler) markVerified(_ context.Context, p *pass) error {
 	return nil
 }
 
-// disableOldLogin ends the login that is not served, once no Pod uses it: the
-// rollout of the served one is complete.
+// disableOldLogin ends the login that is not served, and bounds the other, once no Pod
+// uses more: the rollout of the served one is complete.
 func (r *LeaderboardReconciler) disableOldLogin(ctx context.Context, p *pass) error {
-	key := freshnessKey(p.stores, p.creds.checksum())
+	connections := int(workload.ConnectionLimit(p.class))
+	key := freshnessKey(p.stores, p.creds.checksum()) + " " + strconv.Itoa(connections)
 	if r.oldLoginDisabled.fresh(p.lb.UID, key) {
 		return nil
+	}
+	if err := p.stores.postgres.LowerConnections(ctx, p.tenant, p.claim, connections); err != nil {
+		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 	}
 	if err := p.stores.postgres.DisableLogin(ctx, p.tenant, p.claim, p.creds.slot.Other()); err != nil {
 		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)

@@ -11,8 +11,9 @@ import (
 
 // Stock is what a check of a class's stores has found.
 type Stock struct {
-	PostgresVersion, RedisVersion string
-	Placement                     v1alpha1.Placement
+	Postgres     provision.PostgresServer
+	RedisVersion string
+	Placement    v1alpha1.Placement
 	// LeftOpen says in words what PUBLIC may do and the administrator was not allowed
 	// to take away.
 	LeftOpen []string
@@ -47,7 +48,7 @@ func (s *Stores) Check(ctx context.Context, class *v1alpha1.LeaderboardClass) (S
 
 // checkPostgres writes nothing before it is known which database this is.
 func (e *storeEntry) checkPostgres(ctx context.Context, class *v1alpha1.LeaderboardClass, stock *Stock) (err error) {
-	if stock.PostgresVersion, err = e.postgres.Check(ctx); err != nil {
+	if stock.Postgres, err = e.postgres.Check(ctx); err != nil {
 		return err
 	}
 

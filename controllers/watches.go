@@ -72,7 +72,9 @@ func autoscalerChanged() predicate.Predicate {
 
 // SetupWithManager adds the reconciler to the manager, with its watches.
 func (r *LeaderboardReconciler) SetupWithManager(manager ctrl.Manager, concurrency int) error {
-	r.prepare(concurrency)
+	if err := r.prepare(concurrency); err != nil {
+		return err
+	}
 	err := manager.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.Leaderboard{}, classNameIndex,
 		func(object client.Object) []string { return []string{classNameOf(object.(*v1alpha1.Leaderboard))} })
 	if err != nil {
@@ -98,11 +100,14 @@ func (r *LeaderboardReconciler) SetupWithManager(manager ctrl.Manager, concurren
 }
 
 // prepare makes what the reconciler keeps between passes.
-func (r *LeaderboardReconciler) prepare(concurrency int) {
+func (r *LeaderboardReconciler) prepare(concurrency int) (err error) {
 	r.applier = newApplier(r.Client, r.Live)
 	r.verified, r.kept, r.oldLoginDisabled = newFreshness(time.Now), newFreshness(time.Now), newFreshness(time.Now)
 	r.shares = newShares(concurrency)
+	r.namespaces = newShares(r.shares.most)
 	r.migrations = newShares(r.shares.most) // so half of a class's passes go on next to migrations
+	r.pace, err = newPace()
+	return err
 }
 
 // classChanged admits what matters to the Leaderboards of a class: its spec,
@@ -186,16 +191,16 @@ func userChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok := e.ObjectOld.(*v1alpha1.Leaderboard)
 		after, alsoOK := e.ObjectNew.(*v1alpha1.Leaderboard)
-		return ok && alsoOK && classNameOf(before) != classNameOf(after)
+		return ok && alsoOK && before.Status.ClassName != after.Status.ClassName
 	}}
 }
 
 func classOf(_ context.Context, object client.Object) []reconcile.Request {
 	lb, ok := object.(*v1alpha1.Leaderboard)
-	if !ok || classNameOf(lb) == "" {
+	if !ok || lb.Status.ClassName == "" {
 		return nil
 	}
-	return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: classNameOf(lb)}}}
+	return []reconcile.Request{{NamespacedName: client.ObjectKey{Name: lb.Status.ClassName}}}
 }
 
 // otherDefaults finds the classes that are marked as the default.

@@ -231,9 +231,22 @@ type ClassLimits struct {
 	// +kubebuilder:validation:Maximum=64
 	MaxBoards *int32 `json:"maxBoards,omitempty"`
 
+	// maxLeaderboards that use this class. Those beyond it are not begun; a lower
+	// limit ends none. Left out, there is no limit.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MaxLeaderboards *int32 `json:"maxLeaderboards,omitempty"`
+
+	// maxLeaderboardsPerNamespace is that for the Leaderboards of one namespace.
+	// +optional
+	// +default=200
+	// +kubebuilder:validation:Minimum=0
+	MaxLeaderboardsPerNamespace *int32 `json:"maxLeaderboardsPerNamespace,omitempty"`
+
 	// postgresConnections bounds the connections of one tenant to Postgres, all
 	// its Pods together. n Pods need 6n at the least: three each, and twice that
-	// during a rollout.
+	// during a rollout. No tenant gets more than half of those that Postgres accepts
+	// (status.postgresConnections).
 	// +optional
 	// +default=120
 	// +kubebuilder:validation:Minimum=6
@@ -395,6 +408,11 @@ type LeaderboardClassStatus struct {
 	// +optional
 	// +listType=atomic
 	Orphans []string `json:"orphans,omitempty"`
+
+	// postgresConnections is how many connections Postgres accepts from all games
+	// together: max_connections without those that are reserved and the operator's.
+	// +optional
+	PostgresConnections int32 `json:"postgresConnections,omitempty"`
 
 	// postgresVersion that answered last.
 	// +optional

@@ -86,6 +86,40 @@ func (p *Postgres) EnsureLogin(ctx context.Context, t tenant.Tenant, claim Claim
 		"pg_hba.conf needs a line that lets the roles of games into the database %s with scram-sha-256", t.LoginRole(slot), p.admin.Database)}
 }
 
+// LowerConnections bounds the logins of a tenant that may open more connections than
+// that. EnsureSchema raises the bound and does not lower it: while a rollout replaces
+// Pods that hold more, the new ones would not get any.
+func (p *Postgres) LowerConnections(ctx context.Context, t tenant.Tenant, claim Claim, connections int) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+
+	const higherSQL = "SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($1) AND (rolconnlimit > $2 OR rolconnlimit < 0)"
+	logins := []string{t.LoginRole(tenant.SlotA), t.LoginRole(tenant.SlotB)}
+	var some bool
+	err := p.pool.QueryRow(ctx, "SELECT EXISTS ("+higherSQL+")", logins, connections).Scan(&some)
+	if err != nil || !some {
+		return postgresError(err, "look at the logins of %s", t.ID)
+	}
+
+	err = p.locked(ctx, t, claim, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, higherSQL, logins, connections)
+		if err != nil {
+			return err
+		}
+		higher, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		for _, role := range higher {
+			if _, err := tx.Exec(ctx, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", quote(role), connections)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return postgresError(err, "bound the connections of %s", t.ID)
+}
+
 // SetPassword gives a slot's role a password and lets it log in. PostgreSQL gets
 // a SCRAM verifier, from which the password cannot be told.
 func (p *Postgres) SetPassword(ctx context.Context, t tenant.Tenant, claim Claim, slot tenant.Slot, password string) error {

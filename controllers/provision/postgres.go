@@ -118,29 +118,42 @@ func connConfig(admin PostgresAdmin) (*pgx.ConnConfig, error) {
 // Close ends the connections.
 func (p *Postgres) Close() { p.pool.Close() }
 
-// Check says whether the server can hold tenants, and its version.
-func (p *Postgres) Check(ctx context.Context) (version string, err error) {
+// PostgresServer is what Check found.
+type PostgresServer struct {
+	Version string
+	// Connections are those that it accepts from all games together.
+	Connections int
+	// Lossy are the settings under which it may lose what it has committed.
+	Lossy []string
+}
+
+// Check says whether the server can hold tenants, and what it is.
+func (p *Postgres) Check(ctx context.Context) (server PostgresServer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 
 	var number int
 	var canCreateRoles, canCreateSchemas bool
 	err = p.pool.QueryRow(ctx, `SELECT current_setting('server_version'), current_setting('server_version_num')::int,
-		rolcreaterole OR rolsuper, has_database_privilege(current_database(), 'CREATE')
-		FROM pg_roles WHERE rolname = current_user`).Scan(&version, &number, &canCreateRoles, &canCreateSchemas)
+		rolcreaterole OR rolsuper, has_database_privilege(current_database(), 'CREATE'),
+		least(current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+			- coalesce(current_setting('reserved_connections', true)::int, 0), nullif(d.datconnlimit, -1)) - $1::int,
+		ARRAY(SELECT name || ' is ' || setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name)
+		FROM pg_roles, pg_database d WHERE rolname = current_user AND d.datname = current_database()`, maxConnections).
+		Scan(&server.Version, &number, &canCreateRoles, &canCreateSchemas, &server.Connections, &server.Lossy)
 
 	switch {
 	case err != nil:
-		return "", postgresError(err, "look at PostgreSQL")
+		return PostgresServer{}, postgresError(err, "look at PostgreSQL")
 	case number < minPostgres:
-		return version, &Error{Kind: Misconfigured, Message: fmt.Sprintf("PostgreSQL %s is too old: 15 or later is needed", version)}
+		return server, &Error{Kind: Misconfigured, Message: fmt.Sprintf("PostgreSQL %s is too old: 15 or later is needed", server.Version)}
 	case !canCreateRoles:
-		return version, &Error{Kind: InsufficientRights, Message: "the administrator of PostgreSQL cannot make roles: ALTER ROLE ... CREATEROLE"}
+		return server, &Error{Kind: InsufficientRights, Message: "the administrator of PostgreSQL cannot make roles: ALTER ROLE ... CREATEROLE"}
 	case !canCreateSchemas:
-		return version, &Error{Kind: InsufficientRights, Message: "the administrator of PostgreSQL cannot make schemas: let it own the database, or GRANT CREATE ON DATABASE"}
+		return server, &Error{Kind: InsufficientRights, Message: "the administrator of PostgreSQL cannot make schemas: let it own the database, or GRANT CREATE ON DATABASE"}
 	}
 
-	return version, nil
+	return server, nil
 }
 
 // PrepareDatabase takes from PUBLIC what would let tenants reach each other: the

@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -14,11 +15,30 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
 )
 
+func TestConnectionsAreLowered(t *testing.T) {
+	p, _ := database(t)
+	one, claim, _ := provisioned(t, p)
+	for _, limit := range []int{-1, schemaOptions.Connections + 1} {
+		superuser(t, p.admin.Database, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", quote(one.LoginRole(tenant.SlotA)), limit))
+		changed, err := p.EnsureSchema(t.Context(), one, claim, schemaOptions)
+		require.NoError(t, err)
+		require.False(t, changed, "Pods may hold more while they are replaced")
+		require.NoError(t, p.LowerConnections(t.Context(), one, claim, schemaOptions.Connections))
+
+		var limits []int
+		require.NoError(t, p.pool.QueryRow(t.Context(), "SELECT array_agg(rolconnlimit) FROM pg_roles WHERE rolname = ANY ($1)",
+			[]string{one.LoginRole(tenant.SlotA), one.LoginRole(tenant.SlotB)}).Scan(&limits))
+		require.Equal(t, []int{schemaOptions.Connections, schemaOptions.Connections}, limits)
+	}
+}
+
 func TestCheckAndPrepare(t *testing.T) {
 	p, admin := database(t)
-	version, err := p.Check(t.Context())
+	server, err := p.Check(t.Context())
 	require.NoError(t, err)
-	require.NotEmpty(t, version)
+	require.NotEmpty(t, server.Version)
+	require.Equal(t, 200-3-maxConnections, server.Connections)
+	require.Equal(t, []string{"fsync is off", "full_page_writes is off"}, server.Lossy)
 
 	leftOpen, err := p.PrepareDatabase(t.Context())
 	require.NoError(t, err)
@@ -116,7 +136,7 @@ func TestDriftIsCorrected(t *testing.T) {
 		"search path":              "ALTER ROLE " + a + " SET search_path = public",
 		"a further setting":        "ALTER ROLE " + a + " SET work_mem = '1GB'",
 		"no timeout":               "ALTER ROLE " + a + " RESET statement_timeout",
-		"connection limit":         "ALTER ROLE " + a + " CONNECTION LIMIT -1",
+		"connection limit":         "ALTER ROLE " + a + " CONNECTION LIMIT 1",
 		"usage taken":              "REVOKE USAGE ON SCHEMA " + schema + " FROM " + group,
 		"create given":             "GRANT CREATE ON SCHEMA " + schema + " TO " + group,
 		"schema open to everybody": "GRANT USAGE ON SCHEMA " + schema + " TO PUBLIC",

@@ -87,7 +87,8 @@ func (o *observed) missingRole(add func(string, ...any), name string, login bool
 		if role.Login && !login {
 			add("ALTER ROLE %s NOLOGIN", quoted)
 		}
-		if role.Connections != connections {
+		// Lowered once no Pod needs more: see LowerConnections.
+		if role.Connections >= 0 && (connections < 0 || role.Connections < connections) {
 			add("ALTER ROLE %s CONNECTION LIMIT %d", quoted, connections)
 		}
 	}

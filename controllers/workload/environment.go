@@ -31,9 +31,9 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		return nil, fmt.Errorf("unknown Redis mode %q", class.Spec.Redis.Mode)
 	}
 
-	pool := PoolSize(class.Spec.Limits.PostgresConnections, MaxReplicas(lb, class))
+	pool := PoolSize(ConnectionLimit(class), MaxReplicas(lb, class))
 	if pool == 0 {
-		return nil, fmt.Errorf("%d Postgres connections do not suffice for %d Pods", class.Spec.Limits.PostgresConnections, MaxReplicas(lb, class))
+		return nil, fmt.Errorf("%d Postgres connections do not suffice for %d Pods", ConnectionLimit(class), MaxReplicas(lb, class))
 	}
 
 	e := &variables{}

@@ -1,6 +1,10 @@
 package workload
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+)
 
 const (
 	// minPoolSize is the least number of connections that a Pod works with: one
@@ -37,6 +41,23 @@ func PoolSize(limit, replicas int32) int32 {
 	}
 
 	return minPoolSize
+}
+
+// ConnectionLimit is how many Postgres connections one tenant of the class may open: no
+// more than half of those that Postgres accepts, so that none shuts all others out.
+func ConnectionLimit(class *v1alpha1.LeaderboardClass) int32 {
+	limit := class.Spec.Limits.PostgresConnections
+	if accepted := class.Status.PostgresConnections; accepted > 0 {
+		limit = min(limit, accepted/2)
+	}
+	return limit
+}
+
+// Connections is how many Postgres connections the Pods of a Leaderboard may open while
+// none is being replaced.
+func Connections(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) int32 {
+	pods := MaxReplicas(lb, class)
+	return pods * (PoolSize(ConnectionLimit(class), pods) + besidesPool)
 }
 
 // MaxPods is the greatest number of Pods for which a limit of connections
