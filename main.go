@@ -94,6 +94,10 @@ func bind(flags *flag.FlagSet, o *controllers.ManagerOptions) {
 		"tells clusters that share stores apart; part of the names of new tenants; default: the UID of the namespace kube-system")
 	flags.DurationVar(&o.Resync, "resync", controllers.DefaultResync,
 		"how often everything is compared with what it should be, from 1s to 1h")
+	flags.DurationVar(&o.Retirement.Least, "retire-logins-after", controllers.DefaultRetirement.Least,
+		"how long a login still works that was replaced: as long as nodes take to give Pods a Secret that has changed")
+	flags.DurationVar(&o.Retirement.Most, "retire-logins-by", controllers.DefaultRetirement.Most,
+		"when such a login ends although there are sessions of it")
 	flags.IntVar(&o.MaxConcurrentReconciles, "max-concurrent-reconciles", controllers.DefaultMaxConcurrentReconciles,
 		"how many Leaderboards are reconciled at the same time")
 	flags.StringVar(&o.MetricsAddress, "metrics-address", ":8080", "where metrics are served; 0 turns them off")

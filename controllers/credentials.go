@@ -40,7 +40,8 @@ func (c *credentials) digest() string {
 		workload.PostgresPasswordKey: []byte(c.postgresPassword), workload.RedisPasswordKey: []byte(c.redisPassword)})
 }
 
-// checksum changes with anything that the servers are served.
+// checksum changes with anything that the servers are served. What they read at their
+// start only has another one: see startChecksum.
 func (c *credentials) checksum() string { return workload.Checksum(c.data) }
 
 // ensureCredentials makes sure that the Secret with the logins exists. It comes
@@ -49,7 +50,7 @@ func (c *credentials) checksum() string { return workload.Checksum(c.data) }
 //
 // Credentials that are lost, or that somebody has written into the Secret, are replaced
 // by ones of the other slot, so that the Pods that run on the lost ones go on working
-// until they have been replaced.
+// until they have read the new ones.
 func (r *LeaderboardReconciler) ensureCredentials(ctx context.Context, p *pass) error {
 	p.creds = readCredentials(p.served)
 	if !p.fresh {
@@ -58,7 +59,14 @@ func (r *LeaderboardReconciler) ensureCredentials(ctx context.Context, p *pass) 
 		}
 	}
 
-	p.creds.data = p.credentialsData()
+	return r.serveCredentials(ctx, p)
+}
+
+// serveCredentials writes the Secret.
+func (r *LeaderboardReconciler) serveCredentials(ctx context.Context, p *pass) (err error) {
+	if p.creds.data, err = p.credentialsData(p.creds); err != nil {
+		return secretFailure(err)
+	}
 	if err := r.applier.applySecret(ctx, p.lb.UID, workload.CredentialsSecret(p.lb, p.creds.data), p.served); err != nil {
 		return secretFailure(err)
 	}
@@ -86,15 +94,32 @@ func (r *LeaderboardReconciler) issueCredentials(ctx context.Context, p *pass) e
 		if err != nil {
 			return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 		}
-		p.creds = &credentials{slot: slot, postgresPassword: rand.Text(), redisPassword: rand.Text()}
+		p.creds = newCredentials(slot)
 		if p.conditions().isTrue(v1alpha1.ConditionSchemaReady) {
 			r.Recorder.Eventf(p.lb, nil, corev1.EventTypeWarning, "CredentialsReplaced", "Provision",
-				"The Secret %s was missing, damaged or written by somebody: new credentials are issued and the Pods replaced", workload.CredentialsName(p.lb))
+				"The Secret %s was missing, damaged or written by somebody: new credentials are issued", workload.CredentialsName(p.lb))
 		}
 	}
 
-	err := p.stores.postgres.Issue(ctx, p.tenant, p.claim, provision.Issued{Slot: p.creds.slot, Digest: p.creds.digest()})
-	return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
+	request := p.issued.Request
+	if p.issued.Slot == "" {
+		request = rotationRequest(p.lb)
+	}
+	return r.issue(ctx, p, request)
+}
+
+// issue writes down that the credentials of the pass are the ones.
+func (r *LeaderboardReconciler) issue(ctx context.Context, p *pass, request string) error {
+	issued := provision.Issued{Slot: p.creds.slot, Digest: p.creds.digest(), Request: request}
+	if err := p.stores.postgres.Issue(ctx, p.tenant, p.claim, issued); err != nil {
+		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
+	}
+	p.issued = &issued
+	return nil
+}
+
+func newCredentials(slot tenant.Slot) *credentials {
+	return &credentials{slot: slot, postgresPassword: rand.Text(), redisPassword: rand.Text()}
 }
 
 // readCredentials returns what the Secret serves, or nil if that cannot be used.
@@ -119,19 +144,31 @@ func readCredentials(secret *corev1.Secret) *credentials {
 // shorter was not made by the operator.
 const minPasswordLength = 26
 
-// credentialsData is the content of the Secret.
-func (p *pass) credentialsData() map[string][]byte {
-	login := p.tenant.LoginRole(p.creds.slot)
+// startChecksum changes with what is served besides logins.
+func (p *pass) startChecksum() (string, error) {
+	data, err := p.credentialsData(&credentials{})
+	return workload.Checksum(data), err
+}
+
+// credentialsData is the content of the Secret that serves the credentials.
+func (p *pass) credentialsData(creds *credentials) (map[string][]byte, error) {
+	login := p.tenant.LoginRole(creds.slot)
+	logins, err := workload.LoginsFile(login, creds.postgresPassword, p.tenant.RedisUser(), creds.redisPassword)
+	if err != nil {
+		return nil, err
+	}
+
 	data := map[string][]byte{
-		workload.SlotKey:             []byte(p.creds.slot),
+		workload.LoginsKey:           logins,
+		workload.SlotKey:             []byte(creds.slot),
 		workload.PostgresUsernameKey: []byte(login),
-		workload.PostgresPasswordKey: []byte(p.creds.postgresPassword),
+		workload.PostgresPasswordKey: []byte(creds.postgresPassword),
 		workload.RedisUsernameKey:    []byte(p.tenant.RedisUser()),
-		workload.RedisPasswordKey:    []byte(p.creds.redisPassword),
+		workload.RedisPasswordKey:    []byte(creds.redisPassword),
 	}
 
 	authority := p.stores.secrets.postgres.authority
-	direct := databaseURL(p.class.Spec.Postgres, login, p.creds.postgresPassword, len(authority) > 0)
+	direct := databaseURL(p.class.Spec.Postgres, login, creds.postgresPassword, len(authority) > 0)
 	data[workload.DatabaseURLKey] = []byte(direct.String())
 	if p.class.Spec.Postgres.PoolerHost != "" {
 		data[workload.DatabaseURLKey] = []byte(pooledURL(p.class.Spec.Postgres, direct).String())
@@ -146,7 +183,7 @@ func (p *pass) credentialsData() map[string][]byte {
 		data[workload.RedisCAKey] = authority
 	}
 
-	return data
+	return data, nil
 }
 
 // databaseURL is the login as libpq and pgx read it. Without an authority of its
@@ -176,8 +213,9 @@ func pooledURL(spec v1alpha1.PostgresSpec, direct *url.URL) *url.URL {
 	return &pooled
 }
 
-// ensureSigningKeys makes the keys that sign the game's tokens, once. Lost keys
-// end the game's sessions, nothing else: players log in again.
+// ensureSigningKeys makes the keys that sign the game's tokens, and adds one whenever
+// credentials have been issued since the newest was made. Lost keys end the game's
+// sessions, nothing else: players log in again.
 func (r *LeaderboardReconciler) ensureSigningKeys(ctx context.Context, p *pass) error {
 	existing, err := r.getSecret(ctx, p.lb, workload.SigningKeysName(p.lb))
 	if err != nil {
@@ -189,12 +227,14 @@ func (r *LeaderboardReconciler) ensureSigningKeys(ctx context.Context, p *pass) 
 		file = existing.Data[workload.SigningKeysKey]
 	}
 
-	if _, err := keyset.Parse(file); err != nil {
-		set, err := keyset.New(time.Now())
+	set, err := keyset.Parse(file)
+	if err == nil {
+		set, err = r.rotateKeys(p, set)
 		if err != nil {
 			return secretFailure(err)
 		}
-		if file, err = set.Marshal(); err != nil {
+	} else {
+		if set, err = keyset.New(time.Now()); err != nil {
 			return secretFailure(err)
 		}
 		if p.lb.Status.Endpoint != "" {
@@ -203,6 +243,9 @@ func (r *LeaderboardReconciler) ensureSigningKeys(ctx context.Context, p *pass) 
 		}
 	}
 
+	if file, err = set.Marshal(); err != nil {
+		return secretFailure(err)
+	}
 	if err := r.applier.applySecret(ctx, p.lb.UID, workload.SigningKeysSecret(p.lb, file), existing); err != nil {
 		return secretFailure(err)
 	}

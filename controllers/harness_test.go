@@ -364,6 +364,17 @@ func connectAs(t testing.TB, secret *corev1.Secret) (*pgx.Conn, error) {
 	return conn, err
 }
 
+// logsIn says whether the served credentials let in.
+func logsIn(t testing.TB, secret *corev1.Secret) bool {
+	t.Helper()
+	conn, err := connectAs(t, secret)
+	if err != nil {
+		return false
+	}
+	require.NoError(t, conn.Close(context.WithoutCancel(t.Context())))
+	return true
+}
+
 // query reads one value as the superuser in the class's database.
 func query[T any](t testing.TB, pg *stores.Postgres, class *v1alpha1.LeaderboardClass, sql string, args ...any) T {
 	t.Helper()

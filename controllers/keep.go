@@ -40,7 +40,7 @@ func (r *LeaderboardReconciler) keep(ctx context.Context, p *pass) {
 		return
 	}
 
-	key := freshnessKey(stores, workload.Checksum(served.Data))
+	key := freshnessKey(stores, workload.Checksum(served.Data), p.lb)
 	if r.kept.fresh(p.lb.UID, key) || r.verified.fresh(p.lb.UID, key) {
 		return
 	}

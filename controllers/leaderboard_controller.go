@@ -52,12 +52,15 @@ type LeaderboardReconciler struct {
 	ClusterID string
 	// Resync is the period after which everything is looked at again.
 	Resync time.Duration
+	// Retirement is for how long old logins work. Zero: until there is no session of them.
+	Retirement Retirement
 
 	applier *applier
 	// verified: the stores hold what the spec needs. kept: they hold what is served,
-	// whether or not the spec is admitted. oldLoginDisabled: they hold no other login
+	// whether or not the spec is admitted. bounded: no login may open more connections
+	// than the class allows. oldLoginDisabled: they hold no other login
 	// that works.
-	verified, kept, oldLoginDisabled *freshness
+	verified, kept, bounded, oldLoginDisabled *freshness
 	// shares, namespaces and migrations bound how many passes run of one class, how many
 	// of those of one namespace, and how many of them migrate.
 	shares, namespaces, migrations *shares
@@ -152,11 +155,13 @@ func (r *LeaderboardReconciler) steps() []step {
 		{"login", r.ensureLogin},
 		{"migrations", r.ensureMigrations},
 		{"keyspace", r.ensureKeyspace},
+		{"rotate", r.rotate},
 		{"mark-verified", r.markVerified},
 		{"signing-keys", r.ensureSigningKeys},
 		{"workload", r.applyWorkload},
+		{"retire-login", r.retireLogin},
 		{"check-rollout", r.checkRollout},
-		{"disable-old-login", r.disableOldLogin},
+		{"lower-connections", r.lowerConnections},
 	}
 }
 
@@ -234,7 +239,11 @@ func (r *LeaderboardReconciler) finish(ctx context.Context, p *pass, err error) 
 		return ctrl.Result{RequeueAfter: min(failure.retryAfter, r.Resync)}, nil
 	}
 
-	return ctrl.Result{RequeueAfter: jitter(r.Resync)}, nil
+	again := r.Resync
+	if p.retiring {
+		again = min(again, retirementLook)
+	}
+	return ctrl.Result{RequeueAfter: jitter(again)}, nil
 }
 
 // retryConflict comes back soon when the cache was behind, which is nothing to

@@ -45,6 +45,7 @@ type ManagerOptions struct {
 	ControllerName          string
 	ClusterID               string
 	Resync                  time.Duration
+	Retirement              Retirement
 	MaxConcurrentReconciles int
 	MetricsAddress          string
 	MetricsSecure           bool
@@ -65,6 +66,8 @@ func (o *ManagerOptions) validate() error {
 		return errors.New("-controller-name is empty: set it to the controllerName of the classes to serve")
 	case o.Resync < time.Second || o.Resync > time.Hour:
 		return fmt.Errorf("-resync is %s: set it from 1s to 1h", o.Resync)
+	case o.Retirement.Least < 0 || o.Retirement.Most < o.Retirement.Least:
+		return fmt.Errorf("-retire-logins-after is %s and -retire-logins-by is %s: set the first to 0s or more, and the second to no less", o.Retirement.Least, o.Retirement.Most)
 	case o.MaxConcurrentReconciles < 1:
 		return fmt.Errorf("-max-concurrent-reconciles is %d: set it to 1 or more", o.MaxConcurrentReconciles)
 	}
@@ -152,7 +155,7 @@ func setUp(manager ctrl.Manager, operator provision.Operator, o ManagerOptions) 
 	leaderboards := &LeaderboardReconciler{
 		Client: manager.GetClient(), Live: manager.GetAPIReader(), Stores: stores,
 		Recorder: manager.GetEventRecorder("leaderboard-operator"), Metrics: operatorMetrics,
-		ControllerName: o.ControllerName, ClusterID: operator.ClusterID, Resync: o.Resync,
+		ControllerName: o.ControllerName, ClusterID: operator.ClusterID, Resync: o.Resync, Retirement: o.Retirement,
 	}
 
 	if err := leaderboards.SetupWithManager(manager, o.MaxConcurrentReconciles); err != nil {

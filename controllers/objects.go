@@ -25,9 +25,14 @@ func (r *LeaderboardReconciler) applyWorkload(ctx context.Context, p *pass) erro
 		return failed(err)
 	}
 
+	checksum, err := p.startChecksum()
+	if err != nil {
+		return failed(err)
+	}
+
 	objects, err := workload.Objects(workload.Input{
 		Leaderboard: p.lb, Class: p.class, Tenant: p.tenant.ID, KeyPrefix: p.tenant.KeyPrefix(),
-		CredentialsChecksum: p.creds.checksum(), SetReplicas: setReplicas,
+		CredentialsChecksum: checksum, SetReplicas: setReplicas,
 		PostgresCA: len(p.creds.data[workload.PostgresCAKey]) > 0, RedisCA: len(p.creds.data[workload.RedisCAKey]) > 0,
 	})
 	if err != nil {

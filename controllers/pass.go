@@ -49,6 +49,9 @@ type logins struct {
 type progress struct {
 	// deployed is the generation of the Deployment that the step workload asked for.
 	deployed int64
+	// retiring: a login that is no longer served can still log in, so the pass comes back
+	// soon; rotationWaits: it is in the way of the next rotation.
+	retiring, rotationWaits bool
 	// later is a failure that did not stop the pass, but is its result.
 	later error
 }

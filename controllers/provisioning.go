@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -49,13 +48,13 @@ func (r *LeaderboardReconciler) checkFreshness(ctx context.Context, p *pass) err
 
 	p.fresh = p.served != nil &&
 		p.conditions().isTrue(v1alpha1.ConditionSchemaReady) && p.conditions().isTrue(v1alpha1.ConditionKeyspaceReady) &&
-		r.verified.fresh(p.lb.UID, freshnessKey(p.stores, workload.Checksum(p.served.Data)))
+		r.verified.fresh(p.lb.UID, freshnessKey(p.stores, workload.Checksum(p.served.Data), p.lb))
 	return nil
 }
 
 // freshnessKey changes with everything that the stores depend on.
-func freshnessKey(stores *storeHandle, credentials string) string {
-	return stores.key + " " + credentials
+func freshnessKey(stores *storeHandle, credentials string, lb *v1alpha1.Leaderboard) string {
+	return stores.key + " " + credentials + " " + rotationRequest(lb)
 }
 
 // ensureSchema makes the schema and the roles; nobody can log in yet.
@@ -162,8 +161,8 @@ func (r *LeaderboardReconciler) ensureKeyspace(ctx context.Context, p *pass) err
 // markVerified notes that the stores are right, so that they are not asked again
 // before the next resync.
 func (r *LeaderboardReconciler) markVerified(_ context.Context, p *pass) error {
-	if p.later == nil && !p.fresh {
-		r.verified.mark(p.lb.UID, freshnessKey(p.stores, p.creds.checksum()), r.Resync/2)
+	if p.later == nil && !p.fresh && !p.rotationWaits {
+		r.verified.mark(p.lb.UID, freshnessKey(p.stores, p.creds.checksum(), p.lb), r.Resync/2)
 	}
 
 	// The steps that were left out confirm the present generation as well.
@@ -171,32 +170,6 @@ func (r *LeaderboardReconciler) markVerified(_ context.Context, p *pass) error {
 		p.conditions().renew(conditionType)
 	}
 
-	return nil
-}
-
-// disableOldLogin ends the login that is not served, and bounds the other, once no Pod
-// uses more: the rollout of the served one is complete.
-func (r *LeaderboardReconciler) disableOldLogin(ctx context.Context, p *pass) error {
-	connections := int(workload.ConnectionLimit(p.class))
-	key := freshnessKey(p.stores, p.creds.checksum()) + " " + strconv.Itoa(connections)
-	if r.oldLoginDisabled.fresh(p.lb.UID, key) {
-		return nil
-	}
-	if err := p.stores.postgres.LowerConnections(ctx, p.tenant, p.claim, connections); err != nil {
-		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
-	}
-	if err := p.stores.postgres.DisableLogin(ctx, p.tenant, p.claim, p.creds.slot.Other()); err != nil {
-		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
-	}
-
-	// And the passwords of Redis that are not served.
-	if p.later == nil {
-		if _, err := p.stores.redis.EnsureUser(ctx, p.tenant, p.claim, p.creds.redisPassword); err != nil {
-			return p.storeFailure(err, v1alpha1.ConditionKeyspaceReady)
-		}
-	}
-
-	r.oldLoginDisabled.mark(p.lb.UID, key, r.Resync/2)
 	return nil
 }
 

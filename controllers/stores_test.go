@@ -169,35 +169,28 @@ func TestDriftInTheStores(t *testing.T) {
 	require.Eventually(t, func() bool { return hasUser(t, redis, name) }, patience, poll)
 }
 
-// Lost credentials are replaced by those of the other slot; the old ones work
-// until the Pods have been replaced, and not after.
+// Lost credentials are replaced by those of the other slot; the old ones work while Pods
+// use them, and not after.
 func TestLostCredentials(t *testing.T) {
-	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t)
-	lb := create(t, newLeaderboard(ns, class))
-	eventually(t, lb, func() bool { return lb.Status.Endpoint != "" })
-	deployment := deploymentOf(t, lb)
-	playOnce(t.Context(), t, ns)
-	becomes(t, lb, allReady)
-	old := credentialsOf(t, lb)
+	class := newClass(t, startManager(t, func(o *ManagerOptions) { o.Retirement.Most = time.Hour }), postgres, redis)
+	lb := readyGame(t, class)
+	deployment, old := deploymentOf(t, lb), credentialsOf(t, lb)
 	require.Equal(t, "a", string(old.Data[workload.SlotKey]))
+	pod, err := connectAs(t, old)
+	require.NoError(t, err)
 
 	require.NoError(t, cluster.Delete(t.Context(), old.DeepCopy()))
-	eventually(t, deployment, func() bool { return deployment.Generation > deployment.Status.ObservedGeneration })
-	served := credentialsOf(t, lb)
+	served := old.DeepCopy()
+	eventually(t, served, func() bool { return served.UID != old.UID })
 	require.Equal(t, "b", string(served.Data[workload.SlotKey]))
-	_, err := connectAs(t, served)
-	require.NoError(t, err)
-	live, err := connectAs(t, old)
-	require.NoError(t, err, "the Pods have not been replaced yet")
-
-	playOnce(t.Context(), t, ns)
+	require.Eventually(t, func() bool { return logsIn(t, served) }, patience, poll)
+	require.True(t, logsIn(t, old), "a Pod has not read the new ones yet")
 	becomes(t, lb, allReady)
-	require.Eventually(t, func() bool { return live.Ping(t.Context()) != nil }, patience, poll, "the old login's sessions are ended")
-	_, err = connectAs(t, old)
-	require.Error(t, err)
-	_, err = connectAs(t, served)
-	require.NoError(t, err)
+	require.Equal(t, deployment.Generation, deploymentOf(t, lb).Generation, "no Pod is replaced")
+
+	require.NoError(t, pod.Close(t.Context()))
+	require.Eventually(t, func() bool { return !logsIn(t, old) }, patience, poll)
+	require.True(t, logsIn(t, served))
 }
 
 // A damaged Secret is as good as a lost one.
@@ -227,13 +220,11 @@ func TestDamagedSecrets(t *testing.T) {
 // What somebody writes into the Secret is not obeyed: the login that runs goes on, the
 // one that was written never works, and another one is issued.
 func TestWrittenCredentialsAreNotObeyed(t *testing.T) {
-	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t)
-	lb := create(t, newLeaderboard(ns, class))
-	eventually(t, lb, func() bool { return lb.Status.Endpoint != "" })
-	playOnce(t.Context(), t, ns)
-	becomes(t, lb, allReady)
+	class := newClass(t, startManager(t, func(o *ManagerOptions) { o.Retirement.Most = time.Hour }), postgres, redis)
+	lb := readyGame(t, class)
 	running := credentialsOf(t, lb)
+	pod, err := connectAs(t, running)
+	require.NoError(t, err)
 
 	written, chosen := running.DeepCopy(), "chosen-by-the-tenant-itself-0123456789"
 	patch(t, written, func() {
@@ -245,32 +236,27 @@ func TestWrittenCredentialsAreNotObeyed(t *testing.T) {
 	served := running.DeepCopy()
 	eventually(t, served, func() bool { return string(served.Data[workload.SlotKey]) == "b" })
 	require.NotContains(t, string(served.Data[workload.DatabaseURLKey]), chosen)
-	require.Eventually(t, func() bool { _, err := connectAs(t, served); return err == nil }, patience, poll)
-	_, err := connectAs(t, written)
-	require.Error(t, err)
-	_, err = connectAs(t, running)
-	require.NoError(t, err, "its Pods have not been replaced yet")
+	require.Eventually(t, func() bool { return logsIn(t, served) }, patience, poll)
+	require.False(t, logsIn(t, written))
+	require.True(t, logsIn(t, running), "a Pod has not read the new ones yet")
 	user := string(running.Data[workload.RedisUsernameKey])
 	require.Eventually(t, func() bool { return redisAccepts(t, user, string(served.Data[workload.RedisPasswordKey])) }, patience, poll)
 	require.True(t, redisAccepts(t, user, string(running.Data[workload.RedisPasswordKey])))
 	require.False(t, redisAccepts(t, user, chosen))
 
-	// The same again before the Pods have been replaced: those that run still go on.
+	// The same again before the Pods have read them: those that run still go on.
 	require.NoError(t, cluster.Delete(t.Context(), served.DeepCopy()))
 	again := served.DeepCopy()
 	eventually(t, again, func() bool { return again.UID != served.UID })
 	require.Equal(t, "b", string(again.Data[workload.SlotKey]))
-	require.Eventually(t, func() bool { _, err := connectAs(t, again); return err == nil }, patience, poll)
-	_, err = connectAs(t, running)
-	require.NoError(t, err)
+	require.Eventually(t, func() bool { return logsIn(t, again) }, patience, poll)
+	require.True(t, logsIn(t, running))
 	require.Eventually(t, func() bool { return redisAccepts(t, user, string(again.Data[workload.RedisPasswordKey])) }, patience, poll)
 	require.True(t, redisAccepts(t, user, string(running.Data[workload.RedisPasswordKey])))
 
-	playDeployments(t, ns)
-	becomes(t, lb, allReady)
+	require.NoError(t, pod.Close(t.Context()))
 	require.Eventually(t, func() bool {
-		_, err := connectAs(t, running)
-		return err != nil && !redisAccepts(t, user, string(running.Data[workload.RedisPasswordKey]))
+		return !logsIn(t, running) && !redisAccepts(t, user, string(running.Data[workload.RedisPasswordKey]))
 	}, patience, poll)
 	require.True(t, redisAccepts(t, user, string(again.Data[workload.RedisPasswordKey])))
 }

@@ -102,7 +102,8 @@ func (r *LeaderboardReconciler) SetupWithManager(manager ctrl.Manager, concurren
 // prepare makes what the reconciler keeps between passes.
 func (r *LeaderboardReconciler) prepare(concurrency int) (err error) {
 	r.applier = newApplier(r.Client, r.Live)
-	r.verified, r.kept, r.oldLoginDisabled = newFreshness(time.Now), newFreshness(time.Now), newFreshness(time.Now)
+	r.verified, r.kept = newFreshness(time.Now), newFreshness(time.Now)
+	r.bounded, r.oldLoginDisabled = newFreshness(time.Now), newFreshness(time.Now)
 	r.shares = newShares(concurrency)
 	r.namespaces = newShares(r.shares.most)
 	r.migrations = newShares(r.shares.most) // so half of a class's passes go on next to migrations

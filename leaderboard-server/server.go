@@ -43,12 +43,14 @@ type server struct {
 	directory *postgres.Directory
 	catchUp   *catchup.CatchUp
 	committer *commit.Committer
-	// keys and boards take effect without a restart.
-	keys, boards *watchedFile
-	configured   atomic.Pointer[leaderboard.Boards]
-	service      atomic.Pointer[leaderboard.Service]
-	api, ops     *listener
-	draining     atomic.Bool
+	// keys, boards and logins take effect without a restart.
+	keys, boards, logins *watchedFile
+	// redisLogin is what new connections to Redis log in with.
+	redisLogin atomic.Pointer[config.Login]
+	configured atomic.Pointer[leaderboard.Boards]
+	service    atomic.Pointer[leaderboard.Service]
+	api, ops   *listener
+	draining   atomic.Bool
 }
 
 // newServer makes a server whose ports are open; Run makes it answer. It does
@@ -75,6 +77,7 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 	s.passwords = auth.NewPasswords(settings.Auth.PasswordCost, settings.Auth.HashingConcurrency, settings.Auth.HashingTimeout)
 	s.keys = &watchedFile{path: settings.Auth.KeySetFile, apply: s.applyKeys, log: s.log}
 	s.boards = &watchedFile{path: settings.BoardsFile, apply: s.applyBoards, log: s.log}
+	s.logins = &watchedFile{path: settings.LoginsFile, apply: s.applyLogins, log: s.log}
 	limiter, err := ratelimit.New(s.redis, settings.Redis.KeyPrefix, s.log)
 	if err != nil {
 		return nil, err
@@ -117,7 +120,8 @@ func (s *server) drain(next http.Handler) http.Handler {
 
 // openStores makes the pools and what works on them; nothing connects yet.
 func (s *server) openStores() (err error) {
-	if s.redis, err = redis.NewClient(s.settings.Redis); err != nil {
+	s.redisLogin.Store(&config.Login{Username: s.settings.Redis.Username, Password: s.settings.Redis.Password.Reveal()})
+	if s.redis, err = redis.NewClient(s.settings.Redis, func() config.Login { return *s.redisLogin.Load() }); err != nil {
 		return err
 	}
 
@@ -219,6 +223,21 @@ func (s *server) checkRanking(ctx context.Context) error {
 		return nil //nolint:nilerr // the dependency redis tells it
 	}
 	return s.ranking.Ready(ctx)
+}
+
+// applyLogins takes logins into use that PostgreSQL lets in: until then the ones before
+// are used. Connections to Redis that are open stay, as its user does.
+func (s *server) applyLogins(ctx context.Context, content []byte) error {
+	logins, err := config.ParseLogins(content)
+	if err != nil {
+		return err
+	}
+	if err := s.ledger.SetLogin(ctx, logins.Postgres.Username, logins.Postgres.Password); err != nil {
+		return err
+	}
+
+	s.redisLogin.Store(&logins.Redis)
+	return nil
 }
 
 func (s *server) applyKeys(_ context.Context, content []byte) error {

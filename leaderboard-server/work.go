@@ -40,6 +40,10 @@ func (s *server) work(ctx context.Context) {
 	group.Go(func() { s.rollUpRecent(ctx) })
 	group.Go(func() { s.keys.watch(ctx, filePoll) })
 
+	if s.logins.path != "" {
+		group.Go(func() { s.logins.watch(ctx, filePoll) })
+	}
+
 	if s.boards.path != "" {
 		group.Go(func() { s.boards.watch(ctx, filePoll) })
 	}
@@ -78,6 +82,12 @@ func (s *server) start(ctx context.Context) bool {
 func (s *server) newService(ctx context.Context) (*leaderboard.Service, error) {
 	if err := s.keys.check(ctx); err != nil {
 		return nil, err
+	}
+
+	if s.logins.path != "" {
+		if err := s.logins.check(ctx); err != nil {
+			return nil, err
+		}
 	}
 
 	if s.boards.path == "" {

@@ -92,6 +92,10 @@ var classRefusals = []refusal{
 	{"selector Exists with values", `{allowedNamespaces: {from: Selector, selector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}}}`,
 		"spec.allowedNamespaces.selector.matchExpressions", "Exists or DoesNotExist without"},
 
+	{"rotation of minutes", `{rotation: {every: 30m}}`, "spec.rotation.every", "must be a duration from 1h to 8760h"},
+	{"rotation of days", `{rotation: {every: 30d}}`, "spec.rotation.every", "must be a duration from 1h to 8760h"},
+	{"fewer than no Leaderboards", `{limits: {maxLeaderboards: -1}}`, "spec.limits.maxLeaderboards", "should be greater than or equal to 0"},
+
 	{"image with a space", `{image: "leaderboard-server v1"}`, "spec.image", "must be an image reference"},
 	{"image with a scheme", `{image: "https://registry.example.com/leaderboard-server"}`, "spec.image", "without a scheme"},
 	{"image in capitals", `{image: "Leaderboard-Server:v1"}`, "spec.image", "must be an image reference"},
@@ -160,6 +164,7 @@ func TestClassesAccepted(t *testing.T) {
 		`{exposure: {type: Ingress, domain: games.example.com, ingressClassName: nginx, tlsSecretName: games-tls, annotations: {example.com/rate: "10"}}}`,
 		`{defaults: {replicas: 4, resources: {limits: {memory: 32Mi}}}, limits: {maxReplicas: 4, maxBoards: 0, postgresConnections: 1000}}`,
 		`{controllerName: example.com/other}`,
+		`{rotation: {every: 720h}, limits: {maxLeaderboards: 0, maxLeaderboardsPerNamespace: 1}}`,
 	} {
 		object := parse(t, "LeaderboardClass", strings.Repeat("c", 63), classSpec(t, changes))
 		require.NoError(t, cluster.Create(timeout(t), object), changes)

@@ -14,6 +14,10 @@ const LeaderboardFinalizer = "games.leaderboard.dev/tenant"
 // stores or the class no longer exist.
 const AbandonAnnotation = "games.leaderboard.dev/abandon"
 
+// RotateAnnotation on a Leaderboard has its logins and signing keys replaced, once for
+// each value.
+const RotateAnnotation = "games.leaderboard.dev/rotate"
+
 // Order says which of two scores is better.
 // +kubebuilder:validation:Enum=Descending;Ascending
 type Order string

@@ -254,6 +254,17 @@ type ClassLimits struct {
 	PostgresConnections int32 `json:"postgresConnections,omitempty"`
 }
 
+// ClassRotation says when the credentials of games are replaced.
+type ClassRotation struct {
+	// every is how old the logins and signing keys of a game get, from 1h to 8760h
+	// (a year). Left out, they are replaced on demand only.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1h') && duration(self) <= duration('8760h')",message="must be a duration from 1h to 8760h, for example 720h"
+	Every metav1.Duration `json:"every,omitzero"`
+}
+
 // ClassExposure says how game clients reach the endpoints of a class.
 //
 // +kubebuilder:validation:XValidation:rule="self.type != 'Ingress' || has(self.domain)",fieldPath=".domain",message="an Ingress needs a domain: set domain, for example games.example.com, or set type to Service"
@@ -347,6 +358,10 @@ type LeaderboardClassSpec struct {
 	// +optional
 	// +default={}
 	Limits ClassLimits `json:"limits,omitzero"`
+
+	// rotation says when the credentials of games are replaced.
+	// +optional
+	Rotation ClassRotation `json:"rotation,omitzero"`
 
 	// exposure says how game clients reach the endpoints.
 	// +optional

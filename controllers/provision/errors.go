@@ -83,6 +83,8 @@ const (
 	stateUniqueViolation       = "23505"
 	stateDuplicateSchema       = "42P06"
 	stateDuplicateTable        = "42P07"
+	stateDuplicateColumn       = "42701"
+	stateDeadlockDetected      = "40P01"
 	stateDependentObjects      = "2BP01"
 )
 

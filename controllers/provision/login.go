@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -38,6 +39,10 @@ func (p *Postgres) Logins(ctx context.Context, t tenant.Tenant) (map[tenant.Slot
 type Issued struct {
 	Slot   tenant.Slot
 	Digest string
+	// Request is the last one that they answered to; empty: none.
+	Request string
+	// Age is for how long they have been issued, by PostgreSQL's clock.
+	Age time.Duration
 }
 
 // Issued reads what was issued last; it is zero if nothing was.
@@ -45,8 +50,11 @@ func (p *Postgres) Issued(ctx context.Context, t tenant.Tenant) (issued Issued, 
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 
-	err = p.pool.QueryRow(ctx, "SELECT coalesce(issued_slot, ''), coalesce(issued_digest, '') FROM leaderboard_operator.tenants WHERE id = $1", t.ID).
-		Scan(&issued.Slot, &issued.Digest)
+	var seconds float64
+	err = p.pool.QueryRow(ctx, `SELECT coalesce(issued_slot, ''), coalesce(issued_digest, ''), coalesce(issued_request, ''),
+		extract(epoch FROM clock_timestamp() - coalesce(issued_at, 'epoch'))::float8 FROM leaderboard_operator.tenants WHERE id = $1`, t.ID).
+		Scan(&issued.Slot, &issued.Digest, &issued.Request, &seconds)
+	issued.Age = time.Duration(seconds * float64(time.Second))
 	if state := sqlState(err); errors.Is(err, pgx.ErrNoRows) || state == stateUndefinedTable || state == stateInvalidSchema {
 		return Issued{}, nil
 	}
@@ -54,13 +62,15 @@ func (p *Postgres) Issued(ctx context.Context, t tenant.Tenant) (issued Issued, 
 	return issued, postgresError(err, "read what was issued to %s", t.ID)
 }
 
-// Issue writes down what is issued now. It comes before the Secret that serves it.
+// Issue writes down what is issued now; Age is not read. It comes before the Secret that
+// serves it.
 func (p *Postgres) Issue(ctx context.Context, t tenant.Tenant, claim Claim, issued Issued) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 
 	err := p.locked(ctx, t, claim, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, "UPDATE leaderboard_operator.tenants SET issued_slot = $2, issued_digest = $3 WHERE id = $1", t.ID, issued.Slot, issued.Digest)
+		_, err := tx.Exec(ctx, "UPDATE leaderboard_operator.tenants SET issued_slot = $2, issued_digest = $3, issued_request = $4, issued_at = clock_timestamp() WHERE id = $1",
+			t.ID, issued.Slot, issued.Digest, issued.Request)
 		return err
 	})
 	return postgresError(err, "write down what is issued to %s", t.ID)
@@ -204,6 +214,17 @@ func (p *Postgres) VerifyLogin(ctx context.Context, t tenant.Tenant, slot tenant
 	default:
 		return false, postgresError(err, "log in as %s", t.LoginRole(slot))
 	}
+}
+
+// InUse says whether a slot can log in, and how many sessions of it there are.
+func (p *Postgres) InUse(ctx context.Context, t tenant.Tenant, slot tenant.Slot) (login bool, sessions int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+
+	role := t.LoginRole(slot)
+	err = p.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1 AND rolcanlogin),
+		(SELECT count(*) FROM pg_stat_activity WHERE usename = $1)`, role).Scan(&login, &sessions)
+	return login, sessions, postgresError(err, "look at the login %s", role)
 }
 
 // DisableLogin takes a slot's right to log in and ends its sessions, which

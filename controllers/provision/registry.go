@@ -35,7 +35,8 @@ type Operator struct {
 //     taken over (a fencing token:
 //     https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html).
 //   - tenants has a row for each tenant; who has locked it writes that tenant. It holds
-//     what was issued last: the Secret that serves it is the tenant's to write.
+//     what was issued last, when, and at whose request: the Secret that serves it is the
+//     tenant's to write.
 //   - database_grants has no rows. Its lock orders grants on the database, which are
 //     all in one row of the catalogue that PostgreSQL refuses to change twice at once.
 //
@@ -45,7 +46,13 @@ CREATE SCHEMA IF NOT EXISTS leaderboard_operator;
 CREATE TABLE IF NOT EXISTS leaderboard_operator.operators (
 	cluster_id text NOT NULL, controller_name text NOT NULL, cluster text NOT NULL, namespace text NOT NULL, holder text NOT NULL,
 	PRIMARY KEY (cluster_id, controller_name));
-CREATE TABLE IF NOT EXISTS leaderboard_operator.tenants (id text PRIMARY KEY, issued_slot text, issued_digest text);
+CREATE TABLE IF NOT EXISTS leaderboard_operator.tenants (id text PRIMARY KEY, issued_slot text, issued_digest text,
+	issued_at timestamptz, issued_request text);
+DO $$ BEGIN
+	IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'leaderboard_operator.tenants'::regclass AND attname = 'issued_at') THEN
+		ALTER TABLE leaderboard_operator.tenants ADD COLUMN issued_at timestamptz, ADD COLUMN issued_request text;
+	END IF;
+END $$;
 CREATE TABLE IF NOT EXISTS leaderboard_operator.database_grants ();`
 
 // errNotHolder: the registry names another process as the one that leads, or none.
@@ -78,8 +85,9 @@ func (p *Postgres) register(ctx context.Context, approved Approvals) error {
 	}
 
 	err := p.takeOver(ctx, approved)
-	if state := sqlState(err); state == stateUniqueViolation || state == stateDuplicateSchema || state == stateDuplicateTable {
-		err = p.takeOver(ctx, approved) // another operator was making the registry
+	switch sqlState(err) {
+	case stateUniqueViolation, stateDuplicateSchema, stateDuplicateTable, stateDuplicateColumn, stateDeadlockDetected:
+		err = p.takeOver(ctx, approved) // another operator was making or using the registry
 	}
 	if sqlState(err) == stateInsufficientPrivilege {
 		return &Error{Kind: InsufficientRights, Message: "the schema leaderboard_operator cannot be made or belongs to another administrator: give all operators of one database the same one, which owns the database", Cause: short(err)}

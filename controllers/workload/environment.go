@@ -43,6 +43,7 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 	e.set(config.EnvShutdownTimeout, shutdownTimeout.String())
 	e.set(config.EnvBoardsFile, path.Join(boardsDir, boardsKey))
 	e.set(config.EnvKeySetFile, path.Join(signingKeysDir, SigningKeysKey))
+	e.set(config.EnvLoginsFile, path.Join(loginsDir, LoginsKey))
 
 	if ExposureOf(lb, class) == v1alpha1.ExposureIngress {
 		e.set(config.EnvTrustedProxies, privateNetworks)

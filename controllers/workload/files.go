@@ -13,6 +13,7 @@ import (
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 )
 
 // Keys of the Secret with the credentials.
@@ -34,6 +35,20 @@ const (
 	RedisCAKey    = "redis-ca.crt"
 )
 
+// LoginsKey is the key of the Secret with the same logins in one file, which the server
+// reads again when it changes.
+const LoginsKey = "logins.json"
+
+// LoginsFile is the content of [LoginsKey].
+func LoginsFile(postgresUser, postgresPassword, redisUser, redisPassword string) ([]byte, error) {
+	file, err := json.MarshalIndent(config.Logins{Postgres: config.Login{Username: postgresUser, Password: postgresPassword},
+		Redis: config.Login{Username: redisUser, Password: redisPassword}}, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode the logins: %w", err)
+	}
+	return append(file, '\n'), nil
+}
+
 // SigningKeysKey is the key of the Secret with the signing keys.
 const SigningKeysKey = "keys.json"
 
@@ -44,6 +59,7 @@ const boardsKey = "boards.json"
 const (
 	boardsDir      = "/etc/leaderboard/boards"
 	signingKeysDir = "/etc/leaderboard/keys"
+	loginsDir      = "/etc/leaderboard/logins"
 	authoritiesDir = "/etc/leaderboard/authorities"
 )
 
@@ -110,7 +126,7 @@ func Checksum(data map[string][]byte) string {
 }
 
 // volumes are mounted as folders, not files: only so does the node update them
-// in place, which is how new signing keys reach a running server.
+// in place, which is how new signing keys and logins reach a running server.
 func volumes(in Input) []*corev1ac.VolumeApplyConfiguration {
 	const mode = 0o444 // the container has one user, and cannot write anyhow
 	lb := in.Leaderboard
@@ -119,6 +135,9 @@ func volumes(in Input) []*corev1ac.VolumeApplyConfiguration {
 			WithName(BoardsName(lb)).WithDefaultMode(mode)),
 		corev1ac.Volume().WithName("keys").WithSecret(corev1ac.SecretVolumeSource().
 			WithSecretName(SigningKeysName(lb)).WithDefaultMode(mode)),
+		corev1ac.Volume().WithName("logins").WithSecret(corev1ac.SecretVolumeSource().
+			WithSecretName(CredentialsName(lb)).WithDefaultMode(mode).
+			WithItems(corev1ac.KeyToPath().WithKey(LoginsKey).WithPath(LoginsKey))),
 	}
 
 	if keys := authorityKeys(in); len(keys) > 0 {
@@ -136,6 +155,7 @@ func volumeMounts(in Input) []*corev1ac.VolumeMountApplyConfiguration {
 	list := []*corev1ac.VolumeMountApplyConfiguration{
 		corev1ac.VolumeMount().WithName("boards").WithMountPath(boardsDir).WithReadOnly(true),
 		corev1ac.VolumeMount().WithName("keys").WithMountPath(signingKeysDir).WithReadOnly(true),
+		corev1ac.VolumeMount().WithName("logins").WithMountPath(loginsDir).WithReadOnly(true),
 	}
 	if len(authorityKeys(in)) > 0 {
 		list = append(list, corev1ac.VolumeMount().WithName("authorities").WithMountPath(authoritiesDir).WithReadOnly(true))

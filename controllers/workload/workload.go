@@ -15,8 +15,8 @@ type Input struct {
 	Class       *v1alpha1.LeaderboardClass
 	// Tenant is the tenant's id, and KeyPrefix what its Redis keys begin with.
 	Tenant, KeyPrefix string
-	// CredentialsChecksum changes exactly when the served credentials do: the
-	// Pods are then replaced.
+	// CredentialsChecksum changes with what of the credentials Secret Pods read at their
+	// start only, which is all but the logins: the Pods are then replaced.
 	CredentialsChecksum string
 	// PostgresCA and RedisCA say whether the credentials Secret holds an
 	// authority for that store.

@@ -25,6 +25,10 @@ type Config struct {
 	Commit   Commit
 	Log      Log
 
+	// LoginsFile is a file with the logins to PostgreSQL and Redis, read again when it
+	// changes: {"postgres": {"username": ..., "password": ...}, "redis": {...}}. They
+	// take the place of those in the other settings. Empty: those are used.
+	LoginsFile string `env:"LEADERBOARD_LOGINS_FILE"`
 	// BoardsFile is the file with the game's boards, read again when it changes.
 	// Empty: the game has the board global alone.
 	BoardsFile string `env:"LEADERBOARD_BOARDS_FILE"`

@@ -3,6 +3,7 @@ package config
 // The names of the environment variables. [Config] says what they mean.
 const (
 	EnvTenant                  = "LEADERBOARD_TENANT"
+	EnvLoginsFile              = "LEADERBOARD_LOGINS_FILE"
 	EnvBoardsFile              = "LEADERBOARD_BOARDS_FILE"
 	EnvCatchUpInterval         = "LEADERBOARD_CATCH_UP_INTERVAL"
 	EnvIdempotencyTTL          = "LEADERBOARD_IDEMPOTENCY_TTL"

@@ -29,7 +29,8 @@ const closeTimeout = 2 * time.Second
 //
 //	          TryLead locks                 Release, or the connection is lost:
 //	free ────────────────────────► held ──────────────────────────────────────────► free
-//	                               │  ▲     here as soon as a probe fails, in
+//	                               │  ▲     (or its login is replaced)
+//	                               │  │     here as soon as a probe fails, in
 //	          nothing for a probe  │  │     PostgreSQL after the silence of
 //	                               └──┘     silentProbes
 //	                               Ping
@@ -41,6 +42,7 @@ const closeTimeout = 2 * time.Second
 // Who only asks holds no connection: it takes one of the pool, and keeps it when it
 // leads. Past a pooler that is one to PostgreSQL itself.
 func (l *Ledger) TryLead(ctx context.Context, probe time.Duration) (lead *leaderboard.Leadership, lastEvent int64, err error) {
+	login := l.login.Load()
 	conn, lastEvent, err := l.tryLock(ctx)
 	if conn == nil || err != nil {
 		return nil, lastEvent, err
@@ -57,7 +59,7 @@ func (l *Ledger) TryLead(ctx context.Context, probe time.Duration) (lead *leader
 	var watcher sync.WaitGroup
 	watcher.Go(func() {
 		defer closeConn(conn)
-		end(l.watch(leading, conn, probe, notifications, woken))
+		end(l.watch(leading, conn, probe, notifications, woken, login))
 	})
 
 	release := func() { end(context.Canceled); watcher.Wait() }
@@ -167,8 +169,9 @@ func (l *Ledger) prepareToLead(ctx context.Context, conn *pgx.Conn, silence time
 	return channel, err
 }
 
-// watch passes notifications on until the connection fails or ctx ends.
-func (l *Ledger) watch(ctx context.Context, conn *pgx.Conn, probe time.Duration, channel string, woken chan<- struct{}) error {
+// watch passes notifications on until the connection fails, its login is replaced or ctx
+// ends.
+func (l *Ledger) watch(ctx context.Context, conn *pgx.Conn, probe time.Duration, channel string, woken chan<- struct{}, login *login) error {
 	for {
 		waiting, stop := context.WithTimeout(ctx, probe)
 		notification, err := conn.WaitForNotification(waiting)
@@ -183,6 +186,10 @@ func (l *Ledger) watch(ctx context.Context, conn *pgx.Conn, probe time.Duration,
 			}
 		case err != nil && !errors.Is(err, context.DeadlineExceeded):
 			return fmt.Errorf("the lead was lost: %w", err)
+		}
+
+		if l.login.Load() != login {
+			return errLoginReplaced
 		}
 
 		attempt, cancel := l.deadline(ctx)

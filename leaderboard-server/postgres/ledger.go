@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -85,6 +86,7 @@ type Ledger struct {
 	options       Options
 	writable      writable
 	catalog       atomic.Pointer[leaderboard.Catalog]
+	login         atomic.Pointer[login]
 	strangerLook  atomic.Pointer[time.Time] // when it was last looked who has the lead
 	// directory is told the ledger's identity whenever it was read.
 	directory atomic.Pointer[Directory]
@@ -128,14 +130,14 @@ func Open(ctx context.Context, options Options) (ledger *Ledger, err error) {
 		}
 	}()
 
-	if l.pool, err = newPool(ctx, options.URL, forPool, poolIdleTime, options.Timeout); err != nil {
+	if l.pool, err = l.newPool(ctx, options.URL, forPool, poolIdleTime); err != nil {
 		return nil, fmt.Errorf("read the database URL: %w", err)
 	}
-	if l.aside, err = newPool(ctx, options.URL, forAside, asideIdleTime, options.Timeout); err != nil {
+	if l.aside, err = l.newPool(ctx, options.URL, forAside, asideIdleTime); err != nil {
 		return nil, fmt.Errorf("read the database URL: %w", err)
 	}
 	if l.direct = l.pool; options.DirectURL != options.URL {
-		if l.direct, err = newPool(ctx, options.DirectURL, directConnections, poolIdleTime, options.Timeout); err != nil {
+		if l.direct, err = l.newPool(ctx, options.DirectURL, directConnections, poolIdleTime); err != nil {
 			return nil, fmt.Errorf("read the direct database URL: %w", err)
 		}
 	}
@@ -144,7 +146,7 @@ func Open(ctx context.Context, options Options) (ledger *Ledger, err error) {
 	return l, nil
 }
 
-func newPool(ctx context.Context, url string, connections int32, idleTime, connectTimeout time.Duration) (*pgxpool.Pool, error) {
+func (l *Ledger) newPool(ctx context.Context, url string, connections int32, idleTime time.Duration) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, redact(err)
@@ -156,11 +158,16 @@ func newPool(ctx context.Context, url string, connections int32, idleTime, conne
 	config.MaxConnLifetimeJitter = 10 * time.Minute
 	config.HealthCheckPeriod = idleCheck
 	if config.ConnConfig.ConnectTimeout == 0 {
-		config.ConnConfig.ConnectTimeout = connectTimeout
+		config.ConnConfig.ConnectTimeout = l.options.Timeout
 	}
 	if config.ConnConfig.ValidateConnect == nil {
 		// An old primary that is a standby now would take no score.
 		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+
+	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		l.login.Load().use(c)
+		return nil
 	}
 
 	return pgxpool.NewWithConfig(ctx, config)

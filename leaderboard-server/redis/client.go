@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -19,12 +20,20 @@ import (
 const slotsInterval = time.Second
 
 // NewClient makes a pool of connections to Redis in any of its modes. It does not
-// connect yet.
-func NewClient(settings config.Redis) (goredis.UniversalClient, error) {
+// connect yet. login is asked for each new connection; nil: the login of the settings
+// stays.
+func NewClient(settings config.Redis, login func() config.Login) (goredis.UniversalClient, error) {
+	if login == nil {
+		login = func() config.Login {
+			return config.Login{Username: settings.Username, Password: settings.Password.Reveal()}
+		}
+	}
 	options := &goredis.UniversalOptions{
-		Addrs:                 settings.Addresses,
-		Username:              settings.Username,
-		Password:              settings.Password.Reveal(),
+		Addrs: settings.Addresses,
+		CredentialsProviderContext: func(context.Context) (username, password string, err error) {
+			now := login()
+			return now.Username, now.Password, nil
+		},
 		MasterName:            settings.SentinelMaster,
 		SentinelUsername:      settings.SentinelUsername,
 		SentinelPassword:      settings.SentinelPassword.Reveal(),

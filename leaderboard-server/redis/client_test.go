@@ -11,7 +11,7 @@ import (
 
 // Pipelines have connections of their own, which count.
 func TestConnectionsOfAllPoolsAreCounted(t *testing.T) {
-	client, err := NewClient(config.Redis{Addresses: []string{server.Address()}})
+	client, err := NewClient(config.Redis{Addresses: []string{server.Address()}}, nil)
 	require.NoError(t, err)
 	defer client.Close()
 

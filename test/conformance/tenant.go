@@ -123,7 +123,7 @@ func NewTenantOf(tb testing.TB, f *ledgertest.Fixture, rdb Deployment) *Tenant {
 func (t *Tenant) NewClient(tb testing.TB) goredis.UniversalClient {
 	tb.Helper()
 	client, err := redis.NewClient(config.Redis{Mode: config.RedisMode(strings.ToLower(string(t.Redis.Mode))), Addresses: t.Redis.Endpoints,
-		SentinelMaster: t.Redis.master(), Username: t.names.RedisUser(), Password: tenantPassword})
+		SentinelMaster: t.Redis.master(), Username: t.names.RedisUser(), Password: tenantPassword}, nil)
 	require.NoError(tb, err)
 	tb.Cleanup(func() { _ = client.Close() }) // a test may have closed it
 	return client
