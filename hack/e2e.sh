@@ -13,6 +13,7 @@ trap 'bin/devcluster down' EXIT
 trap 'exit 130' INT TERM
 bin/devcluster up --fresh --image leaderboard-operator="$PWD/bin/leaderboard-operator" \
   --image leaderboard-server="$PWD/bin/leaderboard-server"
-hack/install-platform.sh "$DEVCLUSTER_STATE/stores.json" "$DEVCLUSTER_INGRESS_PORT"
+# The node writes a changed Secret within a second.
+hack/install-platform.sh "$DEVCLUSTER_STATE/stores.json" "$DEVCLUSTER_INGRESS_PORT" --set retireLogins.after=20s
 E2E_BASE_URL=http://127.0.0.1:$DEVCLUSTER_INGRESS_PORT \
   CGO_ENABLED=1 bin/tools/gotestsum --format testname -- -race -vet=off -count=1 -timeout 30m "$@" ./test/e2e/...

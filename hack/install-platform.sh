@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the platform, as a platform team would, into the cluster of
 # $KUBECONFIG with the stores that the file $1 (stores.json of a devcluster)
-# describes. Games get hosts beneath localhost, on the ingress port $2. KUBECTL is
-# the kubectl to use.
+# describes. Games get hosts under localhost, on the ingress port $2. What follows goes
+# to helm. KUBECTL is the kubectl to use.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,4 +35,4 @@ bin/tools/helm upgrade --install leaderboard-operator charts/leaderboard-operato
   --set defaultClass.redis.adminSecretRef.name=leaderboard-redis-admin \
   --set defaultClass.exposure.type=Ingress \
   --set defaultClass.exposure.domain=localhost \
-  --set defaultClass.exposure.port="$ingress_port" >/dev/null
+  --set defaultClass.exposure.port="$ingress_port" "${@:3}" >/dev/null

@@ -26,7 +26,7 @@ func TestAutoscaling(t *testing.T) {
 	c := connect(t, lb)
 	result, err := match.Match{Client: c, Boards: match.Boards(allBoards), Names: []string{"ada", "bo", "carl", "dina"}, Rounds: 1, Seed: 8}.Play(t.Context())
 	require.NoError(t, err)
-	l := startLoad(t, c, result.Players)
+	l := startLoad(t, c, result.Players, loadWorkers, loadPause)
 
 	// metrics-server looks every 15 s, and the autoscaler as often.
 	const scalingTimeout = 10 * time.Minute

@@ -109,7 +109,7 @@ func TestNodeDrainUnderLoad(t *testing.T) {
 	c := connect(t, lb)
 	result, err := match.Match{Client: c, Boards: match.Boards(allBoards), Names: []string{"ada", "bo", "carl", "dina"}, Rounds: 1, Seed: 5}.Play(t.Context())
 	require.NoError(t, err)
-	l := startLoad(t, c, result.Players)
+	l := startLoad(t, c, result.Players, loadWorkers, loadPause)
 	moved := 0
 
 	for i := range nodes {

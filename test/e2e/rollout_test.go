@@ -35,10 +35,10 @@ const (
 	loadPause   = 20 * time.Millisecond
 )
 
-func startLoad(t *testing.T, c *gameclient.Client, players []match.Player) *load {
+func startLoad(t *testing.T, c *gameclient.Client, players []match.Player, workers int, pause time.Duration) *load {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
 	l := &load{stop: cancel}
-	for i := range loadWorkers {
+	for i := range workers {
 		player := players[i%len(players)]
 		l.done.Go(func() {
 			for number := int64(1); ctx.Err() == nil; number++ {
@@ -48,7 +48,7 @@ func startLoad(t *testing.T, c *gameclient.Client, players []match.Player) *load
 				l.note(ctx, "page", err, &l.reads)
 
 				select {
-				case <-time.After(loadPause):
+				case <-time.After(pause):
 				case <-ctx.Done():
 				}
 			}
@@ -86,7 +86,7 @@ func TestRolloutUnderLoad(t *testing.T) {
 	result, err := match.Match{Client: c, Boards: match.Boards(allBoards), Names: []string{"ada", "bo", "carl", "dina"}, Rounds: 1, Seed: 3}.Play(t.Context())
 	require.NoError(t, err)
 
-	l := startLoad(t, c, result.Players)
+	l := startLoad(t, c, result.Players, loadWorkers, loadPause)
 	before := deployment(t, lb)
 	_, err = patch(t.Context(), lb, func() {
 		lb.Spec.Boards = append(lb.Spec.Boards[:len(lb.Spec.Boards):len(lb.Spec.Boards)], games.Board{Name: "added", Order: games.OrderDescending, Scoring: games.ScoringBest})
@@ -97,7 +97,7 @@ func TestRolloutUnderLoad(t *testing.T) {
 	ready(t, lb)
 	require.Equal(t, int32(len(allBoards)+2), lb.Status.Boards, "the new board and global")
 
-	// A new signing or store credential is a rollout too; so is any restart.
+	// Any restart is a rollout, too.
 	before = deployment(t, lb)
 	restarted := before.DeepCopy()
 	restarted.Spec.Template.Annotations["kubectl.kubernetes.io/restartedAt"] = time.Now().Format(time.RFC3339)
