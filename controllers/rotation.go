@@ -83,7 +83,8 @@ func spread(period time.Duration, uid types.UID) time.Duration {
 // rotate replaces the credentials if that is due and those before them are no longer in
 // use. The stores take the new ones before they are served.
 func (r *LeaderboardReconciler) rotate(ctx context.Context, p *pass) error {
-	if p.fresh || p.later != nil || !rotationDue(p) {
+	whole := p.later == nil
+	if p.fresh || !whole || !rotationDue(p) {
 		return nil
 	}
 

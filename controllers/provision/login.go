@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
 )
@@ -209,11 +210,23 @@ func (p *Postgres) VerifyLogin(ctx context.Context, t tenant.Tenant, slot tenant
 	switch sqlState(err) {
 	case stateInvalidPassword, stateInvalidAuthorization:
 		return false, nil
-	case stateTooManyConnections: // it is refused only once the password was right
-		return true, nil
+	case stateTooManyConnections:
+		if refusedByRoleLimit(err) {
+			return true, nil
+		}
+		fallthrough
 	default:
 		return false, postgresError(err, "log in as %s", t.LoginRole(slot))
 	}
+}
+
+// refusedByRoleLimit says whether a login had the connections that its role or database
+// may have, which PostgreSQL counts once the password was right. That the server has no
+// connection left for anybody it says before. The function that reports an error is the
+// same in every language.
+func refusedByRoleLimit(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && (refused.Routine == "InitializeSessionUserId" || refused.Routine == "CheckMyDatabase")
 }
 
 // InUse says whether a slot can log in, and how many sessions of it there are.

@@ -13,7 +13,43 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
+	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
 )
+
+// A server without a connection left tells nothing about a password.
+func TestAFullServerVerifiesNoLogin(t *testing.T) {
+	small, err := stores.StartPostgres(t.Context(), stores.PostgresOptions{Settings: map[string]string{"max_connections": "6", "superuser_reserved_connections": "1"}})
+	require.NoError(t, err)
+	t.Cleanup(small.Close)
+	require.NoError(t, small.Exec(t.Context(), "postgres", "CREATE ROLE lb_full_a LOGIN PASSWORD 'right' CONNECTION LIMIT 1"))
+	p, err := OpenPostgres(t.Context(), PostgresAdmin{Host: "127.0.0.1", Port: small.Port, Database: "postgres", SSLMode: "disable"}, testOperator)
+	require.NoError(t, err)
+	t.Cleanup(p.Close)
+	full, ok := tenant.OfRole("lb_full_a")
+	require.True(t, ok)
+
+	// The role has all that it may have: only who knows the password learns that.
+	held, err := pgx.Connect(t.Context(), small.UserURL("lb_full_a", "right", "postgres"))
+	require.NoError(t, err)
+	defer func() { _ = held.Close(context.Background()) }()
+	for password, right := range map[string]bool{"right": true, "wrong": false} {
+		works, err := p.VerifyLogin(t.Context(), full, tenant.SlotA, password)
+		require.NoError(t, err)
+		require.Equal(t, right, works)
+	}
+
+	for {
+		conn, err := pgx.Connect(t.Context(), small.URL("postgres"))
+		if err != nil {
+			break
+		}
+		defer func() { _ = conn.Close(context.Background()) }()
+	}
+	for _, password := range []string{"right", "wrong"} {
+		_, err := p.VerifyLogin(t.Context(), full, tenant.SlotA, password)
+		require.Error(t, err, password)
+	}
+}
 
 func TestConnectionsAreLowered(t *testing.T) {
 	p, _ := database(t)
