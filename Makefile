@@ -129,6 +129,10 @@ test: install-for-tests bin/envtest bin/leaderboard-operator bin/leaderboard-ser
 faults: install-for-tests bin/race/leaderboard-server ## Break everything around two servers 250 times and look for lost scores. ARGS="-seed=42 -faults=50".
 	$(RACE) RACE_SERVER_BIN=$(CURDIR)/bin/race/leaderboard-server go test -race -vet=off -count=1 -v -timeout 60m ./test/faults -args -faults=250 -writers=16 -staleness=1s $(ARGS)
 
+.PHONY: campaign
+campaign: install-for-tests bin/envtest ## End the operator, or lose an answer, at every one of its writes. Some 20 minutes.
+	KUBEBUILDER_ASSETS=$(CURDIR)/bin/envtest CAMPAIGN=whole $(RACE) go test -race -vet=off -count=1 -v -parallel 4 -timeout 90m -run 'TestCampaign' ./controllers $(ARGS)
+
 .PHONY: test-matrix
 test-matrix: ## Run the tests of the stores on every supported version of PostgreSQL, Redis and Valkey.
 	hack/test-matrix.sh $(ARGS)

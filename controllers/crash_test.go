@@ -37,13 +37,18 @@ func acceptedClass(t *testing.T) (class *v1alpha1.LeaderboardClass, controllerNa
 	t.Helper()
 	controllerName = unique("crash") + "/operator"
 	class = newClass(t, controllerName, postgres, redis)
+	accept(t, class)
+	return class, controllerName
+}
+
+// accept makes a class one that a manager has looked at.
+func accept(t *testing.T, class *v1alpha1.LeaderboardClass) {
+	t.Helper()
 	base := class.DeepCopy()
 	c := conditions{list: &class.Status.Conditions, generation: 1}
 	c.set(v1alpha1.ConditionAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted, "")
 	c.set(v1alpha1.ConditionReachable, metav1.ConditionTrue, v1alpha1.ReasonReachable, "")
 	require.NoError(t, cluster.Status().Patch(t.Context(), class, client.MergeFrom(base)))
-
-	return class, controllerName
 }
 
 // drive reconciles and plays the Deployment controller until done.

@@ -11,6 +11,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
@@ -196,6 +197,48 @@ func TestReplicasAndAutoscaling(t *testing.T) {
 	require.EqualValues(t, 5, replicasOf(t, lb))
 	stop()
 	require.GreaterOrEqual(t, least, int32(3))
+}
+
+// Without a number in the spec, turning autoscaling off keeps the Pods that there are,
+// also when the operator is looked at again, until somebody says a number.
+func TestAutoscalingIsTurnedOff(t *testing.T) {
+	class := newClass(t, startManager(t), postgres, redis)
+	ns := namespace(t)
+	playDeployments(t, ns)
+	lb := newLeaderboard(ns, class)
+	lb.Spec.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 3, MaxReplicas: 6, TargetCPUUtilizationPercentage: 50}
+	create(t, lb)
+	becomes(t, lb, allReady)
+	scale(t, lb, 6)
+
+	least := int32(100)
+	stop := watchReplicas(t, ns, &least)
+	patch(t, lb, func() { lb.Spec.Autoscaling = nil })
+	becomes(t, lb, allReady)
+	eventuallyGone(t, &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: workload.Name(lb)}})
+	touch(t, lb)
+	stop()
+	require.EqualValues(t, 6, replicasOf(t, lb))
+	require.EqualValues(t, 6, least)
+	require.EqualValues(t, 6, lb.Status.KeptReplicas)
+
+	patch(t, lb, func() { lb.Spec.Replicas = new(int32(2)) })
+	becomes(t, lb, allReady)
+	require.EqualValues(t, 2, replicasOf(t, lb))
+	require.Zero(t, lb.Status.KeptReplicas)
+}
+
+// Pods whose Leaderboard is deleted and leaves its objects behind would be without
+// logins: they end.
+func TestOrphanedPodsEnd(t *testing.T) {
+	class := newClass(t, startManager(t), postgres, redis)
+	lb := readyGame(t, class)
+	deployment := deploymentOf(t, lb)
+	patch(t, deployment, func() { deployment.OwnerReferences = nil }) // as the garbage collector does
+	require.NoError(t, cluster.Delete(t.Context(), lb, client.PropagationPolicy(metav1.DeletePropagationOrphan)))
+	patch(t, lb, func() { controllerutil.RemoveFinalizer(lb, metav1.FinalizerOrphanDependents) })
+	eventuallyGone(t, deployment)
+	eventuallyGone(t, lb)
 }
 
 // A game that has an autoscaler from the beginning begins with the least number.

@@ -46,6 +46,7 @@ func (r *LeaderboardReconciler) finalize(ctx context.Context, p *pass) (ctrl.Res
 	r.verified.drop(p.lb.UID)
 	r.kept.drop(p.lb.UID)
 	r.bounded.drop(p.lb.UID)
+	r.resting.drop(p.lb.UID)
 	r.oldLoginDisabled.drop(p.lb.UID)
 
 	return ctrl.Result{}, nil
@@ -160,7 +161,7 @@ func (r *LeaderboardReconciler) abandon(ctx context.Context, p *pass) {
 func (r *LeaderboardReconciler) drain(ctx context.Context, p *pass) error {
 	deployment := &appsv1.Deployment{}
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.lb.Namespace, Name: workload.Name(p.lb)}, deployment)
-	if apierrors.IsNotFound(err) || (err == nil && !metav1.IsControlledBy(deployment, p.lb)) {
+	if apierrors.IsNotFound(err) || (err == nil && !servesFor(deployment, p.lb)) {
 		return nil
 	}
 
@@ -182,6 +183,14 @@ func (r *LeaderboardReconciler) drain(ctx context.Context, p *pass) error {
 	waiting.retryAfter = left // nothing tells when a Pod that is stuck is given up
 
 	return waiting
+}
+
+// servesFor says whether the Deployment is the Leaderboard's. Where that is deleted with
+// --cascade=orphan it may have no owner any more; its Pods would go on without logins.
+func servesFor(deployment *appsv1.Deployment, lb *v1alpha1.Leaderboard) bool {
+	labels := deployment.Labels
+	return metav1.IsControlledBy(deployment, lb) ||
+		metav1.GetControllerOf(deployment) == nil && labels[workload.LabelManagedBy] == workload.ManagedBy && labels[workload.LabelInstance] == lb.Name
 }
 
 // reachForDeletion connects to the stores that hold the data. Where that cannot

@@ -35,6 +35,14 @@ func (f *freshness) fresh(uid types.UID, key string) bool {
 	return found && entry.key == key && f.now().Before(entry.until)
 }
 
+// known reports whether the stores were found to be right for this key, however long ago.
+func (f *freshness) known(uid types.UID, key string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	entry, found := f.entries[uid]
+	return found && entry.key == key
+}
+
 // mark notes that the stores are right for this key.
 func (f *freshness) mark(uid types.UID, key string, lasts time.Duration) {
 	f.mu.Lock()

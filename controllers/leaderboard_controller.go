@@ -61,6 +61,8 @@ type LeaderboardReconciler struct {
 	// than the class allows. oldLoginDisabled: they hold no other login
 	// that works.
 	verified, kept, bounded, oldLoginDisabled *freshness
+	// resting: what the stores held when they were right.
+	resting *resting
 	// shares, namespaces and migrations bound how many passes run of one class, how many
 	// of those of one namespace, and how many of them migrate.
 	shares, namespaces, migrations *shares

@@ -39,6 +39,8 @@ type logins struct {
 	creds  *credentials
 	// fresh: the stores need not be asked in this pass.
 	fresh bool
+	// fingerprint is what the stores held of the tenant before the pass; empty: not known.
+	fingerprint string
 	// issued is what keep has read of it; nil: it has not.
 	issued *provision.Issued
 	// What keep has done in this pass.

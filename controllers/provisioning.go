@@ -48,7 +48,7 @@ func (r *LeaderboardReconciler) checkFreshness(ctx context.Context, p *pass) err
 
 	p.fresh = p.served != nil &&
 		p.conditions().isTrue(v1alpha1.ConditionSchemaReady) && p.conditions().isTrue(v1alpha1.ConditionKeyspaceReady) &&
-		r.verified.fresh(p.lb.UID, freshnessKey(p.stores, workload.Checksum(p.served.Data), p.lb))
+		r.rests(ctx, p, p.stores, freshnessKey(p.stores, workload.Checksum(p.served.Data), p.lb))
 	return nil
 }
 
@@ -162,15 +162,23 @@ func (r *LeaderboardReconciler) ensureKeyspace(ctx context.Context, p *pass) err
 // before the next resync.
 func (r *LeaderboardReconciler) markVerified(_ context.Context, p *pass) error {
 	if p.later == nil && !p.fresh && !p.rotationWaits {
-		r.verified.mark(p.lb.UID, freshnessKey(p.stores, p.creds.checksum(), p.lb), r.Resync/2)
+		key := freshnessKey(p.stores, p.creds.checksum(), p.lb)
+		r.verified.mark(p.lb.UID, key, r.Resync/2)
+		now := time.Now()
+		r.resting.note(p.lb.UID, key, p.fingerprint, now, now.Add(min(wholeLook, untilRotation(p))))
 	}
 
 	// The steps that were left out confirm the present generation as well.
+	p.renewStores()
+	return nil
+}
+
+// renewStores has the conditions of the stores, where they are true, speak of the present
+// generation.
+func (p *pass) renewStores() {
 	for _, conditionType := range []string{v1alpha1.ConditionSchemaReady, v1alpha1.ConditionKeyspaceReady} {
 		p.conditions().renew(conditionType)
 	}
-
-	return nil
 }
 
 // releaseStores does with the stores what the deletion policy says. A schema

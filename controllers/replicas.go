@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
@@ -21,6 +22,32 @@ import (
 // 1: without somebody to hand it to, turning autoscaling on would end all Pods
 // but one.
 const handOverOwner = client.FieldOwner("leaderboard-operator-hand-over")
+
+// keepReplicas writes down how many Pods there are before an autoscaler goes, if the spec
+// says no number: they must not drop to the class's at once.
+func (r *LeaderboardReconciler) keepReplicas(ctx context.Context, p *pass) error {
+	if p.lb.Spec.Autoscaling != nil || p.lb.Spec.Replicas != nil {
+		p.lb.Status.KeptReplicas = 0
+		return nil
+	}
+
+	key := client.ObjectKey{Namespace: p.lb.Namespace, Name: workload.Name(p.lb)}
+	scaler := &autoscalingv2.HorizontalPodAutoscaler{}
+	err := r.Client.Get(ctx, key, scaler)
+	if apierrors.IsNotFound(err) || err == nil && !metav1.IsControlledBy(scaler, p.lb) {
+		return nil
+	}
+	deployment := &appsv1.Deployment{}
+	if err == nil {
+		err = r.Live.Get(ctx, key, deployment)
+	}
+	if err != nil || deployment.Spec.Replicas == nil {
+		return client.IgnoreNotFound(err)
+	}
+
+	p.lb.Status.KeptReplicas = *deployment.Spec.Replicas
+	return r.writeStatus(ctx, p)
+}
 
 // decideReplicas says whether the next apply of the Deployment sets
 // spec.replicas, and hands the field over where it is not ours any more.

@@ -68,8 +68,16 @@ func rotationDue(p *pass) bool {
 	if request := rotationRequest(p.lb); request != "" && request != p.issued.Request {
 		return true
 	}
+	return untilRotation(p) <= 0
+}
+
+// untilRotation is in how long the credentials are old enough to be replaced.
+func untilRotation(p *pass) time.Duration {
 	every := p.class.Spec.Rotation.Every.Duration
-	return every > 0 && p.issued.Age >= spread(every, p.lb.UID)
+	if every == 0 {
+		return wholeLook
+	}
+	return spread(every, p.lb.UID) - p.issued.Age
 }
 
 // spread is from nine tenths of a period to all of it, so that games that were made
@@ -139,7 +147,7 @@ func (r *LeaderboardReconciler) rotateKeys(p *pass, set keyset.Set) (keyset.Set,
 // have had the time to read the new one, or when time is up.
 func (r *LeaderboardReconciler) retireLogin(ctx context.Context, p *pass) error {
 	key := freshnessKey(p.stores, p.creds.checksum(), p.lb)
-	if r.oldLoginDisabled.fresh(p.lb.UID, key) {
+	if r.oldLoginDisabled.fresh(p.lb.UID, key) || p.fresh && r.oldLoginDisabled.known(p.lb.UID, key) {
 		return nil
 	}
 
@@ -187,7 +195,7 @@ func (r *LeaderboardReconciler) retired(ctx context.Context, p *pass) (bool, err
 func (r *LeaderboardReconciler) lowerConnections(ctx context.Context, p *pass) error {
 	connections := workload.ConnectionLimit(p.class)
 	key := freshnessKey(p.stores, p.creds.checksum(), p.lb) + " " + strconv.Itoa(int(connections))
-	if r.bounded.fresh(p.lb.UID, key) {
+	if r.bounded.fresh(p.lb.UID, key) || p.fresh && r.bounded.known(p.lb.UID, key) {
 		return nil
 	}
 	if err := p.stores.postgres.LowerConnections(ctx, p.tenant, p.claim, int(connections)); err != nil {

@@ -57,6 +57,8 @@ type storeEntry struct {
 	uses      int
 	discarded bool
 
+	census census
+
 	// What the last look at the rights of PUBLIC found, and when to look again.
 	preparing sync.Mutex
 	leftOpen  []string

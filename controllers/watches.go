@@ -104,6 +104,7 @@ func (r *LeaderboardReconciler) prepare(concurrency int) (err error) {
 	r.applier = newApplier(r.Client, r.Live)
 	r.verified, r.kept = newFreshness(time.Now), newFreshness(time.Now)
 	r.bounded, r.oldLoginDisabled = newFreshness(time.Now), newFreshness(time.Now)
+	r.resting = newResting()
 	r.shares = newShares(concurrency)
 	r.namespaces = newShares(r.shares.most)
 	r.migrations = newShares(r.shares.most) // so half of a class's passes go on next to migrations
@@ -144,6 +145,7 @@ func (r *LeaderboardReconciler) ofLostStore(ctx context.Context, class client.Ob
 	for i := range list {
 		r.verified.drop(list[i].UID)
 		r.kept.drop(list[i].UID)
+		r.resting.drop(list[i].UID)
 	}
 
 	return requestsFor(list)

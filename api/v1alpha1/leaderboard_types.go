@@ -291,6 +291,11 @@ type LeaderboardStatus struct {
 	// +optional
 	Replicas int32 `json:"replicas"`
 
+	// keptReplicas is how many Pods there were when autoscaling was turned off without
+	// setting replicas. They stay until one of the two is set.
+	// +optional
+	KeptReplicas int32 `json:"keptReplicas,omitempty"`
+
 	// readyReplicas is the number of server Pods that serve.
 	// +optional
 	ReadyReplicas int32 `json:"readyReplicas"`
