@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -125,13 +126,16 @@ func (v *voyage) create() {
 }
 
 // client writes through the sequence of effects.
-func (v *voyage) client() client.WithWatch {
+func (v *voyage) client() client.WithWatch { return through(v.faults) }
+
+// through is a client whose writes are effects of a sequence.
+func through(faults *effects.Sequence) client.WithWatch {
 	do := func(verb string, object any, do func() error) error {
-		return v.faults.Do(fmt.Sprintf("Kubernetes: %s %s", verb, strings.TrimPrefix(fmt.Sprintf("%T", object), "*")+nameOf(object)), do)
+		return faults.Do(fmt.Sprintf("Kubernetes: %s %s", verb, strings.TrimPrefix(fmt.Sprintf("%T", object), "*")+nameOf(object)), do)
 	}
 	return interceptor.NewClient(cluster, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
-			if v.faults.Ended() {
+			if faults.Ended() {
 				return effects.ErrEnded
 			}
 			return c.Get(ctx, key, object, options...)
@@ -147,6 +151,12 @@ func (v *voyage) client() client.WithWatch {
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, name string, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
 			return do("patch "+name+" of", object, func() error { return c.SubResource(name).Patch(ctx, object, patch, options...) })
+		},
+		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
+			return errors.New("the operator creates nothing: it applies")
+		},
+		Update: func(context.Context, client.WithWatch, client.Object, ...client.UpdateOption) error {
+			return errors.New("the operator updates nothing: it patches")
 		},
 	})
 }

@@ -1,23 +1,19 @@
 package controllers
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
+	"github.com/leaderboard-dev/leaderboard-operator/test/effects"
 )
 
 // newReconciler makes a reconciler that nothing but the test drives, on a client
@@ -84,73 +80,16 @@ func driveToGone(t *testing.T, r *LeaderboardReconciler, lb *v1alpha1.Leaderboar
 	})
 }
 
-// crashingClient is a client whose process ends at its nth write: before it, or
-// after it without hearing of the result. From then on nothing works.
-type crashingClient struct {
-	writes  atomic.Int64
-	crashAt int64
-	after   bool
-	crashed atomic.Bool
-}
-
-var errCrashed = errors.New("the operator has been killed")
-
-// write runs a write, or crashes.
-func (cc *crashingClient) write(do func() error) error {
-	if cc.crashed.Load() {
-		return errCrashed
-	}
-	if cc.writes.Add(1) != cc.crashAt {
-		return do()
-	}
-
-	cc.crashed.Store(true)
-	if cc.after {
-		if err := do(); err != nil {
-			return errors.Join(errCrashed, err)
-		}
-	}
-
-	return errCrashed
-}
-
-func (cc *crashingClient) client() client.WithWatch {
-	return interceptor.NewClient(cluster, interceptor.Funcs{
-		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
-			if cc.crashed.Load() {
-				return errCrashed
-			}
-			return c.Get(ctx, key, object, options...)
-		},
-		Apply: func(ctx context.Context, c client.WithWatch, object runtime.ApplyConfiguration, options ...client.ApplyOption) error {
-			return cc.write(func() error { return c.Apply(ctx, object, options...) })
-		},
-		Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
-			return cc.write(func() error { return c.Patch(ctx, object, patch, options...) })
-		},
-		Delete: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.DeleteOption) error {
-			return cc.write(func() error { return c.Delete(ctx, object, options...) })
-		},
-		SubResourcePatch: func(ctx context.Context, c client.Client, name string, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
-			return cc.write(func() error { return c.SubResource(name).Patch(ctx, object, patch, options...) })
-		},
-		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
-			return errors.New("the operator creates nothing: it applies")
-		},
-		Update: func(context.Context, client.WithWatch, client.Object, ...client.UpdateOption) error {
-			return errors.New("the operator updates nothing: it patches")
-		},
-	})
-}
-
-// reconcileUntilCrash reconciles until the client crashes at its nth write, and
-// reports whether it got to that write.
-func reconcileUntilCrash(t *testing.T, controllerName string, c *crashingClient, lb *v1alpha1.Leaderboard) bool {
+// reconcileUntilCrash reconciles until the operator is ended at its nth write to the API
+// server, and reports whether it got to that write.
+func reconcileUntilCrash(t *testing.T, controllerName string, n int, mode effects.Mode, lb *v1alpha1.Leaderboard) bool {
 	t.Helper()
-	r := newReconciler(t, controllerName, c.client())
+	faults := &effects.Sequence{}
+	faults.Arm(n, mode)
+	r := newReconciler(t, controllerName, through(faults))
 	for range 10 {
 		_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(lb)})
-		if c.crashed.Load() {
+		if faults.Ended() {
 			return true
 		}
 		require.NoError(t, err)
@@ -186,24 +125,24 @@ func isGone(t *testing.T, class *v1alpha1.LeaderboardClass, lb *v1alpha1.Leaderb
 func TestKilledAtEveryWrite(t *testing.T) {
 	t.Parallel()
 	class, controllerName := acceptedClass(t)
-	for _, after := range []bool{false, true} {
-		for n, reached := int64(1), true; reached; n++ {
-			t.Run(fmt.Sprintf("write %d, after it: %v", n, after), func(t *testing.T) {
+	for _, mode := range []effects.Mode{effects.Before, effects.After} {
+		for n, reached := 1, true; reached; n++ {
+			t.Run(fmt.Sprintf("%s write %d", mode, n), func(t *testing.T) {
 				lb := newLeaderboard(namespace(t), class)
 				lb.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
 				create(t, lb)
-				reached = reconcileUntilCrash(t, controllerName, &crashingClient{crashAt: n, after: after}, lb)
+				reached = reconcileUntilCrash(t, controllerName, n, mode, lb)
 				r := newReconciler(t, controllerName, cluster)
 				driveToReady(t, r, lb)
 				isWhole(t, class, lb)
 
 				// What deletion needs is killed at the same write, if it has as many.
 				require.NoError(t, cluster.Delete(t.Context(), lb))
-				reconcileUntilCrash(t, controllerName, &crashingClient{crashAt: n, after: after}, lb)
+				reconcileUntilCrash(t, controllerName, n, mode, lb)
 				driveToGone(t, newReconciler(t, controllerName, cluster), lb)
 				isGone(t, class, lb)
 			})
-			require.Less(t, n, int64(100))
+			require.Less(t, n, 100)
 		}
 	}
 }
@@ -250,16 +189,16 @@ func TestKilledBetweenSteps(t *testing.T) {
 func TestDeletedWhileItIsMade(t *testing.T) {
 	t.Parallel()
 	class, controllerName := acceptedClass(t)
-	for n, reached := int64(1), true; reached; n++ {
+	for n, reached := 1, true; reached; n++ {
 		t.Run(fmt.Sprintf("after write %d", n), func(t *testing.T) {
 			lb := newLeaderboard(namespace(t), class)
 			lb.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
 			create(t, lb)
-			reached = reconcileUntilCrash(t, controllerName, &crashingClient{crashAt: n, after: true}, lb)
+			reached = reconcileUntilCrash(t, controllerName, n, effects.After, lb)
 			require.NoError(t, cluster.Delete(t.Context(), lb))
 			driveToGone(t, newReconciler(t, controllerName, cluster), lb)
 			isGone(t, class, lb)
 		})
-		require.Less(t, n, int64(100))
+		require.Less(t, n, 100)
 	}
 }

@@ -160,6 +160,7 @@ func (r *LeaderboardClassReconciler) judge(ctx context.Context, class *v1alpha1.
 
 	class.Status.PostgresVersion, class.Status.RedisVersion = stock.Postgres.Version, stock.RedisVersion
 	class.Status.PostgresConnections = int32(stock.Postgres.Connections)
+	class.Status.ReachedGeneration = class.Generation
 	class.Status.Placement, class.Status.RedisAddress = &stock.Placement, redisAddress(class.Spec.Redis)
 	message := "Postgres and Redis answered and grant the rights that are needed"
 	if len(stock.LeftOpen) > 0 {

@@ -125,6 +125,27 @@ func TestTheServersSettingsAreTold(t *testing.T) {
 	require.Contains(t, describe(lb), "max_connections")
 }
 
+// An edit of the class that leads to no Redis reaches no Pod, and edits of a game do while
+// Redis is away.
+func TestAnUnreachedClassChangesNoPod(t *testing.T) {
+	t.Parallel()
+	class := newClass(t, startManager(t), postgres, redis)
+	lb := readyGame(t, class)
+	classIs(t, class, v1alpha1.ConditionReachable, "True Reachable")
+	before := deploymentOf(t, lb)
+
+	patch(t, class, func() { class.Spec.Redis.Mode = v1alpha1.RedisCluster }) // which it is not
+	classIs(t, class, v1alpha1.ConditionReachable, "False ProvisioningFailed")
+	becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "False ProvisioningFailed"})
+	require.Less(t, class.Status.ReachedGeneration, class.Generation)
+	require.Equal(t, before.Generation, deploymentOf(t, lb).Generation)
+	require.True(t, logsIn(t, credentialsOf(t, lb)))
+
+	patch(t, class, func() { class.Spec.Redis.Mode = v1alpha1.RedisStandalone })
+	becomes(t, lb, allReady)
+	require.Equal(t, before.Generation, deploymentOf(t, lb).Generation)
+}
+
 // However often somebody changes a Leaderboard, it gets no more than its passes.
 func TestPace(t *testing.T) {
 	p, err := newPace()

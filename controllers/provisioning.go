@@ -151,6 +151,8 @@ func (r *LeaderboardReconciler) ensureKeyspace(ctx context.Context, p *pass) err
 		return nil
 	case p.lb.Status.Endpoint == "", errors.As(done.err, &failure) && failure.reason == v1alpha1.ReasonPlacementChanged:
 		return done.err
+	case p.class.Status.ReachedGeneration != p.class.Generation:
+		return done.err // Pods must not be told of a Redis that nobody has reached yet
 	}
 
 	p.conditions().fail(done.err)

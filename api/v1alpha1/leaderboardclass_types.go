@@ -400,6 +400,11 @@ type LeaderboardClassStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
+	// reachedGeneration is the generation of the spec with which both stores answered
+	// last. Before they have, games are not changed for it.
+	// +optional
+	ReachedGeneration int64 `json:"reachedGeneration,omitempty"`
+
 	// leaderboards is how many Leaderboards use this class.
 	// +optional
 	Leaderboards int32 `json:"leaderboards"`
