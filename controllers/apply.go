@@ -187,12 +187,32 @@ func (a *applier) applyOver(ctx context.Context, owner types.UID, desired *unstr
 		desired.SetResourceVersion(current.GetResourceVersion())
 	}
 
-	if err := a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), fieldOwner, client.ForceOwnership); err != nil {
-		return 0, fmt.Errorf("apply %s %s: %w", desired.GetKind(), desired.GetName(), err)
+	configuration := desired.DeepCopy()
+	if err := a.send(ctx, desired); err != nil {
+		return 0, err
+	}
+	added, err := a.expel(ctx, desired)
+	if err != nil {
+		return 0, err
+	}
+	if added {
+		configuration.SetResourceVersion("") // expel has changed it
+		desired = configuration
+		if err := a.send(ctx, desired); err != nil {
+			return 0, err
+		}
 	}
 
 	a.remember(owner, desired, &appliedState{desired: hash, resourceVersion: desired.GetResourceVersion()})
 	return desired.GetGeneration(), nil
+}
+
+// send applies the object, which becomes the API server's answer.
+func (a *applier) send(ctx context.Context, desired *unstructured.Unstructured) error {
+	if err := a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), fieldOwner, client.ForceOwnership); err != nil {
+		return fmt.Errorf("apply %s %s: %w", desired.GetKind(), desired.GetName(), err)
+	}
+	return nil
 }
 
 // current is the object as the cache knows it or, where the cache knows none,

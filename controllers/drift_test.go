@@ -9,7 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -88,6 +92,32 @@ func TestDriftOfTheDeployment(t *testing.T) {
 	eventually(t, deployment, func() bool { return deployment.Generation > generation })
 	becomes(t, lb, allReady)
 	require.EqualValues(t, 3, lb.Status.Boards)
+}
+
+// What somebody adds to the Deployment's spec is taken away, however it came there.
+func TestAdditionsToTheDeployment(t *testing.T) {
+	class := newClass(t, startManager(t), postgres, redis)
+	lb := readyGame(t, class)
+	deployment := deploymentOf(t, lb)
+	before := deployment.Spec.DeepCopy()
+	asBefore := func() bool { return equality.Semantic.DeepEqual(*before, deployment.Spec) }
+
+	patch(t, deployment, func() {
+		spec := &deployment.Spec.Template.Spec
+		spec.HostNetwork = true
+		spec.Containers[0].Env = append(spec.Containers[0].Env, corev1.EnvVar{Name: "ADDED", Value: "1"})
+		spec.Containers = append(spec.Containers, corev1.Container{Name: "sidecar", Image: "somebody/else:latest"})
+		deployment.Annotations = map[string]string{"example.com/theirs": "stays"}
+	})
+	eventually(t, deployment, asBefore)
+	require.Equal(t, "stays", deployment.Annotations["example.com/theirs"])
+
+	theirs := appsv1ac.Deployment(deployment.Name, deployment.Namespace).WithSpec(appsv1ac.DeploymentSpec().WithTemplate(corev1ac.PodTemplateSpec().
+		WithSpec(corev1ac.PodSpec().WithContainers(corev1ac.Container().WithName("sidecar").WithImage("somebody/else:latest")))))
+	require.NoError(t, cluster.Apply(t.Context(), theirs, client.FieldOwner("somebody")))
+	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(deployment), deployment))
+	eventually(t, deployment, asBefore)
+	becomes(t, lb, allReady)
 }
 
 // When nothing has changed, nothing is written: not to any object, and not to

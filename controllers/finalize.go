@@ -138,7 +138,9 @@ func (r *LeaderboardReconciler) abandon(ctx context.Context, p *pass) {
 	redisErr := postgresErr
 	if postgresErr == nil {
 		postgresErr = p.stores.postgres.DisableLogins(ctx, p.tenant, p.claim)
-		redisErr = p.stores.redis.DropUser(ctx, p.tenant, p.claim)
+		redisErr = p.stores.postgres.WhileLeading(ctx, func(ctx context.Context) error {
+			return p.stores.redis.DropUser(ctx, p.tenant, p.claim)
+		})
 	}
 
 	left := "The schema, roles and keys of %s were left, as the annotation %s says"

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -100,7 +101,7 @@ func (r *LeaderboardReconciler) keepPostgres(ctx context.Context, p *pass, store
 }
 
 func (r *LeaderboardReconciler) keepRedis(ctx context.Context, p *pass, stores *storeHandle, creds *credentials) attempt {
-	err := r.ensureUser(ctx, p, stores.redis, creds)
+	err := r.ensureUser(ctx, p, stores, creds)
 	return conclude(p, err, v1alpha1.ConditionKeyspaceReady, keyspaceReady)
 }
 
@@ -112,6 +113,8 @@ func conclude(p *pass, err error, condition, message string) attempt {
 	switch {
 	case failure != nil:
 		p.conditions().fail(failure)
+	case is != nil && is.Status == metav1.ConditionTrue && strings.HasPrefix(is.Message, message):
+		p.conditions().renew(condition) // the step migrations may have told more
 	case is == nil || is.Reason != v1alpha1.ReasonMigrationFailed:
 		p.conditions().set(condition, metav1.ConditionTrue, v1alpha1.ReasonReady, message)
 	}
@@ -143,8 +146,8 @@ func ensureLogin(ctx context.Context, p *pass, postgres *provision.Postgres, cre
 
 // ensureUser makes the Redis user with the password of the credentials, unless the
 // class leads to another Redis than before: Pods must not be told of that one.
-func (r *LeaderboardReconciler) ensureUser(ctx context.Context, p *pass, redis *provision.Redis, creds *credentials) error {
-	id, err := redis.ID(ctx)
+func (r *LeaderboardReconciler) ensureUser(ctx context.Context, p *pass, stores *storeHandle, creds *credentials) error {
+	id, err := stores.redis.ID(ctx)
 	if err != nil {
 		return err
 	}
@@ -152,10 +155,20 @@ func (r *LeaderboardReconciler) ensureUser(ctx context.Context, p *pass, redis *
 		return moved
 	}
 
-	changed, err := redis.AddPassword(ctx, p.tenant, p.claim, creds.redisPassword)
+	changed, err := addPassword(ctx, p, stores, creds)
 	if changed && p.conditions().isTrue(v1alpha1.ConditionKeyspaceReady) {
 		r.Recorder.Eventf(p.lb, nil, corev1.EventTypeNormal, "KeyspaceRestored", "Provision", "The Redis user was missing or changed and has been made again")
 	}
 
 	return err
+}
+
+// addPassword makes the Redis user, which takes the password of the credentials next to
+// those that it takes.
+func addPassword(ctx context.Context, p *pass, stores *storeHandle, creds *credentials) (changed bool, err error) {
+	err = stores.postgres.WhileLeading(ctx, func(ctx context.Context) (err error) {
+		changed, err = stores.redis.AddPassword(ctx, p.tenant, p.claim, creds.redisPassword)
+		return err
+	})
+	return changed, err
 }

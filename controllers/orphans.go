@@ -86,10 +86,7 @@ func (r *LeaderboardClassReconciler) remove(ctx context.Context, class *v1alpha1
 		claim := provision.Claim{Owner: holding.Owner, Approved: approvals(class)}
 		left, err := handle.postgres.Drop(ctx, t, claim)
 		if err == nil {
-			err = handle.redis.DropUser(ctx, t, claim)
-		}
-		if err == nil {
-			err = handle.redis.DropKeys(ctx, t, claim)
+			err = handle.dropFromRedis(ctx, t, claim)
 		}
 
 		switch {

@@ -97,7 +97,7 @@ func (r *LeaderboardReconciler) ensurePlacement(ctx context.Context, p *pass) er
 		}
 	}
 
-	placement := &v1alpha1.Placement{PostgresServer: id.Server, PostgresDatabase: id.Database}
+	placement := &v1alpha1.Placement{PostgresServer: id.Server, PostgresDatabase: id.Database, NamespaceUID: p.claim.Owner.NamespaceUID}
 	if known := p.lb.Status.Placement; known != nil {
 		placement.Redis = known.Redis
 	}

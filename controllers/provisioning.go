@@ -90,7 +90,16 @@ func (r *LeaderboardReconciler) ensureMigrations(ctx context.Context, p *pass) e
 	}
 
 	p.lb.Status.SchemaCreated = true
-	p.conditions().set(v1alpha1.ConditionSchemaReady, metav1.ConditionTrue, v1alpha1.ReasonReady, schemaReady)
+	strangers, err := p.stores.postgres.Strangers(ctx, p.tenant)
+	if err != nil {
+		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
+	}
+	message := schemaReady
+	if len(strangers) > 0 {
+		message += ". Others have rights to them that the operator cannot take away; the platform team can: " + strings.Join(strangers, "; ")
+	}
+
+	p.conditions().set(v1alpha1.ConditionSchemaReady, metav1.ConditionTrue, v1alpha1.ReasonReady, message)
 	return nil
 }
 
@@ -141,7 +150,7 @@ func (r *LeaderboardReconciler) ensureKeyspace(ctx context.Context, p *pass) err
 
 	done := p.keptRedis
 	if !done.made {
-		done.err = p.storeFailure(r.ensureUser(ctx, p, p.stores.redis, p.creds), v1alpha1.ConditionKeyspaceReady)
+		done.err = p.storeFailure(r.ensureUser(ctx, p, p.stores, p.creds), v1alpha1.ConditionKeyspaceReady)
 	}
 
 	var failure *stepError
@@ -205,11 +214,7 @@ func (r *LeaderboardReconciler) releaseStores(ctx context.Context, p *pass) erro
 		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 	}
 
-	// The user first: nobody writes keys after they have been removed.
-	err = p.stores.redis.DropUser(ctx, p.tenant, p.claim)
-	if err == nil {
-		err = p.stores.redis.DropKeys(ctx, p.tenant, p.claim)
-	}
+	err = p.stores.dropFromRedis(ctx, p.tenant, p.claim)
 	if r.leftAlone(p, err) {
 		return nil
 	}

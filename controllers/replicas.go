@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -98,12 +97,12 @@ func (r *LeaderboardReconciler) decideReplicas(ctx context.Context, p *pass) (bo
 func ownsReplicas(deployment *appsv1.Deployment, manager string) (bool, error) {
 	path := fieldpath.MakePathOrDie("spec", "replicas")
 	for _, entry := range deployment.ManagedFields {
-		if entry.Manager != manager || entry.Operation != metav1.ManagedFieldsOperationApply || entry.FieldsV1 == nil {
+		if entry.Manager != manager || entry.Operation != metav1.ManagedFieldsOperationApply {
 			continue
 		}
-		fields := &fieldpath.Set{}
-		if err := fields.FromJSON(entry.FieldsV1.GetRawReader()); err != nil {
-			return false, errors.Join(errors.New("read the managed fields of the Deployment"), err)
+		fields, err := fieldsOf(entry)
+		if err != nil {
+			return false, err
 		}
 		if fields.Has(path) {
 			return true, nil

@@ -109,7 +109,7 @@ func (r *LeaderboardReconciler) rotate(ctx context.Context, p *pass) error {
 	if err := ensureLogin(ctx, p, p.stores.postgres, next); err != nil {
 		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 	}
-	if _, err := p.stores.redis.AddPassword(ctx, p.tenant, p.claim, next.redisPassword); err != nil {
+	if _, err := addPassword(ctx, p, p.stores, next); err != nil {
 		return p.storeFailure(err, v1alpha1.ConditionKeyspaceReady)
 	}
 
@@ -164,7 +164,11 @@ func (r *LeaderboardReconciler) retireLogin(ctx context.Context, p *pass) error 
 
 	// And the passwords of Redis that are not served.
 	if p.later == nil {
-		if _, err := p.stores.redis.EnsureUser(ctx, p.tenant, p.claim, p.creds.redisPassword); err != nil {
+		err := p.stores.postgres.WhileLeading(ctx, func(ctx context.Context) error {
+			_, err := p.stores.redis.EnsureUser(ctx, p.tenant, p.claim, p.creds.redisPassword)
+			return err
+		})
+		if err != nil {
 			return p.storeFailure(err, v1alpha1.ConditionKeyspaceReady)
 		}
 	}

@@ -287,3 +287,14 @@ func (h *storeHandle) freeSlot(ctx context.Context, t tenant.Tenant, issued tena
 		return tenant.SlotA, nil
 	}
 }
+
+// dropFromRedis removes the tenant's user and then its keys: nobody writes keys after they
+// have been removed.
+func (h *storeHandle) dropFromRedis(ctx context.Context, t tenant.Tenant, claim provision.Claim) error {
+	return h.postgres.WhileLeading(ctx, func(ctx context.Context) error {
+		if err := h.redis.DropUser(ctx, t, claim); err != nil {
+			return err
+		}
+		return h.redis.DropKeys(ctx, t, claim)
+	})
+}

@@ -128,7 +128,9 @@ func (s *fieldSchema) transitions(path []string) []transition {
 // withoutIndexes is a client past any cache, so without the cache's indexes: it lists all.
 func withoutIndexes() client.Client {
 	return interceptor.NewClient(cluster, interceptor.Funcs{
-		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, _ ...client.ListOption) error { return c.List(ctx, list) },
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, _ ...client.ListOption) error {
+			return c.List(ctx, list)
+		},
 	})
 }
 

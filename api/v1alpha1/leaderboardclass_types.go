@@ -384,6 +384,10 @@ type Placement struct {
 	// redis is the identity that the operator gave to the Redis deployment.
 	// +optional
 	Redis string `json:"redis,omitempty"`
+
+	// namespaceUID is that of the namespace of the Leaderboard; a class has none.
+	// +optional
+	NamespaceUID string `json:"namespaceUID,omitempty"`
 }
 
 // LeaderboardClassStatus is what the operator has seen.

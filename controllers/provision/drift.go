@@ -12,8 +12,7 @@ import (
 // driftSQL writes the statements that undo what somebody changed about what migrations
 // have made, and about the roles, which the operator makes once and then only compares.
 // What the administrator may not change is left out: a table that a superuser made in
-// the schema, or a membership that another administrator granted, which since PostgreSQL
-// 16 only that one takes back.
+// the schema, or a membership that another administrator granted (see Strangers).
 //
 //	$1 schema, $2 owner role, $3 group role, $4 all roles, $5 login roles
 const driftSQL = `
@@ -58,6 +57,24 @@ SELECT format('REVOKE %I FROM %I', pg_get_userbyid(roleid), pg_get_userbyid(memb
 
 // revocable says whether the administrator can take a row of pg_auth_members back.
 const revocable = `(current_setting('server_version_num')::int < 160000 OR pg_has_role(grantor, 'USAGE'))`
+
+// Strangers returns the statements that would take from a tenant's roles the members that
+// another administrator has put there, each with who has to run it: since PostgreSQL 16
+// nobody else can.
+func (p *Postgres) Strangers(ctx context.Context, t tenant.Tenant) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+
+	rows, err := p.pool.Query(ctx, `SELECT format('REVOKE %I FROM %I (as %s)', pg_get_userbyid(roleid), pg_get_userbyid(member), pg_get_userbyid(grantor))
+		FROM pg_auth_members WHERE pg_get_userbyid(roleid) = ANY ($1) AND pg_get_userbyid(member) <> ALL ($1) AND pg_get_userbyid(member) <> current_user
+			AND NOT `+revocable+` ORDER BY 1`, t.Roles())
+	if err != nil {
+		return nil, postgresError(err, "look at the members of the roles of %s", t.ID)
+	}
+
+	statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return statements, postgresError(err, "look at the members of the roles of %s", t.ID)
+}
 
 // drift returns the statements of driftSQL.
 func drift(ctx context.Context, tx pgx.Tx, t tenant.Tenant) ([]string, error) {

@@ -16,6 +16,32 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
 )
 
+// Who another administrator has let into a role is told; before PostgreSQL 16 it is taken
+// back.
+func TestStrangersAreTold(t *testing.T) {
+	p, admin := database(t)
+	one, claim, _ := provisioned(t, p)
+	second, stranger := admin.Database+"_second", admin.Database+"_stranger"
+	for _, statement := range []string{"CREATE ROLE " + quote(second) + " LOGIN CREATEROLE PASSWORD 'second'", "CREATE ROLE " + quote(stranger),
+		"GRANT " + quote(one.GroupRole()) + " TO " + quote(second) + " WITH ADMIN OPTION",
+		"SET ROLE " + quote(second) + "; GRANT " + quote(one.GroupRole()) + " TO " + quote(stranger)} {
+		superuser(t, admin.Database, statement)
+	}
+
+	_, err := p.EnsureSchema(t.Context(), one, claim, schemaOptions)
+	require.NoError(t, err)
+	told, err := p.Strangers(t.Context(), one)
+	require.NoError(t, err)
+	var version int
+	require.NoError(t, p.pool.QueryRow(t.Context(), "SELECT current_setting('server_version_num')::int").Scan(&version))
+	if version < 160000 {
+		require.Empty(t, told)
+		return
+	}
+	require.Len(t, told, 2)
+	require.Contains(t, told, fmt.Sprintf("REVOKE %s FROM %s (as %s)", one.GroupRole(), stranger, second))
+}
+
 // A server without a connection left tells nothing about a password.
 func TestAFullServerVerifiesNoLogin(t *testing.T) {
 	small, err := stores.StartPostgres(t.Context(), stores.PostgresOptions{Settings: map[string]string{"max_connections": "6", "superuser_reserved_connections": "1"}})

@@ -78,10 +78,8 @@ func (p *Postgres) Register(ctx context.Context, approved Approvals) error {
 
 // register is [Postgres.Register] where another process or none is registered.
 func (p *Postgres) register(ctx context.Context, approved Approvals) error {
-	if p.operator.Leads != nil {
-		if err := p.operator.Leads(ctx); err != nil {
-			return &Error{Kind: Fenced, Message: "another operator leads, so this one changes nothing more", Cause: err}
-		}
+	if err := p.checkLease(ctx); err != nil {
+		return err
 	}
 
 	err := p.takeOver(ctx, approved)
@@ -197,6 +195,52 @@ func (p *Postgres) locked(ctx context.Context, t tenant.Tenant, claim Claim, do 
 	}
 
 	return attempt()
+}
+
+// WhileLeading runs do while this process leads: no other one can take over before it has
+// returned. It is for what is written elsewhere. Where PostgreSQL does not answer, the
+// lease alone is asked.
+func (p *Postgres) WhileLeading(ctx context.Context, do func(context.Context) error) error {
+	begun, doErr := false, error(nil)
+	attempt := func() error {
+		return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+			if err := p.checkHolder(ctx, tx, "FOR SHARE"); err != nil {
+				return err
+			}
+			begun = true
+			doErr = do(ctx)
+			return nil
+		})
+	}
+
+	err := attempt()
+	if errors.Is(err, errNotHolder) {
+		if err = p.register(ctx, nil); err == nil {
+			err = attempt()
+		}
+	}
+	if begun {
+		return doErr
+	}
+	if err = postgresError(err, "look who leads"); KindOf(err) != Unreachable {
+		return err
+	}
+
+	if err := p.checkLease(ctx); err != nil {
+		return err
+	}
+	return do(ctx)
+}
+
+// checkLease returns an error unless this process leads.
+func (p *Postgres) checkLease(ctx context.Context) error {
+	if p.operator.Leads == nil {
+		return nil
+	}
+	if err := p.operator.Leads(ctx); err != nil {
+		return &Error{Kind: Fenced, Message: "another operator leads, so this one changes nothing more", Cause: err}
+	}
+	return nil
 }
 
 // lockTenant excludes other transactions of the tenant until this one ends.

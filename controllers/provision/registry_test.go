@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
@@ -54,6 +55,9 @@ func TestFencing(t *testing.T) {
 		"release a schema": func() error { return before.Release(t.Context(), one, claim) },
 		"drop a schema":    func() error { _, err := before.Drop(t.Context(), one, claim); return err },
 		"register":         func() error { return before.Register(t.Context(), nil) },
+		"write elsewhere": func() error {
+			return before.WhileLeading(t.Context(), func(context.Context) error { return errors.New("it was done") })
+		},
 	} {
 		err := write()
 		require.Equal(t, Fenced, KindOf(err), "%s: %v", name, err)
@@ -68,6 +72,41 @@ func TestFencing(t *testing.T) {
 	leader = "old"
 	require.NoError(t, before.SetPassword(t.Context(), one, claim, tenant.SlotB, rand.Text()))
 	require.Equal(t, Fenced, KindOf(after.SetPassword(t.Context(), one, claim, tenant.SlotB, rand.Text())))
+}
+
+// While one that leads writes elsewhere, nobody takes over; where PostgreSQL does not
+// answer, the lease alone is asked.
+func TestNobodyTakesOverMeanwhile(t *testing.T) {
+	p, admin := database(t)
+	require.NoError(t, p.Register(t.Context(), nil))
+	next := testOperator
+	next.Holder = "next"
+	after := open(t, admin, next)
+
+	taken := make(chan error, 1)
+	require.NoError(t, p.WhileLeading(t.Context(), func(ctx context.Context) error {
+		go func() { taken <- after.Register(ctx, nil) }()
+		require.Eventually(t, func() bool {
+			var waits bool
+			require.NoError(t, p.pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple'))").Scan(&waits))
+			return waits
+		}, time.Minute, watchInterval)
+		require.Empty(t, taken)
+		return nil
+	}))
+	require.NoError(t, <-taken)
+
+	leads := errors.New("another's")
+	operator := testOperator
+	operator.Leads = func(context.Context) error { return leads }
+	away := open(t, PostgresAdmin{Host: "127.0.0.1", Port: 1, Database: "x", SSLMode: "disable"}, operator)
+	done := 0
+	do := func(context.Context) error { done++; return nil }
+	require.Equal(t, Fenced, KindOf(away.WhileLeading(t.Context(), do)))
+	require.Zero(t, done)
+	leads = nil
+	require.NoError(t, away.WhileLeading(t.Context(), do))
+	require.Equal(t, 1, done)
 }
 
 // Two operators that would take each other's games for their own are told.
