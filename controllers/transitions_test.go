@@ -27,7 +27,7 @@ import (
 )
 
 // transitionSample is how many transitions of each kind are made; with make campaign, all.
-const transitionSample = 10
+const transitionSample = 8
 
 // fieldSchema is what a CRD says of a value, as far as transitions are made from it.
 type fieldSchema struct {
@@ -74,7 +74,7 @@ func (tr transition) String() string {
 // patch is the merge patch of the transition.
 func (tr transition) patch(t *testing.T) client.Patch {
 	t.Helper()
-	var value any = tr.value
+	value := tr.value
 	for _, name := range slices.Backward(tr.path) {
 		value = map[string]any{name: value}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -274,6 +275,54 @@ func TestFunctionsAreBounded(t *testing.T) {
 		err := client.FCall(t.Context(), call.function.Name, call.keys, call.args...).Err()
 		require.ErrorContains(t, err, call.says, call.function.Name)
 	}
+}
+
+// One tenant does not keep others out by taking all connections.
+func TestConnectionsToRedisAreShared(t *testing.T) {
+	const most = 40
+	server, err := stores.StartRedis(t.Context(), stores.RedisOptions{ACLFile: true, Args: []string{"--maxclients", strconv.Itoa(most)}})
+	require.NoError(t, err)
+	t.Cleanup(server.Close)
+	r, err := OpenRedis(RedisAdmin{Mode: Standalone, Endpoints: []string{server.Address()}, Username: stores.AdminUser, Password: server.AdminPassword()})
+	require.NoError(t, err)
+	t.Cleanup(r.Close)
+
+	greedy, greedyClaim := newTenant()
+	other, otherClaim := newTenant()
+	password := rand.Text()
+	open := func(one tenant.Tenant) *redis.Conn {
+		client := redis.NewClient(&redis.Options{Addr: server.Address(), Username: one.RedisUser(), Password: password, DisableIdentity: true, MaxRetries: -1})
+		t.Cleanup(func() { _ = client.Close() })
+		conn := client.Conn()
+		t.Cleanup(func() { _ = conn.Close() })
+		return conn
+	}
+	for one, claim := range map[tenant.Tenant]Claim{greedy: greedyClaim, other: otherClaim} {
+		_, err := r.EnsureUser(t.Context(), one, claim, password)
+		require.NoError(t, err)
+	}
+
+	modest := open(other)
+	require.NoError(t, modest.Ping(t.Context()).Err())
+	var taken []*redis.Conn
+	for range most {
+		conn := open(greedy)
+		if conn.Ping(t.Context()).Err() != nil {
+			break // there are no more
+		}
+		taken = append(taken, conn)
+	}
+	require.Greater(t, len(taken), most/2)
+
+	watching, stop := context.WithCancel(t.Context())
+	var watcher sync.WaitGroup
+	watcher.Go(func() { r.Watch(watching, watchInterval, func() {}) })
+	defer watcher.Wait()
+	defer stop()
+
+	require.Eventually(t, func() bool { return open(other).Ping(t.Context()).Err() == nil }, time.Minute, watchInterval)
+	require.Error(t, taken[0].Ping(t.Context()).Err())
+	require.NoError(t, modest.Ping(t.Context()).Err())
 }
 
 // A node that has lost the functions has them again, without a look at any game.

@@ -22,6 +22,10 @@ const (
 	callTimeout = 15 * time.Second
 	// connectTimeout bounds the making of one connection.
 	connectTimeout = 5 * time.Second
+	// idleInTransaction ends a session of an operator that was stopped within a transaction:
+	// until then its locks keep another one from taking over. It is longer than what is
+	// written to Redis under such a lock may take.
+	idleInTransaction = time.Minute
 	// maxConnections of the operator to one class's database; more passes wait.
 	maxConnections = 4
 	// minPostgres is the oldest supported server, as server_version_num has it.
@@ -92,6 +96,7 @@ func connConfig(admin PostgresAdmin) (*pgx.ConnConfig, error) {
 	config.ConnectTimeout = connectTimeout
 	config.RuntimeParams["application_name"] = "leaderboard-operator"
 	config.RuntimeParams["statement_timeout"] = strconv.Itoa(int(callTimeout.Milliseconds()))
+	config.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.Itoa(int(idleInTransaction.Milliseconds()))
 	config.RuntimeParams["lock_timeout"] = strconv.Itoa(int((callTimeout / 2).Milliseconds()))
 
 	// Provisioning is rare: nothing is gained by keeping statements prepared.

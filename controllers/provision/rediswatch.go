@@ -2,27 +2,69 @@ package provision
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
 )
 
-// lookAtNodes loads the functions where they are missing, and returns the run id of every
+// lookAtNodes loads the functions where they are missing, closes what keeps others out, and returns the run id of every
 // node by its address. A node that has been restarted has another one, and may have lost
 // its users.
 func (r *Redis) lookAtNodes(ctx context.Context) (map[string]string, error) {
 	ids := map[string]string{}
 	err := r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
-		info, err := node.Info(ctx, "server").Result()
+		info, err := node.Info(ctx, "server", "clients").Result()
 		if err != nil {
 			return err
 		}
 		ids[address] = infoField(info, "run_id")
-		return functions.Ensure(ctx, node)
+		if err := functions.Ensure(ctx, node); err != nil {
+			return err
+		}
+		return endCrowd(ctx, node, info)
 	})
 	return ids, err
+}
+
+// Redis bounds the connections of all users together (maxclients). Once half of them are
+// taken, a tenant that has more than a quarter has all of its own closed.
+const crowded, tenantShare = 2, 4
+
+// endCrowd closes the connections of a tenant that keeps others out. info is of INFO with
+// the section clients.
+func endCrowd(ctx context.Context, node *redis.Client, info string) error {
+	connected, _ := strconv.Atoi(infoField(info, "connected_clients"))
+	most, err := strconv.Atoi(infoField(info, "maxclients"))
+	if err != nil || connected*crowded < most {
+		return nil //nolint:nilerr // a service that does not tell
+	}
+
+	list, err := node.ClientList(ctx).Result()
+	if err != nil {
+		return err
+	}
+	count := map[string]int{}
+	for line := range strings.Lines(list) {
+		for field := range strings.FieldsSeq(line) {
+			if user, ok := strings.CutPrefix(field, "user="); ok && strings.HasPrefix(user, tenant.SchemaPrefix) {
+				count[user]++
+			}
+		}
+	}
+
+	for user, n := range count {
+		if n*tenantShare > most {
+			if err := node.Do(ctx, "CLIENT", "KILL", "USER", user).Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Watch calls lost whenever a node has been restarted or is back after it could

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -58,8 +59,7 @@ func (p *postgresParser) next(from io.Reader) (message []byte, name string, err 
 
 // readSized reads a length, which counts itself, and what it is of.
 func readSized(from io.Reader, before []byte) ([]byte, error) {
-	message := append(before, 0, 0, 0, 0)
-	length := message[len(before):]
+	length := make([]byte, 4)
 	if _, err := io.ReadFull(from, length); err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func readSized(from io.Reader, before []byte) ([]byte, error) {
 	}
 	body := make([]byte, n-4)
 	_, err := io.ReadFull(from, body)
-	return append(message, body...), err
+	return slices.Concat(before, length, body), err
 }
 
 var writes = []string{"alter", "comment", "create", "delete", "do", "drop", "grant", "insert", "reassign", "revoke", "truncate", "update"}
@@ -93,22 +93,13 @@ func (p *postgresParser) note(name string, text []byte) string {
 		}
 	case strings.Contains(statement, "pg_terminate_backend"):
 		return "pg_terminate_backend"
-	case !contains(writes, word):
+	case !slices.Contains(writes, word):
 	case p.open && p.first == "":
 		p.first = short
 	case !p.open:
 		return short
 	}
 	return name
-}
-
-func contains(list []string, word string) bool {
-	for _, one := range list {
-		if one == word {
-			return true
-		}
-	}
-	return false
 }
 
 func (p *postgresParser) answer(from io.Reader) ([]byte, error) {
