@@ -26,17 +26,22 @@ func (r *LeaderboardClassReconciler) inventory(ctx context.Context, class *v1alp
 	}
 	defer handle.release()
 
-	found := provision.Inventory{}
-	if err := handle.postgres.Inventory(ctx, found); err != nil {
-		return err
-	}
-	if err := handle.redis.Inventory(ctx, found); err != nil {
+	found, _, err := handle.inventory(ctx, censusAge(r.Resync))
+	if err != nil {
 		return err
 	}
 
 	unused, err := r.unused(ctx, r.Client, found)
 	if err != nil {
 		return err
+	}
+	if len(unused) > 0 { // perhaps of a game that was deleted since
+		if found, _, err = handle.inventory(ctx, 0); err != nil {
+			return err
+		}
+		if unused, err = r.unused(ctx, r.Client, found); err != nil {
+			return err
+		}
 	}
 
 	remove := commaSeparated(class.Annotations[v1alpha1.RemoveAnnotation])

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
 )
 
@@ -18,39 +19,43 @@ import (
 // in no census.
 const wholeLook = time.Hour
 
-// census is what the stores of a class held of each tenant.
+// censusAge is how old a census may be: of each resync there is one, which is younger than
+// the last look at any game.
+func censusAge(resync time.Duration) time.Duration { return resync * 9 / 10 }
+
+// census is what the stores of a class held when it was asked for.
 type census struct {
-	mutex    sync.Mutex
-	taken    time.Time
-	postgres map[string]string
-	redis    map[string]string
+	mutex sync.Mutex
+	taken time.Time
+	found provision.Inventory
+	err   error
 }
 
-// fingerprint returns that of what the stores hold of a tenant, and when it was taken:
-// no longer ago than maxAge. It is empty if a store does not answer or holds nothing.
-func (h *storeHandle) fingerprint(ctx context.Context, t tenant.Tenant, maxAge time.Duration) (fingerprint string, taken time.Time) {
-	c := &h.census
+// inventory returns what the stores hold, and when that was asked for: no longer ago than
+// maxAge. Nobody changes what is returned.
+func (e *storeEntry) inventory(ctx context.Context, maxAge time.Duration) (found provision.Inventory, taken time.Time, err error) {
+	c := &e.census
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 
 	if now := time.Now(); now.Sub(c.taken) > maxAge {
-		c.taken, c.postgres, c.redis = now, nil, nil
-		postgres, err := h.postgres.Census(ctx)
-		if err != nil {
-			return "", now
+		c.taken, c.found = now, provision.Inventory{}
+		if c.err = e.postgres.Inventory(ctx, c.found); c.err == nil {
+			c.err = e.redis.Inventory(ctx, c.found)
 		}
-		redis, err := h.redis.Census(ctx)
-		if err != nil {
-			return "", now
-		}
-		c.postgres, c.redis = postgres, redis
 	}
+	return c.found, c.taken, c.err
+}
 
-	inPostgres, inRedis := c.postgres[t.ID], c.redis[t.ID]
-	if inPostgres == "" || inRedis == "" {
-		return "", c.taken
+// fingerprint is of what the stores hold of a tenant. It is empty if one of them does not
+// answer or holds nothing.
+func (e *storeEntry) fingerprint(ctx context.Context, t tenant.Tenant, maxAge time.Duration) (fingerprint string, taken time.Time) {
+	found, taken, err := e.inventory(ctx, maxAge)
+	holding := found[t.ID]
+	if err != nil || holding == nil || holding.InPostgres == "" || holding.InRedis == "" {
+		return "", taken
 	}
-	return inPostgres + " " + inRedis, c.taken
+	return holding.InPostgres + " " + holding.InRedis, taken
 }
 
 // resting remembers with which fingerprint all of a game was last found right.
@@ -96,7 +101,7 @@ func (r *LeaderboardReconciler) rests(ctx context.Context, p *pass, stores *stor
 		return true
 	}
 
-	fingerprint, taken := stores.fingerprint(ctx, p.tenant, r.Resync*9/10)
+	fingerprint, taken := stores.fingerprint(ctx, p.tenant, censusAge(r.Resync))
 	p.fingerprint = fingerprint
 	return r.resting.holds(p.lb.UID, key, fingerprint, taken, time.Now())
 }

@@ -52,19 +52,13 @@ func (e *storeEntry) checkPostgres(ctx context.Context, class *v1alpha1.Leaderbo
 		return err
 	}
 
-	id, err := e.postgres.Identify(ctx)
-	if err != nil {
-		return err
-	}
+	id := stock.Postgres.ID
 	if moved := checkPostgresMove(class, class.Status.Placement, id, ""); moved != nil {
 		return moved
 	}
 
 	stock.Placement.PostgresServer, stock.Placement.PostgresDatabase = id.Server, id.Database
-	if err := e.postgres.Register(ctx, approvals(class)); err != nil {
-		return err
-	}
-	if stock.LeftOpen, err = e.prepare(ctx); err != nil {
+	if stock.LeftOpen, err = e.prepare(ctx, class); err != nil {
 		return err
 	}
 
@@ -75,7 +69,10 @@ func (e *storeEntry) checkRedis(ctx context.Context, class *v1alpha1.Leaderboard
 	if stock.RedisVersion, err = e.redis.Check(ctx); err != nil {
 		return err
 	}
-	if stock.Placement.Redis, err = e.redis.Identify(ctx); err != nil {
+	if err := e.prepareRedis(ctx); err != nil {
+		return err
+	}
+	if stock.Placement.Redis, err = e.redis.ID(ctx); err != nil {
 		return err
 	}
 	if moved := checkRedisMove(class, stock.Placement.Redis, ""); moved != nil {
@@ -84,17 +81,22 @@ func (e *storeEntry) checkRedis(ctx context.Context, class *v1alpha1.Leaderboard
 	return nil
 }
 
-// prepareInterval is how often it is looked whether PUBLIC has rights that it
-// must not have. Taking away what is another role's to take away is a write
-// that changes nothing, so it is not tried with every check.
+// prepareInterval is how often it is looked at what changes seldom: who is registered,
+// whether PUBLIC has rights that it must not have, whether Redis lets anyone in. Taking
+// away what is another role's to take away is a write that changes nothing, so it is not
+// tried with every check.
 const prepareInterval = 10 * time.Minute
 
-func (e *storeEntry) prepare(ctx context.Context) (leftOpen []string, err error) {
+// prepare registers the operator and takes from PUBLIC what it must not have.
+func (e *storeEntry) prepare(ctx context.Context, class *v1alpha1.LeaderboardClass) (leftOpen []string, err error) {
 	e.preparing.Lock()
 	defer e.preparing.Unlock()
 
 	if time.Now().Before(e.prepareAt) {
 		return e.leftOpen, nil
+	}
+	if err := e.postgres.Register(ctx, approvals(class)); err != nil {
+		return nil, err
 	}
 	if leftOpen, err = e.postgres.PrepareDatabase(ctx); err != nil {
 		return nil, err
@@ -102,6 +104,25 @@ func (e *storeEntry) prepare(ctx context.Context) (leftOpen []string, err error)
 
 	e.leftOpen, e.prepareAt = leftOpen, time.Now().Add(prepareInterval)
 	return leftOpen, nil
+}
+
+// prepareRedis looks whether tenants can share Redis, and which one it is.
+func (e *storeEntry) prepareRedis(ctx context.Context) error {
+	e.preparing.Lock()
+	defer e.preparing.Unlock()
+
+	if time.Now().Before(e.prepareRedisAt) {
+		return nil
+	}
+	if err := e.redis.Prepare(ctx); err != nil {
+		return err
+	}
+	if _, err := e.redis.Identify(ctx); err != nil {
+		return err
+	}
+
+	e.prepareRedisAt = time.Now().Add(prepareInterval)
+	return nil
 }
 
 // asClassError words what a check found for the condition Reachable.

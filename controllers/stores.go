@@ -63,6 +63,8 @@ type storeEntry struct {
 	preparing sync.Mutex
 	leftOpen  []string
 	prepareAt time.Time
+	// prepareRedisAt is when to look again who may use Redis.
+	prepareRedisAt time.Time
 }
 
 // storeHandle is the use of a storeEntry by one pass.

@@ -427,7 +427,7 @@ func TestRedisCheck(t *testing.T) {
 	require.Regexp(t, `^(Redis|Valkey) [78]\.`, version)
 
 	_, open := redisServer(t, false)
-	_, err = open.Check(t.Context())
+	err = open.Prepare(t.Context())
 	require.Equal(t, Misconfigured, KindOf(err), err)
 	require.ErrorContains(t, err, "default")
 

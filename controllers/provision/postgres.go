@@ -126,13 +126,15 @@ func (p *Postgres) Close() { p.pool.Close() }
 // PostgresServer is what Check found.
 type PostgresServer struct {
 	Version string
+	ID      PostgresID
 	// Connections are those that it accepts from all games together.
 	Connections int
 	// Lossy are the settings under which it may lose what it has committed.
 	Lossy []string
 }
 
-// Check says whether the server can hold tenants, and what it is.
+// Check says whether the server can hold tenants, and what it is. From then on, writes are
+// refused on any other one.
 func (p *Postgres) Check(ctx context.Context) (server PostgresServer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -143,9 +145,10 @@ func (p *Postgres) Check(ctx context.Context) (server PostgresServer, err error)
 		rolcreaterole OR rolsuper, has_database_privilege(current_database(), 'CREATE'),
 		least(current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
 			- coalesce(current_setting('reserved_connections', true)::int, 0), nullif(d.datconnlimit, -1)) - $1::int,
-		ARRAY(SELECT name || ' is ' || setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name)
-		FROM pg_roles, pg_database d WHERE rolname = current_user AND d.datname = current_database()`, maxConnections).
-		Scan(&server.Version, &number, &canCreateRoles, &canCreateSchemas, &server.Connections, &server.Lossy)
+		ARRAY(SELECT name || ' is ' || setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name),
+		system_identifier::text, d.oid::int8
+		FROM pg_roles, pg_database d, pg_control_system() WHERE rolname = current_user AND d.datname = current_database()`, maxConnections).
+		Scan(&server.Version, &number, &canCreateRoles, &canCreateSchemas, &server.Connections, &server.Lossy, &server.ID.Server, &server.ID.Database)
 
 	switch {
 	case err != nil:
@@ -158,6 +161,7 @@ func (p *Postgres) Check(ctx context.Context) (server PostgresServer, err error)
 		return server, &Error{Kind: InsufficientRights, Message: "the administrator of PostgreSQL cannot make schemas: let it own the database, or GRANT CREATE ON DATABASE"}
 	}
 
+	p.id.Store(&server.ID)
 	return server, nil
 }
 

@@ -18,8 +18,8 @@ const minRedis = 7
 // neverEvict is the only maxmemory-policy under which a ranking stays whole.
 const neverEvict = "noeviction"
 
-// Check says whether the deployment can be shared by tenants, and its version. A
-// node that does not answer hides nothing that is wrong with another one.
+// Check says whether the deployment can hold rankings, and its version. A node that does
+// not answer hides nothing that is wrong with another one.
 func (r *Redis) Check(ctx context.Context) (version string, err error) {
 	err = r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
 		found, err := checkNode(ctx, address, node)
@@ -32,7 +32,7 @@ func (r *Redis) Check(ctx context.Context) (version string, err error) {
 }
 
 func checkNode(ctx context.Context, address string, node *redis.Client) (version string, err error) {
-	info, err := node.Info(ctx, "server").Result()
+	info, err := node.Info(ctx, "server", "memory").Result()
 	if err != nil {
 		return "", err
 	}
@@ -47,17 +47,21 @@ func checkNode(ctx context.Context, address string, node *redis.Client) (version
 	if number, err := strconv.Atoi(major); err != nil || number < minRedis {
 		return "", &Error{Kind: Misconfigured, Message: fmt.Sprintf("%s %s on %s is too old: Redis 7.0 or Valkey 8 is needed", name, version, address)}
 	}
-	if err := checkDefaultUser(ctx, address, node); err != nil {
-		return "", err
-	}
-	if err := checkEviction(ctx, address, node); err != nil {
-		return "", err
-	}
-	if err := functions.Ensure(ctx, node); err != nil {
+	if err := checkEviction(address, info); err != nil {
 		return "", err
 	}
 
 	return name + " " + version, nil
+}
+
+// Prepare says whether the deployment can be shared by tenants, and loads the functions.
+func (r *Redis) Prepare(ctx context.Context) error {
+	return r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
+		if err := checkDefaultUser(ctx, address, node); err != nil {
+			return err
+		}
+		return functions.Ensure(ctx, node)
+	})
 }
 
 func checkDefaultUser(ctx context.Context, address string, node *redis.Client) error {
@@ -77,11 +81,7 @@ func checkDefaultUser(ctx context.Context, address string, node *redis.Client) e
 // a board would be served as if it were whole. INFO says the policy on managed
 // services, too, which deny CONFIG GET. A replica becomes a master one day, so its
 // policy matters as well.
-func checkEviction(ctx context.Context, address string, node *redis.Client) error {
-	info, err := node.Info(ctx, "memory").Result()
-	if err != nil {
-		return err
-	}
+func checkEviction(address, info string) error {
 	if policy := infoField(info, "maxmemory_policy"); policy != "" && policy != neverEvict {
 		return &Error{Kind: Misconfigured, Message: fmt.Sprintf("Redis on %s would evict keys of rankings once its memory is full (maxmemory-policy %s): "+
 			"set maxmemory-policy %s on every node, in redis.conf and with CONFIG SET, or in the parameters of the managed service", address, policy, neverEvict)}

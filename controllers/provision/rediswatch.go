@@ -84,6 +84,7 @@ func (r *Redis) Watch(ctx context.Context, interval time.Duration, lost func()) 
 			away = true
 		default:
 			if away || known != nil && restarted(known, ids) {
+				r.id.Store(nil) // it may be another one
 				lost()
 			}
 			known, away = ids, false

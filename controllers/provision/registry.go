@@ -198,34 +198,28 @@ func (p *Postgres) locked(ctx context.Context, t tenant.Tenant, claim Claim, do 
 }
 
 // WhileLeading runs do while this process leads: no other one can take over before it has
-// returned. It is for what is written elsewhere. Where PostgreSQL does not answer, the
-// lease alone is asked.
+// returned. It is for what is written elsewhere. Where PostgreSQL does not answer, or
+// does not name this process yet, the lease alone is asked: nothing is registered here,
+// as the database may turn out to be another one than the game's.
 func (p *Postgres) WhileLeading(ctx context.Context, do func(context.Context) error) error {
 	begun, doErr := false, error(nil)
-	attempt := func() error {
-		return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
-			if err := p.checkHolder(ctx, tx, "FOR SHARE"); err != nil {
-				return err
-			}
-			begun = true
-			doErr = do(ctx)
-			return nil
-		})
-	}
-
-	err := attempt()
-	if errors.Is(err, errNotHolder) {
-		if err = p.register(ctx, nil); err == nil {
-			err = attempt()
+	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		if err := p.checkHolder(ctx, tx, "FOR SHARE"); err != nil {
+			return err
 		}
-	}
+		begun = true
+		doErr = do(ctx)
+		return nil
+	})
+
 	if begun {
 		return doErr
 	}
-	if err = postgresError(err, "look who leads"); KindOf(err) != Unreachable {
-		return err
+	if err != nil && !errors.Is(err, errNotHolder) {
+		if err = postgresError(err, "look who leads"); KindOf(err) != Unreachable {
+			return err
+		}
 	}
-
 	if err := p.checkLease(ctx); err != nil {
 		return err
 	}
