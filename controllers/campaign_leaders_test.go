@@ -22,7 +22,7 @@ import (
 )
 
 // leaderVoyages is how many voyages with two operators there are; whole: with make campaign.
-const leaderVoyages, wholeLeaderVoyages = 2, 60
+const leaderVoyages, wholeLeaderVoyages = 1, 60
 
 // lateCache reads as from a cache whose watch events come late, or not at all until
 // something else happens to the object: each object is renewed by some of the reads only.

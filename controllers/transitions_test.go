@@ -27,7 +27,7 @@ import (
 )
 
 // transitionSample is how many transitions of each kind are made; with make campaign, all.
-const transitionSample = 8
+const transitionSample = 4
 
 // fieldSchema is what a CRD says of a value, as far as transitions are made from it.
 type fieldSchema struct {

@@ -96,6 +96,7 @@ func connConfig(admin PostgresAdmin) (*pgx.ConnConfig, error) {
 	config.ConnectTimeout = connectTimeout
 	config.RuntimeParams["application_name"] = "leaderboard-operator"
 	config.RuntimeParams["statement_timeout"] = strconv.Itoa(int(callTimeout.Milliseconds()))
+	config.RuntimeParams["jit"] = "off" // compiling a query on the catalogue takes longer than running it
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.Itoa(int(idleInTransaction.Milliseconds()))
 	config.RuntimeParams["lock_timeout"] = strconv.Itoa(int((callTimeout / 2).Milliseconds()))
 
