@@ -9,7 +9,7 @@ import (
 )
 
 // A Leaderboard gets paceBurst passes at once, which is more than it takes to come up or
-// to be replaced, and then one a paceInterval: whoever may write it, or what it owns,
+// to be replaced, and then one a paceInterval: those who may write it, or what it owns,
 // must not be able to keep the operator busy.
 const (
 	paceBurst    = 30

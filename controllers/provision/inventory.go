@@ -126,7 +126,7 @@ func parseMark(comment string) (has mark) {
 }
 
 // Inventory adds the users of every node to what is known. Whose they are is asked for
-// only if some are not known to be anybody's.
+// only if the owner of some is not known.
 func (r *Redis) Inventory(ctx context.Context, known Inventory) error {
 	rules, unknown := map[string]*strings.Builder{}, false
 	err := r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {

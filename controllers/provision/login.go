@@ -222,7 +222,7 @@ func (p *Postgres) VerifyLogin(ctx context.Context, t tenant.Tenant, slot tenant
 
 // refusedByRoleLimit says whether a login had the connections that its role or database
 // may have, which PostgreSQL counts once the password was right. That the server has no
-// connection left for anybody it says before. The function that reports an error is the
+// connection left at all it says before. The function that reports an error is the
 // same in every language.
 func refusedByRoleLimit(err error) bool {
 	var refused *pgconn.PgError

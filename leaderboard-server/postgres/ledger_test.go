@@ -363,7 +363,7 @@ func TestOneLeads(t *testing.T) {
 	lead(t, f.Ledger, probe).Release()
 }
 
-// Whoever may connect to the database can hold any advisory lock, and holds up nothing.
+// A login of the database can hold any advisory lock, and holds up nothing.
 func TestAStrangersLocksHoldNothingUp(t *testing.T) {
 	f := newFixture(t, postgres.Options{})
 	stranger := f.Database + "_stranger"

@@ -148,7 +148,7 @@ func checkNewer(ctx context.Context, conn querier, table string, version, requir
 // Migrate brings the schema to RequiredVersion, one transaction a migration. It leaves
 // a newer schema as it is, and refuses one that does not admit this version. The connection's current role becomes the
 // owner of what is made. The schema is created if it does not exist and the role
-// may. Several callers at once are safe: each step is taken by whoever is the first to
+// may. Several callers at once are safe: each step is taken by the one that is the first to
 // lock the table of versions.
 func Migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
 	return MigrateTo(ctx, conn, schema, RequiredVersion())

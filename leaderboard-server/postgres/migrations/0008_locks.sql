@@ -1,5 +1,5 @@
 -- admits: 6
--- Advisory locks are the database's: whoever may connect to it can hold any of them. So
+-- Advisory locks are the database's: each login of it can hold any of them. So
 -- what one game does at a time is ordered by rows and tables that only its own logins
 -- reach. The lead is the exception, as its session listens and so is in no transaction:
 -- its lock has a key of chance, which is changed when a stranger holds it.

@@ -1,5 +1,5 @@
 -- Put before every function. What a function reads of a state may have been written by
--- whoever holds a game's login, so no loop is longer than the arguments of its call, or
+-- somebody with the game's login, so no loop is longer than the arguments of its call, or
 -- a few snapshots.
 
 -- Set at the beginning of each function: Redis has no globals while it loads a library.
