@@ -366,6 +366,31 @@ func TestDeletionWithoutTheClass(t *testing.T) {
 	require.True(t, query[bool](t, postgres, class, "SELECT to_regnamespace($1) IS NOT NULL", tenant.For("test", lb.Namespace, "race").Schema()))
 }
 
+// The administrator's password changes: first in PostgreSQL and then in the Secret. What
+// runs goes on, and so does the operator.
+func TestTheAdministratorsPasswordChanges(t *testing.T) {
+	t.Parallel()
+	class := newClass(t, startManager(t), postgres, redis)
+	lb := readyGame(t, class)
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: class.Spec.Postgres.AdminSecretRef.Name}}
+	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(secret), secret))
+	admin, login := string(secret.Data["username"]), tenant.For("test", lb.Namespace, lb.Name).LoginRole(tenant.SlotA)
+	for _, statement := range []string{"ALTER ROLE " + admin + " PASSWORD 'changed'", "ALTER ROLE " + login + " SET work_mem = '1GB'",
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '" + admin + "'"} {
+		require.NoError(t, postgres.Exec(t.Context(), class.Spec.Postgres.Database, statement))
+	}
+
+	classIs(t, class, v1alpha1.ConditionReachable, "False InsufficientRights")
+	require.NotContains(t, describe(class), string(secret.Data["password"]))
+	require.True(t, logsIn(t, credentialsOf(t, lb)))
+	patch(t, secret, func() { secret.Data["password"] = []byte("changed") })
+	classIs(t, class, v1alpha1.ConditionReachable, "True Reachable")
+	becomes(t, lb, allReady)
+	require.Eventually(t, func() bool {
+		return query[bool](t, postgres, class, "SELECT NOT 'work_mem=1GB' = ANY (rolconfig) FROM pg_roles WHERE rolname = $1", login)
+	}, patience, poll)
+}
+
 // A class goes when its last Leaderboard has gone.
 func TestClassGoesWithItsLastUser(t *testing.T) {
 	class := newClass(t, startManager(t), postgres, redis)
