@@ -79,10 +79,6 @@ func (r *LeaderboardReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 
-	if delay := r.pace.delay(base.UID, time.Now()); delay > 0 {
-		return ctrl.Result{RequeueAfter: delay}, nil
-	}
-
 	p := newPass(base, r.ClusterID)
 	defer p.close()
 
@@ -100,6 +96,9 @@ func (r *LeaderboardReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 			return ctrl.Result{RequeueAfter: jitter(shareRetry)}, nil
 		}
 		defer r.shares.giveBack(class.Name)
+	}
+	if delay := r.pace.delay(base.UID, time.Now()); delay > 0 {
+		return ctrl.Result{RequeueAfter: delay}, nil
 	}
 	if !p.lb.DeletionTimestamp.IsZero() {
 		return r.finalize(ctx, p)

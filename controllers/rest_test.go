@@ -32,7 +32,7 @@ func TestAtRest(t *testing.T) {
 		return p
 	}
 	pg, rdb := proxy(effects.Postgres, postgres.Address()), proxy(effects.Redis, redis.Address())
-	class := newClass(t, startManager(t), postgres, redis, func(class *v1alpha1.LeaderboardClass) {
+	class := newClass(t, startManager(t, func(o *ManagerOptions) { o.MaxConcurrentReconciles = 16 }), postgres, redis, func(class *v1alpha1.LeaderboardClass) {
 		class.Spec.Postgres.Port, class.Spec.Redis.Endpoints = pg.Port(), []string{rdb.Address()}
 	})
 	ns := namespace(t)
