@@ -41,7 +41,7 @@ func (r *LeaderboardReconciler) keep(ctx context.Context, p *pass) {
 		return
 	}
 
-	key := freshnessKey(stores, workload.Checksum(served.Data), p.lb)
+	key := freshnessKey(stores, workload.Checksum(served.Data), p)
 	if r.kept.fresh(p.lb.UID, key) || r.rests(ctx, p, stores, key) {
 		p.renewStores() // as they would be if they were looked at
 		return

@@ -48,13 +48,13 @@ func (r *LeaderboardReconciler) checkFreshness(ctx context.Context, p *pass) err
 
 	p.fresh = p.served != nil &&
 		p.conditions().isTrue(v1alpha1.ConditionSchemaReady) && p.conditions().isTrue(v1alpha1.ConditionKeyspaceReady) &&
-		r.rests(ctx, p, p.stores, freshnessKey(p.stores, workload.Checksum(p.served.Data), p.lb))
+		r.rests(ctx, p, p.stores, freshnessKey(p.stores, workload.Checksum(p.served.Data), p))
 	return nil
 }
 
-// freshnessKey changes with everything that the stores depend on.
-func freshnessKey(stores *storeHandle, credentials string, lb *v1alpha1.Leaderboard) string {
-	return stores.key + " " + credentials + " " + rotationRequest(lb)
+// freshnessKey changes with everything that the stores, and when to rotate, depend on.
+func freshnessKey(stores *storeHandle, credentials string, p *pass) string {
+	return stores.key + " " + credentials + " " + rotationRequest(p.lb) + " " + p.class.Spec.Rotation.Every.String()
 }
 
 // ensureSchema makes the schema and the roles; nobody can log in yet.
@@ -173,7 +173,7 @@ func (r *LeaderboardReconciler) ensureKeyspace(ctx context.Context, p *pass) err
 // before the next resync.
 func (r *LeaderboardReconciler) markVerified(_ context.Context, p *pass) error {
 	if p.later == nil && !p.fresh && !p.rotationWaits {
-		key := freshnessKey(p.stores, p.creds.checksum(), p.lb)
+		key := freshnessKey(p.stores, p.creds.checksum(), p)
 		r.verified.mark(p.lb.UID, key, r.Resync/2)
 		now := time.Now()
 		r.resting.note(p.lb.UID, key, p.fingerprint, now, now.Add(min(wholeLook, untilRotation(p))))

@@ -146,7 +146,7 @@ func (r *LeaderboardReconciler) rotateKeys(p *pass, set keyset.Set) (keyset.Set,
 // retireLogin ends the login that is not served once no session of it is left and Pods
 // have had the time to read the new one, or when time is up.
 func (r *LeaderboardReconciler) retireLogin(ctx context.Context, p *pass) error {
-	key := freshnessKey(p.stores, p.creds.checksum(), p.lb)
+	key := freshnessKey(p.stores, p.creds.checksum(), p)
 	if r.oldLoginDisabled.fresh(p.lb.UID, key) || p.fresh && r.oldLoginDisabled.known(p.lb.UID, key) {
 		return nil
 	}
@@ -198,7 +198,7 @@ func (r *LeaderboardReconciler) retired(ctx context.Context, p *pass) (bool, err
 // lowerConnections bounds the logins once no Pod holds more connections than that.
 func (r *LeaderboardReconciler) lowerConnections(ctx context.Context, p *pass) error {
 	connections := workload.ConnectionLimit(p.class)
-	key := freshnessKey(p.stores, p.creds.checksum(), p.lb) + " " + strconv.Itoa(int(connections))
+	key := freshnessKey(p.stores, p.creds.checksum(), p) + " " + strconv.Itoa(int(connections))
 	if r.bounded.fresh(p.lb.UID, key) || p.fresh && r.bounded.known(p.lb.UID, key) {
 		return nil
 	}
