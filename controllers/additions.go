@@ -42,6 +42,9 @@ func (a *applier) expel(ctx context.Context, applied *unstructured.Unstructured)
 			continue
 		case entry.Subresource == "":
 			adds := additions(fields)
+			if adds.Empty() {
+				break
+			}
 			added = added.Union(adds)
 			if entry.FieldsV1, err = encodeFields(fields.Difference(adds)); err != nil {
 				return false, err

@@ -9,11 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -76,11 +74,7 @@ func (v *voyage) rival(leader *atomic.Pointer[LeaderboardReconciler], random *ra
 
 	live := v.client()
 	late := &lateCache{random: random, seen: map[string]seenObject{}}
-	stores := NewStores(live, live, operator)
-	v.Cleanup(stores.Close)
-	r = &LeaderboardReconciler{Client: late.client(live), Live: live, Stores: stores, Recorder: events.NewFakeRecorder(10000),
-		ControllerName: v.controllerName, ClusterID: "test", Resync: time.Minute}
-	require.NoError(v, r.prepare(1))
+	r = reconcilerOf(v.T, operator, late.client(live), live)
 	return r
 }
 
@@ -111,8 +105,7 @@ func (v *voyage) sailWithTwo(random *rand.Rand) {
 		v.r = leader.Load()
 		v.drive(stage)
 		v.settle()
-		v.check(stage)
-		v.worlds = append(v.worlds, v.world())
+		v.arrive(stage)
 	}
 }
 
@@ -155,9 +148,7 @@ func TestCampaignOfTwo(t *testing.T) {
 				t.Parallel()
 				v := newVoyage(t)
 				v.sailWithTwo(rand.New(rand.NewPCG(seed, 1)))
-				for i, stage := range stages() {
-					require.Equal(t, reference.worlds[i], v.worlds[i], "after: %s", stage.name)
-				}
+				v.requireLike(reference)
 			})
 		}
 	})

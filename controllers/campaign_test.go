@@ -97,24 +97,32 @@ func stages() []stage {
 // newVoyage prepares a class of its own, whose stores are reached through proxies.
 func newVoyage(t *testing.T) *voyage {
 	v := &voyage{T: t, faults: &effects.Sequence{}, controllerName: unique("campaign") + "/operator"}
-	for _, store := range []struct {
-		kind    effects.Store
-		address string
-	}{{effects.Postgres, postgres.Address()}, {effects.Redis, redis.Address()}} {
-		proxy, err := effects.StartProxy(context.Background(), v.faults, store.kind, store.address)
-		require.NoError(t, err)
-		t.Cleanup(proxy.Close)
-		v.proxies = append(v.proxies, proxy)
-	}
-
-	v.class = newClass(t, v.controllerName, postgres, redis, func(class *v1alpha1.LeaderboardClass) {
-		class.Spec.Postgres.Port, class.Spec.Redis.Endpoints = v.proxies[0].Port(), []string{v.proxies[1].Address()}
-	})
+	v.class, v.proxies = newProxiedClass(t, v.controllerName, v.faults)
 	accept(t, v.class)
 	v.lb = newLeaderboard(namespace(t), v.class)
 	v.name = tenant.For("test", v.lb.Namespace, v.lb.Name)
 	v.start()
 	return v
+}
+
+// newProxiedClass makes a class whose PostgreSQL and Redis are reached through proxies, in
+// this order.
+func newProxiedClass(t *testing.T, controllerName string, sequence *effects.Sequence) (class *v1alpha1.LeaderboardClass, proxies []*effects.Proxy) {
+	t.Helper()
+	for _, store := range []struct {
+		kind    effects.Store
+		address string
+	}{{effects.Postgres, postgres.Address()}, {effects.Redis, redis.Address()}} {
+		proxy, err := effects.StartProxy(context.Background(), sequence, store.kind, store.address)
+		require.NoError(t, err)
+		t.Cleanup(proxy.Close)
+		proxies = append(proxies, proxy)
+	}
+
+	class = newClass(t, controllerName, postgres, redis, func(class *v1alpha1.LeaderboardClass) {
+		class.Spec.Postgres.Port, class.Spec.Redis.Endpoints = proxies[0].Port(), []string{proxies[1].Address()}
+	})
+	return class, proxies
 }
 
 // start begins a process of the operator.
@@ -131,7 +139,7 @@ func (v *voyage) client() client.WithWatch { return through(v.faults) }
 // through is a client whose writes are effects of a sequence.
 func through(faults *effects.Sequence) client.WithWatch {
 	do := func(verb string, object any, do func() error) error {
-		return faults.Do(fmt.Sprintf("Kubernetes: %s %s", verb, strings.TrimPrefix(fmt.Sprintf("%T", object), "*")+nameOf(object)), do)
+		return faults.Do(fmt.Sprintf("Kubernetes: %s %s", verb, strings.TrimPrefix(fmt.Sprintf("%T", object), "*")+kindOf(object)), do)
 	}
 	return interceptor.NewClient(cluster, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
@@ -161,8 +169,8 @@ func through(faults *effects.Sequence) client.WithWatch {
 	})
 }
 
-// nameOf is the kind and name of an object that is applied.
-func nameOf(object any) string {
+// kindOf is the kind of an object that is applied.
+func kindOf(object any) string {
 	if applied, ok := object.(interface{ GetKind() string }); ok {
 		return " " + applied.GetKind()
 	}
@@ -174,8 +182,22 @@ func (v *voyage) sail() {
 	for _, stage := range stages() {
 		stage.change(v)
 		v.drive(stage)
-		v.check(stage)
-		v.worlds = append(v.worlds, v.world())
+		v.arrive(stage)
+	}
+}
+
+// arrive checks the end of a stage and keeps what the stores hold.
+func (v *voyage) arrive(stage stage) {
+	v.Helper()
+	v.check(stage)
+	v.worlds = append(v.worlds, v.world())
+}
+
+// requireLike compares what the stores held after each stage.
+func (v *voyage) requireLike(reference *voyage) {
+	v.Helper()
+	for i, stage := range stages() {
+		require.Equal(v, reference.worlds[i], v.worlds[i], "after: %s", stage.name)
 	}
 }
 
@@ -253,9 +275,7 @@ func (v *voyage) check(stage stage) {
 
 // forget has the next pass look at everything.
 func (v *voyage) forget() {
-	v.r.verified, v.r.kept = newFreshness(time.Now), newFreshness(time.Now)
-	v.r.bounded, v.r.oldLoginDisabled = newFreshness(time.Now), newFreshness(time.Now)
-	v.r.resting = newResting()
+	v.r.forgetStores()
 	v.renewPace()
 }
 
@@ -356,9 +376,7 @@ func TestCampaign(t *testing.T) {
 				v := newVoyage(t)
 				v.faults.Arm(at, mode)
 				v.sail()
-				for i, stage := range stages() {
-					require.Equal(t, reference.worlds[i], v.worlds[i], "after: %s", stage.name)
-				}
+				v.requireLike(reference)
 				visited.Add(1)
 			})
 		}

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
 	"github.com/leaderboard-dev/leaderboard-operator/test/effects"
 )
@@ -20,10 +21,19 @@ import (
 // without a cache.
 func newReconciler(t *testing.T, controllerName string, c client.Client) *LeaderboardReconciler {
 	t.Helper()
-	storesOfClasses := NewStores(c, c, testOperator(controllerName))
-	t.Cleanup(storesOfClasses.Close)
-	r := &LeaderboardReconciler{Client: c, Live: c, Stores: storesOfClasses, Recorder: events.NewFakeRecorder(1000),
-		ControllerName: controllerName, ClusterID: "test", Resync: time.Minute}
+	return reconcilerOf(t, testOperator(controllerName), c, c)
+}
+
+// maxTestEvents is more than any test records: a recorder that is full blocks.
+const maxTestEvents = 100_000
+
+// reconcilerOf makes the reconciler of an operator.
+func reconcilerOf(t *testing.T, operator provision.Operator, c, live client.Client) *LeaderboardReconciler {
+	t.Helper()
+	stores := NewStores(live, live, operator)
+	t.Cleanup(stores.Close)
+	r := &LeaderboardReconciler{Client: c, Live: live, Stores: stores, Recorder: events.NewFakeRecorder(maxTestEvents),
+		ControllerName: operator.ControllerName, ClusterID: operator.ClusterID, Resync: time.Minute}
 	require.NoError(t, r.prepare(1))
 	return r
 }

@@ -45,8 +45,9 @@ func (c *credentials) digest() string {
 func (c *credentials) checksum() string { return workload.Checksum(c.data) }
 
 // ensureCredentials makes sure that the Secret with the logins exists. It comes
-// before any login is given a password: a password that a store knows can
-// always be read from the Secret, whenever the operator is ended.
+// before the login that it serves is given its password, so that a password that a store
+// knows can be read from the Secret, whenever the operator is ended. A rotation, which
+// has another login that is served meanwhile, does it the other way around.
 //
 // Credentials that are lost, or that somebody has written into the Secret, are replaced
 // by ones of the other slot, so that the Pods that run on the lost ones go on working

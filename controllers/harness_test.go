@@ -143,9 +143,11 @@ func create[T client.Object](t testing.TB, object T) T {
 }
 
 // readyGame makes a game of the class in a namespace of its own, and waits until it
-// serves.
+// serves. The class has been checked before: how many connections Postgres accepts decides
+// how many each Pod gets, so one that is first reached later has the Pods replaced.
 func readyGame(t testing.TB, class *v1alpha1.LeaderboardClass) *v1alpha1.Leaderboard {
 	t.Helper()
+	classIs(t, class, v1alpha1.ConditionReachable, "True Reachable")
 	ns := namespace(t)
 	playDeployments(t, ns)
 	lb := create(t, newLeaderboard(ns, class))

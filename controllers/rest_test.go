@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,16 +24,9 @@ func TestAtRest(t *testing.T) {
 		games = 200
 	}
 	sequence := &effects.Sequence{}
-	proxy := func(store effects.Store, address string) *effects.Proxy {
-		p, err := effects.StartProxy(context.Background(), sequence, store, address)
-		require.NoError(t, err)
-		t.Cleanup(p.Close)
-		return p
-	}
-	pg, rdb := proxy(effects.Postgres, postgres.Address()), proxy(effects.Redis, redis.Address())
-	class := newClass(t, startManager(t, func(o *ManagerOptions) { o.MaxConcurrentReconciles = 16 }), postgres, redis, func(class *v1alpha1.LeaderboardClass) {
-		class.Spec.Postgres.Port, class.Spec.Redis.Endpoints = pg.Port(), []string{rdb.Address()}
-	})
+	controller := startManager(t, func(o *ManagerOptions) { o.MaxConcurrentReconciles = 16 })
+	class, proxies := newProxiedClass(t, controller, sequence)
+	pg, rdb := proxies[0], proxies[1]
 	ns := namespace(t)
 	playDeployments(t, ns)
 	var all []*v1alpha1.Leaderboard

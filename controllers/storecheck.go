@@ -92,18 +92,14 @@ func (e *storeEntry) prepare(ctx context.Context, class *v1alpha1.LeaderboardCla
 	e.preparing.Lock()
 	defer e.preparing.Unlock()
 
-	if time.Now().Before(e.prepareAt) {
-		return e.leftOpen, nil
-	}
-	if err := e.postgres.Register(ctx, approvals(class)); err != nil {
-		return nil, err
-	}
-	if leftOpen, err = e.postgres.PrepareDatabase(ctx); err != nil {
-		return nil, err
-	}
-
-	e.leftOpen, e.prepareAt = leftOpen, time.Now().Add(prepareInterval)
-	return leftOpen, nil
+	err = seldom(&e.prepareAt, func() (err error) {
+		if err := e.postgres.Register(ctx, approvals(class)); err != nil {
+			return err
+		}
+		e.leftOpen, err = e.postgres.PrepareDatabase(ctx)
+		return err
+	})
+	return e.leftOpen, err
 }
 
 // prepareRedis looks whether tenants can share Redis, and which one it is.
@@ -111,17 +107,25 @@ func (e *storeEntry) prepareRedis(ctx context.Context) error {
 	e.preparing.Lock()
 	defer e.preparing.Unlock()
 
-	if time.Now().Before(e.prepareRedisAt) {
+	return seldom(&e.prepareRedisAt, func() error {
+		if err := e.redis.Prepare(ctx); err != nil {
+			return err
+		}
+		_, err := e.redis.Identify(ctx)
+		return err
+	})
+}
+
+// seldom does what is due at a time, and sets the next time once it has been done.
+func seldom(at *time.Time, do func() error) error {
+	if time.Now().Before(*at) {
 		return nil
 	}
-	if err := e.redis.Prepare(ctx); err != nil {
-		return err
-	}
-	if _, err := e.redis.Identify(ctx); err != nil {
+	if err := do(); err != nil {
 		return err
 	}
 
-	e.prepareRedisAt = time.Now().Add(prepareInterval)
+	*at = time.Now().Add(prepareInterval)
 	return nil
 }
 

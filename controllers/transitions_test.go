@@ -144,9 +144,8 @@ func newSettler(t *testing.T) *settler {
 	v := newVoyage(t)
 	v.lb.Spec.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 3, TargetCPUUtilizationPercentage: 50}
 	create(t, v.lb)
-	s := &settler{voyage: v, classes: &LeaderboardClassReconciler{Client: withoutIndexes(), Live: cluster, Stores: v.r.Stores, Recorder: events.NewFakeRecorder(100000),
+	s := &settler{voyage: v, classes: &LeaderboardClassReconciler{Client: withoutIndexes(), Live: cluster, Stores: v.r.Stores, Recorder: events.NewFakeRecorder(maxTestEvents),
 		ControllerName: v.controllerName, Namespace: operatorNamespace, Resync: time.Minute}}
-	s.r.Recorder = events.NewFakeRecorder(100000)
 	s.settle()
 	require.Equal(t, "True Ready", conditionText(s.lb.Status.Conditions, v1alpha1.ConditionReady), describe(s.lb))
 	return s

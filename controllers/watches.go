@@ -102,14 +102,19 @@ func (r *LeaderboardReconciler) SetupWithManager(manager ctrl.Manager, concurren
 // prepare makes what the reconciler keeps between passes.
 func (r *LeaderboardReconciler) prepare(concurrency int) (err error) {
 	r.applier = newApplier(r.Client, r.Live)
-	r.verified, r.kept = newFreshness(time.Now), newFreshness(time.Now)
-	r.bounded, r.oldLoginDisabled = newFreshness(time.Now), newFreshness(time.Now)
-	r.resting = newResting()
+	r.forgetStores()
 	r.shares = newShares(concurrency)
 	r.namespaces = newShares(r.shares.most)
 	r.migrations = newShares(r.shares.most) // so half of a class's passes go on next to migrations
 	r.pace, err = newPace()
 	return err
+}
+
+// forgetStores has the next pass over each Leaderboard look at all that the stores hold.
+func (r *LeaderboardReconciler) forgetStores() {
+	r.verified, r.kept = newFreshness(time.Now), newFreshness(time.Now)
+	r.bounded, r.oldLoginDisabled = newFreshness(time.Now), newFreshness(time.Now)
+	r.resting = newResting()
 }
 
 // classChanged admits what matters to the Leaderboards of a class: its spec,

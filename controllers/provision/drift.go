@@ -78,7 +78,7 @@ func (p *Postgres) Strangers(ctx context.Context, t tenant.Tenant) ([]string, er
 
 // drift returns the statements of driftSQL.
 func drift(ctx context.Context, tx pgx.Tx, t tenant.Tenant) ([]string, error) {
-	rows, err := tx.Query(ctx, driftSQL, t.Schema(), t.OwnerRole(), t.GroupRole(), t.Roles(), []string{t.LoginRole(tenant.SlotA), t.LoginRole(tenant.SlotB)})
+	rows, err := tx.Query(ctx, driftSQL, t.Schema(), t.OwnerRole(), t.GroupRole(), t.Roles(), t.LoginRoles())
 	if err != nil {
 		return nil, fmt.Errorf("look for drift: %w", err)
 	}

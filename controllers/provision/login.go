@@ -105,15 +105,14 @@ func (p *Postgres) LowerConnections(ctx context.Context, t tenant.Tenant, claim 
 	defer cancel()
 
 	const higherSQL = "SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($1) AND (rolconnlimit > $2 OR rolconnlimit < 0)"
-	logins := []string{t.LoginRole(tenant.SlotA), t.LoginRole(tenant.SlotB)}
 	var some bool
-	err := p.pool.QueryRow(ctx, "SELECT EXISTS ("+higherSQL+")", logins, connections).Scan(&some)
+	err := p.pool.QueryRow(ctx, "SELECT EXISTS ("+higherSQL+")", t.LoginRoles(), connections).Scan(&some)
 	if err != nil || !some {
 		return postgresError(err, "look at the logins of %s", t.ID)
 	}
 
 	err = p.locked(ctx, t, claim, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, higherSQL, logins, connections)
+		rows, err := tx.Query(ctx, higherSQL, t.LoginRoles(), connections)
 		if err != nil {
 			return err
 		}
@@ -207,14 +206,11 @@ func (p *Postgres) VerifyLogin(ctx context.Context, t tenant.Tenant, slot tenant
 		return true, conn.Close(ctx)
 	}
 
-	switch sqlState(err) {
-	case stateInvalidPassword, stateInvalidAuthorization:
+	switch state := sqlState(err); {
+	case state == stateInvalidPassword, state == stateInvalidAuthorization:
 		return false, nil
-	case stateTooManyConnections:
-		if refusedByRoleLimit(err) {
-			return true, nil
-		}
-		fallthrough
+	case state == stateTooManyConnections && refusedByRoleLimit(err):
+		return true, nil
 	default:
 		return false, postgresError(err, "log in as %s", t.LoginRole(slot))
 	}
@@ -246,15 +242,12 @@ func (p *Postgres) DisableLogin(ctx context.Context, t tenant.Tenant, claim Clai
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 
-	role := t.LoginRole(slot)
-	var exists, login, sessions bool
-	err := p.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1),
-		EXISTS (SELECT FROM pg_roles WHERE rolname = $1 AND rolcanlogin), EXISTS (SELECT FROM pg_stat_activity WHERE usename = $1)`,
-		role).Scan(&exists, &login, &sessions)
-	if err != nil || !exists || !login && !sessions {
-		return postgresError(err, "look at the login %s", role)
+	login, sessions, err := p.InUse(ctx, t, slot)
+	if err != nil || !login && sessions == 0 {
+		return err
 	}
 
+	role := t.LoginRole(slot)
 	err = p.locked(ctx, t, claim, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, "ALTER ROLE "+quote(role)+" NOLOGIN")
 		return err

@@ -78,7 +78,7 @@ func observe(ctx context.Context, tx pgx.Tx, t tenant.Tenant) (*observed, error)
 func (o *observed) observeStrangers(ctx context.Context, tx pgx.Tx, t tenant.Tenant) error {
 	rows, err := tx.Query(ctx, `SELECT DISTINCT pg_get_userbyid(member)::text, pg_get_userbyid(roleid)::text FROM pg_auth_members
 		WHERE pg_get_userbyid(roleid) = ANY($1) AND pg_get_userbyid(member) <> ALL($2) AND `+revocable,
-		[]string{t.OwnerRole(), t.GroupRole()}, []string{o.admin, t.LoginRole(tenant.SlotA), t.LoginRole(tenant.SlotB)})
+		[]string{t.OwnerRole(), t.GroupRole()}, append(t.LoginRoles(), o.admin))
 	if err != nil {
 		return fmt.Errorf("look at the members: %w", err)
 	}

@@ -124,10 +124,11 @@ func (t Tenant) GroupRole() string { return t.Schema() + "_rw" }
 // LoginRole is the role of a slot, with which the servers log in.
 func (t Tenant) LoginRole(slot Slot) string { return t.Schema() + "_" + string(slot) }
 
+// LoginRoles are the roles of both slots.
+func (t Tenant) LoginRoles() []string { return []string{t.LoginRole(SlotA), t.LoginRole(SlotB)} }
+
 // Roles are all roles of the tenant, login roles first.
-func (t Tenant) Roles() []string {
-	return []string{t.LoginRole(SlotA), t.LoginRole(SlotB), t.GroupRole(), t.OwnerRole()}
-}
+func (t Tenant) Roles() []string { return append(t.LoginRoles(), t.GroupRole(), t.OwnerRole()) }
 
 // OfRole returns the tenant that a role of this name is of, and reports false if it is
 // not named like one.
