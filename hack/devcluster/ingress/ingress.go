@@ -5,6 +5,7 @@ package ingress
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -152,21 +153,33 @@ func (c *Controller) proxy() http.Handler {
 				return
 			}
 			log.Printf("ingress: %s %s%s: %v", r.Method, r.Host, r.URL.Path, err)
-			http.Error(w, "the backend did not answer", http.StatusBadGateway)
+			fail(w, http.StatusBadGateway, "the backend did not answer")
 		},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		backends, found := c.table.Load().find(r.Host, r.URL.Path)
 		switch {
 		case !found:
-			http.Error(w, "no Ingress has the host "+r.Host, http.StatusNotFound)
+			fail(w, http.StatusNotFound, "no Ingress has the host "+r.Host)
 		case len(backends) == 0:
 			w.Header().Set("Retry-After", "1")
-			http.Error(w, "no Pod of this Service is ready", http.StatusServiceUnavailable)
+			fail(w, http.StatusServiceUnavailable, "no Pod of this Service is ready")
 		default:
 			reverse.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), backendsKey{}, backends)))
 		}
 	})
+}
+
+// fail answers with a problem document (RFC 9457), as the games do.
+func fail(w http.ResponseWriter, status int, detail string) {
+	body, err := json.Marshal(map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail})
+	if err != nil {
+		panic(err) // text and a number always encode
+	}
+
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	w.Write(body) // who has gone needs no answer
 }
 
 // keptBody is a request's body that a failed attempt does not close: the

@@ -1,6 +1,9 @@
 package ingress
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"testing"
 
@@ -62,5 +65,27 @@ func TestRoutes(t *testing.T) {
 		if got, found := routes.find(host, "/"); found {
 			t.Errorf("%q goes to %v", host, got)
 		}
+	}
+}
+
+// What the ingress itself answers is a problem document, as what the games answer.
+func TestFailuresAreProblemDocuments(t *testing.T) {
+	c := &Controller{}
+	routes := example()
+	c.table.Store(&routes)
+	answer := httptest.NewRecorder()
+	request := httptest.NewRequest(http.MethodGet, "http://nobody.example/", nil)
+	c.proxy().ServeHTTP(answer, request)
+
+	var problem struct {
+		Title, Detail string
+		Status        int
+	}
+	if err := json.Unmarshal(answer.Body.Bytes(), &problem); err != nil {
+		t.Fatal(err)
+	}
+	if answer.Code != 404 || problem.Status != 404 || problem.Title != "Not Found" || problem.Detail == "" ||
+		answer.Header().Get("Content-Type") != "application/problem+json" {
+		t.Errorf("the answer is %d %v %s", answer.Code, answer.Header(), answer.Body)
 	}
 }
