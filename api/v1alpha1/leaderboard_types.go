@@ -158,6 +158,19 @@ type AuthSpec struct {
 	PasswordCost int32 `json:"passwordCost,omitempty"`
 }
 
+// HTTPSpec configures the REST API of a game.
+type HTTPSpec struct {
+	// allowedOrigins are the origins of web pages that may call the API, such as
+	// https://play.example.com, for a game that runs in browsers. * means any.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=255
+	// +kubebuilder:validation:items:XValidation:rule="self == '*' || self.matches('^[a-z][a-z0-9+.-]*://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$')",message="must be an origin as browsers send it: scheme, host and, where it is not the usual one, port, in lower case and without a path, for example https://play.example.com"
+	AllowedOrigins []string `json:"allowedOrigins,omitempty"`
+}
+
 // ExposureSpec says how game clients reach the endpoint.
 type ExposureSpec struct {
 	// type is Ingress (under the class's domain) or Service (inside the
@@ -206,6 +219,10 @@ type LeaderboardSpec struct {
 	// +optional
 	// +default={}
 	Auth AuthSpec `json:"auth,omitzero"`
+
+	// http configures the REST API.
+	// +optional
+	HTTP HTTPSpec `json:"http,omitzero"`
 
 	// exposure says how game clients reach the endpoint. Left out, the class
 	// decides.

@@ -75,6 +75,13 @@ var leaderboardRefusals = []refusal{
 	{"cheap passwordCost", `{auth: {passwordCost: 9}}`, "spec.auth.passwordCost", "should be greater than or equal to 10"},
 	{"dear passwordCost", `{auth: {passwordCost: 15}}`, "spec.auth.passwordCost", "should be less than or equal to 14"},
 
+	{"origin with a path", `{http: {allowedOrigins: ["https://play.example.com/"]}}`, "spec.http.allowedOrigins[0]", "without a path, for example https://play.example.com"},
+	{"origin without a scheme", `{http: {allowedOrigins: [play.example.com]}}`, "spec.http.allowedOrigins[0]", "must be an origin as browsers send it"},
+	{"origin in upper case", `{http: {allowedOrigins: ["https://Play.example.com"]}}`, "spec.http.allowedOrigins[0]", "in lower case"},
+	{"origin with a wildcard in it", `{http: {allowedOrigins: ["https://*.example.com"]}}`, "spec.http.allowedOrigins[0]", "must be an origin"},
+	{"two origins in one", `{http: {allowedOrigins: ["https://a.example,https://b.example"]}}`, "spec.http.allowedOrigins[0]", "must be an origin"},
+	{"origin twice", `{http: {allowedOrigins: ["*", "*"]}}`, "spec.http.allowedOrigins[1]", "Duplicate value"},
+
 	{"exposure without a type", `{exposure: {}}`, "spec.exposure.type", "Required value"},
 	{"unknown exposure", `{exposure: {type: LoadBalancer}}`, "spec.exposure.type", `supported values: "Ingress", "Service"`},
 	{"unknown deletionPolicy", `{deletionPolicy: Orphan}`, "spec.deletionPolicy", `supported values: "Retain", "Delete"`},
@@ -186,6 +193,8 @@ func TestLeaderboardsAccepted(t *testing.T) {
 		`{autoscaling: {minReplicas: 1, maxReplicas: 1, targetCPUUtilizationPercentage: 100}}`,
 		`{resources: {requests: {cpu: 1, memory: 64Mi}, limits: {cpu: "1.5", memory: 64Mi}}}`,
 		`{auth: {tokenTTL: 24h, passwordCost: 14}}`,
+		`{http: {}}`, `{http: {allowedOrigins: ["*"]}}`,
+		`{http: {allowedOrigins: ["https://play.example.com", "http://localhost:8060", "capacitor://localhost", "https://a.b-c.example:8443"]}}`,
 		`{auth: {tokenTTL: 1h30m}, className: fast, exposure: {type: Ingress}, deletionPolicy: Delete, suspend: true}`,
 	} {
 		object := parse(t, "Leaderboard", strings.Repeat("g", 40), spec)

@@ -57,6 +57,10 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		e.set(config.EnvPasswordCost, strconv.Itoa(int(cost)))
 	}
 
+	if origins := lb.Spec.HTTP.AllowedOrigins; len(origins) > 0 {
+		e.set(config.EnvCORSAllowedOrigins, strings.Join(origins, ","))
+	}
+
 	e.secret(config.EnvDatabaseURL, CredentialsName(lb), DatabaseURLKey)
 	if class.Spec.Postgres.PoolerHost != "" {
 		e.secret(config.EnvDatabaseDirectURL, CredentialsName(lb), DatabaseDirectURLKey)

@@ -9,10 +9,12 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
+	"golang.org/x/net/http/httpguts"
 )
 
 // info is what is known about a request, for its one line in the log.
@@ -179,10 +181,11 @@ func (a *API) cors(next http.Handler) http.Handler {
 		}
 
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "X-Request-Id, Idempotency-Replayed, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate")
+		h.Set("Access-Control-Expose-Headers", "X-Request-Id, Idempotency-Replayed, ETag, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate")
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			h.Add("Vary", requestedHeaders)
 			h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST")
-			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, X-Request-Id")
+			h.Set("Access-Control-Allow-Headers", allowedHeaders(r))
 			h.Set("Access-Control-Max-Age", "600")
 			w.WriteHeader(http.StatusNoContent)
 			return
@@ -190,6 +193,22 @@ func (a *API) cors(next http.Handler) http.Handler {
 
 		next.ServeHTTP(w, r)
 	})
+}
+
+const requestedHeaders = "Access-Control-Request-Headers"
+
+// allowedHeaders are those that a preflight asks for, whatever they are: engines and
+// tracing add their own, and what is not known here is ignored.
+func allowedHeaders(r *http.Request) string {
+	var names []string
+	for _, list := range r.Header.Values(requestedHeaders) {
+		for name := range strings.SplitSeq(list, ",") {
+			if name = strings.TrimSpace(name); httpguts.ValidHeaderFieldName(name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // bound limits the body's size, what all bodies take, and the time that a request
