@@ -324,7 +324,7 @@ func TestWhatIsHeldIsBounded(t *testing.T) {
 func TestOutcomesOfTheirOwn(t *testing.T) {
 	l := &scripted{outcome: func(_ []leaderboard.Submission, s leaderboard.Submission) error {
 		if s.Score == 1 {
-			return leaderboard.Errorf(leaderboard.CodeNotFound, "game_id", "no such board")
+			return leaderboard.NoBoard("chess")
 		}
 		return nil
 	}}
@@ -338,7 +338,7 @@ func TestOutcomesOfTheirOwn(t *testing.T) {
 	close(gate.open)
 	got := answers()
 	require.NoError(t, got[0].err)
-	require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(got[1].err))
+	require.Equal(t, leaderboard.CodeNoBoard, leaderboard.CodeOf(got[1].err))
 	require.NoError(t, got[2].err)
 	require.Equal(t, int64(3), got[2].receipt.Rank, "the answers are by submission, not by change")
 	first()

@@ -82,6 +82,10 @@ type HTTP struct {
 	// the first pages are shared by all who ask for them within that
 	// time. 0: every request reads the ranking.
 	PageSnapshotTTL time.Duration `env:"LEADERBOARD_PAGE_SNAPSHOT_TTL" envDefault:"20ms"`
+	// PageMaxAge is for how long clients and proxies may keep a page that was read
+	// without a token, in whole seconds. 0: they ask each time whether it is still the
+	// same.
+	PageMaxAge time.Duration `env:"LEADERBOARD_PAGE_MAX_AGE" envDefault:"1s"`
 	// ReportTTL is how old a report may be: the same question is answered once
 	// within that time. 0: every report is read when it is asked for.
 	ReportTTL time.Duration `env:"LEADERBOARD_REPORT_TTL" envDefault:"5s"`

@@ -19,6 +19,7 @@ const (
 	EnvRequestTimeout          = "LEADERBOARD_REQUEST_TIMEOUT"
 	EnvMaxPageSize             = "LEADERBOARD_MAX_PAGE_SIZE"
 	EnvPageSnapshotTTL         = "LEADERBOARD_PAGE_SNAPSHOT_TTL"
+	EnvPageMaxAge              = "LEADERBOARD_PAGE_MAX_AGE"
 	EnvReportTTL               = "LEADERBOARD_REPORT_TTL"
 	EnvReportRatePerPlayer     = "LEADERBOARD_REPORT_RATE_PER_PLAYER"
 	EnvTrustedProxies          = "LEADERBOARD_TRUSTED_PROXIES"

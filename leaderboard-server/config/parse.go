@@ -115,11 +115,13 @@ func (h HTTP) validate(v *validation) {
 	v.between(h.MaxPageSize, 1, 1000, EnvMaxPageSize)
 	v.duration(h.RequestTimeout, time.Second, 10*time.Minute, EnvRequestTimeout)
 	v.duration(h.PageSnapshotTTL, 0, time.Minute, EnvPageSnapshotTTL)
+	v.duration(h.PageMaxAge, 0, time.Hour, EnvPageMaxAge)
+	v.check(h.PageMaxAge%time.Second == 0, EnvPageMaxAge, "must be whole seconds")
 	v.duration(h.ReportTTL, 0, time.Minute, EnvReportTTL)
 
 	for _, origin := range h.CORSAllowedOrigins {
 		u, err := url.Parse(origin)
-		ok := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Path == "" && u.RawQuery == ""
+		ok := err == nil && u.Scheme != "" && u.Host != "" && u.Path == "" && u.RawQuery == "" && origin == strings.ToLower(origin)
 		v.check(origin == "*" || ok, EnvCORSAllowedOrigins, fmt.Sprintf("%q is not an origin such as https://play.example.com", origin))
 	}
 }

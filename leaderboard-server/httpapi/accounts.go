@@ -14,6 +14,7 @@ import (
 
 const (
 	mediaJSON = "application/json"
+	mediaYAML = "application/yaml"
 	mediaForm = "application/x-www-form-urlencoded"
 )
 
@@ -166,14 +167,14 @@ func tokenForm(r *http.Request) (TokenRequest, error) {
 		}
 	}
 
+	// Another grant has other parameters.
+	if grant := form.Get("grant_type"); grant != "" && grant != string(Password) {
+		return TokenRequest{}, &oauthError{UnsupportedGrantType, "grant_type must be password"}
+	}
 	for _, name := range []string{"grant_type", "username", "password"} {
 		if form.Get(name) == "" {
 			return TokenRequest{}, &oauthError{InvalidRequest, name + " is required"}
 		}
-	}
-
-	if form.Get("grant_type") != string(Password) {
-		return TokenRequest{}, &oauthError{UnsupportedGrantType, "grant_type must be password"}
 	}
 
 	return TokenRequest{Username: form.Get("username"), Password: form.Get("password")}, nil

@@ -2,9 +2,7 @@ package httpapi
 
 import (
 	"context"
-	_ "embed" // the contract
-	"encoding/json"
-	"fmt"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -12,15 +10,11 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
-
-//go:embed openapi.yaml
-var openapiYAML []byte
 
 // Limiter bounds how often something may happen.
 type Limiter interface {
@@ -54,11 +48,13 @@ type Options struct {
 // API is the HTTP API as an [http.Handler].
 type API struct {
 	Options
-	pages       *pageCache
-	bodies      bodyBudget
-	inFlight    *inFlight
-	openapiJSON []byte
-	router      chi.Router
+	pages      *pageCache
+	bodies     bodyBudget
+	inFlight   *inFlight
+	compressor func(http.Handler) http.HandlerFunc
+	// contractYAML and contractJSON are the OpenAPI document of this server.
+	contractYAML, contractJSON document
+	router                     chi.Router
 }
 
 // New makes the API.
@@ -69,12 +65,11 @@ func New(options Options) (*API, error) {
 		return nil, err
 	}
 
-	var document map[string]any
-	if err := yaml.Unmarshal(openapiYAML, &document); err != nil {
-		return nil, fmt.Errorf("read the embedded OpenAPI document: %w", err)
+	if a.compressor, err = newCompressor(); err != nil {
+		return nil, err
 	}
-	if a.openapiJSON, err = json.Marshal(document); err != nil {
-		return nil, fmt.Errorf("write the OpenAPI document as JSON: %w", err)
+	if a.contractYAML, a.contractJSON, err = newContract(options.HTTP.MaxPageSize); err != nil {
+		return nil, err
 	}
 
 	a.router = a.routes()
@@ -89,7 +84,7 @@ func (a *API) BodyBytes() int64 { return a.bodies.used.Load() }
 
 func (a *API) routes() chi.Router {
 	r := chi.NewRouter()
-	r.Use(routeEscapedPath, a.observe, a.recoverPanics, securityHeaders, a.cors, a.bound, middleware.GetHead)
+	r.Use(routeEscapedPath, a.observe, a.recoverPanics, securityHeaders, a.cors, a.bound, middleware.GetHead, a.compress)
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, newProblem(kindNotFound, "there is nothing at this path: /openapi.yaml describes what there is"))
 	})
@@ -98,21 +93,23 @@ func (a *API) routes() chi.Router {
 
 	r.Post("/v1/auth/register", a.handle(a.register))
 	r.Post("/v1/auth/token", a.token)
-	r.Post("/v1/scores/submit", a.handle(a.submit))
-	r.Get("/v1/leaderboard/global", a.handle(a.page))
-	r.Get("/v1/leaderboard/my_rank", a.handle(a.myRank))
-	r.Get("/v1/reports/top_players", a.handle(a.topPlayers))
+	r.Post("/v1/scores/submit", a.handle(namesGameID(a.submit)))
+	r.Get("/v1/leaderboard/global", a.handle(namesGameID(a.page)))
+	r.Get("/v1/leaderboard/my_rank", a.handle(namesGameID(a.myRank)))
+	r.Get("/v1/reports/top_players", a.handle(namesGameID(a.topPlayers)))
 	r.Get("/v1/boards", a.handle(a.boards))
-	r.Get("/v1/boards/{game_id}/entries", a.handle(a.entries))
-	r.Get("/openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
-		writeBytes(w, "application/yaml", http.StatusOK, openapiYAML)
+	r.Get("/v1/boards/{board}", a.handle(a.board))
+	r.Get("/v1/boards/{board}/entries", a.handle(a.entries))
+	r.Get("/openapi.yaml", func(w http.ResponseWriter, r *http.Request) {
+		answerAll(w, r, mediaYAML, a.contractYAML, contractMaxAge)
 	})
-
-	r.Get("/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
-		writeBytes(w, "application/json", http.StatusOK, a.openapiJSON)
+	r.Get("/openapi.json", func(w http.ResponseWriter, r *http.Request) {
+		answerAll(w, r, mediaJSON, a.contractJSON, contractMaxAge)
 	})
 	return r
 }
+
+func (a *API) compress(next http.Handler) http.Handler { return a.compressor(next) }
 
 // handler answers a request, or returns why it does not.
 type handler func(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error
@@ -130,6 +127,18 @@ func (a *API) handle(h handler) http.HandlerFunc {
 	}
 }
 
+// namesGameID is for the calls that name a board by game_id: errors are to name that.
+func namesGameID(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+		err := h(w, r, service)
+		var e *leaderboard.Error
+		if errors.As(err, &e) && e.Field == "board" {
+			return e.Named("game_id")
+		}
+		return err
+	}
+}
+
 func (a *API) service() (*leaderboard.Service, error) {
 	if service := a.Service(); service != nil {
 		return service, nil
@@ -140,7 +149,7 @@ func (a *API) service() (*leaderboard.Service, error) {
 func (a *API) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	p := newProblem(kindMethodNotAllowed, "this path does not take "+shorten(r.Method))
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
-		if a.router.Match(chi.NewRouteContext(), method, r.URL.EscapedPath()) {
+		if a.router.Match(chi.NewRouteContext(), method, routePath(r)) {
 			p.allow = method
 			if method == http.MethodGet {
 				p.allow += ", HEAD"

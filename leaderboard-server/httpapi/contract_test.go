@@ -25,6 +25,7 @@ func calls(token string) map[string]request {
 		"myRank":       {method: "GET", path: "/v1/leaderboard/my_rank", token: token},
 		"topPlayers":   {method: "GET", path: "/v1/reports/top_players?start_date=" + today + "&end_date=" + today, token: token},
 		"boards":       {method: "GET", path: "/v1/boards"},
+		"board":        {method: "GET", path: "/v1/boards/global"},
 		"boardEntries": {method: "GET", path: "/v1/boards/global/entries"},
 	}
 }
@@ -55,6 +56,16 @@ func TestContract(t *testing.T) {
 
 		for _, path := range []string{"/openapi.yaml", "/openapi.json"} {
 			require.Equal(t, 200, g.do(request{method: "GET", path: path}).status)
+		}
+	})
+
+	t.Run("304", func(t *testing.T) {
+		g.t = t
+		for _, path := range []string{"/v1/leaderboard/global", "/v1/boards", "/v1/boards/global", "/openapi.yaml", "/openapi.json"} {
+			tag := g.do(request{method: "GET", path: path}).header.Get("ETag")
+			answer := g.do(request{method: "GET", path: path, header: map[string]string{"If-None-Match": `"x", ` + tag}})
+			require.Equal(t, 304, answer.status, path)
+			require.Empty(t, answer.body)
 		}
 	})
 
@@ -92,7 +103,7 @@ func TestContract(t *testing.T) {
 
 	t.Run("404", func(t *testing.T) {
 		g.t = t
-		g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: submission("chess", 5)}).problem(404, "not-found", "game_id")
+		g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: submission("chess", 5)}).problem(404, "no-board", "game_id")
 		for _, call := range []string{"leaderboard", "myRank", "topPlayers"} {
 			r := calls(token)[call]
 			separator := "?"
@@ -100,12 +111,14 @@ func TestContract(t *testing.T) {
 				separator = "&"
 			}
 			r.path += separator + "game_id=chess"
-			g.do(r).problem(404, "not-found", "game_id")
+			g.do(r).problem(404, "no-board", "game_id")
 		}
 
-		g.do(request{method: "GET", path: "/v1/boards/chess/entries"}).problem(404, "not-found", "game_id")
+		for _, path := range []string{"/v1/boards/chess", "/v1/boards/chess/entries"} {
+			g.do(request{method: "GET", path: path}).problem(404, "no-board", "board")
+		}
 		_, fresh := g.player("without-scores")
-		g.do(calls(fresh)["myRank"]).problem(404, "not-found")
+		g.do(calls(fresh)["myRank"]).problem(404, "no-entry")
 	})
 
 	t.Run("409", func(t *testing.T) {
@@ -149,7 +162,7 @@ func TestContract(t *testing.T) {
 			require.Equal(t, 422, g.do(r).status)
 		}
 
-		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "boardEntries"} {
+		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "boardEntries"} {
 			r := calls(token)[call]
 			r.invalid = true
 			r.path, _, _ = strings.Cut(r.path, "?")
@@ -281,7 +294,7 @@ func TestWithoutPostgres(t *testing.T) {
 		g.do(calls(token)[call]).problem(503, "unavailable")
 	}
 
-	for _, call := range []string{"myRank", "leaderboard", "boards", "boardEntries"} {
+	for _, call := range []string{"myRank", "leaderboard", "boards", "board", "boardEntries"} {
 		answer := g.do(calls(token)[call])
 		require.Equal(t, 200, answer.status, "%s: %s", call, answer.body)
 	}
@@ -329,10 +342,13 @@ func TestPathsAndMethods(t *testing.T) {
 func TestCORS(t *testing.T) {
 	g := newGame(t, gameOptions{change: func(o *httpapi.Options) { o.HTTP.CORSAllowedOrigins = []string{"https://play.example.com"} }})
 	preflight := g.do(request{method: "OPTIONS", path: "/v1/scores/submit", header: map[string]string{
-		"Origin": "https://play.example.com", "Access-Control-Request-Method": "POST"}})
+		"Origin": "https://play.example.com", "Access-Control-Request-Method": "POST",
+		"Access-Control-Request-Headers": "authorization,idempotency-key, traceparent,baggage, x-unreal-agent, b\tad"}})
 	require.Equal(t, 204, preflight.status)
+	require.Equal(t, []string{"Origin", "Access-Control-Request-Headers"}, preflight.header.Values("Vary"))
 	require.Equal(t, "https://play.example.com", preflight.header.Get("Access-Control-Allow-Origin"))
-	require.Contains(t, preflight.header.Get("Access-Control-Allow-Headers"), "Idempotency-Key")
+	require.Equal(t, "authorization, idempotency-key, traceparent, baggage, x-unreal-agent", preflight.header.Get("Access-Control-Allow-Headers"))
+	require.Empty(t, preflight.header.Get("Access-Control-Allow-Credentials"))
 
 	for origin, allowed := range map[string]string{"https://play.example.com": "https://play.example.com", "https://evil.example.com": ""} {
 		answer := g.do(request{method: "GET", path: "/v1/boards", header: map[string]string{"Origin": origin}})

@@ -97,7 +97,8 @@ func parseObject(content []byte) (map[string]json.RawMessage, error) {
 		return nil, malformed("the body is not valid UTF-8")
 	}
 
-	decoder := json.NewDecoder(bytes.NewReader(content))
+	// A byte order mark may be ignored (RFC 8259, section 8.1), and some engines write one.
+	decoder := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(content, []byte("\ufeff"))))
 	token, err := decoder.Token()
 	if err != nil {
 		return nil, malformed("the body is not valid JSON")
@@ -153,12 +154,16 @@ func (b *body) wrong(field, format string, args ...any) {
 	b.errs = append(b.errs, FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
-// take removes a field; false if it is not there. null is not a value.
+// take removes a field; false if it is not there. One that may be left out may be null,
+// too, as languages write fields that nobody has set.
 func (b *body) take(name string, required bool) (json.RawMessage, bool) {
 	value, ok := b.fields[name]
 	delete(b.fields, name)
 	if !ok && required {
 		b.wrong(name, "%s is required", name)
+	}
+	if !required && string(value) == "null" {
+		return nil, false
 	}
 	return value, ok
 }
@@ -195,15 +200,13 @@ func (b *body) integer(name string) int64 {
 		b.wrong(name, "%s must be a number", name)
 		return 0
 	}
-	if bytes.ContainsAny(raw, ".eE") {
-		b.wrong(name, "%s must be an integer, without a fraction or an exponent", name)
-		return 0
-	}
 
-	value, err := strconv.ParseInt(string(raw), 10, 64)
-	if err != nil || value < -leaderboard.MaxScore || value > leaderboard.MaxScore {
+	value, err := parseInteger(string(raw))
+	switch {
+	case errors.Is(err, errFraction):
+		b.wrong(name, "%s must be an integer, without a fraction", name)
+	case err != nil:
 		b.wrong(name, "%s must be from %d to %d", name, int64(-leaderboard.MaxScore), int64(leaderboard.MaxScore))
-		return 0
 	}
 
 	return value

@@ -15,7 +15,7 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 		return err
 	}
 
-	board, err := pathParameter(r, "game_id")
+	board, err := pathParameter(r, "board")
 	if err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func TestBadCursors(t *testing.T) {
 
 	refused("golf", cursor)
 	g.do(request{method: "GET", path: "/v1/boards/race/entries?cursor=", invalid: true}).problem(422, "invalid-request", "cursor")
-	g.do(request{method: "GET", path: "/v1/boards/chess/entries?cursor=" + cursor}).problem(404, "not-found", "game_id")
+	g.do(request{method: "GET", path: "/v1/boards/chess/entries?cursor=" + cursor}).problem(404, "no-board", "board")
 	sealed, err := g.tokens.Seal("cursor", []byte("of a version to come"))
 	require.NoError(t, err)
 	refused("race", sealed)

@@ -24,7 +24,7 @@ type pageKey struct {
 }
 
 type cachedPage struct {
-	body []byte
+	document
 	// begun is the time before the reading: the content is never older.
 	begun time.Time
 }
@@ -55,28 +55,28 @@ func (c *pageCache) covers(key pageKey) bool { return c.ttl > 0 && key.page <= s
 // get returns the page, reading it unless a reading is younger than ttl. A request
 // that finds it half as old starts the next reading and still gets the last one, so
 // that under load no request waits.
-func (c *pageCache) get(ctx context.Context, key pageKey, read pageReader) ([]byte, error) {
+func (c *pageCache) get(ctx context.Context, key pageKey, read pageReader) (document, error) {
 	page, ok := c.pages.Get(key)
 	age := time.Since(page.begun)
 	if ok && age < c.ttl/2 {
-		return page.body, nil
+		return page.document, nil
 	}
 
 	result := c.flight.DoChan(fmt.Sprintf("%s/%d/%d", key.board, key.page, key.size), func() (any, error) {
 		return c.renew(ctx, key, read)
 	})
 	if ok && age < c.ttl {
-		return page.body, nil
+		return page.document, nil
 	}
 
 	select {
 	case r := <-result:
 		if r.Err != nil {
-			return nil, r.Err
+			return document{}, r.Err
 		}
-		return r.Val.([]byte), nil
+		return r.Val.(document), nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return document{}, ctx.Err()
 	}
 }
 
@@ -85,7 +85,7 @@ func (c *pageCache) get(ctx context.Context, key pageKey, read pageReader) ([]by
 //
 // It runs in a goroutine of its own, where a panic would end the process: the panic
 // becomes the error of all that wait. There may be none, so it is logged here.
-func (c *pageCache) renew(ctx context.Context, key pageKey, read pageReader) (body []byte, err error) {
+func (c *pageCache) renew(ctx context.Context, key pageKey, read pageReader) (page document, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
 	defer cancel()
 
@@ -98,10 +98,12 @@ func (c *pageCache) renew(ctx context.Context, key pageKey, read pageReader) (bo
 	}()
 
 	begun := time.Now()
-	if body, err = read(ctx); err != nil {
-		return nil, err
+	body, err := read(ctx)
+	if err != nil {
+		return document{}, err
 	}
 
-	c.pages.Add(key, cachedPage{body: body, begun: begun})
-	return body, nil
+	page = newDocument(body)
+	c.pages.Add(key, cachedPage{document: page, begun: begun})
+	return page, nil
 }

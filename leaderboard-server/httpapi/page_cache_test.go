@@ -27,7 +27,7 @@ func TestAPageIsRenewedBeforeItIsTooOld(t *testing.T) {
 		var readings atomic.Int64
 		get := func() (age, waited time.Duration) {
 			asked := time.Now()
-			body, err := cache.get(t.Context(), pageKey{board: "b"}, func(context.Context) ([]byte, error) {
+			page, err := cache.get(t.Context(), pageKey{board: "b"}, func(context.Context) ([]byte, error) {
 				readings.Add(1)
 				begun := time.Since(start)
 				time.Sleep(takes)
@@ -35,7 +35,7 @@ func TestAPageIsRenewedBeforeItIsTooOld(t *testing.T) {
 			})
 
 			require.NoError(t, err)
-			begun, err := strconv.ParseInt(string(body), 10, 64)
+			begun, err := strconv.ParseInt(string(page.body), 10, 64)
 			require.NoError(t, err)
 
 			return time.Since(start) - time.Duration(begun), time.Since(asked)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
@@ -15,10 +16,19 @@ import (
 func routeEscapedPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if route := chi.RouteContext(r.Context()); route != nil {
-			route.RoutePath = r.URL.EscapedPath()
+			route.RoutePath = routePath(r)
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// routePath is the path as it was sent; with a slash at its end it is the same.
+func routePath(r *http.Request) string {
+	path := r.URL.EscapedPath()
+	if trimmed := strings.TrimSuffix(path, "/"); trimmed != "" {
+		return trimmed
+	}
+	return path
 }
 
 // pathParameter returns a parameter of the path, decoded once.

@@ -31,6 +31,8 @@ var (
 	kindUnauthenticated    = kind{"unauthenticated", http.StatusUnauthorized, "Not logged in"}
 	kindForbidden          = kind{"forbidden", http.StatusForbidden, "Not allowed"}
 	kindNotFound           = kind{"not-found", http.StatusNotFound, "Not found"}
+	kindNoBoard            = kind{"no-board", http.StatusNotFound, "There is no such board"}
+	kindNoEntry            = kind{"no-entry", http.StatusNotFound, "The player has no entry yet"}
 	kindMethodNotAllowed   = kind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
 	kindWalkEnded          = kind{"walk-ended", http.StatusGone, "The walk through the board cannot go on"}
 	kindUsernameTaken      = kind{"username-taken", http.StatusConflict, "The username is taken"}
@@ -50,6 +52,8 @@ var kindOfCode = map[leaderboard.Code]kind{
 	leaderboard.CodeUnauthenticated:    kindUnauthenticated,
 	leaderboard.CodeForbidden:          kindForbidden,
 	leaderboard.CodeNotFound:           kindNotFound,
+	leaderboard.CodeNoBoard:            kindNoBoard,
+	leaderboard.CodeNoEntry:            kindNoEntry,
 	leaderboard.CodeWalkEnded:          kindWalkEnded,
 	leaderboard.CodeConflict:           kindUsernameTaken,
 	leaderboard.CodeKeyReused:          kindKeyReused,
@@ -186,11 +190,15 @@ func answer(w http.ResponseWriter, status int, value any) {
 }
 
 func write(w http.ResponseWriter, contentType string, status int, value any) {
+	writeBytes(w, contentType, status, encode(value))
+}
+
+func encode(value any) []byte {
 	body, err := json.Marshal(value)
 	if err != nil {
 		panic(err) // the types are ours and always encode
 	}
-	writeBytes(w, contentType, status, append(body, '\n'))
+	return append(body, '\n')
 }
 
 func writeBytes(w http.ResponseWriter, contentType string, status int, body []byte) {

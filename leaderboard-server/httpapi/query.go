@@ -20,6 +20,7 @@ type query struct {
 
 func readQuery(r *http.Request) *query {
 	values, err := url.ParseQuery(r.URL.RawQuery)
+	delete(values, "_") // some clients add it so that no cache answers
 	q := &query{values: values}
 	if err != nil {
 		q.wrong("query", "the query is not well-formed: %% must be followed by two hexadecimal digits, and ; must be written %%3B")

@@ -2,9 +2,7 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 
@@ -56,7 +54,7 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboar
 	}
 
 	body := Receipt{UserID: string(receipt.Player), Username: identity.Username, GameID: receipt.Board,
-		ScoreSaved: receipt.Score, Ranking: Delayed}
+		ScoreSaved: receipt.Score, Replayed: receipt.Replayed, Ranking: Delayed}
 	if receipt.Ranking == leaderboard.RankingLive {
 		body.Ranking, body.Rank, body.Score = Live, &receipt.Rank, &receipt.StandingScore
 		if !receipt.Replayed {
@@ -81,12 +79,11 @@ func withoutClient(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // board takes game_id; absent: the empty name, which is global.
 func (b *body) board() string {
-	_, present := b.fields["game_id"]
-	name := b.text("game_id", false)
-	if present && name == "" && len(b.errs) == 0 {
-		b.wrong("game_id", "game_id is empty: give it a value, or leave it out")
+	const name = "game_id"
+	if string(b.fields[name]) == `""` {
+		b.wrong(name, "game_id is empty: give it a value, or leave it out")
 	}
-	return name
+	return b.text(name, false)
 }
 
 func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
@@ -102,21 +99,35 @@ func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.
 	}
 
 	read := func(ctx context.Context) ([]byte, error) { return readPage(ctx, service, key) }
-	// A player sees its own last submission: with a token, pages are live.
-	if _, err := a.authenticate(r); err != nil && a.pages.covers(key) {
-		content, err := a.pages.get(r.Context(), key, read)
+	// A player sees its own last submission: with a token, pages are live, and no cache
+	// gives those of others.
+	w.Header().Add("Vary", "Authorization")
+	if _, err := a.authenticate(r); err == nil {
+		content, err := read(r.Context())
 		if err == nil {
 			writeBytes(w, mediaJSON, http.StatusOK, content)
 		}
 		return err
 	}
 
-	content, err := read(r.Context())
+	page, err := a.sharedPage(r.Context(), key, read)
 	if err == nil {
-		writeBytes(w, mediaJSON, http.StatusOK, content)
+		answerAll(w, r, mediaJSON, page, a.HTTP.PageMaxAge)
+	}
+	return err
+}
+
+// sharedPage reads a page for those without a token.
+func (a *API) sharedPage(ctx context.Context, key pageKey, read pageReader) (document, error) {
+	if a.pages.covers(key) {
+		return a.pages.get(ctx, key, read)
 	}
 
-	return err
+	content, err := read(ctx)
+	if err != nil {
+		return document{}, err
+	}
+	return newDocument(content), nil
 }
 
 func readPage(ctx context.Context, service *leaderboard.Service, key pageKey) ([]byte, error) {
@@ -131,16 +142,11 @@ func readPage(ctx context.Context, service *leaderboard.Service, key pageKey) ([
 		body.Leaderboard[i] = pageEntry(e)
 	}
 
-	content, err := json.Marshal(body)
-	if err != nil {
-		return nil, fmt.Errorf("encode a page: %w", err)
-	}
-
-	return append(content, '\n'), nil
+	return encode(body), nil
 }
 
-func entry(e leaderboard.RankedEntry) Entry {
-	return Entry{Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, GameID: e.Board}
+func entry(board string, e leaderboard.RankedEntry) Entry {
+	return Entry{Board: board, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, GameID: e.Board}
 }
 
 func pageEntry(e leaderboard.RankedEntry) PageEntry {
@@ -169,7 +175,7 @@ func (a *API) myRank(w http.ResponseWriter, r *http.Request, service *leaderboar
 		return err
 	}
 
-	answer(w, http.StatusOK, entry(e))
+	answer(w, http.StatusOK, entry(board, e))
 	return nil
 }
 
@@ -202,7 +208,7 @@ func (a *API) topPlayers(w http.ResponseWriter, r *http.Request, service *leader
 
 	body := make([]ReportRow, len(rows))
 	for i, row := range rows {
-		body[i] = ReportRow{Rank: row.Rank, UserID: string(row.Player), Username: row.Username, GameID: row.Board, Score: row.Score,
+		body[i] = ReportRow{Board: query.Board, Rank: row.Rank, UserID: string(row.Player), Username: row.Username, GameID: row.Board, Score: row.Score,
 			TotalScoresSubmitted: row.Submissions, DateRangeStart: query.From.String(), DateRangeEnd: query.To.String()}
 	}
 
@@ -234,11 +240,34 @@ func (a *API) boards(w http.ResponseWriter, r *http.Request, service *leaderboar
 	body := BoardList{Boards: []Board{}}
 	for _, b := range service.Catalog().All() {
 		if b.Active {
-			body.Boards = append(body.Boards, Board{GameID: b.Name, Order: string(b.Order), Scoring: string(b.Scoring),
-				MinScore: b.MinScore, MaxScore: b.MaxScore, CountsTowardGlobal: b.CountsTowardGlobal})
+			body.Boards = append(body.Boards, describe(b))
 		}
 	}
 
-	answer(w, http.StatusOK, body)
+	a.answerPublic(w, r, body)
 	return nil
+}
+
+func (a *API) board(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+	if err := readQuery(r).finish(); err != nil {
+		return err
+	}
+
+	name, err := pathParameter(r, "board")
+	if err != nil {
+		return err
+	}
+
+	board, err := service.Catalog().Lookup(name)
+	if err != nil {
+		return err
+	}
+
+	a.answerPublic(w, r, describe(board))
+	return nil
+}
+
+func describe(b leaderboard.LiveBoard) Board {
+	return Board{GameID: b.Name, Order: string(b.Order), Scoring: string(b.Scoring),
+		MinScore: b.MinScore, MaxScore: b.MaxScore, CountsTowardGlobal: b.CountsTowardGlobal}
 }

@@ -37,9 +37,9 @@ func TestReceipts(t *testing.T) {
 
 	var entry httpapi.Entry
 	g.do(request{method: "GET", path: "/v1/leaderboard/my_rank", token: ada}).into(200, &entry)
-	require.Equal(t, httpapi.Entry{Rank: 1, UserID: id, Username: "ada", Score: 500, GameID: "race"}, entry, "global says where the score was made")
+	require.Equal(t, httpapi.Entry{Board: "global", Rank: 1, UserID: id, Username: "ada", Score: 500, GameID: "race"}, entry, "global says where the score was made")
 	g.do(request{method: "GET", path: "/v1/leaderboard/my_rank?game_id=coins", token: ada}).into(200, &entry)
-	require.Equal(t, httpapi.Entry{Rank: 1, UserID: id, Username: "ada", Score: 12, GameID: "coins"}, entry)
+	require.Equal(t, httpapi.Entry{Board: "coins", Rank: 1, UserID: id, Username: "ada", Score: 12, GameID: "coins"}, entry)
 }
 
 func TestIdempotencyKeys(t *testing.T) {
@@ -59,7 +59,7 @@ func TestIdempotencyKeys(t *testing.T) {
 	require.Equal(t, "true", answer.header.Get("Idempotency-Replayed"))
 	require.True(t, *first.Improved)
 	require.Nil(t, again.Improved, "what it improved was told the first time")
-	first.Improved = nil
+	first.Improved, first.Replayed = nil, true
 	require.Equal(t, first, again)
 	require.Equal(t, int64(5), *again.Score, "added once")
 
@@ -139,6 +139,21 @@ func TestBoards(t *testing.T) {
 	require.Equal(t, "global", names[0])
 }
 
+func TestARepetitionSaysSo(t *testing.T) {
+	g := newGame(t, gameOptions{})
+	_, token := g.player("ada")
+	r := request{method: "POST", path: "/v1/scores/submit", token: token, body: submission("race", 5), header: map[string]string{"Idempotency-Key": `"a"`}}
+	var first, again httpapi.Receipt
+	g.do(r).into(200, &first)
+	require.False(t, first.Replayed)
+
+	g.submit(token, "race", 8)
+	g.do(r).into(200, &again)
+	require.True(t, again.Replayed)
+	require.Equal(t, int64(5), again.ScoreSaved, "of then")
+	require.Equal(t, int64(8), *again.Score, "of now")
+}
+
 // A day counts from its first instant to its last, in the zone that was asked for.
 func TestReportsAtTheEdgesOfDays(t *testing.T) {
 	g := newGame(t, gameOptions{})
@@ -162,7 +177,7 @@ func TestReportsAtTheEdgesOfDays(t *testing.T) {
 	at(30, "2026-03-10T23:59:59.999999Z")
 	rows := report("start_date=2026-03-10&end_date=2026-03-10")
 	require.Len(t, rows, 2)
-	require.Equal(t, httpapi.ReportRow{Rank: 1, UserID: id, Username: "ada", GameID: "race", Score: 30, TotalScoresSubmitted: 2,
+	require.Equal(t, httpapi.ReportRow{Board: "global", Rank: 1, UserID: id, Username: "ada", GameID: "race", Score: 30, TotalScoresSubmitted: 2,
 		DateRangeStart: "2026-03-10", DateRangeEnd: "2026-03-10"}, rows[0], "equal scores: the event that came first")
 	require.Equal(t, "grace", rows[1].Username)
 	require.Len(t, report("start_date=2026-03-10&end_date=2026-03-10&limit=1"), 1)

@@ -129,6 +129,9 @@ type BoardList struct {
 
 // Entry defines model for Entry.
 type Entry struct {
+	// Board The board that the rank is on.
+	Board string `json:"board"`
+
 	// GameID The board where the score was made; on `global` the one that counted toward it.
 	GameID string `json:"game_id"`
 
@@ -205,7 +208,8 @@ type Problem struct {
 // Rank Counts from 1; no two players share one.
 type Rank = int64
 
-// Receipt defines model for Receipt.
+// Receipt Of a repetition, `score_saved` and `game_id` are what the first submission stored; `score` and `rank` are those
+// of now.
 type Receipt struct {
 	// GameID A board's name.
 	GameID GameID `json:"game_id"`
@@ -218,6 +222,9 @@ type Receipt struct {
 
 	// Ranking `delayed`: the score is durable, the ranking will show it later.
 	Ranking ReceiptRanking `json:"ranking"`
+
+	// Replayed The idempotency key was seen before, and nothing was stored now.
+	Replayed bool `json:"replayed"`
 
 	// Score The player's score on the board; null while the ranking is delayed.
 	Score *int64 `json:"score"`
@@ -247,6 +254,8 @@ type RegisterRequest struct {
 
 // ReportRow defines model for ReportRow.
 type ReportRow struct {
+	// Board The board that the report is of.
+	Board          string `json:"board"`
 	DateRangeEnd   string `json:"date_range_end"`
 	DateRangeStart string `json:"date_range_start"`
 
@@ -270,8 +279,8 @@ type Score = int64
 
 // SubmitRequest defines model for SubmitRequest.
 type SubmitRequest struct {
-	// GameID A board's name.
-	GameID *GameID `json:"game_id,omitempty"`
+	// GameID A board's name. Left out or null: `global`, where the score counts alone.
+	GameID *string `json:"game_id,omitempty"`
 	Score  Score   `json:"score"`
 }
 
@@ -319,6 +328,9 @@ type UserID = string
 
 // Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
 type Username = string
+
+// BoardPath defines model for BoardPath.
+type BoardPath = string
 
 // GameIDQuery defines model for GameIdQuery.
 type GameIDQuery = string
@@ -379,7 +391,7 @@ type WalkEnded = Problem
 
 // BoardEntriesParams defines parameters for BoardEntries.
 type BoardEntriesParams struct {
-	// PageSize Entries of a page. A server may be configured with another maximum.
+	// PageSize Entries of a page. The maximum is a setting of the server; this document tells that of the server that it is from.
 	PageSize *PageSizeQuery `form:"page_size,omitempty" json:"page_size,omitempty"`
 
 	// Cursor The `next_cursor` of the answer before. Good for this board only, on every server of the game.
@@ -391,7 +403,7 @@ type LeaderboardParams struct {
 	// Page Which page, from 1.
 	Page *PageQuery `form:"page,omitempty" json:"page,omitempty"`
 
-	// PageSize Entries of a page. A server may be configured with another maximum.
+	// PageSize Entries of a page. The maximum is a setting of the server; this document tells that of the server that it is from.
 	PageSize *PageSizeQuery `form:"page_size,omitempty" json:"page_size,omitempty"`
 
 	// GameID The board's name.

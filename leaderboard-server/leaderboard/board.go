@@ -217,7 +217,7 @@ func (c *Catalog) Lookup(name string) (LiveBoard, error) {
 	if i, ok := c.byName[name]; ok && c.list[i].Active {
 		return c.list[i], nil
 	}
-	return LiveBoard{}, Errorf(CodeNotFound, "game_id", "there is no board %q", name)
+	return LiveBoard{}, NoBoard(name)
 }
 
 // Numbered finds a board by number, active or not.

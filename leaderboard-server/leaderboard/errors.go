@@ -20,8 +20,12 @@ const (
 	CodeUnauthenticated Code = "unauthenticated"
 	// CodeForbidden is a caller who is known and may not do this.
 	CodeForbidden Code = "forbidden"
-	// CodeNotFound is a board, a player or an entry that does not exist.
+	// CodeNotFound is a player that does not exist.
 	CodeNotFound Code = "not-found"
+	// CodeNoBoard is a board that does not exist, or is no longer configured.
+	CodeNoBoard Code = "no-board"
+	// CodeNoEntry is a player who has no entry on a board yet.
+	CodeNoEntry Code = "no-entry"
 	// CodeConflict is a username that is taken.
 	CodeConflict Code = "conflict"
 	// CodeWalkEnded is a walk through a board that cannot go on: its snapshot is no
@@ -74,6 +78,13 @@ func (e *Error) WithCause(cause error) *Error {
 	return &c
 }
 
+// Named returns a copy of e that is about the given input.
+func (e *Error) Named(field string) *Error {
+	c := *e
+	c.Field = field
+	return &c
+}
+
 // After returns a copy of e that asks the caller to wait for d.
 func (e *Error) After(d time.Duration) *Error {
 	c := *e
@@ -119,4 +130,9 @@ func CodeOf(err error) Code {
 // invalid is an [Error] with CodeInvalid.
 func invalid(field, format string, args ...any) *Error {
 	return Errorf(CodeInvalid, field, format, args...)
+}
+
+// NoBoard is an [Error] with CodeNoBoard.
+func NoBoard(name string) *Error {
+	return Errorf(CodeNoBoard, "board", "there is no board %q: GET /v1/boards lists those that there are", name)
 }

@@ -98,9 +98,8 @@ type ReportRow struct {
 func (q ReportQuery) Range() (from, to time.Time, err error) {
 	zone := time.UTC
 	if q.TimeZone != "" {
-		// "Local" would be the zone of this machine, which means nothing to users.
-		if zone, err = time.LoadLocation(q.TimeZone); err != nil || q.TimeZone == "Local" {
-			return from, to, invalid("time_zone", "time_zone must be an IANA name, for example Europe/Berlin")
+		if zone, err = LoadTimeZone("time_zone", q.TimeZone); err != nil {
+			return from, to, err
 		}
 	}
 

@@ -152,7 +152,7 @@ func TestCatalog(t *testing.T) {
 
 	for _, name := range []string{"old", "nowhere", ""} {
 		_, err = c.Lookup(name)
-		require.Equal(t, CodeNotFound, CodeOf(err))
+		require.Equal(t, CodeNoBoard, CodeOf(err))
 	}
 
 	b, ok := c.Numbered(3)

@@ -63,7 +63,7 @@ type Ranking interface {
 	// Walk returns the next part of the walk's snapshot, at most limit entries.
 	// CodeWalkEnded says that there is no such snapshot any more.
 	Walk(ctx context.Context, board LiveBoard, walk Walk, limit int64) (WalkPart, error)
-	// Rank returns one player's entry; CodeNotFound if the player has none.
+	// Rank returns one player's entry; CodeNoEntry if the player has none.
 	Rank(ctx context.Context, board LiveBoard, player int64) (RankingEntry, error)
 }
 
@@ -280,7 +280,7 @@ func (s *Service) named(ctx context.Context, catalog *Catalog, board LiveBoard, 
 }
 
 // Rank returns a player's own entry on a board; an empty name is GlobalBoard.
-// CodeNotFound says that the player has no entry there yet.
+// CodeNoEntry says that the player has no entry there yet.
 func (s *Service) Rank(ctx context.Context, id PlayerID, boardName string) (RankedEntry, error) {
 	catalog := s.Catalog()
 	board, err := lookup(catalog, boardName)

@@ -147,7 +147,7 @@ func TestBoardsAreNumberedForEver(t *testing.T) {
 	catalog, err := f.Ledger.SyncBoards(t.Context(), boards)
 	require.NoError(t, err)
 	_, err = catalog.Lookup("race")
-	require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
+	require.Equal(t, leaderboard.CodeNoBoard, leaderboard.CodeOf(err))
 	gone, ok := catalog.Numbered(race.Number)
 	require.True(t, ok)
 	require.Equal(t, "race", gone.Name)
@@ -156,7 +156,7 @@ func TestBoardsAreNumberedForEver(t *testing.T) {
 	require.Equal(t, only, added.Board)
 	require.Equal(t, int32(1), added.Season)
 	player := f.Players(t, 1)[0]
-	require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(store(t, f.Ledger, ledgertest.Submission(player, "race", 1)).Outcomes[0].Err))
+	require.Equal(t, leaderboard.CodeNoBoard, leaderboard.CodeOf(store(t, f.Ledger, ledgertest.Submission(player, "race", 1)).Outcomes[0].Err))
 
 	catalog, err = f.Ledger.SyncBoards(t.Context(), ledgertest.Boards(t, 1))
 	require.NoError(t, err)

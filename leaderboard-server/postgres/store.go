@@ -202,9 +202,9 @@ func refusal(verdict string, s leaderboard.Submission) error {
 	case "forbidden":
 		return leaderboard.Errorf(leaderboard.CodeForbidden, "", "this account is disabled")
 	case "no-board":
-		return leaderboard.Errorf(leaderboard.CodeNotFound, "game_id", "there is no board %q", s.Board)
+		return leaderboard.NoBoard(s.Board)
 	case "no-season":
-		return leaderboard.Errorf(leaderboard.CodeConflict, "game_id", "board %s has no open season now", s.Board)
+		return leaderboard.Errorf(leaderboard.CodeConflict, "board", "board %s has no open season now", s.Board)
 	case "out-of-range":
 		return sumOutOfRange()
 	case "refused":

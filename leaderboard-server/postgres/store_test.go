@@ -144,7 +144,7 @@ func TestStoreRefusesOneAndKeepsTheOthers(t *testing.T) {
 
 	stored := store(t, f.Ledger, batch...)
 	for i, code := range []leaderboard.Code{"", leaderboard.CodeForbidden, leaderboard.CodeUnauthenticated, leaderboard.CodeUnauthenticated,
-		leaderboard.CodeUnauthenticated, leaderboard.CodeNotFound} {
+		leaderboard.CodeUnauthenticated, leaderboard.CodeNoBoard} {
 		require.Equal(t, code, leaderboard.CodeOf(stored.Outcomes[i].Err), "submission %d", i)
 	}
 

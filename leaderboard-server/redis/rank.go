@@ -200,7 +200,7 @@ func (r *Ranking) readShard(c *call, requests []*rankRequest) []*position {
 		case err != nil:
 			request.err = err
 		case !ok:
-			request.err = leaderboard.Errorf(leaderboard.CodeNotFound, "", "the player has no score on board %s yet", request.board.Name)
+			request.err = leaderboard.Errorf(leaderboard.CodeNoEntry, "", "the player has no score on board %s yet", request.board.Name)
 		default:
 			positions[i] = &p
 		}

@@ -118,7 +118,7 @@ func TestConcurrentRanks(t *testing.T) {
 					switch {
 					case leaves && leaderboard.CodeOf(err) == leaderboard.CodeRankingUnavailable && errors.Is(err, context.DeadlineExceeded):
 					case player > n:
-						if leaderboard.CodeOf(err) != leaderboard.CodeNotFound {
+						if leaderboard.CodeOf(err) != leaderboard.CodeNoEntry {
 							t.Errorf("player %d: %v", player, err)
 						}
 					case err != nil || entry.Player != player || entry.Rank != n-player+1:

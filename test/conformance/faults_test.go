@@ -270,7 +270,7 @@ func TestPostgresIsPutBackToAnOlderState(t *testing.T) {
 	require.NoError(t, server.Start(ctx))
 	rankIs(t, r, speed, players[0].Number, 1, 10)
 	_, err = r.Ranking.Rank(ctx, speed, players[1].Number)
-	require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
+	require.Equal(t, leaderboard.CodeNoEntry, leaderboard.CodeOf(err))
 }
 
 // Catch-up joins nothing that a batch has joined, and all that none has.

@@ -230,7 +230,7 @@ func (t *Tenant) RequireEqual(tb testing.TB, ranking *redis.Ranking, model *Mode
 				require.NoError(tb, err)
 				require.Equal(tb, e, entry)
 			} else {
-				require.Equal(tb, leaderboard.CodeNotFound, leaderboard.CodeOf(err), "%v", err)
+				require.Equal(tb, leaderboard.CodeNoEntry, leaderboard.CodeOf(err), "%v", err)
 			}
 		}
 	}
