@@ -54,6 +54,7 @@ func (r *LeaderboardReconciler) keep(ctx context.Context, p *pass) {
 		}
 	}
 
+	p.keptStores = stores.key
 	p.keptPostgres = r.keepPostgres(ctx, p, stores, creds)
 	p.keptRedis = r.keepRedis(ctx, p, stores, creds)
 	if p.keptPostgres.err == nil && p.keptRedis.err == nil {

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
@@ -144,6 +146,45 @@ func TestAnUnreachedClassChangesNoPod(t *testing.T) {
 	patch(t, class, func() { class.Spec.Redis.Mode = v1alpha1.RedisStandalone })
 	becomes(t, lb, allReady)
 	require.Equal(t, before.Generation, deploymentOf(t, lb).Generation)
+}
+
+// staleClass is a client whose cache has not seen the last edit of a class yet: so many
+// reads get it as it was.
+type staleClass struct {
+	client.Client
+	was   *v1alpha1.LeaderboardClass
+	reads int
+}
+
+func (s *staleClass) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	if class, ok := object.(*v1alpha1.LeaderboardClass); ok && s.reads > 0 {
+		s.reads--
+		s.was.DeepCopyInto(class)
+		return nil
+	}
+	return s.Client.Get(ctx, key, object, options...)
+}
+
+// A class that is edited within a pass: what was kept is of the stores of before, and says
+// nothing of those that it leads to now.
+func TestAClassIsEditedWithinAPass(t *testing.T) {
+	t.Parallel()
+	class, controllerName := acceptedClass(t)
+	stale := &staleClass{Client: cluster}
+	r := newReconciler(t, controllerName, stale)
+	lb := create(t, newLeaderboard(namespace(t), class))
+	driveToReady(t, r, lb)
+	before := deploymentOf(t, lb)
+
+	stale.was = class.DeepCopy()
+	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(class), stale.was))
+	patch(t, class, func() { class.Spec.Redis.Mode = v1alpha1.RedisCluster }) // which it is not
+	r.forgetStores()
+	for reads := range 4 {
+		stale.reads = reads
+		_, _ = r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(lb)})
+		require.Equal(t, before.Generation, deploymentOf(t, lb).Generation, "after %d reads of the class as it was", reads)
+	}
 }
 
 // However often somebody changes a Leaderboard, it gets no more than its passes.

@@ -43,8 +43,9 @@ type logins struct {
 	fingerprint string
 	// issued is what keep has read of it; nil: it has not.
 	issued *provision.Issued
-	// What keep has done in this pass.
+	// What keep has done in this pass, and with which stores.
 	keptPostgres, keptRedis attempt
+	keptStores              string
 }
 
 // progress is what the steps that write leave to those after them.

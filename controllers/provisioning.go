@@ -29,6 +29,9 @@ func (r *LeaderboardReconciler) connect(ctx context.Context, p *pass) error {
 	}
 
 	p.stores = handle
+	if p.keptStores != handle.key { // the class was edited in between
+		p.keptPostgres, p.keptRedis = attempt{}, attempt{}
+	}
 	return nil
 }
 
