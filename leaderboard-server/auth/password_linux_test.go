@@ -32,7 +32,7 @@ func TestRefusalsAreTheSameWork(t *testing.T) {
 	passwords := auth.NewPasswords(present, 1, patience)
 	work := func(hash, password string) time.Duration {
 		least := time.Hour
-		for range 3 {
+		for range 5 {
 			begun := threadTime(t)
 			match, _ := verify(t, passwords, hash, password)
 			require.False(t, match)
@@ -63,10 +63,10 @@ func TestRefusalsAreTheSameWork(t *testing.T) {
 	require.InEpsilon(t, 2*nobody["wrong horse"], nobody["pa\u0308sswo\u0308rd"], 0.5, "two forms, twice the work")
 
 	// The cost was once higher: from the first such hash on nobody costs as much.
+	before := work("", "wrong horse") // again, as neighbours on the machine come and go
 	verify(t, passwords, rawHash(t, "correct horse", present+1), "wrong horse")
-	before := nobody["wrong horse"]
 	measure()
-	require.Greater(t, nobody["wrong horse"], before*3/2)
+	require.Greater(t, nobody["wrong horse"], before*5/4)
 	check(present + 1)
 	check(bcrypt.MinCost)
 }
