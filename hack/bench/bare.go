@@ -102,7 +102,7 @@ func bareHandler(settings config.Config, log *slog.Logger) (http.Handler, error)
 
 // instant answers at once: what is left of a request's time is the API's.
 type instant struct {
-	leaderboard.Ranking // nil: nothing here walks a board
+	leaderboard.Ranking // nil: nothing here reads more than pages and ranks
 	hash                string
 }
 
@@ -136,6 +136,15 @@ func (s *instant) Rank(_ context.Context, board leaderboard.LiveBoard, player in
 // Name implements [leaderboard.Directory].
 func (s *instant) Name(context.Context, leaderboard.PlayerID) (leaderboard.PlayerName, error) {
 	return somebody, nil
+}
+
+// Find implements [leaderboard.Directory].
+func (s *instant) Find(_ context.Context, ids []leaderboard.PlayerID) (map[leaderboard.PlayerID]leaderboard.PlayerName, error) {
+	found := make(map[leaderboard.PlayerID]leaderboard.PlayerName, len(ids))
+	for _, id := range ids {
+		found[id] = somebody
+	}
+	return found, nil
 }
 
 // Names implements [leaderboard.Directory].

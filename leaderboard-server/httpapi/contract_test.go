@@ -27,8 +27,18 @@ func calls(token string) map[string]request {
 		"boards":       {method: "GET", path: "/v1/boards"},
 		"board":        {method: "GET", path: "/v1/boards/global"},
 		"boardEntries": {method: "GET", path: "/v1/boards/global/entries"},
+
+		"entriesAround": {method: "GET", path: "/v1/boards/global/entries/around?player=me", token: token},
+		"listEntries":   {method: "POST", path: "/v1/boards/global/entries/list", token: token, body: list(nobody)},
+		"playerEntries": {method: "GET", path: "/v1/players/me/entries", token: token},
 	}
 }
+
+// nobody is the id of no player.
+const nobody = "01890000-0000-7000-8000-000000000000"
+
+// list is the body of a call that names players.
+func list(ids ...string) string { return encode(map[string][]string{"players": ids}) }
 
 // withBroken serves the game once more with a changed option.
 func (g *game) withBroken(change func(*httpapi.Options)) func(request) request {
@@ -51,6 +61,9 @@ func TestContract(t *testing.T) {
 		g.t = t
 		require.Equal(t, id, g.submit(token, "", 5).UserID)
 		for name, r := range calls(token) {
+			if name == "listEntries" {
+				r.body = list(id)
+			}
 			require.Less(t, g.do(r).status, 300, name)
 		}
 
@@ -61,7 +74,7 @@ func TestContract(t *testing.T) {
 
 	t.Run("304", func(t *testing.T) {
 		g.t = t
-		for _, path := range []string{"/v1/leaderboard/global", "/v1/boards", "/v1/boards/global", "/openapi.yaml", "/openapi.json"} {
+		for _, path := range []string{"/v1/leaderboard/global", "/v1/boards", "/v1/boards/global", "/v1/boards/global/entries?page=1", "/openapi.yaml", "/openapi.json"} {
 			tag := g.do(request{method: "GET", path: path}).header.Get("ETag")
 			answer := g.do(request{method: "GET", path: path, header: map[string]string{"If-None-Match": `"x", ` + tag}})
 			require.Equal(t, 304, answer.status, path)
@@ -71,7 +84,7 @@ func TestContract(t *testing.T) {
 
 	t.Run("400", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"register", "token", "submitScore"} {
+		for _, call := range []string{"register", "token", "submitScore", "listEntries"} {
 			r := calls(token)[call]
 			r.body, r.invalid = "{", true
 			g.do(r).problem(400, "malformed-request")
@@ -80,7 +93,7 @@ func TestContract(t *testing.T) {
 
 	t.Run("401", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"submitScore", "myRank", "topPlayers"} {
+		for _, call := range []string{"submitScore", "myRank", "topPlayers", "entriesAround", "listEntries", "playerEntries"} {
 			r := calls("")[call]
 			answer := g.do(r)
 			answer.problem(401, "unauthenticated")
@@ -114,11 +127,17 @@ func TestContract(t *testing.T) {
 			g.do(r).problem(404, "no-board", "game_id")
 		}
 
-		for _, path := range []string{"/v1/boards/chess", "/v1/boards/chess/entries"} {
+		for _, path := range []string{"/v1/boards/chess", "/v1/boards/chess/entries", "/v1/boards/chess/entries?page=1", "/v1/boards/chess/entries/around?score=1"} {
 			g.do(request{method: "GET", path: path}).problem(404, "no-board", "board")
+		}
+		g.do(request{method: "POST", path: "/v1/boards/chess/entries/list", token: token, body: list(id)}).problem(404, "no-board", "board")
+		g.do(request{method: "GET", path: "/v1/players/me/entries?boards=race,chess", token: token}).problem(404, "no-board", "boards")
+		for _, path := range []string{"/v1/players/" + nobody + "/entries", "/v1/boards/global/entries/around?player=" + nobody} {
+			g.do(request{method: "GET", path: path}).problem(404, "no-player")
 		}
 		_, fresh := g.player("without-scores")
 		g.do(calls(fresh)["myRank"]).problem(404, "no-entry")
+		g.do(calls(fresh)["entriesAround"]).problem(404, "no-entry")
 	})
 
 	t.Run("409", func(t *testing.T) {
@@ -144,7 +163,7 @@ func TestContract(t *testing.T) {
 
 	t.Run("413 and 415", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"register", "token", "submitScore"} {
+		for _, call := range []string{"register", "token", "submitScore", "listEntries"} {
 			r := calls(token)[call]
 			r.invalid, r.body = true, big
 			g.do(r).problem(413, "body-too-large")
@@ -156,13 +175,13 @@ func TestContract(t *testing.T) {
 
 	t.Run("422", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"register", "token", "submitScore"} {
+		for _, call := range []string{"register", "token", "submitScore", "listEntries"} {
 			r := calls(token)[call]
 			r.invalid, r.body = true, "{}"
 			require.Equal(t, 422, g.do(r).status)
 		}
 
-		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "boardEntries"} {
+		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "boardEntries", "entriesAround", "playerEntries"} {
 			r := calls(token)[call]
 			r.invalid = true
 			r.path, _, _ = strings.Cut(r.path, "?")
@@ -248,7 +267,7 @@ func TestWithoutRedis(t *testing.T) {
 	require.Nil(t, receipt.Score)
 	require.Equal(t, int64(9), receipt.ScoreSaved)
 
-	for _, call := range []string{"leaderboard", "myRank", "boardEntries"} {
+	for _, call := range []string{"leaderboard", "myRank", "boardEntries", "entriesAround", "playerEntries"} {
 		answer := g.do(calls(token)[call])
 		answer.problem(503, "ranking-unavailable")
 		require.NotEmpty(t, answer.header.Get("Retry-After"))
@@ -294,7 +313,7 @@ func TestWithoutPostgres(t *testing.T) {
 		g.do(calls(token)[call]).problem(503, "unavailable")
 	}
 
-	for _, call := range []string{"myRank", "leaderboard", "boards", "board", "boardEntries"} {
+	for _, call := range []string{"myRank", "leaderboard", "boards", "board", "boardEntries", "entriesAround", "playerEntries"} {
 		answer := g.do(calls(token)[call])
 		require.Equal(t, 200, answer.status, "%s: %s", call, answer.body)
 	}

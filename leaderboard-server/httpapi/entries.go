@@ -1,16 +1,135 @@
 package httpapi
 
 import (
+	"math"
 	"net/http"
+	"time"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-// entries answers with a part of a board on a walk to its end.
-func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+// entriesQuery is which part of a board is asked for.
+type entriesQuery struct {
+	size   int64
+	cursor string
+	// page and fromRank are 0 where they were left out.
+	page, fromRank int64
+	scores         *leaderboard.ScoreRange
+}
+
+func (a *API) readEntriesQuery(r *http.Request) (entriesQuery, error) {
 	q := readQuery(r)
-	size := q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), int64(a.HTTP.MaxPageSize))
-	cursor := q.text("cursor", "")
+	e := entriesQuery{size: q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), int64(a.HTTP.MaxPageSize))}
+	e.cursor = q.text("cursor", "")
+	e.page, e.fromRank = q.integer("page", 0, math.MaxInt64), q.integer("from_rank", 0, math.MaxInt64)
+	least, most := q.optional("min_score", -leaderboard.MaxScore, leaderboard.MaxScore), q.optional("max_score", -leaderboard.MaxScore, leaderboard.MaxScore)
+
+	if least != nil || most != nil {
+		e.scores = &leaderboard.ScoreRange{Min: -leaderboard.MaxScore, Max: leaderboard.MaxScore}
+		if least != nil {
+			e.scores.Min = *least
+		}
+		if most != nil {
+			e.scores.Max = *most
+		}
+	}
+
+	switch {
+	case e.cursor != "" && (e.page != 0 || e.fromRank != 0 || e.scores != nil):
+		q.wrong("cursor", "cursor goes on where the last answer ended: leave out page, from_rank, min_score and max_score")
+	case e.fromRank != 0 && (e.page != 0 || e.scores != nil):
+		q.wrong("from_rank", "from_rank cannot be combined with page, min_score or max_score")
+	}
+	return e, q.finish()
+}
+
+// entries answers with a part of a board: live, or on a walk to its end.
+func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+	query, err := a.readEntriesQuery(r)
+	if err != nil {
+		return err
+	}
+	board, err := pathParameter(r, "board")
+	if err != nil {
+		return err
+	}
+	if query.page == 0 && query.fromRank == 0 && query.scores == nil {
+		return a.walk(w, r, service, board, query)
+	}
+
+	live := a.wantsLive(w, r)
+	asOf := time.Now()
+	var page leaderboard.Page
+	switch {
+	case query.fromRank != 0:
+		page, err = service.PageFrom(r.Context(), board, query.fromRank, query.size)
+	case query.scores != nil:
+		page, err = service.PageInRange(r.Context(), board, *query.scores, max(query.page, 1), query.size)
+	default:
+		page, err = service.Page(r.Context(), board, query.page, query.size)
+	}
+	if err != nil {
+		return err
+	}
+
+	body := BoardEntries{GameID: page.Board, TotalEntries: page.TotalEntries, Entries: pageEntries(page.Entries)}
+	tag := newDocument(encode(body)).tag // of what is there, whenever it was read
+	body.AsOf = asOf.UTC()
+	if live {
+		answer(w, http.StatusOK, body)
+		return nil
+	}
+	answerAll(w, r, mediaJSON, document{encode(body), tag}, a.HTTP.PageMaxAge)
+	return nil
+}
+
+// walk answers with a part of a board on a walk to its end.
+func (a *API) walk(w http.ResponseWriter, r *http.Request, service *leaderboard.Service, board string, query entriesQuery) error {
+	var walk *leaderboard.Walk
+	var err error
+	if query.cursor != "" {
+		if walk, err = a.openCursor(query.cursor); err != nil {
+			return err
+		}
+	}
+
+	page, err := service.Walk(r.Context(), board, walk, query.size)
+	if err != nil {
+		return err
+	}
+
+	body := BoardEntries{GameID: page.Board, AsOf: page.AsOf.UTC(), TotalEntries: page.TotalEntries, Entries: pageEntries(page.Entries)}
+	if page.Next != nil {
+		next, err := a.sealCursor(page.Next)
+		if err != nil {
+			return err
+		}
+		expires := page.Next.Expires.UTC()
+		body.NextCursor, body.ExpiresAt = &next, &expires
+	}
+
+	answer(w, http.StatusOK, body)
+	return nil
+}
+
+func pageEntries(entries []leaderboard.RankedEntry) []PageEntry {
+	list := make([]PageEntry, len(entries))
+	for i, e := range entries {
+		list[i] = pageEntry(e)
+	}
+	return list
+}
+
+// entriesAround answers with the entries around a player's, or around a score.
+func (a *API) entriesAround(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+	const usual = 5
+	q := readQuery(r)
+	before, after := q.between("before", usual, 0, leaderboard.MaxNeighbours), q.between("after", usual, 0, leaderboard.MaxNeighbours)
+	player := q.text("player", "")
+	score := q.optional("score", -leaderboard.MaxScore, leaderboard.MaxScore)
+	if (player == "") == (score == nil) && len(q.errs) == 0 {
+		q.wrong("player", "name what the entries are around: player, which may be me, or score, and not both")
+	}
 	if err := q.finish(); err != nil {
 		return err
 	}
@@ -20,30 +139,57 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 		return err
 	}
 
-	var walk *leaderboard.Walk
-	if cursor != "" {
-		if walk, err = a.openCursor(cursor); err != nil {
+	var around leaderboard.RankedNeighbours
+	if score != nil {
+		around, err = service.AroundScore(r.Context(), board, *score, before, after)
+	} else {
+		var id leaderboard.PlayerID
+		if id, err = a.playerNamed(r, player); err != nil {
 			return err
 		}
+		around, err = service.AroundPlayer(r.Context(), board, id, before, after)
 	}
-
-	page, err := service.Walk(r.Context(), board, walk, size)
 	if err != nil {
 		return err
 	}
 
-	body := BoardEntries{GameID: page.Board, AsOf: page.AsOf.UTC(), TotalEntries: page.TotalEntries, Entries: make([]PageEntry, len(page.Entries))}
-	for i, e := range page.Entries {
-		body.Entries[i] = pageEntry(e)
+	answer(w, http.StatusOK, EntriesAround{Board: around.Board, TotalEntries: around.TotalEntries, Rank: around.Rank, Entries: pageEntries(around.Entries)})
+	return nil
+}
+
+// listEntries answers how the listed players do among themselves.
+func (a *API) listEntries(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+	if _, err := a.authenticate(r); err != nil {
+		return err
+	}
+	if err := readQuery(r).finish(); err != nil {
+		return err
 	}
 
-	if page.Next != nil {
-		next, err := a.sealCursor(page.Next)
-		if err != nil {
-			return err
-		}
-		expires := page.Next.Expires.UTC()
-		body.NextCursor, body.ExpiresAt = &next, &expires
+	board, err := pathParameter(r, "board")
+	if err != nil {
+		return err
+	}
+	b, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	players := b.players("players")
+	if err := b.finish(); err != nil {
+		return err
+	}
+
+	list, err := service.List(r.Context(), board, players)
+	if err != nil {
+		return err
+	}
+
+	body := EntryList{Board: list.Board, Entries: make([]ListedEntry, len(list.Entries)), WithoutEntry: make([]Player, len(list.Without))}
+	for i, e := range list.Entries {
+		body.Entries[i] = ListedEntry{Position: e.Position, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, GameID: e.Board}
+	}
+	for i, name := range list.Without {
+		body.WithoutEntry[i] = Player{UserID: string(name.ID), Username: name.Username}
 	}
 
 	answer(w, http.StatusOK, body)

@@ -32,6 +32,7 @@ var (
 	kindForbidden          = kind{"forbidden", http.StatusForbidden, "Not allowed"}
 	kindNotFound           = kind{"not-found", http.StatusNotFound, "Not found"}
 	kindNoBoard            = kind{"no-board", http.StatusNotFound, "There is no such board"}
+	kindNoPlayer           = kind{"no-player", http.StatusNotFound, "There is no such player"}
 	kindNoEntry            = kind{"no-entry", http.StatusNotFound, "The player has no entry yet"}
 	kindMethodNotAllowed   = kind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
 	kindWalkEnded          = kind{"walk-ended", http.StatusGone, "The walk through the board cannot go on"}
@@ -51,7 +52,7 @@ var kindOfCode = map[leaderboard.Code]kind{
 	leaderboard.CodeInvalid:            kindInvalid,
 	leaderboard.CodeUnauthenticated:    kindUnauthenticated,
 	leaderboard.CodeForbidden:          kindForbidden,
-	leaderboard.CodeNotFound:           kindNotFound,
+	leaderboard.CodeNoPlayer:           kindNoPlayer,
 	leaderboard.CodeNoBoard:            kindNoBoard,
 	leaderboard.CodeNoEntry:            kindNoEntry,
 	leaderboard.CodeWalkEnded:          kindWalkEnded,

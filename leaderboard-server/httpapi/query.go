@@ -64,6 +64,20 @@ func (q *query) required(name string) string {
 
 // integer takes a number from 1 to most.
 func (q *query) integer(name string, fallback, most int64) int64 {
+	return q.between(name, fallback, 1, most)
+}
+
+// optional takes a number that may be left out: nil.
+func (q *query) optional(name string, least, most int64) *int64 {
+	if _, ok := q.values[name]; !ok {
+		return nil
+	}
+	value := q.between(name, 0, least, most)
+	return &value
+}
+
+// between takes a number from least to most.
+func (q *query) between(name string, fallback, least, most int64) int64 {
 	text := q.text(name, "")
 	if text == "" {
 		return fallback
@@ -73,8 +87,8 @@ func (q *query) integer(name string, fallback, most int64) int64 {
 	switch {
 	case errors.Is(err, strconv.ErrSyntax) || text[0] == '+':
 		q.wrong(name, "%s must be an integer", name)
-	case err != nil || value < 1 || value > most:
-		q.wrong(name, "%s must be from 1 to %d", name, most)
+	case err != nil || value < least || value > most:
+		q.wrong(name, "%s must be from %d to %d", name, least, most)
 	}
 
 	return value

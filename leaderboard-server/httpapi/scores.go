@@ -99,10 +99,7 @@ func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.
 	}
 
 	read := func(ctx context.Context) ([]byte, error) { return readPage(ctx, service, key) }
-	// A player sees its own last submission: with a token, pages are live, and no cache
-	// gives those of others.
-	w.Header().Add("Vary", "Authorization")
-	if _, err := a.authenticate(r); err == nil {
+	if a.wantsLive(w, r) {
 		content, err := read(r.Context())
 		if err == nil {
 			writeBytes(w, mediaJSON, http.StatusOK, content)
@@ -115,6 +112,14 @@ func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.
 		answerAll(w, r, mediaJSON, page, a.HTTP.PageMaxAge)
 	}
 	return err
+}
+
+// wantsLive says whether a request for a page brings a good token. A player sees its own
+// last submission: with a token pages are live, and no cache gives those of others.
+func (a *API) wantsLive(w http.ResponseWriter, r *http.Request) bool {
+	w.Header().Add("Vary", "Authorization")
+	_, err := a.authenticate(r)
+	return err == nil
 }
 
 // sharedPage reads a page for those without a token.
@@ -137,10 +142,7 @@ func readPage(ctx context.Context, service *leaderboard.Service, key pageKey) ([
 	}
 
 	body := Leaderboard{GameID: page.Board, Page: page.Page, PageSize: page.PageSize, TotalEntries: page.TotalEntries,
-		Leaderboard: make([]PageEntry, len(page.Entries))}
-	for i, e := range page.Entries {
-		body.Leaderboard[i] = pageEntry(e)
-	}
+		Leaderboard: pageEntries(page.Entries)}
 
 	return encode(body), nil
 }

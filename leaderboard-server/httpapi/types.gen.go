@@ -105,7 +105,7 @@ type Board struct {
 
 // BoardEntries defines model for BoardEntries.
 type BoardEntries struct {
-	// AsOf The moment that all parts of the walk are of.
+	// AsOf The moment that the entries are of; of a walk, that of all its parts.
 	AsOf    time.Time   `json:"as_of"`
 	Entries []PageEntry `json:"entries"`
 
@@ -118,13 +118,24 @@ type BoardEntries struct {
 	// NextCursor The `cursor` of the next part; absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
 
-	// TotalEntries How many entries the board had then.
+	// TotalEntries How many entries the board had then; with `min_score` or `max_score`, how many of these.
 	TotalEntries int64 `json:"total_entries"`
 }
 
 // BoardList defines model for BoardList.
 type BoardList struct {
 	Boards []Board `json:"boards"`
+}
+
+// EntriesAround defines model for EntriesAround.
+type EntriesAround struct {
+	// Board The board's name.
+	Board   string      `json:"board"`
+	Entries []PageEntry `json:"entries"`
+
+	// Rank The player's rank, or the one that the score would get now.
+	Rank         int64 `json:"rank"`
+	TotalEntries int64 `json:"total_entries"`
 }
 
 // Entry defines model for Entry.
@@ -146,6 +157,18 @@ type Entry struct {
 	Username Username `json:"username"`
 }
 
+// EntryList defines model for EntryList.
+type EntryList struct {
+	// Board The board's name.
+	Board string `json:"board"`
+
+	// Entries In rank order.
+	Entries []ListedEntry `json:"entries"`
+
+	// WithoutEntry Those who have no entry on the board yet, as they were listed.
+	WithoutEntry []Player `json:"without_entry"`
+}
+
 // FieldError defines model for FieldError.
 type FieldError struct {
 	// Field The field, parameter or header that is wrong.
@@ -164,6 +187,31 @@ type Leaderboard struct {
 	Page         int64       `json:"page"`
 	PageSize     int64       `json:"page_size"`
 	TotalEntries int64       `json:"total_entries"`
+}
+
+// ListRequest defines model for ListRequest.
+type ListRequest struct {
+	// Players Each once.
+	Players []UserID `json:"players"`
+}
+
+// ListedEntry defines model for ListedEntry.
+type ListedEntry struct {
+	// GameID The board where the score was made; on `global` the one that counted toward it.
+	GameID string `json:"game_id"`
+
+	// Position The place among the listed players.
+	Position int64 `json:"position"`
+
+	// Rank Counts from 1; no two players share one.
+	Rank  Rank  `json:"rank"`
+	Score Score `json:"score"`
+
+	// UserID The player's id.
+	UserID UserID `json:"user_id"`
+
+	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
+	Username Username `json:"username"`
 }
 
 // OAuthError defines model for OAuthError.
@@ -190,6 +238,26 @@ type PageEntry struct {
 
 	// Username The player's name; null while it cannot be looked up.
 	Username *string `json:"username"`
+}
+
+// Player defines model for Player.
+type Player struct {
+	// UserID The player's id.
+	UserID UserID `json:"user_id"`
+
+	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
+	Username Username `json:"username"`
+}
+
+// PlayerEntries defines model for PlayerEntries.
+type PlayerEntries struct {
+	Entries []Entry `json:"entries"`
+
+	// UserID The player's id.
+	UserID UserID `json:"user_id"`
+
+	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
+	Username Username `json:"username"`
 }
 
 // Problem A problem document (RFC 9457).
@@ -396,6 +464,33 @@ type BoardEntriesParams struct {
 
 	// Cursor The `next_cursor` of the answer before. Good for this board only, on every server of the game.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Page Which page, from 1.
+	Page *int64 `form:"page,omitempty" json:"page,omitempty"`
+
+	// FromRank The rank to begin with. Excludes `page`, `min_score` and `max_score`.
+	FromRank *int64 `form:"from_rank,omitempty" json:"from_rank,omitempty"`
+
+	// MinScore Only entries with this score or a higher one; `page` is then one of these.
+	MinScore *Score `form:"min_score,omitempty" json:"min_score,omitempty"`
+
+	// MaxScore Only entries with this score or a lower one; `page` is then one of these.
+	MaxScore *Score `form:"max_score,omitempty" json:"max_score,omitempty"`
+}
+
+// EntriesAroundParams defines parameters for EntriesAround.
+type EntriesAroundParams struct {
+	// Player A `user_id`, or `me` with a token. Excludes `score`.
+	Player *string `form:"player,omitempty" json:"player,omitempty"`
+
+	// Score Excludes `player`.
+	Score *Score `form:"score,omitempty" json:"score,omitempty"`
+
+	// Before How many better entries at most.
+	Before *int64 `form:"before,omitempty" json:"before,omitempty"`
+
+	// After How many worse entries at most.
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
 }
 
 // LeaderboardParams defines parameters for Leaderboard.
@@ -414,6 +509,12 @@ type LeaderboardParams struct {
 type MyRankParams struct {
 	// GameID The board's name.
 	GameID *GameIDQuery `form:"game_id,omitempty" json:"game_id,omitempty"`
+}
+
+// PlayerEntriesParams defines parameters for PlayerEntries.
+type PlayerEntriesParams struct {
+	// Boards Names of boards, separated by commas. Left out, all boards of the game.
+	Boards *[]string `form:"boards,omitempty" json:"boards,omitempty"`
 }
 
 // TopPlayersParams defines parameters for TopPlayers.
@@ -449,6 +550,9 @@ type TokenJSONRequestBody = TokenRequest
 
 // TokenFormdataRequestBody defines body for Token for application/x-www-form-urlencoded ContentType.
 type TokenFormdataRequestBody = TokenForm
+
+// ListEntriesJSONRequestBody defines body for ListEntries for application/json ContentType.
+type ListEntriesJSONRequestBody = ListRequest
 
 // SubmitScoreJSONRequestBody defines body for SubmitScore for application/json ContentType.
 type SubmitScoreJSONRequestBody = SubmitRequest

@@ -20,8 +20,8 @@ const (
 	CodeUnauthenticated Code = "unauthenticated"
 	// CodeForbidden is a caller who is known and may not do this.
 	CodeForbidden Code = "forbidden"
-	// CodeNotFound is a player that does not exist.
-	CodeNotFound Code = "not-found"
+	// CodeNoPlayer is a player that does not exist.
+	CodeNoPlayer Code = "no-player"
 	// CodeNoBoard is a board that does not exist, or is no longer configured.
 	CodeNoBoard Code = "no-board"
 	// CodeNoEntry is a player who has no entry on a board yet.

@@ -19,7 +19,7 @@ type Passwords interface {
 	Verify(ctx context.Context, hash, password string) (match bool, renewed string, err error)
 }
 
-// Players keeps accounts. A player that does not exist is CodeNotFound.
+// Players keeps accounts. A player that does not exist is CodeNoPlayer.
 type Players interface {
 	// CreatePlayer stores a new player and returns it with its Number, ID, State
 	// and CreatedAt. A UsernameKey that is taken is CodeConflict.
@@ -35,11 +35,13 @@ type Players interface {
 
 // Directory knows the names of players, from memory where it can.
 type Directory interface {
-	// Name finds a player by public id; CodeNotFound if there is none.
+	// Name finds a player by public id; CodeNoPlayer if there is none.
 	Name(ctx context.Context, id PlayerID) (PlayerName, error)
 	// Names finds players by number. A number without a player is left out. With
 	// CodeUnavailable and CodeBusy come those that are in memory.
 	Names(ctx context.Context, numbers []int64) (map[int64]PlayerName, error)
+	// Find finds players by public id. An id without a player is left out.
+	Find(ctx context.Context, ids []PlayerID) (map[PlayerID]PlayerName, error)
 }
 
 // Committer makes submissions durable.
@@ -65,6 +67,17 @@ type Ranking interface {
 	Walk(ctx context.Context, board LiveBoard, walk Walk, limit int64) (WalkPart, error)
 	// Rank returns one player's entry; CodeNoEntry if the player has none.
 	Rank(ctx context.Context, board LiveBoard, player int64) (RankingEntry, error)
+	// Ranks returns many entries, in the order of the queries: with Rank 0 where the
+	// player has none.
+	Ranks(ctx context.Context, queries []EntryQuery) ([]RankingEntry, error)
+	// AroundPlayer returns a player's entry with so many before and after it;
+	// CodeNoEntry if the player has none.
+	AroundPlayer(ctx context.Context, board LiveBoard, player, before, after int64) (Neighbours, error)
+	// AroundScore returns the entries before and after the place that a score would get
+	// now.
+	AroundScore(ctx context.Context, board LiveBoard, score, before, after int64) (Neighbours, error)
+	// CountBetter says of each bound how many entries rank before it.
+	CountBetter(ctx context.Context, board LiveBoard, bounds []ScoreBound) ([]int64, error)
 }
 
 // RankingEntry is an entry as the ranking holds it.
@@ -188,7 +201,7 @@ func (s *Service) findPlayer(ctx context.Context, username string) (player Playe
 	}
 
 	player, err = s.Players.PlayerByUsername(ctx, key)
-	if CodeOf(err) == CodeNotFound {
+	if CodeOf(err) == CodeNoPlayer {
 		return Player{}, false, nil
 	}
 
@@ -226,81 +239,6 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 	return s.Committer.Commit(ctx, submission)
 }
 
-// Page returns a page of a board; an empty name is GlobalBoard. A page past the
-// end is empty.
-func (s *Service) Page(ctx context.Context, boardName string, page, pageSize int64) (Page, error) {
-	catalog := s.Catalog()
-	board, err := lookup(catalog, boardName)
-	if err != nil {
-		return Page{}, err
-	}
-
-	offset, err := PageOffset(page, pageSize)
-	if err != nil {
-		return Page{}, err
-	}
-
-	entries, total, err := s.entries(ctx, catalog, board, offset, pageSize)
-	if err != nil {
-		return Page{}, err
-	}
-
-	return Page{Board: board.Name, Page: page, PageSize: pageSize, TotalEntries: total, Entries: entries}, nil
-}
-
-// entries reads a part of a board, with names.
-func (s *Service) entries(ctx context.Context, catalog *Catalog, board LiveBoard, offset, limit int64) ([]RankedEntry, int64, error) {
-	entries, total, err := s.Ranking.Page(ctx, board, offset, limit)
-	if err != nil {
-		return nil, 0, err
-	}
-	named, err := s.named(ctx, catalog, board, entries)
-	return named, total, err
-}
-
-// named fills in the players' names. Ranks are served without the ledger, too: an
-// entry whose player cannot be looked up now has neither id nor name.
-func (s *Service) named(ctx context.Context, catalog *Catalog, board LiveBoard, entries []RankingEntry) ([]RankedEntry, error) {
-	numbers := make([]int64, len(entries))
-	for i, e := range entries {
-		numbers[i] = e.Player
-	}
-
-	names, err := s.Directory.Names(ctx, numbers)
-	if code := CodeOf(err); err != nil && (ctx.Err() != nil || code != CodeUnavailable && code != CodeBusy) {
-		return nil, err
-	}
-
-	result := make([]RankedEntry, len(entries))
-	for i, e := range entries {
-		result[i] = ranked(catalog, board, e, names[e.Player])
-	}
-
-	return result, nil
-}
-
-// Rank returns a player's own entry on a board; an empty name is GlobalBoard.
-// CodeNoEntry says that the player has no entry there yet.
-func (s *Service) Rank(ctx context.Context, id PlayerID, boardName string) (RankedEntry, error) {
-	catalog := s.Catalog()
-	board, err := lookup(catalog, boardName)
-	if err != nil {
-		return RankedEntry{}, err
-	}
-
-	name, err := s.Directory.Name(ctx, id)
-	if err != nil {
-		return RankedEntry{}, err
-	}
-
-	entry, err := s.Ranking.Rank(ctx, board, name.Number)
-	if err != nil {
-		return RankedEntry{}, err
-	}
-
-	return ranked(catalog, board, entry, name), nil
-}
-
 // TopPlayers returns the top players between two days.
 func (s *Service) TopPlayers(ctx context.Context, query ReportQuery) ([]ReportRow, error) {
 	board, err := lookup(s.Catalog(), query.Board)
@@ -321,12 +259,4 @@ func lookup(catalog *Catalog, name string) (LiveBoard, error) {
 		name = GlobalBoard
 	}
 	return catalog.Lookup(name)
-}
-
-// ranked puts the names to an entry.
-func ranked(catalog *Catalog, board LiveBoard, e RankingEntry, name PlayerName) RankedEntry {
-	if origin, ok := catalog.Numbered(e.Origin); ok {
-		board = origin // a board that another replica added a moment ago is not in this catalog yet
-	}
-	return RankedEntry{Rank: e.Rank, Player: name.ID, Username: name.Username, Score: e.Score, Board: board.Name}
 }

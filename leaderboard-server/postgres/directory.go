@@ -118,6 +118,36 @@ func (d *Directory) Name(ctx context.Context, id leaderboard.PlayerID) (leaderbo
 	return looked.PlayerName, nil
 }
 
+// Find implements [leaderboard.Directory], with at most one query.
+func (d *Directory) Find(ctx context.Context, ids []leaderboard.PlayerID) (map[leaderboard.PlayerID]leaderboard.PlayerName, error) {
+	found := make(map[leaderboard.PlayerID]leaderboard.PlayerName, len(ids))
+	var missing []leaderboard.PlayerID
+	d.mu.RLock()
+	for _, id := range ids {
+		if name, ok := d.byID.Get(id); ok {
+			found[id] = name
+		} else {
+			missing = append(missing, id)
+		}
+	}
+	epoch := d.epoch
+	d.mu.RUnlock()
+
+	if len(missing) == 0 {
+		return found, nil
+	}
+	names, err := d.ledger.namesByID(ctx, missing)
+	if err != nil {
+		return nil, err
+	}
+
+	d.remember(epoch, names)
+	for _, n := range names {
+		found[n.ID] = n.PlayerName
+	}
+	return found, nil
+}
+
 // Names implements [leaderboard.Directory], with at most one query.
 func (d *Directory) Names(ctx context.Context, numbers []int64) (map[int64]leaderboard.PlayerName, error) {
 	found, missing, epoch := d.known(numbers)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/gate"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
@@ -78,10 +79,10 @@ type Ledger struct {
 	// direct is pool, or past a pooler a pool of connections to PostgreSQL itself.
 	direct *pgxpool.Pool
 	// lookups bounds what reads and makes players with connections of pool.
-	lookups *gate
+	lookups *gate.Gate
 	// reports bounds the reports that are being read, with connections of aside: all but
 	// one, which is left to maintenance and rebuilds where there are two.
-	reports       *gate
+	reports       *gate.Gate
 	recentReports *reportCache
 	options       Options
 	writable      writable
@@ -121,8 +122,8 @@ func Open(ctx context.Context, options Options) (ledger *Ledger, err error) {
 	forAside := min(max(options.MaxConnections/4, 1), mostAside)
 	forPool := max(options.MaxConnections-forAside, 1)
 	l := &Ledger{options: options, recentReports: recentReports,
-		lookups: newGate(int(max(forPool/lookupShare, 1)), lookupQueue, "the server has too many players to look up, try again"),
-		reports: newGate(int(max(forAside-1, 1)), reportQueue, "the server has too many reports to make, try again"),
+		lookups: gate.New(int(max(forPool/lookupShare, 1)), lookupQueue, "the server has too many players to look up, try again"),
+		reports: gate.New(int(max(forAside-1, 1)), reportQueue, "the server has too many reports to make, try again"),
 	}
 	defer func() {
 		if err != nil {

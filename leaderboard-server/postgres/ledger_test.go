@@ -215,7 +215,7 @@ func TestPlayers(t *testing.T) {
 
 	for _, id := range []leaderboard.PlayerID{"", "x", "01890000-0000-7000-8000-000000000000"} {
 		_, err = f.Ledger.PlayerByID(t.Context(), id)
-		require.Equal(t, leaderboard.CodeNotFound, leaderboard.CodeOf(err))
+		require.Equal(t, leaderboard.CodeNoPlayer, leaderboard.CodeOf(err))
 	}
 
 	directory, err := postgres.NewDirectory(f.Ledger, 10)

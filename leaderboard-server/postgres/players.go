@@ -22,7 +22,7 @@ const playerColumns = "number, id::text, username, username_key, password_hash, 
 // most stay free.
 func (l *Ledger) lookUp(ctx context.Context, timeout time.Duration) (bounded context.Context, done func(), err error) {
 	bounded, cancel := context.WithTimeout(ctx, timeout)
-	leave, err := l.lookups.enter(bounded)
+	leave, err := l.lookups.Enter(bounded)
 	if err != nil {
 		cancel()
 		return nil, nil, err
@@ -114,7 +114,7 @@ func (l *Ledger) player(ctx context.Context, where string, arg any) (leaderboard
 }
 
 func noPlayer() error {
-	return leaderboard.Errorf(leaderboard.CodeNotFound, "", "there is no such player")
+	return leaderboard.Errorf(leaderboard.CodeNoPlayer, "", "there is no such player")
 }
 
 // identifiedName is a name with the identity of the ledger that it was read from.
@@ -127,12 +127,7 @@ const identifiedNamesSQL = "SELECT number, id::text, username, (SELECT ledger_id
 
 // nameByID reads a player's name.
 func (l *Ledger) nameByID(ctx context.Context, id leaderboard.PlayerID) (identifiedName, error) {
-	parsed, err := uuid.Parse(string(id))
-	if err != nil {
-		return identifiedName{}, noPlayer()
-	}
-
-	names, err := l.names(ctx, l.options.Timeout, "id = $1", [16]byte(parsed))
+	names, err := l.namesByID(ctx, []leaderboard.PlayerID{id})
 	if err == nil && len(names) == 0 {
 		err = noPlayer()
 	}
@@ -141,6 +136,20 @@ func (l *Ledger) nameByID(ctx context.Context, id leaderboard.PlayerID) (identif
 	}
 
 	return names[0], nil
+}
+
+// namesByID reads the names of players; ids without a player are left out.
+func (l *Ledger) namesByID(ctx context.Context, ids []leaderboard.PlayerID) ([]identifiedName, error) {
+	parsed := make([][16]byte, 0, len(ids))
+	for _, id := range ids {
+		if id, err := uuid.Parse(string(id)); err == nil {
+			parsed = append(parsed, id)
+		}
+	}
+	if len(parsed) == 0 {
+		return nil, nil
+	}
+	return l.names(ctx, l.options.Timeout, "id = ANY ($1)", parsed)
 }
 
 // namesByNumber reads the names of players; numbers without a player are left out.

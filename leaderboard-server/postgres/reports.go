@@ -88,7 +88,7 @@ func (l *Ledger) TopPlayers(ctx context.Context, board leaderboard.LiveBoard, fr
 		ctx, cancel := context.WithTimeout(ctx, l.options.ReportTimeout)
 		defer cancel()
 
-		leave, err := l.reports.enter(ctx)
+		leave, err := l.reports.Enter(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -132,3 +132,19 @@ func (s shard) decode(member, score string) (position, error) {
 
 	return p, nil
 }
+
+// decodeAll reads a list of members and their scores, as the functions answer it.
+func (s shard) decodeAll(answer any) ([]position, error) {
+	list, _ := answer.([]any)
+	positions := make([]position, 0, len(list)/2)
+	for i := 0; i+1 < len(list); i += 2 {
+		member, _ := list[i].(string)
+		score, _ := list[i+1].(string)
+		p, err := s.decode(member, score)
+		if err != nil {
+			return nil, err
+		}
+		positions = append(positions, p)
+	}
+	return positions, nil
+}

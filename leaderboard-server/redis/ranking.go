@@ -11,6 +11,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/gate"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
 )
@@ -47,6 +48,7 @@ type Ranking struct {
 	// functions are loaded by this process if nobody else did.
 	functions *functions.Loader
 	ranks     rankQueue
+	lists     *gate.Gate
 	pauses    pauses
 	// maxChanges is how many changes a shard's snapshot keeps.
 	maxChanges                        int
@@ -83,6 +85,7 @@ func New(options Options) (*Ranking, error) {
 	}
 
 	return &Ranking{client: options.Client, functions: functions.NewLoader(options.Client), prefix: options.Prefix, boards: options.Boards, damaged: options.Damaged, timeout: options.Timeout,
+		lists:      gate.New(1, maxListsWaiting, "the server has too many lists of players to look up, try again"),
 		maxChanges: maxChanges, snapshotLifetime: options.SnapshotLifetime, snapshotSharing: options.SnapshotSharing}, nil
 }
 

@@ -150,17 +150,11 @@ func (r *Ranking) ranges(ctx context.Context, board leaderboard.LiveBoard, start
 
 		count, _ := values[0].(int64)
 		total += count
-		list, _ := values[1].([]any)
-
-		for i := 0; i+1 < len(list); i += 2 {
-			member, _ := list[i].(string)
-			score, _ := list[i+1].(string)
-			p, err := c.shard.decode(member, score)
-			if err != nil {
-				return nil, 0, err
-			}
-			merged = append(merged, p)
+		positions, err := c.shard.decodeAll(values[1])
+		if err != nil {
+			return nil, 0, err
 		}
+		merged = append(merged, positions...)
 	}
 
 	return merged, total, nil
@@ -283,19 +277,15 @@ func (r *Ranking) beforeEntry(ctx context.Context, board leaderboard.LiveBoard, 
 		return nil, err
 	}
 
-	list, _ := values[1].([]any)
-	if len(list) < 2 {
-		return nil, unavailable("is changing too fast", fmt.Errorf("shard %d of board %s shrank during a search", shardIndex, board.Name))
-	}
-
-	member, _ := list[0].(string)
-	score, _ := list[1].(string)
-	p, err := s.decode(member, score)
+	entries, err := s.decodeAll(values[1])
 	if err != nil {
 		return nil, err
 	}
+	if len(entries) == 0 {
+		return nil, unavailable("is changing too fast", fmt.Errorf("shard %d of board %s shrank during a search", shardIndex, board.Name))
+	}
 
-	counts, err := r.countBefore(ctx, board.Season, board, []*position{&p}, func(i int, _ *position) bool { return i != shardIndex })
+	counts, err := r.countBefore(ctx, board.Season, board, []*position{&entries[0]}, func(i int, _ *position) bool { return i != shardIndex })
 	if err != nil {
 		return nil, err
 	}

@@ -219,6 +219,7 @@ func (t *Tenant) RequireEqual(tb testing.TB, ranking *redis.Ranking, model *Mode
 		}, time.Minute, 10*time.Millisecond)
 
 		t.requirePages(tb, ranking, board, want)
+		requireQueries(tb, ranking, board, want, players)
 		ranks := make(map[int64]leaderboard.RankingEntry, len(want))
 		for _, e := range want {
 			ranks[e.Player] = e

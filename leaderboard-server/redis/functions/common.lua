@@ -58,6 +58,13 @@ local function drop_snapshots(state, list)
   end
 end
 
+-- The member of a player of a shard, false if there is none. number is the player's, as
+-- in members.
+local function member_of(bucket, field, number, ordered)
+  local value = call('HGET', bucket, field)
+  return value and sub(value, 1, 6) .. number .. (ordered and '' or sub(value, 7))
+end
+
 -- The index of the first entry that ranks after a position or, where it is in the
 -- set, is it (after_it: ranks after it). Among equal scores members are in the order
 -- of their ties: search in halves.

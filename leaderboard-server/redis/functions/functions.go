@@ -29,6 +29,7 @@ var (
 	Apply    = declare("apply")
 	Rank     = declare("rank", noWrites)
 	Page     = declare("page", noWrites)
+	Around   = declare("around", noWrites)
 	Count    = declare("count", noWrites)
 	State    = declare("state", noWrites)
 	Begin    = declare("begin")

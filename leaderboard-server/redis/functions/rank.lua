@@ -9,10 +9,8 @@ local result = head(entries, KEYS[2])
 local ordered = ARGV[1] == '1'
 for i = 3, #KEYS do
   local a = 2 * i - 4
-  local value = call('HGET', KEYS[i], ARGV[a])
-  local rank, score, member = -1, '', ''
-  if value then
-    member = sub(value, 1, 6) .. ARGV[a + 1] .. (ordered and '' or sub(value, 7))
+  local rank, score, member = -1, '', member_of(KEYS[i], ARGV[a], ARGV[a + 1], ordered) or ''
+  if member ~= '' then
     rank = call('ZRANK', entries, member)
     score = call('ZSCORE', entries, member)
   end

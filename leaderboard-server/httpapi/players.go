@@ -1,0 +1,95 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// me is how a player names itself; the token says who it is.
+const me = "me"
+
+// playerNamed finds out whom a request is about.
+func (a *API) playerNamed(r *http.Request, name string) (leaderboard.PlayerID, error) {
+	if name == me {
+		identity, err := a.authenticate(r)
+		return identity.Player, err
+	}
+
+	id, ok := parsePlayerID(name)
+	if !ok {
+		return "", invalidFields([]FieldError{{Field: "player", Message: "player must be a user_id, or me"}})
+	}
+	return id, nil
+}
+
+// parsePlayerID reads a user_id in its usual form, in either case.
+func parsePlayerID(text string) (leaderboard.PlayerID, bool) {
+	const length = 36 // others are read, too: in braces, without dashes
+	id, err := uuid.Parse(text)
+	return leaderboard.PlayerID(id.String()), err == nil && len(text) == length
+}
+
+// players takes a list of players' ids.
+func (b *body) players(name string) []leaderboard.PlayerID {
+	raw, ok := b.take(name, true)
+	if !ok {
+		return nil
+	}
+
+	var texts []string
+	if raw[0] != '[' || json.Unmarshal(raw, &texts) != nil {
+		b.wrong(name, "%s must be a list of user_ids", name)
+		return nil
+	}
+	if len(texts) > leaderboard.MaxListed {
+		b.wrong(name, "%s must name at most %d players, not %d", name, leaderboard.MaxListed, len(texts))
+		return nil
+	}
+
+	ids := make([]leaderboard.PlayerID, len(texts))
+	for i, text := range texts {
+		if ids[i], ok = parsePlayerID(text); !ok {
+			b.wrong(fmt.Sprintf("%s[%d]", name, i), "%s[%d] must be a user_id", name, i)
+		}
+	}
+	return ids
+}
+
+// playerEntries answers with one player's entries on several boards.
+func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+	q := readQuery(r)
+	var boards []string
+	if list := q.text("boards", ""); list != "" {
+		boards = strings.Split(list, ",")
+	}
+	if err := q.finish(); err != nil {
+		return err
+	}
+
+	name, err := pathParameter(r, "player")
+	if err != nil {
+		return err
+	}
+	id, err := a.playerNamed(r, name)
+	if err != nil {
+		return err
+	}
+
+	player, err := service.PlayerEntries(r.Context(), id, boards)
+	if err != nil {
+		return err
+	}
+
+	body := PlayerEntries{UserID: string(player.ID), Username: player.Username, Entries: make([]Entry, len(player.Entries))}
+	for i, e := range player.Entries {
+		body.Entries[i] = entry(e.On, e.RankedEntry)
+	}
+	answer(w, http.StatusOK, body)
+	return nil
+}

@@ -1,0 +1,154 @@
+package leaderboard
+
+import (
+	"context"
+	"math"
+)
+
+// Page returns a page of a board; an empty name is GlobalBoard. A page past the
+// end is empty.
+func (s *Service) Page(ctx context.Context, boardName string, page, pageSize int64) (Page, error) {
+	offset, err := PageOffset(page, pageSize)
+	if err != nil {
+		return Page{}, err
+	}
+
+	result, err := s.pageAt(ctx, boardName, offset, pageSize)
+	result.Page = page
+	return result, err
+}
+
+// pageAt reads the entries after the first offset ones.
+func (s *Service) pageAt(ctx context.Context, boardName string, offset, size int64) (Page, error) {
+	catalog := s.Catalog()
+	board, err := lookup(catalog, boardName)
+	if err != nil {
+		return Page{}, err
+	}
+
+	entries, total, err := s.entries(ctx, catalog, board, offset, size)
+	if err != nil {
+		return Page{}, err
+	}
+	return Page{Board: board.Name, PageSize: size, TotalEntries: total, Entries: entries}, nil
+}
+
+// PageFrom returns at most size entries of a board from a rank on.
+func (s *Service) PageFrom(ctx context.Context, boardName string, rank, size int64) (Page, error) {
+	if rank < 1 {
+		return Page{}, invalid("from_rank", "from_rank must be at least 1")
+	}
+	if _, err := PageOffset(1, size); err != nil {
+		return Page{}, err
+	}
+	return s.pageAt(ctx, boardName, min(rank-1, math.MaxInt64-MaxPageSize), size)
+}
+
+// ScoreBound is a score among the entries of a board.
+type ScoreBound struct {
+	Score int64
+	// Included says that entries with the score itself are before the bound.
+	Included bool
+}
+
+// ScoreRange is the scores from Min to Max, both included.
+type ScoreRange struct{ Min, Max int64 }
+
+// PageInRange returns a page of the entries whose scores are in the range, and in
+// TotalEntries how many those are. Ranks are those of the board.
+func (s *Service) PageInRange(ctx context.Context, boardName string, scores ScoreRange, page, size int64) (Page, error) {
+	catalog := s.Catalog()
+	board, err := lookup(catalog, boardName)
+	if err != nil {
+		return Page{}, err
+	}
+	offset, err := PageOffset(page, size)
+	if err != nil {
+		return Page{}, err
+	}
+	if scores.Min > scores.Max {
+		return Page{}, invalid("min_score", "min_score must not be greater than max_score")
+	}
+
+	best, worst := scores.Max, scores.Min
+	if board.Order == Ascending {
+		best, worst = worst, best
+	}
+	counts, err := s.Ranking.CountBetter(ctx, board, []ScoreBound{{Score: best}, {Score: worst, Included: true}})
+	if err != nil {
+		return Page{}, err
+	}
+
+	result := Page{Board: board.Name, Page: page, PageSize: size, TotalEntries: max(counts[1]-counts[0], 0)}
+	if offset >= result.TotalEntries {
+		return result, nil
+	}
+	entries, _, err := s.entries(ctx, catalog, board, counts[0]+offset, min(size, result.TotalEntries-offset))
+	for _, e := range entries {
+		if e.Score >= scores.Min && e.Score <= scores.Max { // entries may have moved since they were counted
+			result.Entries = append(result.Entries, e)
+		}
+	}
+	return result, err
+}
+
+// entries reads a part of a board, with names.
+func (s *Service) entries(ctx context.Context, catalog *Catalog, board LiveBoard, offset, limit int64) ([]RankedEntry, int64, error) {
+	entries, total, err := s.Ranking.Page(ctx, board, offset, limit)
+	if err != nil {
+		return nil, 0, err
+	}
+	named, err := s.named(ctx, catalog, board, entries)
+	return named, total, err
+}
+
+// named fills in the players' names. Ranks are served without the ledger, too: an
+// entry whose player cannot be looked up now has neither id nor name.
+func (s *Service) named(ctx context.Context, catalog *Catalog, board LiveBoard, entries []RankingEntry) ([]RankedEntry, error) {
+	numbers := make([]int64, len(entries))
+	for i, e := range entries {
+		numbers[i] = e.Player
+	}
+
+	names, err := s.Directory.Names(ctx, numbers)
+	if code := CodeOf(err); err != nil && (ctx.Err() != nil || code != CodeUnavailable && code != CodeBusy) {
+		return nil, err
+	}
+
+	result := make([]RankedEntry, len(entries))
+	for i, e := range entries {
+		result[i] = ranked(catalog, board, e, names[e.Player])
+	}
+
+	return result, nil
+}
+
+// Rank returns a player's own entry on a board; an empty name is GlobalBoard.
+// CodeNoEntry says that the player has no entry there yet.
+func (s *Service) Rank(ctx context.Context, id PlayerID, boardName string) (RankedEntry, error) {
+	catalog := s.Catalog()
+	board, err := lookup(catalog, boardName)
+	if err != nil {
+		return RankedEntry{}, err
+	}
+
+	name, err := s.Directory.Name(ctx, id)
+	if err != nil {
+		return RankedEntry{}, err
+	}
+
+	entry, err := s.Ranking.Rank(ctx, board, name.Number)
+	if err != nil {
+		return RankedEntry{}, err
+	}
+
+	return ranked(catalog, board, entry, name), nil
+}
+
+// ranked puts the names to an entry.
+func ranked(catalog *Catalog, board LiveBoard, e RankingEntry, name PlayerName) RankedEntry {
+	if origin, ok := catalog.Numbered(e.Origin); ok {
+		board = origin // a board that another replica added a moment ago is not in this catalog yet
+	}
+	return RankedEntry{Rank: e.Rank, Player: name.ID, Username: name.Username, Score: e.Score, Board: board.Name}
+}

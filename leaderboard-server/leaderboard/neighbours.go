@@ -1,0 +1,67 @@
+package leaderboard
+
+import "context"
+
+// MaxNeighbours bounds the entries on one side of what they are around.
+const MaxNeighbours = 50
+
+// Neighbours are the entries around a place of a board.
+type Neighbours struct {
+	// Total is how many entries the board has.
+	Total int64
+	// Rank is that of the place, from 1.
+	Rank    int64
+	Entries []RankingEntry
+}
+
+// RankedNeighbours are [Neighbours] with names.
+type RankedNeighbours struct {
+	Board        string
+	TotalEntries int64
+	// Rank is the player's, or the one that the score would get now.
+	Rank    int64
+	Entries []RankedEntry
+}
+
+// AroundPlayer returns a player's entry with at most so many before and after it. An empty
+// board name is GlobalBoard. CodeNoEntry says that the player has no entry there.
+func (s *Service) AroundPlayer(ctx context.Context, boardName string, id PlayerID, before, after int64) (RankedNeighbours, error) {
+	return s.around(ctx, boardName, before, after, func(board LiveBoard) (Neighbours, error) {
+		name, err := s.Directory.Name(ctx, id)
+		if err != nil {
+			return Neighbours{}, err
+		}
+		return s.Ranking.AroundPlayer(ctx, board, name.Number, before, after)
+	})
+}
+
+// AroundScore returns the entries before and after the place that a score would get if it
+// were reached now: after those with the same score.
+func (s *Service) AroundScore(ctx context.Context, boardName string, score, before, after int64) (RankedNeighbours, error) {
+	return s.around(ctx, boardName, before, after, func(board LiveBoard) (Neighbours, error) {
+		if score < -MaxScore || score > MaxScore {
+			return Neighbours{}, invalid("score", "score must be from %d to %d", int64(-MaxScore), int64(MaxScore))
+		}
+		return s.Ranking.AroundScore(ctx, board, score, before, after)
+	})
+}
+
+func (s *Service) around(ctx context.Context, boardName string, before, after int64, read func(LiveBoard) (Neighbours, error)) (RankedNeighbours, error) {
+	catalog := s.Catalog()
+	board, err := lookup(catalog, boardName)
+	if err != nil {
+		return RankedNeighbours{}, err
+	}
+	for field, value := range map[string]int64{"before": before, "after": after} {
+		if value < 0 || value > MaxNeighbours {
+			return RankedNeighbours{}, invalid(field, "%s must be from 0 to %d", field, MaxNeighbours)
+		}
+	}
+
+	n, err := read(board)
+	if err != nil {
+		return RankedNeighbours{}, err
+	}
+	entries, err := s.named(ctx, catalog, board, n.Entries)
+	return RankedNeighbours{Board: board.Name, TotalEntries: n.Total, Rank: n.Rank, Entries: entries}, err
+}
