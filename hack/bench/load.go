@@ -201,6 +201,34 @@ func (s *game) compareWith(ctx context.Context, l load, other func(time.Duration
 	return results, nil
 }
 
+// takeTurns runs loads on the server in turn: each goes first as often as the others.
+func (s *game) takeTurns(ctx context.Context, warmUp time.Duration, loads ...load) ([]figures, error) {
+	sums := make([]*tally, len(loads))
+	for i, l := range loads {
+		client := newClient(l.connections)
+		defer client.CloseIdleConnections()
+		sums[i] = &tally{program: s.server, client: client}
+		if err := s.round(ctx, &tally{program: s.server, client: client}, l, warmUp); err != nil {
+			return nil, err
+		}
+	}
+
+	for i := range rounds {
+		for j := range loads {
+			turn := (i + j) % len(loads)
+			if err := s.round(ctx, sums[turn], loads[turn], loads[turn].duration/rounds); err != nil {
+				return nil, err
+			}
+		}
+	}
+
+	results := make([]figures, len(loads))
+	for i, sum := range sums {
+		results[i] = sum.figures()
+	}
+	return results, nil
+}
+
 // meet lets every player who is online ask for its rank once, so that the program
 // knows their tokens and names, as one that has run for a while does.
 func (s *game) meet(ctx context.Context, p *site.Program) error {

@@ -86,6 +86,7 @@ var parts = []part{
 	{"http", measureHTTP},
 	{"batch", measureBatch},
 	{"standings", measureStandings},
+	{"queries", measureQueries},
 	{"growth", measureGrowth},
 	{"year", measureYear},
 	{"today", measureToday},

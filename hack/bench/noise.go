@@ -11,13 +11,15 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
 const (
 	// noiseConnections is how many clients submit beside the noise.
 	noiseConnections = 64
-	// repeaters repeat one key, reporters ask for reports of today.
-	repeaters, reporters = 16, 20
+	// repeaters repeat one key, reporters ask for reports of today, listers for lists.
+	repeaters, reporters, listers = 16, 20, 16
 	// storedKeys is how many idempotency keys there are already.
 	storedKeys = 200_000
 	// The least rates of everybody else beside them, to their rate without.
@@ -46,6 +48,15 @@ func (s *game) measureNoise(ctx context.Context, o options, r *report, midnight 
 		}},
 		{name: fmt.Sprintf("%d clients that repeat one key", repeaters), callers: repeaters, target: besideRepeaters, request: func(ctx context.Context, _ int) (*http.Request, error) {
 			return s.submission(ctx, 0, "one")
+		}},
+		{name: fmt.Sprintf("%d callers of a list of %d players", listers, leaderboard.MaxListed), callers: listers, request: func(ctx context.Context, i int) (*http.Request, error) {
+			request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.server.URL+"/v1/boards/global/entries/list", bytes.NewReader(s.list(leaderboard.MaxListed)))
+			if err != nil {
+				return nil, err
+			}
+			request.Header.Set("Content-Type", "application/json")
+			request.Header.Set("Authorization", "Bearer "+s.Players[i].Token)
+			return request, nil
 		}},
 		{name: fmt.Sprintf("%d callers of a report of today", reporters), callers: reporters, target: besideReporters, request: func(ctx context.Context, i int) (*http.Request, error) {
 			// Each is a player of its own with a question of its own, so that no answer is shared.

@@ -39,29 +39,18 @@ func measureStandings(ctx context.Context, o options, r *report) error {
 		return err
 	}
 
-	client := newClient(standingsConnections)
-	defer client.CloseIdleConnections()
-	loads, sums := make([]load, 2), make([]*tally, 2)
-	for i, c := range []call{submitSoloCall, submitRaceCall} {
-		loads[i] = load{call: c, connections: standingsConnections, duration: o.duration}
-		sums[i] = &tally{program: s.server, client: client}
-		if err := s.round(ctx, &tally{program: s.server, client: client}, loads[i], standingsWarmUp); err != nil {
-			return err
-		}
-	}
-	for i := range 2 * rounds {
-		// Each goes first as often as the other.
-		turn := (i + i/2) % 2
-		if err := s.round(ctx, sums[turn], loads[turn], o.duration/rounds); err != nil {
-			return err
-		}
+	loads := []load{{call: submitSoloCall, connections: standingsConnections, duration: o.duration},
+		{call: submitRaceCall, connections: standingsConnections, duration: o.duration}}
+	f, err := s.takeTurns(ctx, standingsWarmUp, loads...)
+	if err != nil {
+		return err
 	}
 
 	t := r.table("One standing and two", fmt.Sprintf("%d players. Each load ran for %s, in turn in short rounds. Latencies in ms; CPU time of one request in microseconds.", httpPlayers, o.duration),
 		"load", "connections", "program", "requests/s", "p50", "p99", "p99.9", "failed", "CPU generator", "CPU server", "CPU PostgreSQL", "CPU Redis")
-	one, two := sums[0].figures(), sums[1].figures()
-	r.figures(t, loads[0].name, standingsConnections, "server", one)
-	r.figures(t, loads[1].name, standingsConnections, "server", two)
-	r.atLeast("submit rate, two standings / one standing", two.Rate/one.Rate, standingsTarget)
+	for i, l := range loads {
+		r.figures(t, l.name, l.connections, "server", f[i])
+	}
+	r.atLeast("submit rate, two standings / one standing", f[1].Rate/f[0].Rate, standingsTarget)
 	return nil
 }
