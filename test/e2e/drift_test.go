@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
@@ -9,6 +11,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	games "github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
@@ -33,9 +36,28 @@ func TestDeletedObjectsComeBack(t *testing.T) {
 
 	ready(t, lb)
 	rolledOut(t, deployment(t, lb), 0)
+	awaitKeys(t, lb)
 	result, err := match.Match{Client: connect(t, lb), Boards: match.Boards(allBoards), Names: []string{"ada", "bo"}, Rounds: 1, Seed: 4}.Play(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, result.Verify(t.Context()))
+}
+
+// awaitKeys waits until the game's one Pod signs with a key of the Secret: what it signs
+// before it has read those of a new one ends once it has.
+func awaitKeys(t *testing.T, lb *games.Leaderboard) {
+	t.Helper()
+	keys := signingKeys(t, lb)
+	c := connect(t, lb)
+	_, err := c.Register(t.Context(), "eve", "correct horse battery")
+	require.NoError(t, err)
+	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), time.Second, 10*time.Minute, true, func(ctx context.Context) (bool, error) {
+		token, err := login(ctx, c, "eve", "correct horse battery")
+		if err != nil {
+			return false, err
+		}
+		_, known := keys.Lookup(keyOf(t, token))
+		return known, nil
+	}))
 }
 
 // What somebody changes in an object of the operator's is changed back.

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	games "github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
 	"github.com/leaderboard-dev/leaderboard-operator/test/gameclient"
@@ -31,6 +32,22 @@ func keyOf(t *testing.T, token string) string {
 
 	require.NoError(t, json.Unmarshal(head, &header))
 	return header.Kid
+}
+
+// signingKeysSecret is the Secret that the game's Pods read their keys from.
+func signingKeysSecret(t *testing.T, lb *games.Leaderboard) *corev1.Secret {
+	t.Helper()
+	secret := &corev1.Secret{}
+	require.NoError(t, cluster.Get(t.Context(), client.ObjectKey{Namespace: lb.Namespace, Name: workload.SigningKeysName(lb)}, secret))
+	return secret
+}
+
+// signingKeys are those of the Secret.
+func signingKeys(t *testing.T, lb *games.Leaderboard) keyset.Set {
+	t.Helper()
+	keys, err := keyset.Parse(signingKeysSecret(t, lb).Data[workload.SigningKeysKey])
+	require.NoError(t, err)
+	return keys
 }
 
 // login logs in as often as the server allows: after a refusal by its limit, it waits
@@ -61,11 +78,8 @@ func TestKeysReachRunningPods(t *testing.T) {
 	require.NoError(t, err)
 	pods := podsOf(t, lb)
 
-	secret := &corev1.Secret{}
-	require.NoError(t, cluster.Get(t.Context(), client.ObjectKey{Namespace: lb.Namespace, Name: workload.SigningKeysName(lb)}, secret))
-	keys, err := keyset.Parse(secret.Data[workload.SigningKeysKey])
-	require.NoError(t, err)
-	rotated, err := keys.Rotate(time.Now(), 0, time.Hour)
+	secret := signingKeysSecret(t, lb)
+	rotated, err := signingKeys(t, lb).Rotate(time.Now(), 0, time.Hour)
 	require.NoError(t, err)
 	file, err := rotated.Marshal()
 	require.NoError(t, err)
