@@ -30,16 +30,20 @@ const (
 )
 
 // Scoring says how a player's submissions make the player's score.
-// +kubebuilder:validation:Enum=Best;Latest;Sum
+// +kubebuilder:validation:Enum=Best;First;Latest;Sum;Count
 type Scoring string
 
 const (
 	// ScoringBest keeps the best submission by the board's order.
 	ScoringBest Scoring = "Best"
+	// ScoringFirst keeps the first submission.
+	ScoringFirst Scoring = "First"
 	// ScoringLatest keeps the latest submission.
 	ScoringLatest Scoring = "Latest"
 	// ScoringSum adds the submissions up.
 	ScoringSum Scoring = "Sum"
+	// ScoringCount counts the submissions.
+	ScoringCount Scoring = "Count"
 )
 
 // DeletionPolicy says what becomes of a tenant's data when its Leaderboard is
@@ -87,7 +91,8 @@ type Board struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="order cannot be changed, as past scores were ranked by it: add a board with another name instead"
 	Order Order `json:"order,omitempty"`
 
-	// scoring says how submissions make a player's score: Best, Latest or Sum.
+	// scoring says how submissions make a player's score: the Best of them, the First,
+	// the Latest, their Sum, or their Count.
 	// It cannot be changed later.
 	// +optional
 	// +default="Best"
@@ -111,6 +116,46 @@ type Board struct {
 	// one does not.
 	// +optional
 	CountsTowardGlobal *bool `json:"countsTowardGlobal,omitempty"`
+
+	// decimals is how many digits of a score clients are to show behind the point, such
+	// as 3 for times in milliseconds that are shown as seconds. Scores are integers in
+	// every call.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9
+	Decimals int32 `json:"decimals,omitempty"`
+}
+
+// GlobalSpec configures the board global.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.minScore) || !has(self.maxScore) || self.minScore <= self.maxScore",fieldPath=".minScore",message="minScore must not be greater than maxScore: lower minScore or raise maxScore"
+type GlobalSpec struct {
+	// minScore is the lowest score that a submission without game_id may carry. What
+	// other boards bring is within their own bounds.
+	// +optional
+	// +kubebuilder:validation:Minimum=-9007199254740991
+	// +kubebuilder:validation:Maximum=9007199254740991
+	MinScore *int64 `json:"minScore,omitempty"`
+
+	// maxScore is the highest score that a submission without game_id may carry.
+	// +optional
+	// +kubebuilder:validation:Minimum=-9007199254740991
+	// +kubebuilder:validation:Maximum=9007199254740991
+	MaxScore *int64 `json:"maxScore,omitempty"`
+
+	// direct says whether submissions without game_id are taken. false: global has only
+	// what other boards bring, and a client that forgets the name of its board is told.
+	// +optional
+	// +default=true
+	Direct *bool `json:"direct,omitempty"`
+
+	// decimals is how many digits of a score clients are to show behind the point, such
+	// as 3 for times in milliseconds that are shown as seconds. Scores are integers in
+	// every call.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9
+	Decimals int32 `json:"decimals,omitempty"`
 }
 
 // AutoscalingSpec scales the server on CPU.
@@ -199,6 +244,10 @@ type LeaderboardSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
 	Boards []Board `json:"boards,omitempty"`
+
+	// global configures the board global, which every game has.
+	// +optional
+	Global *GlobalSpec `json:"global,omitempty"`
 
 	// replicas is the number of server Pods. Left out, and without autoscaling,
 	// the class decides.

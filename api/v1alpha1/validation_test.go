@@ -35,7 +35,7 @@ var leaderboardRefusals = []refusal{
 	{"boards that are no list", `{boards: arena}`, "spec.boards", "must be of type array"},
 	{"unknown order", `{boards: [{name: arena, order: Up}]}`, "spec.boards[0].order", `supported values: "Descending", "Ascending"`},
 	{"order in lower case", `{boards: [{name: arena, order: descending}]}`, "spec.boards[0].order", `supported values: "Descending", "Ascending"`},
-	{"unknown scoring", `{boards: [{name: arena, scoring: Average}]}`, "spec.boards[0].scoring", `supported values: "Best", "Latest", "Sum"`},
+	{"unknown scoring", `{boards: [{name: arena, scoring: Average}]}`, "spec.boards[0].scoring", `supported values: "Best", "First", "Latest", "Sum", "Count"`},
 	{"score bounds the wrong way round", `{boards: [{name: arena, minScore: 10, maxScore: 9}]}`, "spec.boards[0].minScore", "lower minScore or raise maxScore"},
 	{"maxScore that a double cannot hold", `{boards: [{name: arena, maxScore: 9007199254740992}]}`, "spec.boards[0].maxScore", "should be less than or equal to 9007199254740991"},
 	{"minScore that a double cannot hold", `{boards: [{name: arena, minScore: -9007199254740992}]}`, "spec.boards[0].minScore", "should be greater than or equal to -9007199254740991"},
@@ -74,6 +74,9 @@ var leaderboardRefusals = []refusal{
 	{"tokenTTL past what a duration holds", `{auth: {tokenTTL: 9999999999999h}}`, "spec.auth.tokenTTL", "from 1m to 24h"},
 	{"cheap passwordCost", `{auth: {passwordCost: 9}}`, "spec.auth.passwordCost", "should be greater than or equal to 10"},
 	{"dear passwordCost", `{auth: {passwordCost: 15}}`, "spec.auth.passwordCost", "should be less than or equal to 14"},
+
+	{"too many decimals", `{boards: [{name: arena, decimals: 10}]}`, "spec.boards[0].decimals", "should be less than or equal to 9"},
+	{"bounds of global the wrong way around", `{global: {minScore: 2, maxScore: 1}}`, "spec.global.minScore", "lower minScore or raise maxScore"},
 
 	{"origin with a path", `{http: {allowedOrigins: ["https://play.example.com/"]}}`, "spec.http.allowedOrigins[0]", "without a path, for example https://play.example.com"},
 	{"origin without a scheme", `{http: {allowedOrigins: [play.example.com]}}`, "spec.http.allowedOrigins[0]", "must be an origin as browsers send it"},
@@ -166,6 +169,7 @@ func TestUnknownFieldsRefused(t *testing.T) {
 	for spec, field := range map[string]string{
 		`{board: [{name: arena}]}`:             `unknown field "spec.board"`,
 		`{boards: [{name: arena, reset: 1d}]}`: `unknown field "spec.boards[0].reset"`,
+		`{global: {order: Ascending}}`:         `unknown field "spec.global.order"`,
 		`{auth: {tokenTtl: 1h}}`:               `unknown field "spec.auth.tokenTtl"`,
 		`{tenant: mine}`:                       `unknown field "spec.tenant"`,
 	} {
@@ -193,6 +197,7 @@ func TestLeaderboardsAccepted(t *testing.T) {
 		`{autoscaling: {minReplicas: 1, maxReplicas: 1, targetCPUUtilizationPercentage: 100}}`,
 		`{resources: {requests: {cpu: 1, memory: 64Mi}, limits: {cpu: "1.5", memory: 64Mi}}}`,
 		`{auth: {tokenTTL: 24h, passwordCost: 14}}`,
+		`{global: {}}`, `{global: {minScore: 0, maxScore: 0, direct: false, decimals: 9}}`,
 		`{http: {}}`, `{http: {allowedOrigins: ["*"]}}`,
 		`{http: {allowedOrigins: ["https://play.example.com", "http://localhost:8060", "capacitor://localhost", "https://a.b-c.example:8443"]}}`,
 		`{auth: {tokenTTL: 1h30m}, className: fast, exposure: {type: Ingress}, deletionPolicy: Delete, suspend: true}`,

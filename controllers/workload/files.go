@@ -68,14 +68,18 @@ const PostgresCAPath = authoritiesDir + "/" + PostgresCAKey
 
 // boardsFile is the file with the game's boards for the server, in the format
 // that the package leaderboard of the server documents: the fields of the
-// resource. The board global is not in it: it always exists.
+// resource. The board global is in it only if it is configured: it always exists.
 func boardsFile(lb *v1alpha1.Leaderboard) ([]byte, error) {
 	boards := lb.Spec.Boards
 	if boards == nil {
 		boards = []v1alpha1.Board{}
 	}
 
-	file, err := json.MarshalIndent(map[string]any{"boards": boards}, "", "  ")
+	content := map[string]any{"boards": boards}
+	if lb.Spec.Global != nil {
+		content["global"] = lb.Spec.Global
+	}
+	file, err := json.MarshalIndent(content, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode the boards: %w", err)
 	}

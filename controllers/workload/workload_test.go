@@ -69,6 +69,7 @@ func everything(in *workload.Input) {
 		Limits:   corev1.ResourceList{"cpu": resource.MustParse("2"), "memory": resource.MustParse("1Gi")},
 	}
 
+	in.Leaderboard.Spec.Global = &v1alpha1.GlobalSpec{MaxScore: new(int64(1_000_000)), Direct: new(false)}
 	in.Leaderboard.Spec.HTTP.AllowedOrigins = []string{"https://play.example.com", "http://localhost:8060"}
 	in.SetReplicas = false
 	in.Class.Spec.ImagePullPolicy = corev1.PullIfNotPresent

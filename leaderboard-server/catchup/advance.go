@@ -106,12 +106,12 @@ func route(catalog *leaderboard.Catalog, e leaderboard.Event, fn func(board lead
 		fn(board, *e.Standing)
 	} else if !board.Scoring.Ordered() {
 		key := leaderboard.EntryKey{Board: e.Board, Season: board.Season, Player: e.Player}
-		fn(board, leaderboard.First(key, e.Score, e.Number, e.Board))
+		fn(board, leaderboard.Single(key, e.Score, e.Number, e.Board))
 	}
 
 	if global := catalog.Global(); e.CountsTowardGlobal && global.Number != e.Board {
 		key := leaderboard.EntryKey{Board: global.Number, Season: global.Season, Player: e.Player}
-		fn(global, leaderboard.First(key, e.Score, e.Number, e.Board))
+		fn(global, leaderboard.Single(key, e.Score, e.Number, e.Board))
 	}
 }
 

@@ -271,5 +271,5 @@ func (a *API) board(w http.ResponseWriter, r *http.Request, service *leaderboard
 
 func describe(b leaderboard.LiveBoard) Board {
 	return Board{GameID: b.Name, Order: string(b.Order), Scoring: string(b.Scoring),
-		MinScore: b.MinScore, MaxScore: b.MaxScore, CountsTowardGlobal: b.CountsTowardGlobal}
+		MinScore: b.MinScore, MaxScore: b.MaxScore, CountsTowardGlobal: b.CountsTowardGlobal, Direct: !b.Derived, Decimals: b.Decimals}
 }

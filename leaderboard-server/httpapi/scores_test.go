@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
 func TestReceipts(t *testing.T) {
@@ -137,6 +139,43 @@ func TestBoards(t *testing.T) {
 
 	require.ElementsMatch(t, []string{"global", "race", "golf", "coins"}, names)
 	require.Equal(t, "global", names[0])
+}
+
+// What a game may choose of global: whether it takes submissions of its own, and which.
+func TestGlobalIsConfigured(t *testing.T) {
+	g := newGame(t, gameOptions{})
+	_, token := g.player("ada")
+	configure := func(global string) {
+		boards, err := leaderboard.ParseBoards([]byte(strings.TrimSuffix(boardsFile, "}") + `, "global": ` + global + "}"))
+		require.NoError(t, err)
+		require.NoError(t, g.service.Reload(t.Context(), boards))
+	}
+	direct := request{method: "POST", path: "/v1/scores/submit", token: token, body: submission("", 500), header: map[string]string{"Idempotency-Key": `"a"`}}
+	require.Equal(t, 200, g.do(direct).status)
+
+	configure(`{"direct": false}`)
+	var board httpapi.Board
+	g.do(request{method: "GET", path: "/v1/boards/global"}).into(200, &board)
+	require.False(t, board.Direct)
+	again := g.do(direct)
+	require.Equal(t, 200, again.status, "a repetition of one that was taken")
+	require.Equal(t, "true", again.header.Get("Idempotency-Replayed"))
+	for _, name := range []string{"", "global"} {
+		g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: submission(name, 1)}).problem(422, "invalid-request", "game_id")
+	}
+	direct.header["Idempotency-Key"] = `"b"`
+	g.do(direct).problem(422, "invalid-request", "game_id")
+	g.submit(token, "race", 900)
+	var entry httpapi.Entry
+	g.do(request{method: "GET", path: "/v1/leaderboard/my_rank", token: token}).into(200, &entry)
+	require.Equal(t, int64(900), entry.Score, "what other boards bring")
+
+	configure(`{"minScore": 0, "maxScore": 10}`)
+	g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: submission("", 11)}).problem(422, "score-out-of-range", "score")
+	g.submit(token, "", 10)
+	g.submit(token, "race", 950)
+	g.do(request{method: "GET", path: "/v1/leaderboard/my_rank", token: token}).into(200, &entry)
+	require.Equal(t, int64(950), entry.Score, "within the bounds of its own board")
 }
 
 func TestARepetitionSaysSo(t *testing.T) {

@@ -95,6 +95,13 @@ type Account struct {
 type Board struct {
 	CountsTowardGlobal bool `json:"counts_toward_global"`
 
+	// Decimals How many digits of a score to show behind the point: with 3, the score 61250 is shown as 61.250. Scores are
+	// integers in every call.
+	Decimals int `json:"decimals"`
+
+	// Direct Whether the board takes submissions of its own; `global` may have only those of other boards.
+	Direct bool `json:"direct"`
+
 	// GameID A board's name.
 	GameID   GameID `json:"game_id"`
 	MaxScore Score  `json:"max_score"`

@@ -1,6 +1,9 @@
 package leaderboard
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // GlobalBoard is the board that every tenant has: the top players across all
 // boards by their best single score. Its name is reserved.
@@ -18,6 +21,8 @@ const (
 	MaxBoardName = 40
 	// MaxShards is the most shards that a board's ranking may be spread over.
 	MaxShards = 64
+	// MaxDecimals is the most digits behind the point.
+	MaxDecimals = 9
 )
 
 // Order says which of two scores is better.
@@ -47,11 +52,18 @@ const (
 	// Best keeps the best submission by the board's order; of equal ones the
 	// earliest.
 	Best Scoring = "Best"
+	// First keeps the first submission.
+	First Scoring = "First"
 	// Latest keeps the latest submission.
 	Latest Scoring = "Latest"
 	// Sum adds the submissions up; the last one that was added breaks ties.
 	Sum Scoring = "Sum"
+	// Count counts the submissions, whatever their scores; the last one breaks ties.
+	Count Scoring = "Count"
 )
+
+// scorings are all of them.
+var scorings = []Scoring{Best, First, Latest, Sum, Count}
 
 // Board is one configured ranking of a game.
 type Board struct {
@@ -64,6 +76,12 @@ type Board struct {
 	// CountsTowardGlobal says that a submission here also counts on GlobalBoard.
 	// Only a Descending board may.
 	CountsTowardGlobal bool
+	// Derived says that the board takes no submissions of its own: it has what other
+	// boards bring. Only GlobalBoard may be.
+	Derived bool
+	// Decimals is how many of a score's digits clients show behind the point, such as 3
+	// for milliseconds that are shown as seconds. Nothing else depends on it.
+	Decimals int
 	// Shards is over how many parts the ranking is spread, at least 1. Changing it
 	// rebuilds the ranking.
 	Shards int
@@ -83,8 +101,8 @@ func (b Board) Validate() error {
 		return invalid("name", "board name %q must have 1 to %d characters, lower-case letters, digits, - or _, and begin and end with a letter or digit, for example time-trial", b.Name, MaxBoardName)
 	case b.Order != Descending && b.Order != Ascending:
 		return invalid("order", "order of board %s must be Descending or Ascending, not %q", b.Name, b.Order)
-	case b.Scoring != Best && b.Scoring != Latest && b.Scoring != Sum:
-		return invalid("scoring", "scoring of board %s must be Best, Latest or Sum, not %q", b.Name, b.Scoring)
+	case !slices.Contains(scorings, b.Scoring):
+		return invalid("scoring", "scoring of board %s must be Best, First, Latest, Sum or Count, not %q", b.Name, b.Scoring)
 	case b.MinScore < -MaxScore || b.MinScore > MaxScore:
 		return invalid("minScore", "minScore of board %s must be within +-%d", b.Name, int64(MaxScore))
 	case b.MaxScore < -MaxScore || b.MaxScore > MaxScore:
@@ -93,14 +111,20 @@ func (b Board) Validate() error {
 		return invalid("minScore", "minScore of board %s must not be greater than its maxScore", b.Name)
 	case b.CountsTowardGlobal && b.Order != Descending:
 		return invalid("countsTowardGlobal", "board %s is Ascending and cannot count toward %s, where the highest score is best: set countsTowardGlobal to false or leave it out", b.Name, GlobalBoard)
+	case b.Decimals < 0 || b.Decimals > MaxDecimals:
+		return invalid("decimals", "decimals of board %s must be from 0 to %d", b.Name, MaxDecimals)
 	case b.Shards < 1 || b.Shards > MaxShards:
 		return invalid("shards", "shards of board %s must be from 1 to %d", b.Name, MaxShards)
 	}
 	return nil
 }
 
-// CheckScore refuses a submitted score outside the board's bounds.
-func (b Board) CheckScore(score int64) error {
+// CheckSubmission refuses a score outside the board's bounds, and any where the board
+// takes none.
+func (b Board) CheckSubmission(score int64) error {
+	if b.Derived {
+		return invalid("board", "board %s takes no submissions of its own, only those of other boards: name one of them", b.Name)
+	}
 	if score < b.MinScore || score > b.MaxScore {
 		return Errorf(CodeOutOfRange, "score", "score on board %s must be from %d to %d", b.Name, b.MinScore, b.MaxScore)
 	}
@@ -157,10 +181,11 @@ func NewBoards(configured ...Board) (Boards, error) {
 	return boards, nil
 }
 
-// WithGlobalShards returns the boards with GlobalBoard spread over n shards.
-func (b Boards) WithGlobalShards(n int) (Boards, error) {
+// WithGlobal returns the boards with other bounds, shards or Derived of GlobalBoard: change
+// is called with it.
+func (b Boards) WithGlobal(change func(*Board)) (Boards, error) {
 	list := append([]Board(nil), b.list...)
-	list[0].Shards = n
+	change(&list[0])
 	if err := list[0].Validate(); err != nil {
 		return Boards{}, err
 	}

@@ -17,14 +17,40 @@ type boardSpec struct {
 	MinScore           *int64  `json:"minScore"`
 	MaxScore           *int64  `json:"maxScore"`
 	CountsTowardGlobal *bool   `json:"countsTowardGlobal"`
+	Decimals           *int    `json:"decimals"`
 	Shards             *int    `json:"shards"`
+}
+
+// globalSpec is what a game may choose of GlobalBoard.
+type globalSpec struct {
+	MinScore *int64 `json:"minScore"`
+	MaxScore *int64 `json:"maxScore"`
+	Direct   *bool  `json:"direct"`
+	Decimals *int   `json:"decimals"`
+	Shards   *int   `json:"shards"`
+}
+
+func (s globalSpec) change(global *Board) {
+	set(&global.MinScore, s.MinScore)
+	set(&global.MaxScore, s.MaxScore)
+	set(&global.Decimals, s.Decimals)
+	set(&global.Shards, s.Shards)
+	global.Derived = s.Direct != nil && !*s.Direct
+}
+
+// set sets what is given.
+func set[T any](field, value *T) {
+	if value != nil {
+		*field = *value
+	}
 }
 
 // ParseBoards reads a boards file: a JSON object {"boards": [...]} whose
 // elements have the fields name, order (default Descending), scoring (default
 // Best), minScore, maxScore (default +-MaxScore), countsTowardGlobal (default:
-// whether the board is Descending) and shards (default 1). Beside boards,
-// globalShards (default 1) spreads GlobalBoard. Unknown fields, duplicates and
+// whether the board is Descending), decimals (default 0) and shards (default 1). Beside
+// boards, global has minScore, maxScore, decimals and shards of GlobalBoard, and direct (default true): whether it takes
+// submissions of its own. Unknown fields, duplicates and
 // values out of bounds are refused. An empty file has no boards but GlobalBoard.
 func ParseBoards(file []byte) (Boards, error) {
 	if len(bytes.TrimSpace(file)) == 0 {
@@ -32,8 +58,8 @@ func ParseBoards(file []byte) (Boards, error) {
 	}
 
 	var content struct {
-		Boards       []boardSpec `json:"boards"`
-		GlobalShards *int        `json:"globalShards"`
+		Boards []boardSpec `json:"boards"`
+		Global *globalSpec `json:"global"`
 	}
 	decoder := json.NewDecoder(bytes.NewReader(file))
 	decoder.DisallowUnknownFields()
@@ -50,8 +76,8 @@ func ParseBoards(file []byte) (Boards, error) {
 	}
 
 	boards, err := NewBoards(configured...)
-	if err == nil && content.GlobalShards != nil {
-		boards, err = boards.WithGlobalShards(*content.GlobalShards)
+	if err == nil && content.Global != nil {
+		boards, err = boards.WithGlobal(content.Global.change)
 	}
 
 	if err != nil {
@@ -71,22 +97,12 @@ func (s boardSpec) board() Board {
 		b.Scoring = Best
 	}
 
-	if s.MinScore != nil {
-		b.MinScore = *s.MinScore
-	}
-
-	if s.MaxScore != nil {
-		b.MaxScore = *s.MaxScore
-	}
-
 	b.CountsTowardGlobal = b.Order == Descending
-	if s.CountsTowardGlobal != nil {
-		b.CountsTowardGlobal = *s.CountsTowardGlobal
-	}
-
-	if s.Shards != nil {
-		b.Shards = *s.Shards
-	}
+	set(&b.MinScore, s.MinScore)
+	set(&b.MaxScore, s.MaxScore)
+	set(&b.CountsTowardGlobal, s.CountsTowardGlobal)
+	set(&b.Decimals, s.Decimals)
+	set(&b.Shards, s.Shards)
 
 	return b
 }

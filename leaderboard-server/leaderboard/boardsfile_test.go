@@ -8,7 +8,7 @@ import (
 
 // Whatever a boards file holds, it is refused, or its boards are within their bounds.
 func FuzzParseBoards(f *testing.F) {
-	for _, seed := range []string{``, `{"boards": [{"name": "race", "order": "Ascending", "shards": 3}], "globalShards": 2}`,
+	for _, seed := range []string{``, `{"boards": [{"name": "race", "order": "Ascending", "shards": 3}], "global": {"shards": 2}}`,
 		`{"boards": [{"name": "race"}, {"name": "race"}]}`, `{"boards": [{"name": "a", "minScore": 5, "maxScore": 1}]}`, `{"boards": null}`, `{} {}`} {
 		f.Add([]byte(seed))
 	}

@@ -9,11 +9,11 @@ import (
 // Events may be joined in any order, and twice.
 func ExampleJoin() {
 	key := leaderboard.EntryKey{Board: 2, Season: 1, Player: 7}
-	first := leaderboard.First(key, 50, 100, 2)
-	better := leaderboard.First(key, 70, 101, 2)
-	equal := leaderboard.First(key, 70, 102, 2)
+	first := leaderboard.Single(key, 50, 100, 2)
+	better := leaderboard.Single(key, 70, 101, 2)
+	equal := leaderboard.Single(key, 70, 102, 2)
 
-	standing := leaderboard.First(key, 0, 99, 2)
+	standing := leaderboard.Single(key, 0, 99, 2)
 	for _, event := range []leaderboard.Standing{equal, first, better, equal} {
 		standing = leaderboard.Join(leaderboard.Descending, leaderboard.Best, standing, event)
 	}
@@ -24,12 +24,12 @@ func ExampleJoin() {
 // A sum depends on the order of a player's events: each is appended to what was there.
 func ExampleAppend() {
 	key := leaderboard.EntryKey{Board: 2, Season: 1, Player: 7}
-	standing := leaderboard.First(key, 50, 100, 2)
+	standing := leaderboard.Single(key, 50, 100, 2)
 
-	standing, improved, _ := leaderboard.Append(leaderboard.Descending, leaderboard.Sum, standing, leaderboard.First(key, 25, 101, 2))
+	standing, improved, _ := leaderboard.Append(leaderboard.Descending, leaderboard.Sum, standing, leaderboard.Single(key, 25, 101, 2))
 	fmt.Println(standing.Score, improved, "since event", standing.Event)
 
-	standing, improved, _ = leaderboard.Append(leaderboard.Descending, leaderboard.Sum, standing, leaderboard.First(key, 0, 102, 2))
+	standing, improved, _ = leaderboard.Append(leaderboard.Descending, leaderboard.Sum, standing, leaderboard.Single(key, 0, 102, 2))
 	fmt.Println(standing.Score, improved, "since event", standing.Event)
 	// Output:
 	// 75 true since event 101

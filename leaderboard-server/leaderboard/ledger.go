@@ -127,13 +127,13 @@ func (o Outcome) Changes(score int64) []Change {
 		return nil
 	}
 
-	own := First(o.Entry, score, o.Event, o.Entry.Board)
+	own := Single(o.Entry, score, o.Event, o.Entry.Board)
 	if o.Standing != nil {
 		own = *o.Standing
 	}
 	changes := []Change{{Standing: own, Ask: true, Repeated: o.Replayed}}
 	if o.Global != (EntryKey{}) && !o.Replayed {
-		changes = append(changes, Change{Standing: First(o.Global, score, o.Event, o.Entry.Board)})
+		changes = append(changes, Change{Standing: Single(o.Global, score, o.Event, o.Entry.Board)})
 	}
 	return changes
 }

@@ -31,6 +31,10 @@ func TestAppend(t *testing.T) {
 		{"the latest counts, better", Descending, Latest, have(5, 3), 6, 6, 9, true, true},
 		{"the latest counts, worse", Descending, Latest, have(5, 3), 4, 4, 9, false, true},
 		{"the latest counts, equal keeps the tie", Ascending, Latest, have(5, 2), 5, 5, 2, false, true},
+		{"the first stays, before a better one", Descending, First, have(4, 3), 5, 4, 3, false, true},
+		{"the first stays, before a worse one", Ascending, First, have(4, 3), 5, 4, 3, false, true},
+		{"counts grow, whatever the score", Descending, Count, have(4, 3), -9, 5, 9, true, true},
+		{"a count where less is better", Ascending, Count, have(4, 3), 9, 5, 9, false, true},
 		{"sums grow", Descending, Sum, have(5, 3), 4, 9, 9, true, true},
 		{"sums shrink", Descending, Sum, have(5, 3), -4, 1, 9, false, true},
 		{"golf", Ascending, Sum, have(5, 3), -4, 1, 9, true, true},
@@ -42,7 +46,7 @@ func TestAppend(t *testing.T) {
 
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			after, improved, ok := Append(c.order, c.scoring, c.before, First(EntryKey{}, c.score, 9, 0))
+			after, improved, ok := Append(c.order, c.scoring, c.before, Single(EntryKey{}, c.score, 9, 0))
 			require.Equal(t, []any{c.wantScore, c.wantEvent, c.improved, c.ok}, []any{after.Score, after.Event, improved, ok})
 			if c.scoring.Ordered() && ok {
 				require.Equal(t, int64(9), after.Last)
@@ -54,14 +58,14 @@ func TestAppend(t *testing.T) {
 // The order that the states of an entry come in, and how often, makes no difference.
 func TestJoinIsASemilattice(t *testing.T) {
 	for _, order := range []Order{Descending, Ascending} {
-		for _, scoring := range []Scoring{Best, Latest, Sum} {
+		for _, scoring := range scorings {
 			rapid.Check(t, func(t *rapid.T) {
 				// The states that one history makes: of an ordered scoring, each with an event
 				// of its own.
 				var states []Standing
 				var s Standing
 				for i, score := range rapid.SliceOfN(rapid.Int64Range(-3, 3), 3, 10).Draw(t, "scores") {
-					event := First(EntryKey{}, score, int64(i+1), 0)
+					event := Single(EntryKey{}, score, int64(i+1), 0)
 					if i > 0 && scoring.Ordered() {
 						event, _, _ = Append(order, scoring, s, event)
 					}
@@ -90,15 +94,15 @@ func TestBefore(t *testing.T) {
 func TestParseBoards(t *testing.T) {
 	boards, err := ParseBoards([]byte(`{"boards": [
 		{"name": "speed"},
-		{"name": "race_2", "order": "Ascending", "scoring": "Latest", "minScore": -5, "maxScore": 5, "shards": 16},
-		{"name": "x", "countsTowardGlobal": false}], "globalShards": 4}`))
+		{"name": "race_2", "order": "Ascending", "scoring": "Latest", "minScore": -5, "maxScore": 5, "decimals": 3, "shards": 16},
+		{"name": "x", "countsTowardGlobal": false}], "global": {"shards": 4, "maxScore": 9, "direct": false}}`))
 	require.NoError(t, err)
 	global := Global()
-	global.Shards = 4
+	global.Shards, global.MaxScore, global.Derived = 4, 9, true
 	require.Equal(t, []Board{
 		global,
 		{Name: "speed", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1},
-		{Name: "race_2", Order: Ascending, Scoring: Latest, MinScore: -5, MaxScore: 5, Shards: 16},
+		{Name: "race_2", Order: Ascending, Scoring: Latest, MinScore: -5, MaxScore: 5, Decimals: 3, Shards: 16},
 		{Name: "x", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, Shards: 1},
 	}, boards.All())
 
@@ -129,7 +133,11 @@ func TestParseBoardsRefuses(t *testing.T) {
 		`{"boards": [{"name": "a", "minScore": 2, "maxScore": 1}]}`:                     "minScore",
 		`{"boards": [{"name": "a", "shards": 0}]}`:                                      "shards",
 		`{"boards": [{"name": "a", "shards": 65}]}`:                                     "shards",
-		`{"boards": [], "globalShards": 0}`:                                             "shards",
+		`{"boards": [{"name": "a", "decimals": 10}]}`:                                   "decimals",
+		`{"boards": [{"name": "a", "decimals": -1}]}`:                                   "decimals",
+		`{"boards": [], "global": {"shards": 0}}`:                                       "shards",
+		`{"boards": [], "global": {"minScore": 2, "maxScore": 1}}`:                      "minScore",
+		`{"boards": [], "global": {"scoring": "Sum"}}`:                                  "boards",
 		`{"boards": [{"name": "a", "order": "Ascending", "countsTowardGlobal": true}]}`: "countsTowardGlobal",
 	} {
 		_, err := ParseBoards([]byte(file))

@@ -229,7 +229,7 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 
 	// With a key it may be the repetition of one that was within the bounds.
 	submission.Ordered = board.Scoring.Ordered()
-	if err := board.CheckScore(submission.Score); err != nil {
+	if err := board.CheckSubmission(submission.Score); err != nil {
 		if submission.IdempotencyKey == "" {
 			return Receipt{}, err
 		}

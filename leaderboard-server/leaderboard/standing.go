@@ -35,10 +35,18 @@ func (o Order) Before(a, b Standing) bool {
 // standing can be made only where that order is known: in the transaction that
 // appends the event, by [Append]. All others are joins of their events, which may
 // come twice, late or in any order.
-func (s Scoring) Ordered() bool { return s == Latest || s == Sum }
+func (s Scoring) Ordered() bool { return s == Latest || s == Sum || s == Count }
 
-// First is the standing that an event makes by itself.
-func First(key EntryKey, score, event int64, origin int32) Standing {
+// Begin is the standing of a player whose first event is given as a standing.
+func (s Scoring) Begin(event Standing) Standing {
+	if s == Count {
+		event.Score = 1
+	}
+	return event
+}
+
+// Single is the standing that an event makes by itself, where the scoring is not ordered.
+func Single(key EntryKey, score, event int64, origin int32) Standing {
 	return Standing{EntryKey: key, Score: score, Event: event, Last: event, Origin: origin}
 }
 
@@ -56,6 +64,9 @@ func Append(order Order, scoring Scoring, s, event Standing) (after Standing, im
 		if after.Score < -MaxScore || after.Score > MaxScore {
 			return s, false, false
 		}
+	case Count:
+		after = event
+		after.Score = s.Score + 1
 	default:
 		after = Join(order, scoring, s, event)
 		return after, order.Better(after.Score, s.Score), true
@@ -69,8 +80,8 @@ func Append(order Order, scoring Scoring, s, event Standing) (after Standing, im
 
 // Join merges two states of one entry. It is commutative, associative and
 // idempotent, so states may be joined twice, late or in any order: of an ordered
-// scoring the state with the later event stays, of others the better score and then
-// the lower event.
+// scoring the state with the later event stays, of First the one with the lower event,
+// and of Best the better score and then the lower event.
 func Join(order Order, scoring Scoring, a, b Standing) Standing {
 	if scoring.Ordered() {
 		if b.Last > a.Last {
@@ -78,7 +89,7 @@ func Join(order Order, scoring Scoring, a, b Standing) Standing {
 		}
 		return a
 	}
-	if order.Before(b, a) {
+	if scoring == First && b.Event < a.Event || scoring != First && order.Before(b, a) {
 		return b
 	}
 	return a

@@ -71,8 +71,8 @@ func syncBoards(ctx context.Context, tx pgx.Tx, existing []leaderboard.LiveBoard
 
 func upsertBoard(ctx context.Context, tx pgx.Tx, b leaderboard.Board, known bool) error {
 	if known {
-		_, err := tx.Exec(ctx, `UPDATE boards SET min_score = $2, max_score = $3, counts_toward_global = $4, shards = $5, active = true
-			WHERE name = $1`, b.Name, b.MinScore, b.MaxScore, b.CountsTowardGlobal, b.Shards)
+		_, err := tx.Exec(ctx, `UPDATE boards SET min_score = $2, max_score = $3, counts_toward_global = $4, shards = $5, derived = $6, decimals = $7,
+			active = true WHERE name = $1`, b.Name, b.MinScore, b.MaxScore, b.CountsTowardGlobal, b.Shards, b.Derived, b.Decimals)
 		if err != nil {
 			return fmt.Errorf("update board %s: %w", b.Name, err)
 		}
@@ -80,10 +80,10 @@ func upsertBoard(ctx context.Context, tx pgx.Tx, b leaderboard.Board, known bool
 	}
 
 	_, err := tx.Exec(ctx, `WITH board AS (
-			INSERT INTO boards (name, board_order, scoring, min_score, max_score, counts_toward_global, shards)
-			VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING number)
+			INSERT INTO boards (name, board_order, scoring, min_score, max_score, counts_toward_global, shards, decimals)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING number)
 		INSERT INTO seasons (board, number, opens_at) SELECT number, 1, '-infinity' FROM board`,
-		b.Name, b.Order, b.Scoring, b.MinScore, b.MaxScore, b.CountsTowardGlobal, b.Shards)
+		b.Name, b.Order, b.Scoring, b.MinScore, b.MaxScore, b.CountsTowardGlobal, b.Shards, b.Decimals)
 	if err != nil {
 		return fmt.Errorf("add board %s: %w", b.Name, err)
 	}
@@ -120,7 +120,7 @@ func readBoards(ctx context.Context, db interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }) ([]leaderboard.LiveBoard, error) {
 	rows, err := db.Query(ctx, `
-		SELECT b.name, b.board_order, b.scoring, b.min_score, b.max_score, b.counts_toward_global, b.shards, b.number, b.active, coalesce(s.number, 0)
+		SELECT b.name, b.board_order, b.scoring, b.min_score, b.max_score, b.counts_toward_global, b.shards, b.derived, b.decimals, b.number, b.active, coalesce(s.number, 0)
 		FROM boards b
 		LEFT JOIN seasons s ON s.board = b.number AND s.opens_at <= now() AND (s.closes_at IS NULL OR s.closes_at > now())
 		ORDER BY b.number`)
@@ -129,7 +129,7 @@ func readBoards(ctx context.Context, db interface {
 	}
 
 	boards, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b leaderboard.LiveBoard, err error) {
-		err = row.Scan(&b.Name, &b.Order, &b.Scoring, &b.MinScore, &b.MaxScore, &b.CountsTowardGlobal, &b.Shards, &b.Number, &b.Active, &b.Season)
+		err = row.Scan(&b.Name, &b.Order, &b.Scoring, &b.MinScore, &b.MaxScore, &b.CountsTowardGlobal, &b.Shards, &b.Derived, &b.Decimals, &b.Number, &b.Active, &b.Season)
 		return b, err
 	})
 	if err != nil {

@@ -25,13 +25,13 @@ const saveSQL = `
 	INSERT INTO standings AS s (board, season, player, score, event, last_event, origin, fold)
 	SELECT i.board, i.season, i.player, i.score, i.event, i.event, i.origin, b.fold
 	FROM unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[]) AS i (board, season, player, score, event, origin)
-	JOIN boards b ON b.number = i.board AND b.fold IN (1, 2)
+	JOIN boards b ON b.number = i.board AND b.fold IN (0, 1, 2)
 	LEFT JOIN standings o ON o.board = i.board AND o.season = i.season AND o.player = i.player
-	WHERE o.player IS NULL OR CASE b.fold WHEN 2 THEN (i.score, i.event) < (o.score, o.event) ELSE (-i.score, i.event) < (-o.score, o.event) END
+	WHERE o.player IS NULL OR CASE b.fold WHEN 0 THEN i.event < o.event WHEN 2 THEN (i.score, i.event) < (o.score, o.event) ELSE (-i.score, i.event) < (-o.score, o.event) END
 	ORDER BY i.board, i.season, i.player
 	ON CONFLICT (board, season, player) DO UPDATE SET score = excluded.score, event = excluded.event, last_event = excluded.last_event,
 		origin = excluded.origin, previous_score = s.score, entered = false, version = s.version + 1, xid = pg_current_xact_id()
-	WHERE CASE s.fold WHEN 2 THEN (excluded.score, excluded.event) < (s.score, s.event) ELSE (-excluded.score, excluded.event) < (-s.score, s.event) END`
+	WHERE CASE s.fold WHEN 0 THEN excluded.event < s.event WHEN 2 THEN (excluded.score, excluded.event) < (s.score, s.event) ELSE (-excluded.score, excluded.event) < (-s.score, s.event) END`
 
 // Checkpoint says how far the standings are, and where the log begins. One of another
 // history, see log_history() in the migrations, was restored from a dump.

@@ -535,7 +535,7 @@ func TestSaveStandings(t *testing.T) {
 	require.NoError(t, err)
 	race := f.Board(t, "race")
 	of := func(player int, score, event int64) leaderboard.Standing {
-		return leaderboard.First(leaderboard.EntryKey{Board: race.Number, Season: 1, Player: players[player].Number}, score, event, race.Number)
+		return leaderboard.Single(leaderboard.EntryKey{Board: race.Number, Season: 1, Player: players[player].Number}, score, event, race.Number)
 	}
 
 	require.NoError(t, f.Ledger.SaveStandings(t.Context(), at.Xid, at.Xid+10, []leaderboard.Standing{of(0, 5, 7), of(1, 6, 8)}))

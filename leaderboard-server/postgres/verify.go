@@ -17,7 +17,8 @@ type Mismatch struct {
 }
 
 // verifySQL folds all events below the checkpoint, in their order, and compares.
-// Folds 1 to 4 are the highest, the lowest, the latest and the sum. Before there was
+// Folds 0 to 5 are the first, the highest, the lowest, the latest, the sum and the count.
+// Before there was
 // a log (xid null) every submission broke the ties of the last two, so there the
 // score alone is compared.
 const verifySQL = `
@@ -37,12 +38,15 @@ const verifySQL = `
 		WHERE c.fold >= 3 OR c.xid IS NULL OR c.xid < l.checkpoint OR c.xid >= log_history() + (1::bigint << 48)
 	), folded AS (
 		SELECT board, season, player, min(fold) >= 3 AND bool_or(xid IS NULL) AS untied, CASE min(fold)
-			WHEN 1 THEN max(score) WHEN 2 THEN min(score) WHEN 3 THEN (array_agg(score ORDER BY id DESC))[1] ELSE sum(score) END AS score,
+			WHEN 0 THEN (array_agg(score ORDER BY id))[1] WHEN 1 THEN max(score) WHEN 2 THEN min(score)
+			WHEN 3 THEN (array_agg(score ORDER BY id DESC))[1] WHEN 4 THEN sum(score) ELSE count(*) END AS score,
 			CASE min(fold)
+			WHEN 0 THEN min(id)
 			WHEN 1 THEN (array_agg(id ORDER BY score DESC, id))[1]
 			WHEN 2 THEN (array_agg(id ORDER BY score, id))[1]
 			WHEN 3 THEN max(id) FILTER (WHERE previous IS DISTINCT FROM score)
-			ELSE max(id) FILTER (WHERE previous IS NULL OR score <> 0) END AS event
+			WHEN 4 THEN max(id) FILTER (WHERE previous IS NULL OR score <> 0)
+			ELSE max(id) END AS event
 		FROM kept GROUP BY board, season, player
 	)
 	SELECT board, season, player, coalesce(s.score || '@' || s.event, ''), coalesce(f.score || '@' || f.event, '')

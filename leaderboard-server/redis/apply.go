@@ -194,7 +194,7 @@ func (r *Ranking) add(a *applyCall, standing *leaderboard.Standing, task string)
 }
 
 func (a *applyCall) finish(identity, session, chunk, xid string) {
-	copy(a.args, []any{identity, session, chunk, strconv.FormatInt(a.highest, 10), a.shard.orderedFlag(), xid})
+	copy(a.args, []any{identity, session, chunk, strconv.FormatInt(a.highest, 10), a.shard.joinFlag(), xid})
 }
 
 // applyCalls makes the calls of one projection, one per shard. Standings of boards

@@ -19,7 +19,7 @@ func (r *Ranking) AroundPlayer(ctx context.Context, board leaderboard.LiveBoard,
 	if board.Shards == 1 {
 		s := shard{board.Shard(board.Season, 0)}
 		bucket, field := s.place(player)
-		c := r.newCall(functions.Around, s, before, after, s.orderedFlag(), field, encodePlayer(player))
+		c := r.newCall(functions.Around, s, before, after, s.joinFlag(), field, encodePlayer(player))
 		c.keys = append(c.keys, s.bucketKey(r.prefix, bucket))
 		n, err := r.around(ctx, c, before)
 		if err == nil && n.Rank == 0 {

@@ -43,12 +43,16 @@ func (s shard) encode(standing *leaderboard.Standing) encoded {
 	return e
 }
 
-// orderedFlag is how the functions are told of the scoring.
-func (s shard) orderedFlag() string {
-	if s.Scoring.Ordered() {
+// joinFlag is how the functions are told which of two states of an entry stays.
+func (s shard) joinFlag() string {
+	switch {
+	case s.Scoring.Ordered():
 		return "1"
+	case s.Scoring == leaderboard.First:
+		return "2"
+	default:
+		return "0"
 	}
-	return "0"
 }
 
 func appendBigEndian(b []byte, n int64, size int) []byte {

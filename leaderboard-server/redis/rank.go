@@ -188,7 +188,7 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 		s := shard{request.board.Shard(request.board.Season, leaderboard.ShardIndex(request.player, request.board.Shards))}
 		c := byShard[s.ShardID]
 		if c == nil {
-			c = &shardCall{call: r.newCall(functions.Rank, s, s.orderedFlag())}
+			c = &shardCall{call: r.newCall(functions.Rank, s, s.joinFlag())}
 			byShard[s.ShardID] = c
 			calls = append(calls, c.call)
 		}

@@ -28,7 +28,7 @@ func testBoard(shards int) leaderboard.LiveBoard {
 
 // entry is a standing on that board.
 func entry(player, score, event int64, origin int32) leaderboard.Standing {
-	return leaderboard.First(leaderboard.EntryKey{Board: 1, Season: 1, Player: player}, score, event, origin)
+	return leaderboard.Single(leaderboard.EntryKey{Board: 1, Season: 1, Player: player}, score, event, origin)
 }
 
 func watermark(xid int) string { return fmt.Sprintf("%020d", xid) }

@@ -37,7 +37,7 @@ func TestEntriesAreEncodedExactly(t *testing.T) {
 
 	s := shard{leaderboard.Shard{Of: 1}}
 	// As Redis may write large integral doubles.
-	first := leaderboard.First(leaderboard.EntryKey{Player: 1}, 0, 1, 0)
+	first := leaderboard.Single(leaderboard.EntryKey{Player: 1}, 0, 1, 0)
 	e := s.encode(&first)
 	p, err := s.decode(string(e.member), "9.007199254740991e+15")
 	require.NoError(t, err)
@@ -121,14 +121,14 @@ func projection(identity string, standings ...leaderboard.Standing) leaderboard.
 // The function is the domain's join, whatever comes in whatever order, and knows what
 // improved.
 func TestApplyIsTheJoin(t *testing.T) {
-	for _, scoring := range []leaderboard.Scoring{leaderboard.Best, leaderboard.Latest} {
+	for _, scoring := range []leaderboard.Scoring{leaderboard.Best, leaderboard.First, leaderboard.Latest} {
 		for _, order := range []leaderboard.Order{leaderboard.Descending, leaderboard.Ascending} {
 			t.Run(string(scoring)+string(order), func(t *testing.T) {
 				r, board := newRankingOf(t, order, scoring)
 				fill(t, r, board, 3)
 				want := entry(2, 2, 2, 1)
 				rapid.Check(t, func(rt *rapid.T) {
-					s := entry(2, rapid.Int64Range(-3, 3).Draw(rt, "score"), rapid.Int64Range(10, 20).Draw(rt, "event"), 1)
+					s := entry(2, rapid.Int64Range(-3, 3).Draw(rt, "score"), rapid.Int64Range(1, 20).Draw(rt, "event"), 1)
 					s.Last = s.Event + rapid.Int64Range(0, 3).Draw(rt, "repetitions")
 					before := want
 					want = leaderboard.Join(order, scoring, want, s)
@@ -166,7 +166,7 @@ func TestABatchIsAppliedInItsOrder(t *testing.T) {
 // A repetition is answered with an entry that reflects it, or not at all, and changes
 // nothing.
 func TestRepetitions(t *testing.T) {
-	for _, scoring := range []leaderboard.Scoring{leaderboard.Best, leaderboard.Latest} {
+	for _, scoring := range []leaderboard.Scoring{leaderboard.Best, leaderboard.First, leaderboard.Latest} {
 		r, board := newRankingOf(t, leaderboard.Descending, scoring)
 		fill(t, r, board, 3)
 		for name, c := range map[string]struct {
@@ -175,8 +175,8 @@ func TestRepetitions(t *testing.T) {
 		}{
 			"what is there":      {entry(2, 2, 2, 1), true},
 			"better and earlier": {entry(2, 5, 1, 1), scoring == leaderboard.Latest},
-			"better and later":   {entry(2, 5, 7, 1), false},
-			"worse and later":    {entry(2, 1, 7, 1), scoring == leaderboard.Best},
+			"better and later":   {entry(2, 5, 7, 1), scoring == leaderboard.First},
+			"worse and later":    {entry(2, 1, 7, 1), scoring != leaderboard.Latest},
 			"nobody's":           {entry(77, 1, 7, 1), false},
 		} {
 			applied, err := r.Apply(t.Context(), leaderboard.Projection{Identity: "ledger", Changes: []leaderboard.Change{{Standing: c.s, Ask: true, Repeated: true}}})

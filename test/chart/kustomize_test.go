@@ -70,7 +70,7 @@ func TestKustomizeSamples(t *testing.T) {
 		}
 	}
 
-	for _, kind := range []string{"Descending", "Ascending", "Best", "Latest", "Sum"} {
+	for _, kind := range []string{"Descending", "Ascending", "Best", "First", "Latest", "Sum", "Count"} {
 		require.True(t, kinds[kind], "no board is %s", kind)
 	}
 

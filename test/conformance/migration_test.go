@@ -121,7 +121,7 @@ func TestMigrationOfALiveGame(t *testing.T) {
 		require.NoError(t, err)
 	}
 
-	f := ledgertest.NewAt(t, pg, 3, ledgertest.Boards(t, 1), postgres.Options{})
+	f := ledgertest.NewAt(t, pg, 3, postgres.Options{})
 	tenant := NewTenantOf(t, f, Standalone(rdb))
 	players := tenant.Players(t, 400)
 	stored := &acknowledgedEvents{events: make(map[int64]submitted)}

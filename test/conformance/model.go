@@ -30,14 +30,17 @@ func (m *Model) Submit(board leaderboard.LiveBoard, player, score, event int64) 
 
 func (m *Model) fold(board leaderboard.LiveBoard, origin int32, player, score, event int64) (improved bool) {
 	key := leaderboard.EntryKey{Board: board.Number, Season: board.Season, Player: player}
-	after, improved, ok := leaderboard.First(key, score, event, origin), true, true
-	if before, had := m.standings[key]; had {
-		after, improved, ok = leaderboard.Append(board.Order, board.Scoring, before, after)
+	single := leaderboard.Single(key, score, event, origin)
+	before, had := m.standings[key]
+	if !had {
+		m.standings[key] = board.Scoring.Begin(single)
+		return true
 	}
+
+	after, improved, ok := leaderboard.Append(board.Order, board.Scoring, before, single)
 	if ok {
 		m.standings[key] = after
 	}
-
 	return improved && ok
 }
 

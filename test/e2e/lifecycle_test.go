@@ -21,6 +21,8 @@ var allBoards = []games.Board{
 	{Name: "time-trial", Order: games.OrderAscending, Scoring: games.ScoringBest},
 	{Name: "coins", Order: games.OrderDescending, Scoring: games.ScoringSum, CountsTowardGlobal: new(bool)},
 	{Name: "mood", Order: games.OrderDescending, Scoring: games.ScoringLatest},
+	{Name: "debut", Order: games.OrderDescending, Scoring: games.ScoringFirst},
+	{Name: "plays", Order: games.OrderDescending, Scoring: games.ScoringCount},
 }
 
 func game(namespace, name string, replicas int32) *games.Leaderboard {

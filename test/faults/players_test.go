@@ -86,7 +86,7 @@ const impatience = 4
 // play submits and reads as one player after the other until ctx ends.
 func (c *crowd) play(ctx context.Context, players []site.Player, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
-	names := []string{"race", "race", "golf", "mood", "coins", "global"}
+	names := append([]string{"race"}, boardNames...)
 	for ctx.Err() == nil {
 		player := players[random.IntN(len(players))]
 		c.turn.RLock()
@@ -201,13 +201,12 @@ func (r record) String() string {
 // read reads pages of all boards, and reports, until ctx ends.
 func (c *crowd) read(ctx context.Context, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 2))
-	names := []string{"race", "golf", "mood", "coins", "global"}
 	for ctx.Err() == nil {
 		c.turn.RLock()
 		if random.IntN(reportEvery) == 0 {
 			c.readReport(ctx, random)
 		} else {
-			c.readPage(ctx, names[random.IntN(len(names))], 1+random.IntN(3), random)
+			c.readPage(ctx, boardNames[random.IntN(len(boardNames))], 1+random.IntN(3), random)
 		}
 		c.turn.RUnlock()
 	}

@@ -49,7 +49,7 @@ func (w *world) verify(ctx context.Context, c *crowd, tally *tally) error {
 
 	c.mu.Unlock()
 	err = errors.Join(err, w.sameStandings(ctx))
-	for _, board := range []string{"global", "race", "golf", "mood", "coins"} {
+	for _, board := range boardNames {
 		err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compare(ctx, conn, board) }))
 	}
 

@@ -32,11 +32,16 @@ const (
 	settling = 2 * time.Minute
 )
 
+// boardNames are those of all boards.
+var boardNames = []string{"global", "race", "golf", "mood", "debut", "plays", "coins"}
+
 // boards of the campaign: every order and scoring, and a ranking that is spread.
 const boards = `{"boards": [
 	{"name": "race", "shards": 3},
 	{"name": "golf", "order": "Ascending"},
 	{"name": "mood", "scoring": "Latest", "countsTowardGlobal": false},
+	{"name": "debut", "scoring": "First", "countsTowardGlobal": false},
+	{"name": "plays", "scoring": "Count", "countsTowardGlobal": false},
 	{"name": "coins", "scoring": "Sum", "countsTowardGlobal": false}]}`
 
 // world is two replicas of a server, each of which reaches the stores through

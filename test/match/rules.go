@@ -11,8 +11,10 @@ const (
 	Descending = "Descending"
 	Ascending  = "Ascending"
 	Best       = "Best"
+	First      = "First"
 	Latest     = "Latest"
 	Sum        = "Sum"
+	Count      = "Count"
 )
 
 // Board is what a match has to know of a board.
@@ -63,8 +65,13 @@ type standings struct {
 func (s *standings) add(username string, score int64, gameID string, number int) {
 	current, found := s.entries[username]
 	next := Standing{Username: username, Score: score, GameID: gameID, reached: number}
+	if s.board.Scoring == Count {
+		next.Score = current.Score + 1
+	}
 	if found {
 		switch s.board.Scoring {
+		case First:
+			return
 		case Best:
 			if !better(s.board.Order, score, current.Score) {
 				return

@@ -63,11 +63,12 @@ WITH arguments AS MATERIALIZED (
     SELECT event, player, score, board, CASE WHEN global THEN $10::int END, (SELECT xid FROM ledger) FROM accepted
 ), folded AS (
     INSERT INTO standings AS s (board, season, player, score, event, last_event, origin, fold)
-    SELECT board, season, player, score, event, event, board, fold FROM accepted WHERE fold >= 3
+    SELECT board, season, player, CASE fold WHEN 5 THEN 1 ELSE score END, event, event, board, fold FROM accepted WHERE fold >= 3
     ORDER BY board, season, player
     ON CONFLICT (board, season, player) DO UPDATE SET
-        score = CASE s.fold WHEN 4 THEN s.score ELSE 0 END + excluded.score,
-        event = CASE WHEN CASE s.fold WHEN 4 THEN s.score ELSE 0 END + excluded.score = s.score THEN s.event ELSE excluded.event END,
+        -- Of a count, excluded has 1.
+        score = CASE s.fold WHEN 3 THEN 0 ELSE s.score END + excluded.score,
+        event = CASE WHEN CASE s.fold WHEN 3 THEN 0 ELSE s.score END + excluded.score = s.score THEN s.event ELSE excluded.event END,
         last_event = excluded.event,
         previous_score = s.score,
         entered = false,

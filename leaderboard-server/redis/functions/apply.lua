@@ -1,11 +1,12 @@
 -- Joins standings to one shard, in their order, and says what became of some: where
--- the scoring is ordered the later last event wins, elsewhere the better score and
--- then the lower tie. So it does no harm to apply a standing twice, late or in
+-- the scoring is ordered the later last event wins, where the first submission stays the
+-- lower tie, elsewhere the better score and then the lower tie. So it does no harm to apply a standing twice, late or in
 -- another order.
 --
 -- KEYS: entries, state, applied transactions, then the bucket of each standing.
 -- ARGV: identity; the session of catch-up and how many chunks it has applied, or '';
--- the highest bucket; 1 if the board's scoring is ordered, else 0; the transaction all
+-- the highest bucket; 1 if the board's scoring is ordered, 2 if the first submission
+-- stays, else 0; the transaction all
 -- of whose standings these are, or ''. Then for each standing five: field, member,
 -- score, last event (6 bytes; '' if not ordered), and what to do: j join, a join and
 -- answer, r answer only, of an entry that reflects the standing.
@@ -59,7 +60,7 @@ if is[5] then
   end
 end
 
-local ordered = ARGV[5] == '1'
+local ordered, first_stays = ARGV[5] == '1', ARGV[5] == '2'
 local added = 0
 
 -- What is there of a player: member, score as text, last event; nil if nothing.
@@ -109,7 +110,9 @@ for i = 4, #KEYS do
   local old, old_score, old_last = entry_of(KEYS[i], field, player)
   local new, before = tonumber(score), old and tonumber(old_score)
   if task == 'r' then
-    local reflects = old and (ordered and number_at(last, 1) <= old_last or not ordered and before <= new)
+    local reflects = old and (first_stays and number_at(old, 1) <= number_at(member, 1)
+      or ordered and number_at(last, 1) <= old_last
+      or not ordered and not first_stays and before <= new)
     if not members[player] then
       members[player], scores[player] = old, old_score
     end
@@ -118,6 +121,8 @@ for i = 4, #KEYS do
     local better = not old
     if old and ordered then
       better = number_at(last, 1) > old_last
+    elseif old and first_stays then
+      better = number_at(member, 1) < number_at(old, 1)
     elseif old then
       better = new < before or new == before and number_at(member, 1) < number_at(old, 1)
     end

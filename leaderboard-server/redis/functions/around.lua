@@ -1,7 +1,7 @@
 -- The entries of one shard around a player's or around a position.
 --
 -- KEYS: entries, state, and of a player the bucket. ARGV: how many entries before and
--- after; then of a player 1 if the board's scoring is ordered, else 0, the field, and the
+-- after; then of a player 1 if the board's scoring is ordered, the field, and the
 -- player's number as in members; of a position the stored score and the tie as a number.
 -- Returns: the head, then the number of entries; the index of the player's entry (-1: no
 -- entry), or of the first entry that does not rank before the position; and a list of

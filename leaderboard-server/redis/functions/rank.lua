@@ -1,7 +1,7 @@
 -- The entries of players of one shard.
 --
 -- KEYS: entries, state, then the bucket of each player. ARGV: 1 if the board's
--- scoring is ordered, else 0; then for each player the field, and the player's number
+-- scoring is ordered; then for each player the field, and the player's number
 -- as in members.
 -- Returns: the head, then for each player rank (-1: no entry), score and member.
 local entries = KEYS[1]

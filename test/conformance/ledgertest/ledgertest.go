@@ -30,33 +30,73 @@ type Fixture struct {
 }
 
 // Boards covers every fold: speed (Best, Descending), race (Best, Ascending),
-// mood (Latest), coins (Sum, counts toward global), golf (Sum, Ascending).
+// mood (Latest), coins (Sum, counts toward global), golf (Sum, Ascending), debut (First),
+// plays (Count).
 func Boards(tb testing.TB, shards int) leaderboard.Boards {
 	tb.Helper()
-	board := func(name string, order leaderboard.Order, scoring leaderboard.Scoring) leaderboard.Board {
-		return leaderboard.Board{Name: name, Order: order, Scoring: scoring, MinScore: -leaderboard.MaxScore, MaxScore: leaderboard.MaxScore,
-			CountsTowardGlobal: order == leaderboard.Descending, Shards: shards}
+	return spread(tb, shards, append(firstBoards(shards),
+		board("debut", leaderboard.Descending, leaderboard.First, shards), board("plays", leaderboard.Descending, leaderboard.Count, shards))...)
+}
+
+// firstBoards are those that the first version of the schema can have, too.
+func firstBoards(shards int) []leaderboard.Board {
+	return []leaderboard.Board{
+		board("speed", leaderboard.Descending, leaderboard.Best, shards), board("race", leaderboard.Ascending, leaderboard.Best, shards),
+		board("mood", leaderboard.Descending, leaderboard.Latest, shards), board("coins", leaderboard.Descending, leaderboard.Sum, shards),
+		board("golf", leaderboard.Ascending, leaderboard.Sum, shards),
 	}
+}
 
-	boards, err := leaderboard.NewBoards(
-		board("speed", leaderboard.Descending, leaderboard.Best), board("race", leaderboard.Ascending, leaderboard.Best),
-		board("mood", leaderboard.Descending, leaderboard.Latest), board("coins", leaderboard.Descending, leaderboard.Sum),
-		board("golf", leaderboard.Ascending, leaderboard.Sum))
-	require.NoError(tb, err)
-	boards, err = boards.WithGlobalShards(shards)
-	require.NoError(tb, err)
+func board(name string, order leaderboard.Order, scoring leaderboard.Scoring, shards int) leaderboard.Board {
+	return leaderboard.Board{Name: name, Order: order, Scoring: scoring, MinScore: -leaderboard.MaxScore, MaxScore: leaderboard.MaxScore,
+		CountsTowardGlobal: order == leaderboard.Descending, Shards: shards}
+}
 
+func spread(tb testing.TB, shards int, list ...leaderboard.Board) leaderboard.Boards {
+	tb.Helper()
+	boards, err := leaderboard.NewBoards(list...)
+	require.NoError(tb, err)
+	boards, err = boards.WithGlobal(func(global *leaderboard.Board) { global.Shards = shards })
+	require.NoError(tb, err)
 	return boards
 }
 
 // New makes a database with a tenant's roles, migrates it and opens its ledger.
 func New(tb testing.TB, server *stores.Postgres, boards leaderboard.Boards, options postgres.Options) *Fixture {
 	tb.Helper()
-	return NewAt(tb, server, postgres.RequiredVersion(), boards, options)
+	f := newAt(tb, server, postgres.RequiredVersion(), options)
+	catalog, err := f.Ledger.SyncBoards(tb.Context(), boards)
+	require.NoError(tb, err)
+	f.Catalog = catalog
+	return f
 }
 
-// NewAt is New with a schema of that version.
-func NewAt(tb testing.TB, server *stores.Postgres, version int, boards leaderboard.Boards, options postgres.Options) *Fixture {
+// NewAt is New with a schema of an earlier version, and the boards that it can have, in one
+// shard each.
+func NewAt(tb testing.TB, server *stores.Postgres, version int, options postgres.Options) *Fixture {
+	tb.Helper()
+	f := newAt(tb, server, version, options)
+	conn := f.Connect(tb)
+	global := leaderboard.LiveBoard{Board: leaderboard.Global(), Number: 1, Season: 1, Active: true}
+	list := []leaderboard.LiveBoard{global}
+	for _, b := range firstBoards(1) {
+		live := leaderboard.LiveBoard{Board: b, Season: 1, Active: true}
+		require.NoError(tb, conn.QueryRow(tb.Context(), `WITH board AS (
+				INSERT INTO boards (name, board_order, scoring, min_score, max_score, counts_toward_global, shards)
+				VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING number)
+			INSERT INTO seasons (board, number, opens_at) SELECT number, 1, '-infinity' FROM board RETURNING board`,
+			b.Name, b.Order, b.Scoring, b.MinScore, b.MaxScore, b.CountsTowardGlobal, b.Shards).Scan(&live.Number))
+		list = append(list, live)
+	}
+
+	var err error
+	f.Catalog, err = leaderboard.NewCatalog(list)
+	require.NoError(tb, err)
+	return f
+}
+
+// newAt makes the database, the roles and a schema of that version.
+func newAt(tb testing.TB, server *stores.Postgres, version int, options postgres.Options) *Fixture {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -84,10 +124,7 @@ func NewAt(tb testing.TB, server *stores.Postgres, version int, boards leaderboa
 
 	f.MigrateTo(tb, version)
 	f.URL = server.UserURL(login, "login", database)
-	f.Ledger = f.Open(tb, options)
-	f.Catalog, err = f.Ledger.SyncBoards(ctx, boards)
-	require.NoError(tb, err)
-
+	f.Ledger = f.open(tb, options)
 	return f
 }
 
@@ -109,12 +146,18 @@ func (f *Fixture) MigrateTo(tb testing.TB, version int) {
 // Open opens the ledger once more, as another replica would.
 func (f *Fixture) Open(tb testing.TB, options postgres.Options) *postgres.Ledger {
 	tb.Helper()
+	ledger := f.open(tb, options)
+	_, err := ledger.LoadCatalog(tb.Context())
+	require.NoError(tb, err)
+	return ledger
+}
+
+func (f *Fixture) open(tb testing.TB, options postgres.Options) *postgres.Ledger {
+	tb.Helper()
 	options.URL = f.URL
 	ledger, err := postgres.Open(context.Background(), options)
 	require.NoError(tb, err)
 	tb.Cleanup(ledger.Close)
-	_, err = ledger.LoadCatalog(tb.Context())
-	require.NoError(tb, err)
 	return ledger
 }
 
@@ -156,7 +199,7 @@ func (f *Fixture) Players(tb testing.TB, n int) []leaderboard.PlayerName {
 
 // Submission is a submission of a player as the service would hand it in.
 func Submission(player leaderboard.PlayerName, board string, score int64) leaderboard.Submission {
-	ordered := board == "mood" || board == "coins" || board == "golf"
+	ordered := board == "mood" || board == "coins" || board == "golf" || board == "plays"
 	return leaderboard.Submission{Player: player.ID, TokenVersion: 1, Board: board, Ordered: ordered, Score: score}
 }
 
