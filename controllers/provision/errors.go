@@ -179,7 +179,7 @@ func redisError(err error, format string, args ...any) error {
 	case strings.HasPrefix(text, "WRONGPASS"), strings.HasPrefix(text, "NOAUTH"):
 		return &Error{Kind: Refused, Message: message + ": Redis refused the login; check the username and the password in the admin Secret", Cause: err}
 	case strings.HasPrefix(text, "NOPERM"):
-		return &Error{Kind: InsufficientRights, Message: message + ": the administrator needs +acl, +info, +role, +scan, +unlink and the keys and channels of all tenants, and +get, +set and +@hash on leaderboard-operator:*", Cause: err}
+		return &Error{Kind: InsufficientRights, Message: message + ": the administrator needs +acl, +client|list, +client|kill, +function|list, +function|load, +info, +role, +scan, +unlink and the keys and channels of all tenants, and +get, +set and +@hash on leaderboard-operator:*", Cause: err}
 	case strings.HasPrefix(text, "LOADING"), strings.HasPrefix(text, "MASTERDOWN"), strings.HasPrefix(text, "CLUSTERDOWN"):
 		return &Error{Kind: Unreachable, Message: message + ": Redis is starting", Cause: err}
 	default:
