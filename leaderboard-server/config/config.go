@@ -74,6 +74,10 @@ type HTTP struct {
 	// MaxInFlightPerPlayer bounds the submissions that one player has under way in
 	// this server; further ones are answered 429.
 	MaxInFlightPerPlayer int `env:"LEADERBOARD_MAX_IN_FLIGHT_PER_PLAYER" envDefault:"32" unit:"submissions"`
+	// MaxListsPerClient bounds the requests of one client for the entries of several
+	// players, or of one player on several boards, that are under way in this server;
+	// further ones are answered 429.
+	MaxListsPerClient int `env:"LEADERBOARD_MAX_LISTS_PER_CLIENT" envDefault:"64" unit:"requests"`
 	// RequestTimeout bounds the work on one request.
 	RequestTimeout time.Duration `env:"LEADERBOARD_REQUEST_TIMEOUT" envDefault:"15s"`
 	// MaxPageSize is the largest page_size, from 1 to 1000 entries.

@@ -48,10 +48,11 @@ type Options struct {
 // API is the HTTP API as an [http.Handler].
 type API struct {
 	Options
-	pages      *pageCache
-	bodies     bodyBudget
-	inFlight   *inFlight
-	compressor func(http.Handler) http.HandlerFunc
+	pages  *pageCache
+	bodies bodyBudget
+	// submissions are counted by player, lists by client.
+	submissions, lists *inFlight
+	compressor         func(http.Handler) http.HandlerFunc
 	// contractYAML and contractJSON are the OpenAPI document of this server.
 	contractYAML, contractJSON document
 	router                     chi.Router
@@ -59,7 +60,10 @@ type API struct {
 
 // New makes the API.
 func New(options Options) (*API, error) {
-	a := &API{Options: options, bodies: bodyBudget{limit: options.HTTP.BodyBudget}, inFlight: newInFlight(options.HTTP.MaxInFlightPerPlayer)}
+	a := &API{Options: options, bodies: bodyBudget{limit: options.HTTP.BodyBudget},
+		submissions: newInFlight(options.HTTP.MaxInFlightPerPlayer, "this player has %d submissions under way: wait for an answer before sending the next one"),
+		lists:       newInFlight(options.HTTP.MaxListsPerClient, "this client has %d lists of players under way: wait for an answer before sending the next one"),
+	}
 	var err error
 	if a.pages, err = newPageCache(options.HTTP.PageSnapshotTTL, options.HTTP.RequestTimeout, options.Log); err != nil {
 		return nil, err

@@ -224,6 +224,19 @@ func TestContract(t *testing.T) {
 		require.Equal(t, 200, finish())
 	})
 
+	t.Run("429 of lists", func(t *testing.T) {
+		g.t = t
+		one := g.withBroken(func(o *httpapi.Options) { o.HTTP.MaxListsPerClient = 1 })
+		r := one(calls(token)["playerEntries"])
+		finish, _ := g.begin(r.server, token, "/v1/boards/global/entries/list", list(id))
+		for _, call := range []string{"listEntries", "playerEntries"} {
+			again := calls(token)[call]
+			again.server = r.server
+			g.do(again).problem(429, "rate-limited")
+		}
+		require.Equal(t, 200, finish())
+	})
+
 	t.Run("500", func(t *testing.T) {
 		g.t = t
 		panics := g.withBroken(func(o *httpapi.Options) {

@@ -162,6 +162,13 @@ func (a *API) listEntries(w http.ResponseWriter, r *http.Request, service *leade
 	if _, err := a.authenticate(r); err != nil {
 		return err
 	}
+
+	end, err := a.lists.begin(clientBucket(a.client(r)))
+	if err != nil {
+		return err
+	}
+	defer end()
+
 	if err := readQuery(r).finish(); err != nil {
 		return err
 	}

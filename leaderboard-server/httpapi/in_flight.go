@@ -7,37 +7,38 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-// inFlight bounds how many submissions each player has under way in this server,
-// so that one account cannot fill the queue that all share.
+// inFlight bounds how many requests of a kind each player, or each client, has under way
+// in this server, so that one cannot fill the queue that all share.
 type inFlight struct {
-	most    int
+	most int
+	// refusal is what who has that many is told; it takes the number.
+	refusal string
 	mu      sync.Mutex
-	players map[leaderboard.PlayerID]int
+	counts  map[string]int
 }
 
-func newInFlight(most int) *inFlight {
-	return &inFlight{most: most, players: map[leaderboard.PlayerID]int{}}
+func newInFlight(most int, refusal string) *inFlight {
+	return &inFlight{most: most, refusal: refusal, counts: map[string]int{}}
 }
 
-// begin counts a submission until end is called, or refuses it.
-func (f *inFlight) begin(player leaderboard.PlayerID) (end func(), err error) {
+// begin counts a request until end is called, or refuses it.
+func (f *inFlight) begin(who string) (end func(), err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
-	if f.players[player] >= f.most {
-		return nil, leaderboard.Errorf(leaderboard.CodeRateLimited, "",
-			"this player has %d submissions under way: wait for an answer before sending the next one", f.most).After(time.Second)
+	if f.counts[who] >= f.most {
+		return nil, leaderboard.Errorf(leaderboard.CodeRateLimited, "", f.refusal, f.most).After(time.Second)
 	}
 
-	f.players[player]++
-	return func() { f.end(player) }, nil
+	f.counts[who]++
+	return func() { f.end(who) }, nil
 }
 
-func (f *inFlight) end(player leaderboard.PlayerID) {
+func (f *inFlight) end(who string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
-	if f.players[player]--; f.players[player] == 0 {
-		delete(f.players, player)
+	if f.counts[who]--; f.counts[who] == 0 {
+		delete(f.counts, who)
 	}
 }

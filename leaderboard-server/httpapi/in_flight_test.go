@@ -13,7 +13,7 @@ import (
 
 // Each player has a bound of its own, and players without submissions take no memory.
 func TestInFlight(t *testing.T) {
-	f := newInFlight(2)
+	f := newInFlight(2, "%d are under way")
 	first, err := f.begin("ada")
 	require.NoError(t, err)
 	second, err := f.begin("ada")
@@ -32,12 +32,12 @@ func TestInFlight(t *testing.T) {
 	second()
 	third()
 	other()
-	require.Empty(t, f.players)
+	require.Empty(t, f.counts)
 }
 
 func TestInFlightOfManyAtOnce(t *testing.T) {
 	const most, players = 3, 4
-	f := newInFlight(most)
+	f := newInFlight(most, "%d are under way")
 	var group sync.WaitGroup
 	var now [players]atomic.Int64
 	var begun atomic.Int64
@@ -46,7 +46,7 @@ func TestInFlightOfManyAtOnce(t *testing.T) {
 		player := i % players
 		group.Go(func() {
 			for range 200 {
-				end, err := f.begin(leaderboard.PlayerID(fmt.Sprint(player)))
+				end, err := f.begin(fmt.Sprint(player))
 				if err != nil {
 					continue
 				}
@@ -62,5 +62,5 @@ func TestInFlightOfManyAtOnce(t *testing.T) {
 
 	group.Wait()
 	require.GreaterOrEqual(t, begun.Load(), int64(players))
-	require.Empty(t, f.players)
+	require.Empty(t, f.counts)
 }

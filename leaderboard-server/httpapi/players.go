@@ -81,6 +81,12 @@ func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *lea
 		return err
 	}
 
+	end, err := a.lists.begin(clientBucket(a.client(r)))
+	if err != nil {
+		return err
+	}
+	defer end()
+
 	player, err := service.PlayerEntries(r.Context(), id, boards)
 	if err != nil {
 		return err

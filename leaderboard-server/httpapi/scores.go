@@ -15,7 +15,7 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboar
 		return err
 	}
 
-	end, err := a.inFlight.begin(identity.Player)
+	end, err := a.submissions.begin(string(identity.Player))
 	if err != nil {
 		return err
 	}

@@ -283,13 +283,17 @@ func TestManyPlayersRankAsOne(t *testing.T) {
 // beginSubmission begins a submission whose handler waits for the body, and returns
 // once it does. finish sends the body and returns the answer's status.
 func (g *game) beginSubmission(server *httptest.Server, token string) (finish func() int, leave func()) {
+	return g.begin(server, token, "/v1/scores/submit", submission("", 1))
+}
+
+// begin sends a request whose body is still to come.
+func (g *game) begin(server *httptest.Server, token, path, body string) (finish func() int, leave func()) {
 	conn, err := (&net.Dialer{}).DialContext(g.t.Context(), "tcp", server.Listener.Addr().String())
 	require.NoError(g.t, err)
 	g.t.Cleanup(func() { _ = conn.Close() })
 	require.NoError(g.t, conn.SetDeadline(time.Now().Add(patience)))
 
-	body := submission("", 1)
-	_, err = fmt.Fprintf(conn, "POST /v1/scores/submit HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
+	_, err = fmt.Fprintf(conn, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
 		token, len(body))
 	require.NoError(g.t, err)
 	reader := bufio.NewReader(conn)
