@@ -55,6 +55,20 @@ var storms = []fault{
 			return w.crowd.settleStorm(s, err)
 		})
 	}},
+	{name: "lists and neighbours are asked for all the time", target: atClients, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		ids := make([]string, min(len(w.Players), leaderboard.MaxListed))
+		for i := range ids {
+			ids[i] = w.Players[i].ID
+		}
+		answered := []int{http.StatusTooManyRequests, http.StatusNotFound} // who has no entry has no neighbours
+		return w.storm(ctx, random, answered, func(ctx context.Context, client *gameclient.Client, random *rand.Rand) error {
+			player, board := w.Players[random.IntN(len(w.Players))], boardNames[random.IntN(len(boardNames))]
+			if random.IntN(2) == 0 {
+				return w.crowd.readNeighbours(ctx, client, player, board)
+			}
+			return w.crowd.readList(ctx, client, player, board, ids)
+		})
+	}},
 	{name: "reports are asked for all the time", target: atClients, run: func(ctx context.Context, w *world, random *rand.Rand) error {
 		return w.storm(ctx, random, []int{http.StatusTooManyRequests}, func(ctx context.Context, client *gameclient.Client, random *rand.Rand) error {
 			player := w.Players[random.IntN(len(w.Players))]
@@ -63,6 +77,35 @@ var storms = []fault{
 			return err
 		})
 	}},
+}
+
+// readNeighbours checks that a player is among its neighbours, who are in rank order
+// without a gap.
+func (c *crowd) readNeighbours(ctx context.Context, client *gameclient.Client, player site.Player, board string) error {
+	entries, err := client.Around(ctx, player.Token, board, 10)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(entries, func(e gameclient.Entry) bool { return e.Rank > 0 && (e.UserID == player.ID || e.UserID == "") }) {
+		c.violated("%s is not among its neighbours on %q: %+v", player.Username, board, entries)
+	}
+	for i, e := range entries {
+		if e.Rank != entries[0].Rank+int64(i) {
+			c.violated("neighbours on %q have the ranks %d and %d", board, entries[0].Rank, e.Rank)
+		}
+	}
+	return nil
+}
+
+// readList checks that listed players are in rank order.
+func (c *crowd) readList(ctx context.Context, client *gameclient.Client, player site.Player, board string, ids []string) error {
+	entries, err := client.List(ctx, player.Token, board, ids)
+	for i, e := range entries {
+		if e.Position != int64(i)+1 || i > 0 && e.Rank < entries[i-1].Rank {
+			c.violated("a list on %q has %+v at place %d, after %+v", board, e, i+1, entries[max(i-1, 0)])
+		}
+	}
+	return err
 }
 
 // stormPlayer is a player whom no writer plays as.

@@ -170,6 +170,31 @@ func (c *Client) Rank(ctx context.Context, token, board string) (Entry, error) {
 	return entry, err
 }
 
+// ListedEntry is an entry of a list of players.
+type ListedEntry struct {
+	Entry
+	Position int64 `json:"position"`
+}
+
+// List reads how players do among themselves on a board.
+func (c *Client) List(ctx context.Context, token, board string, players []string) ([]ListedEntry, error) {
+	var answer struct {
+		Entries []ListedEntry `json:"entries"`
+	}
+	err := c.call(ctx, http.MethodPost, "/v1/boards/"+board+"/entries/list", nil, token, map[string]any{"players": players}, &answer)
+	return answer.Entries, err
+}
+
+// Around reads the entries around the token's owner's on a board.
+func (c *Client) Around(ctx context.Context, token, board string, each int) ([]Entry, error) {
+	var answer struct {
+		Entries []Entry `json:"entries"`
+	}
+	query := url.Values{"player": {"me"}, "before": {strconv.Itoa(each)}, "after": {strconv.Itoa(each)}}
+	err := c.call(ctx, http.MethodGet, "/v1/boards/"+board+"/entries/around", query, token, nil, &answer)
+	return answer.Entries, err
+}
+
 // TopPlayers reads the report of the inclusive days from start to end (UTC).
 func (c *Client) TopPlayers(ctx context.Context, token, board string, start, end time.Time, limit int) ([]ReportRow, error) {
 	query := url.Values{"start_date": {start.Format(time.DateOnly)}, "end_date": {end.Format(time.DateOnly)},
