@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -211,4 +212,44 @@ func TestDeletedWhileItIsMade(t *testing.T) {
 		})
 		require.Less(t, n, 100)
 	}
+}
+
+// lateLeaderboard is a client whose cache has not heard of a Leaderboard's deletion.
+type lateLeaderboard struct {
+	client.Client
+	was *v1alpha1.Leaderboard
+}
+
+func (l *lateLeaderboard) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	if lb, ok := object.(*v1alpha1.Leaderboard); ok {
+		l.was.DeepCopyInto(lb)
+		return nil
+	}
+	return l.Client.Get(ctx, key, object, options...)
+}
+
+// An operator takes the lead from one that has deleted a game, and has not heard of it: it
+// brings nothing of the game back, and takes nothing from the next one of its name.
+func TestALateCacheBringsNothingBack(t *testing.T) {
+	t.Parallel()
+	class, controllerName := acceptedClass(t)
+	r := newReconciler(t, controllerName, cluster)
+	lb := create(t, newLeaderboard(namespace(t), class))
+	driveToReady(t, r, lb)
+	late := &lateLeaderboard{Client: cluster, was: lb.DeepCopy()}
+	name := tenant.For("test", lb.Namespace, lb.Name)
+
+	require.NoError(t, cluster.Delete(t.Context(), lb))
+	driveToGone(t, r, lb)
+	require.False(t, hasUser(t, redis, name))
+
+	heir := reconcilerOf(t, testOperator(controllerName), late, cluster)
+	for range 3 {
+		_, _ = heir.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(lb)})
+	}
+	require.False(t, hasUser(t, redis, name))
+
+	collectGarbage(t, lb)
+	again := create(t, newLeaderboard(lb.Namespace, class))
+	driveToReady(t, r, again)
 }

@@ -2,11 +2,14 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
@@ -46,6 +49,9 @@ func (r *LeaderboardReconciler) keep(ctx context.Context, p *pass) {
 		p.renewStores() // as they would be if they were looked at
 		return
 	}
+	if r.confirmLeaderboard(ctx, p) != nil {
+		return // the steps find the same
+	}
 
 	if issued, err := stores.postgres.Issued(ctx, p.tenant); err == nil {
 		p.issued = &issued
@@ -60,6 +66,28 @@ func (r *LeaderboardReconciler) keep(ctx context.Context, p *pass) {
 	if p.keptPostgres.err == nil && p.keptRedis.err == nil {
 		r.kept.mark(p.lb.UID, key, r.Resync/2)
 	}
+}
+
+// confirmLeaderboard looks at the Leaderboard itself before anything is written for it in
+// the stores, once a pass: the cache of an operator that has just taken the lead may not
+// have heard yet that another one has deleted it, and released what it had. A conflict has
+// the pass come again when the cache has caught up.
+func (r *LeaderboardReconciler) confirmLeaderboard(ctx context.Context, p *pass) error {
+	if p.confirmed {
+		return nil
+	}
+
+	live := &v1alpha1.Leaderboard{}
+	err := r.Live.Get(ctx, client.ObjectKeyFromObject(p.lb), live)
+	switch {
+	case client.IgnoreNotFound(err) != nil:
+		return failedBy(err, "", v1alpha1.ReasonProgressing, "The Leaderboard could not be read; this is tried again")
+	case err != nil, live.UID != p.lb.UID, !live.DeletionTimestamp.IsZero():
+		return apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("leaderboards").GroupResource(), p.lb.Name, errors.New("it is being deleted"))
+	}
+
+	p.confirmed = true
+	return nil
 }
 
 // storesToKeep connects to the class's stores or, if the class can no longer be

@@ -43,6 +43,8 @@ type logins struct {
 	fingerprint string
 	// issued is what keep has read of it; nil: it has not.
 	issued *provision.Issued
+	// confirmed: the Leaderboard was found as it is in the cache, not deleted.
+	confirmed bool
 	// What keep has done in this pass, and with which stores.
 	keptPostgres, keptRedis attempt
 	keptStores              string

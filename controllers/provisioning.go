@@ -42,7 +42,8 @@ func (p *pass) close() {
 }
 
 // checkFreshness reads the served credentials and decides whether the stores were
-// recently verified for exactly these.
+// recently verified for exactly these. If they have to be written, the Leaderboard has to
+// be there.
 func (r *LeaderboardReconciler) checkFreshness(ctx context.Context, p *pass) error {
 	var err error
 	if p.served, err = r.getSecret(ctx, p.lb, workload.CredentialsName(p.lb)); err != nil {
@@ -52,7 +53,10 @@ func (r *LeaderboardReconciler) checkFreshness(ctx context.Context, p *pass) err
 	p.fresh = p.served != nil &&
 		p.conditions().isTrue(v1alpha1.ConditionSchemaReady) && p.conditions().isTrue(v1alpha1.ConditionKeyspaceReady) &&
 		r.rests(ctx, p, p.stores, freshnessKey(p.stores, workload.Checksum(p.served.Data), p))
-	return nil
+	if p.fresh {
+		return nil
+	}
+	return r.confirmLeaderboard(ctx, p)
 }
 
 // freshnessKey changes with everything that the stores, and when to rotate, depend on.
