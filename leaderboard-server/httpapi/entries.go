@@ -72,14 +72,15 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 		return err
 	}
 
-	body := BoardEntries{GameID: page.Board, TotalEntries: page.TotalEntries, Entries: pageEntries(page.Entries)}
-	tag := newDocument(encode(body)).tag // of what is there, whenever it was read
-	body.AsOf = asOf.UTC()
+	body := BoardEntries{GameID: page.Board, AsOf: asOf.UTC(), TotalEntries: page.TotalEntries, Entries: pageEntries(page.Entries)}
 	if live {
 		answer(w, http.StatusOK, body)
 		return nil
 	}
-	answerAll(w, r, mediaJSON, document{encode(body), tag}, a.HTTP.PageMaxAge)
+
+	timeless := body // the tag is of what is there, whenever it was read
+	timeless.AsOf = time.Time{}
+	answerAll(w, r, mediaJSON, document{encode(body), newDocument(encode(timeless)).tag}, a.HTTP.PageMaxAge)
 	return nil
 }
 

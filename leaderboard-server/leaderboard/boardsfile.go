@@ -49,8 +49,8 @@ func set[T any](field, value *T) {
 // elements have the fields name, order (default Descending), scoring (default
 // Best), minScore, maxScore (default +-MaxScore), countsTowardGlobal (default:
 // whether the board is Descending), decimals (default 0) and shards (default 1). Beside
-// boards, global has minScore, maxScore, decimals and shards of GlobalBoard, and direct (default true): whether it takes
-// submissions of its own. Unknown fields, duplicates and
+// boards, global has minScore, maxScore, decimals and shards of GlobalBoard, and direct
+// (default true): whether it takes submissions of its own. Unknown fields, duplicates and
 // values out of bounds are refused. An empty file has no boards but GlobalBoard.
 func ParseBoards(file []byte) (Boards, error) {
 	if len(bytes.TrimSpace(file)) == 0 {
