@@ -45,7 +45,7 @@ func measureHTTP(ctx context.Context, o options, r *report) error {
 	}
 
 	t := r.table("Requests", fmt.Sprintf("%d players. Each load ran for %s, the bare handler and the server in turn in short rounds. Latencies in ms; CPU time of one request in microseconds.", httpPlayers, o.duration),
-		"load", "connections", "program", "requests/s", "p50", "p99", "p99.9", "failed", "CPU generator", "CPU server", "CPU PostgreSQL", "CPU Redis")
+		figuresColumns...)
 	var peak float64
 	for _, connections := range connectionCounts {
 		for _, c := range []call{submitCall, submitRaceCall, firstPageCall, deepPageCall, ownRankCall} {
@@ -99,6 +99,10 @@ func (s *game) compareWithBare(ctx context.Context, r *report, t *table, l load)
 	r.figures(t, l.name, l.connections, "server", f[1])
 	return f[0], f[1], nil
 }
+
+// figuresColumns are those of a table whose lines [report.figures] writes.
+var figuresColumns = []string{"load", "connections", "program", "requests/s", "p50", "p99", "p99.9", "failed",
+	"CPU generator", "CPU server", "CPU PostgreSQL", "CPU Redis"}
 
 func (r *report) figures(t *table, name string, connections int, program string, f figures) {
 	us := func(d time.Duration) string {

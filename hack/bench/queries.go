@@ -54,7 +54,7 @@ func measureQueries(ctx context.Context, o options, r *report) error {
 	}
 
 	t := r.table("Around a player, and among friends", fmt.Sprintf("%d players. Each load ran for %s, in turn in short rounds. Latencies in ms; CPU time of one request in microseconds.", players, o.duration),
-		"load", "connections", "program", "requests/s", "p50", "p99", "p99.9", "failed", "CPU generator", "CPU server", "CPU PostgreSQL", "CPU Redis")
+		figuresColumns...)
 	for i, l := range loads {
 		r.figures(t, l.name, l.connections, "server", f[i])
 	}

@@ -47,7 +47,7 @@ func measureStandings(ctx context.Context, o options, r *report) error {
 	}
 
 	t := r.table("One standing and two", fmt.Sprintf("%d players. Each load ran for %s, in turn in short rounds. Latencies in ms; CPU time of one request in microseconds.", httpPlayers, o.duration),
-		"load", "connections", "program", "requests/s", "p50", "p99", "p99.9", "failed", "CPU generator", "CPU server", "CPU PostgreSQL", "CPU Redis")
+		figuresColumns...)
 	for i, l := range loads {
 		r.figures(t, l.name, l.connections, "server", f[i])
 	}
