@@ -74,7 +74,7 @@ func TestFailuresAreProblemDocuments(t *testing.T) {
 	routes := example()
 	c.table.Store(&routes)
 	answer := httptest.NewRecorder()
-	request := httptest.NewRequest(http.MethodGet, "http://nobody.example/", nil)
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://nobody.example/", nil)
 	c.proxy().ServeHTTP(answer, request)
 
 	var problem struct {
