@@ -48,6 +48,7 @@ func TestLoginsAreReplaced(t *testing.T) {
 	write(first, "secret-of-"+first)
 	r := start(t, environment)
 	r.waitFor(t, "serving")
+	require.Eventually(t, func() bool { return r.ranking.Ready(t.Context()) == nil }, patience, 10*time.Millisecond)
 	require.Positive(t, sessions(first))
 	_, err = r.client.Register(t.Context(), "ada", "correct horse")
 	require.NoError(t, err)
