@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	_ "time/tzdata" // reports take time zones, and images may have none
-
 	goredis "github.com/redis/go-redis/v9"
 	_ "golang.org/x/crypto/x509roots/fallback" // public authorities, for images that have none
 

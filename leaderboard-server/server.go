@@ -193,6 +193,7 @@ func (s *server) observe() {
 	s.metrics.Counter("catch_up", "applied_total", "Standings that catch-up applied.", func() float64 { return float64(s.catchUp.Status().Applied) })
 	s.metrics.Counter("catch_up", "saved_total", "Standings that were written to their checkpoint.", func() float64 { return float64(s.catchUp.Status().Saved) })
 	s.metrics.Counter("catch_up", "rebuilds_total", "Shards that were rebuilt from nothing.", func() float64 { return float64(s.catchUp.Status().Rebuilds) })
+	s.metrics.Counter("catch_up", "seasons_closed_total", "Seasons that were closed.", func() float64 { return float64(s.catchUp.Status().Closed) })
 	s.metrics.Counter("catch_up", "errors_total", "Attempts of catch-up that failed.", func() float64 { return float64(s.catchUp.Status().Errors) })
 }
 

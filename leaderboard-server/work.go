@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/catchup"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 )
@@ -38,6 +39,7 @@ func (s *server) work(ctx context.Context) {
 	group.Go(func() { s.catchUp.Run(ctx) })
 	group.Go(func() { s.maintain(ctx) })
 	group.Go(func() { s.rollUpRecent(ctx) })
+	group.Go(func() { catchup.FollowSeasons(ctx, s.ledger, s.ranking.ForgetSeasons, s.log) })
 	group.Go(func() { s.keys.watch(ctx, filePoll) })
 
 	if s.logins.path != "" {
@@ -117,7 +119,7 @@ func (s *server) newService(ctx context.Context) (*leaderboard.Service, error) {
 
 	return leaderboard.NewService(ctx, leaderboard.Dependencies{
 		Passwords: s.passwords, NormalizeUsername: auth.NormalizeUsername, Players: s.ledger, Directory: s.directory,
-		Committer: s.committer, Ranking: s.ranking, Reports: s.ledger, Boards: s.ledger,
+		Committer: s.committer, Ranking: s.ranking, Reports: s.ledger, Boards: s.ledger, Results: s.ledger.Results(),
 	}, *s.configured.Load())
 }
 

@@ -87,7 +87,7 @@ func bareHandler(settings config.Config, log *slog.Logger) (http.Handler, error)
 	stores := &instant{}
 	service, err := leaderboard.NewService(context.Background(), leaderboard.Dependencies{
 		Passwords: passwords, NormalizeUsername: auth.NormalizeUsername, Players: stores, Directory: stores,
-		Committer: stores, Ranking: stores, Reports: stores, Boards: stores,
+		Committer: stores, Ranking: stores, Reports: stores, Boards: stores, Results: stores,
 	}, leaderboard.Boards{})
 	if err != nil {
 		return nil, err
@@ -102,8 +102,9 @@ func bareHandler(settings config.Config, log *slog.Logger) (http.Handler, error)
 
 // instant answers at once: what is left of a request's time is the API's.
 type instant struct {
-	leaderboard.Ranking // nil: nothing here reads more than pages and ranks
+	leaderboard.Results // nil: nothing here reads more than pages and ranks
 	hash                string
+	catalog             *leaderboard.Catalog
 }
 
 var somebody = leaderboard.PlayerName{Number: 1, ID: "0190c7a0-0000-7000-8000-000000000001", Username: "player-1"}
@@ -183,9 +184,14 @@ func (s *instant) TopPlayers(context.Context, leaderboard.LiveBoard, time.Time, 
 func (s *instant) SyncBoards(context.Context, leaderboard.Boards) (*leaderboard.Catalog, error) {
 	race := leaderboard.Global()
 	race.Name = "race"
-	return leaderboard.NewCatalog([]leaderboard.LiveBoard{
+	var err error
+	s.catalog, err = leaderboard.NewCatalog([]leaderboard.LiveBoard{
 		{Board: leaderboard.Global(), Number: 1, Season: 1, Active: true}, {Board: race, Number: 2, Season: 1, Active: true}})
+	return s.catalog, err
 }
+
+// Catalog implements [leaderboard.BoardStore].
+func (s *instant) Catalog() *leaderboard.Catalog { return s.catalog }
 
 // Allow implements [httpapi.Limiter].
 func (s *instant) Allow(context.Context, string, string, config.Rate) time.Duration { return 0 }

@@ -94,8 +94,8 @@ func (t *term) send(ctx context.Context, w *work) (err error) {
 	return nil
 }
 
-// route hands what an event means for the rankings to fn: the standing on its board,
-// and the one on global.
+// route hands what an event means for the rankings to fn: the standings on its board and
+// on global, of all time and of the windows.
 func route(catalog *leaderboard.Catalog, e leaderboard.Event, fn func(board leaderboard.LiveBoard, s leaderboard.Standing)) {
 	board, ok := catalog.Numbered(e.Board)
 	if !ok {
@@ -105,13 +105,22 @@ func route(catalog *leaderboard.Catalog, e leaderboard.Event, fn func(board lead
 	if e.Standing != nil {
 		fn(board, *e.Standing)
 	} else if !board.Scoring.Ordered() {
-		key := leaderboard.EntryKey{Board: e.Board, Season: board.Season, Player: e.Player}
-		fn(board, leaderboard.Single(key, e.Score, e.Number, e.Board))
+		routeSingle(board, e, fn)
+	}
+	if global := catalog.Global(); e.CountsTowardGlobal && global.Number != e.Board {
+		routeSingle(global, e, fn)
+	}
+}
+
+// routeSingle hands what an event means for the seasons of one board to fn.
+func routeSingle(board leaderboard.LiveBoard, e leaderboard.Event, fn func(board leaderboard.LiveBoard, s leaderboard.Standing)) {
+	single := func(season int32) leaderboard.Standing {
+		return leaderboard.Single(leaderboard.EntryKey{Board: board.Number, Season: season, Player: e.Player}, e.Score, e.Number, e.Board)
 	}
 
-	if global := catalog.Global(); e.CountsTowardGlobal && global.Number != e.Board {
-		key := leaderboard.EntryKey{Board: global.Number, Season: global.Season, Player: e.Player}
-		fn(global, leaderboard.Single(key, e.Score, e.Number, e.Board))
+	fn(board, single(board.Season))
+	for s := range board.OpenAt(e.At) {
+		fn(board, single(s.Number))
 	}
 }
 

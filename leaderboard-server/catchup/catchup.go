@@ -35,9 +35,18 @@ type Ledger interface {
 	WakeLeader(ctx context.Context) error
 	Snapshot(ctx context.Context) (leaderboard.Snapshot, error)
 	LoadCatalog(ctx context.Context) (*leaderboard.Catalog, error)
+	// AnnounceSeasons makes the seasons that are due to be announced.
+	AnnounceSeasons(ctx context.Context) (*leaderboard.Catalog, error)
+	// CloseSeason makes the results of the board's season and says how many entries they
+	// have. Every transaction that could count in it has ended.
+	CloseSeason(ctx context.Context, board leaderboard.LiveBoard) (entries int64, err error)
+	// SweepSeason records that nothing of a closed season is left in rankings, and
+	// DropResults deletes those that are no longer kept.
+	SweepSeason(ctx context.Context, board leaderboard.LiveBoard) error
+	DropResults(ctx context.Context) error
 	// ReadLog streams the events of transactions from <= xid < until.
 	ReadLog(ctx context.Context, from, until uint64, size int, fn func([]leaderboard.Event) error) error
-	// ReadBoard streams a board's standings and the events behind their checkpoint.
+	// ReadBoard streams the standings of a board's season and the events behind their checkpoint.
 	ReadBoard(ctx context.Context, board leaderboard.LiveBoard, size int,
 		begin func(checkpoint, xmin uint64), standings func([]leaderboard.Standing) error, events func([]leaderboard.Event) error) error
 	// Checkpoint says how far the standings are and where the log begins.
@@ -92,8 +101,8 @@ type Status struct {
 	Rebuilding int
 	// Applied counts standings that were applied, Saved those that were written to the
 	// checkpoint, Rebuilds the shards that were rebuilt from nothing, and Errors failed
-	// ticks, since the process started.
-	Applied, Saved, Rebuilds, Errors uint64
+	// ticks, since the process started. Closed counts seasons that were closed.
+	Applied, Saved, Rebuilds, Closed, Errors uint64
 }
 
 // New makes a catch-up that works every interval while events come in, and less often
@@ -227,11 +236,10 @@ func (c *CatchUp) lead(lead *leaderboard.Leadership) {
 			return
 		}
 
-		pause := idler.next(busy || failing)
+		pause := min(idler.next(busy || failing), max(t.seasons.next, c.interval))
 		// However often it is woken, others get their turns between two ticks.
 		leastPause := c.interval / leastPauses
 		if wait(ctx, leastPause, nil, nil); wait(ctx, pause-leastPause, c.wake, lead.Woken) {
-			t.catalog = nil // a board may be new
 			idler.next(true)
 		}
 		if ctx.Err() != nil {

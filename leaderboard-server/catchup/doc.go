@@ -50,6 +50,14 @@
 //	a dump was restored                       the checkpoint is of another history: the
 //	                                          log behind it is folded, then it is moved
 //
+// # Seasons
+//
+// Which seasons of windows an event counts in is told by its time and the catalog, which the
+// leader reads again whenever the version in its snapshot is another, so before it reads
+// events that the change concerns. Every process announces seasons ([FollowSeasons]); the
+// leader makes the rankings of those that will open soon, closes those that are over, see
+// seasons, and deletes their rankings.
+//
 // # Who writes what
 //
 // Batches join standings at any time. A shard's watermark, session and identity are

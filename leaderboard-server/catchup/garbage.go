@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
 const (
@@ -17,35 +19,72 @@ const (
 
 // garbage is when a term collects what.
 type garbage struct {
-	boards, oldVersion time.Time
+	rankings, oldVersion time.Time
 	// looks is how many looks in a row found no server of the version before; oldFormat
 	// says that what they kept is gone.
 	looks     int
 	oldFormat bool
 }
 
-// collect deletes the rankings of boards that are no longer configured, and those in
-// the storage format of servers that are no more. What fails is tried again.
+// collect deletes the rankings of boards and windows that are no longer configured and of
+// seasons that are over, and those in the storage format of servers that are no more. What
+// fails is tried again.
 func (t *term) collect(ctx context.Context) error {
 	now := time.Now()
-	if now.Sub(t.garbage.boards) >= garbageInterval {
-		for _, board := range t.catalog.All() {
-			if board.Active || board.Season == 0 {
-				continue
-			}
-			for _, shard := range board.AllShards() {
-				if err := t.ranking.Forget(ctx, shard); err != nil {
-					return fmt.Errorf("delete the ranking of board %s, which is not configured: %w", board.Name, err)
-				}
-			}
+	if now.Sub(t.garbage.rankings) >= garbageInterval {
+		if err := t.collectRankings(ctx); err != nil {
+			return err
 		}
-		t.garbage.boards = now
+		t.garbage.rankings = now
 	}
 
 	if t.garbage.oldFormat || now.Sub(t.garbage.oldVersion) < oldVersionInterval {
 		return nil
 	}
 	return t.collectOldFormat(ctx, now)
+}
+
+// collectRankings deletes what is left of rankings that are not served.
+func (t *term) collectRankings(ctx context.Context) error {
+	now := t.catalog.Now()
+	served := make(map[boardSeason]bool)
+	for _, s := range activeShards(t.catalog, now) {
+		served[boardSeason{s.Board, s.Season}] = true
+	}
+
+	for _, board := range t.catalog.All() {
+		if board.Season != 0 && !served[boardSeason{board.Number, board.Season}] {
+			if err := t.forget(ctx, board); err != nil {
+				return err
+			}
+		}
+		for _, s := range board.Seasons {
+			if s.Swept || served[boardSeason{board.Number, s.Number}] || now.Before(s.Opens) {
+				continue
+			}
+			if err := t.forget(ctx, board.In(s.Number)); err != nil {
+				return err
+			}
+			// Whatever was on its way to it when it was closed has arrived by then.
+			if s.Closed() && now.Sub(s.ClosedAt) >= garbageInterval {
+				if err := t.ledger.SweepSeason(ctx, board.In(s.Number)); err != nil {
+					return err
+				}
+				t.seasons.closed.Store(true)
+			}
+		}
+	}
+	return t.ledger.DropResults(ctx)
+}
+
+// forget deletes the ranking of one season of a board.
+func (t *term) forget(ctx context.Context, board leaderboard.LiveBoard) error {
+	for _, shard := range board.AllShards() {
+		if err := t.ranking.Forget(ctx, shard); err != nil {
+			return fmt.Errorf("delete the ranking of season %d of board %s, which is not served: %w", board.Season, board.Name, err)
+		}
+	}
+	return nil
 }
 
 func (t *term) collectOldFormat(ctx context.Context, now time.Time) error {

@@ -2,6 +2,7 @@ package catchup
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -52,6 +53,25 @@ func (l *lag) note(shard leaderboard.ShardID, upTo uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.applied[shard] = upTo
+}
+
+// forget drops what is known of shards that are not among these.
+func (l *lag) forget(shards []leaderboard.Shard) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	if len(l.applied) > len(shards) {
+		keepShards(l.applied, shards)
+	}
+}
+
+// keepShards drops the shards that are not among these.
+func keepShards[T any](m map[leaderboard.ShardID]T, shards []leaderboard.Shard) {
+	wanted := make(map[leaderboard.ShardID]bool, len(shards))
+	for _, s := range shards {
+		wanted[s.ShardID] = true
+	}
+	maps.DeleteFunc(m, func(id leaderboard.ShardID, _ T) bool { return !wanted[id] })
 }
 
 // lowest is below which transaction everything is in all of the shards; start where
@@ -117,7 +137,7 @@ func (c *CatchUp) measureFromOutside(ctx context.Context) {
 		return
 	}
 
-	shards := activeShards(catalog)
+	shards := activeShards(catalog, snapshot.Now)
 	for i, state := range c.ranking.States(ctx, shards) {
 		watermark, err := strconv.ParseUint(state.Watermark, 10, 64)
 		if state.Err == nil && state.Whole && err == nil && state.Identity == shards[i].Identity(snapshot.Identity) {
@@ -136,12 +156,25 @@ func (c *CatchUp) measureFromOutside(ctx context.Context) {
 	c.outside.read(snapshot.Xmin)
 }
 
-// activeShards are the shards of all boards that are configured and have a season.
-func activeShards(catalog *leaderboard.Catalog) []leaderboard.Shard {
+// openingSoon is how long before a season opens its ranking is made.
+const openingSoon = 10 * time.Minute
+
+// activeShards are the shards of all rankings that are served, or soon will be: of boards
+// and windows that are configured, and of seasons that are not over at this time by the
+// ledger's clock.
+func activeShards(catalog *leaderboard.Catalog, now time.Time) []leaderboard.Shard {
 	var all []leaderboard.Shard
 	for _, board := range catalog.All() {
-		if board.Active && board.Season != 0 {
+		if !board.Active {
+			continue
+		}
+		if board.Season != 0 && !board.WindowsOnly {
 			all = append(all, board.AllShards()...)
+		}
+		for _, s := range board.Seasons {
+			if board.HasWindow(s.Window) && now.Before(s.Closes) && now.Add(openingSoon).After(s.Opens) {
+				all = append(all, board.In(s.Number).AllShards()...)
+			}
 		}
 	}
 	return all

@@ -10,10 +10,13 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-// repair brings shards of one board from where they are up to now, beside the ticks:
+// boardSeason names a season of a board, by number.
+type boardSeason struct{ board, season int32 }
+
+// repair brings shards of one season of a board from where they are up to now, beside the ticks:
 // from the standings, or from an older watermark. What fails is tried again by a later
 // tick.
-func (t *term) repair(ctx context.Context, board int32, repairs []repair) {
+func (t *term) repair(ctx context.Context, season boardSeason, repairs []repair) {
 	defer func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -33,7 +36,7 @@ func (t *term) repair(ctx context.Context, board int32, repairs []repair) {
 	defer cancel()
 
 	started := time.Now()
-	applied, err := t.stream(ctx, board, repairs)
+	applied, err := t.stream(ctx, season, repairs)
 	name := repairs[0].shard.Name
 	switch {
 	case err == nil:
@@ -44,9 +47,9 @@ func (t *term) repair(ctx context.Context, board int32, repairs []repair) {
 	}
 }
 
-// stream repairs shards of one board: those that have a watermark from the log, the
+// stream repairs shards of one season of a board: those that have a watermark from the log, the
 // others from the standings and the log behind them.
-func (t *term) stream(ctx context.Context, number int32, repairs []repair) (applied int, err error) {
+func (t *term) stream(ctx context.Context, season boardSeason, repairs []repair) (applied int, err error) {
 	snapshot, err := t.ledger.Snapshot(ctx)
 	if err != nil {
 		return 0, err
@@ -62,7 +65,8 @@ func (t *term) stream(ctx context.Context, number int32, repairs []repair) (appl
 		return 0, err
 	}
 
-	board, ok := catalog.Numbered(number)
+	board, ok := catalog.Numbered(season.board)
+	board = board.In(season.season)
 	if !ok || board.Shards != repairs[0].shard.Of {
 		return 0, leaderboard.ErrShardMoved // it was changed just now: diagnose again
 	}

@@ -30,14 +30,14 @@ type fold struct {
 }
 
 // add folds an event, unless that was done. Standings of ordered scorings are made
-// when the event is appended.
+// when the event is appended, and windows have no others: they are read from the log.
 func (f *fold) add(catalog *leaderboard.Catalog, e leaderboard.Event) {
 	if e.Xid < f.upTo {
 		return
 	}
 
 	route(catalog, e, func(board leaderboard.LiveBoard, s leaderboard.Standing) {
-		if board.Scoring.Ordered() {
+		if board.Scoring.Ordered() || s.Season != board.Season {
 			return
 		}
 		if len(f.standings) == 0 {

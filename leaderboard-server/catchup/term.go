@@ -20,8 +20,6 @@ const (
 	flushInterval = 2 * time.Second
 	// maxRepairs bounds how many boards are repaired at the same time.
 	maxRepairs = 2
-	// catalogInterval is how old the catalog may be: boards change seldom.
-	catalogInterval = 10 * time.Second
 	// settleTime is after which time without a new event number the log is not read
 	// any more, once every transaction of that time has ended: more than a batch may
 	// take.
@@ -51,10 +49,10 @@ type term struct {
 	shards map[leaderboard.ShardID]*progress
 
 	catalog *leaderboard.Catalog
-	loaded  time.Time
 	quiet   quiet
 	fold    fold
 	garbage garbage
+	seasons seasons
 	// away counts the last ticks that reached nothing of Redis.
 	away int
 	// durable is the highest transaction, plus one, of an event that this term has
@@ -109,7 +107,7 @@ func (t *term) tick(ctx context.Context) (busy bool, err error) {
 		return false, err
 	}
 
-	shards := activeShards(t.catalog)
+	shards := activeShards(t.catalog, snapshot.Now)
 	states := t.ranking.States(ctx, shards)
 	if len(shards) == 0 || slices.ContainsFunc(states, func(s leaderboard.ShardState) bool { return s.Err == nil }) {
 		t.away = 0
@@ -118,26 +116,36 @@ func (t *term) tick(ctx context.Context) (busy bool, err error) {
 	}
 
 	whole, repairs, err := t.examine(shards, states, snapshot)
-	for board, list := range repairs {
-		t.repairs.Go(func() { t.repair(ctx, board, list) })
+	for season, list := range repairs {
+		t.repairs.Go(func() { t.repair(ctx, season, list) })
 	}
 
 	read, advanceErr := t.advance(ctx, whole, snapshot)
 	saveErr := t.save(ctx)
+	t.closeSeasons(ctx, snapshot)
 	if err = errors.Join(err, advanceErr, saveErr, t.report(ctx, shards, snapshot)); err == nil {
 		err = t.collect(ctx)
 	}
 	return read || len(repairs) > 0, err
 }
 
-// begin reads what a term starts from, and the catalog when it is old.
+// begin reads what a term starts from, and the catalog when it has changed.
 func (t *term) begin(ctx context.Context, snapshot leaderboard.Snapshot) error {
-	if now := time.Now(); t.catalog == nil || now.Sub(t.loaded) >= catalogInterval {
+	// Events are put to seasons by the catalog: it has to be as new as they are.
+	if closed := t.seasons.closed.Swap(false); closed || t.catalog == nil || t.catalog.Version() != snapshot.Version {
 		catalog, err := t.ledger.LoadCatalog(ctx)
+		if err != nil {
+			t.catalog = nil
+			return err
+		}
+		t.catalog = catalog
+	}
+	if t.catalog.AnnouncementDue(snapshot.Now) {
+		catalog, err := t.ledger.AnnounceSeasons(ctx)
 		if err != nil {
 			return err
 		}
-		t.catalog, t.loaded = catalog, now
+		t.catalog = catalog
 	}
 
 	if t.fold.begun {
@@ -147,12 +155,15 @@ func (t *term) begin(ctx context.Context, snapshot leaderboard.Snapshot) error {
 }
 
 // examine sorts the shards into those that go on and those that need a repair, by
-// board.
-func (t *term) examine(shards []leaderboard.Shard, states []leaderboard.ShardState, snapshot leaderboard.Snapshot) (whole map[leaderboard.ShardID]*work, repairs map[int32][]repair, err error) {
-	whole, repairs = make(map[leaderboard.ShardID]*work), make(map[int32][]repair)
+// season.
+func (t *term) examine(shards []leaderboard.Shard, states []leaderboard.ShardState, snapshot leaderboard.Snapshot) (whole map[leaderboard.ShardID]*work, repairs map[boardSeason][]repair, err error) {
+	whole, repairs = make(map[leaderboard.ShardID]*work), make(map[boardSeason][]repair)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 
+	if len(t.shards) > len(shards) {
+		keepShards(t.shards, shards)
+	}
 	for i, s := range shards {
 		p := t.shards[s.ShardID]
 		if p == nil {
@@ -166,7 +177,8 @@ func (t *term) examine(shards []leaderboard.Shard, states []leaderboard.ShardSta
 			continue
 		} else if r != nil {
 			p.repairing = true
-			repairs[s.Board] = append(repairs[s.Board], *r)
+			season := boardSeason{s.Board, s.Season}
+			repairs[season] = append(repairs[season], *r)
 		} else {
 			w := &work{shard: s, progress: p, known: below(states[i].Applied, snapshot.Xmin), byBatch: make(map[uint64]bool)}
 			for _, xid := range w.known {
@@ -204,6 +216,7 @@ func (t *term) report(ctx context.Context, shards []leaderboard.Shard, snapshot 
 	}
 	t.mu.Unlock()
 
+	t.lag.forget(shards)
 	t.update(func(s *Status) { s.Rebuilding = repairing })
 	if t.quiet.settled != 0 && len(shards) > 0 && repairing == 0 && t.lag.behind(time.Now()) == 0 {
 		return nil // nothing has come since the last measurement

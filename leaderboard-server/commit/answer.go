@@ -13,7 +13,7 @@ type batch struct {
 	stored   leaderboard.Stored
 	changes  []leaderboard.Change
 	// own is, of each request, which of the changes is the one whose rank is for its
-	// receipt; -1: it was refused.
+	// receipt; -1: none.
 	own []int
 }
 
@@ -22,7 +22,9 @@ func newBatch(requests []*request, stored leaderboard.Stored) *batch {
 	for i, o := range stored.Outcomes {
 		b.own[i] = -1
 		if o.Err == nil {
-			b.own[i] = len(b.changes)
+			if o.Entry.Season != 0 {
+				b.own[i] = len(b.changes)
+			}
 			b.changes = append(b.changes, o.Changes(requests[i].submission.Score)...)
 		}
 	}
@@ -39,6 +41,8 @@ func (c *Committer) finish(requests []*request, stored leaderboard.Stored) {
 	}
 	if len(b.changes) > 0 {
 		b.answer(c.apply(b))
+	} else {
+		b.answer(nil)
 	}
 }
 
@@ -64,14 +68,15 @@ func (c *Committer) apply(b *batch) []leaderboard.Applied {
 // answer gives every accepted request its receipt.
 func (b *batch) answer(applied []leaderboard.Applied) {
 	for i, o := range b.stored.Outcomes {
-		if b.own[i] < 0 {
+		if o.Err != nil {
 			continue // answered already
 		}
 
 		r := b.requests[i]
 		receipt := leaderboard.Receipt{Event: o.Event, Player: r.submission.Player, Board: r.submission.Board, Score: r.submission.Score,
 			Replayed: o.Replayed, Ranking: leaderboard.RankingDelayed}
-		if a := applied[b.own[i]]; a.Rank != 0 {
+		if own := b.own[i]; own >= 0 && applied[own].Rank != 0 {
+			a := applied[own]
 			receipt.Ranking, receipt.Rank, receipt.StandingScore = leaderboard.RankingLive, a.Rank, a.Score
 			if receipt.Improved = a.Improved; o.Standing != nil {
 				receipt.Improved = o.Improved

@@ -103,6 +103,7 @@ func (a *API) routes() chi.Router {
 	r.Get("/v1/reports/top_players", a.handle(namesGameID(a.topPlayers)))
 	r.Get("/v1/boards", a.handle(a.boards))
 	r.Get("/v1/boards/{board}", a.handle(a.board))
+	r.Get("/v1/boards/{board}/seasons", a.handle(a.seasons))
 	r.Get("/v1/boards/{board}/entries", a.handle(a.entries))
 	r.Get("/v1/boards/{board}/entries/around", a.handle(a.entriesAround))
 	r.Post("/v1/boards/{board}/entries/list", a.handle(a.listEntries))

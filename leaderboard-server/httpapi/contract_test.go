@@ -27,6 +27,7 @@ func calls(token string) map[string]request {
 		"boards":       {method: "GET", path: "/v1/boards"},
 		"board":        {method: "GET", path: "/v1/boards/global"},
 		"boardEntries": {method: "GET", path: "/v1/boards/global/entries"},
+		"seasons":      {method: "GET", path: "/v1/boards/laps/seasons"},
 
 		"entriesAround": {method: "GET", path: "/v1/boards/global/entries/around?player=me", token: token},
 		"listEntries":   {method: "POST", path: "/v1/boards/global/entries/list", token: token, body: list(nobody)},
@@ -53,7 +54,7 @@ func (g *game) withBroken(change func(*httpapi.Options)) func(request) request {
 
 // Every status that the contract documents, of every call.
 func TestContract(t *testing.T) {
-	g := newGame(t, gameOptions{})
+	g := newGame(t, gameOptions{boards: windowsFile})
 	id, token := g.player("ada")
 	big := encode(map[string]string{"username": "ada", "password": strings.Repeat("x", 64<<10)})
 
@@ -74,7 +75,7 @@ func TestContract(t *testing.T) {
 
 	t.Run("304", func(t *testing.T) {
 		g.t = t
-		for _, path := range []string{"/v1/leaderboard/global", "/v1/boards", "/v1/boards/global", "/v1/boards/global/entries?page=1", "/openapi.yaml", "/openapi.json"} {
+		for _, path := range []string{"/v1/leaderboard/global", "/v1/boards", "/v1/boards/global", "/v1/boards/global/entries?page=1", "/v1/boards/laps/seasons", "/openapi.yaml", "/openapi.json"} {
 			tag := g.do(request{method: "GET", path: path}).header.Get("ETag")
 			answer := g.do(request{method: "GET", path: path, header: map[string]string{"If-None-Match": `"x", ` + tag}})
 			require.Equal(t, 304, answer.status, path)
@@ -127,7 +128,7 @@ func TestContract(t *testing.T) {
 			g.do(r).problem(404, "no-board", "game_id")
 		}
 
-		for _, path := range []string{"/v1/boards/chess", "/v1/boards/chess/entries", "/v1/boards/chess/entries?page=1", "/v1/boards/chess/entries/around?score=1"} {
+		for _, path := range []string{"/v1/boards/chess", "/v1/boards/chess/seasons", "/v1/boards/chess/entries", "/v1/boards/chess/entries?page=1", "/v1/boards/chess/entries/around?score=1"} {
 			g.do(request{method: "GET", path: path}).problem(404, "no-board", "board")
 		}
 		g.do(request{method: "POST", path: "/v1/boards/chess/entries/list", token: token, body: list(id)}).problem(404, "no-board", "board")
@@ -159,6 +160,14 @@ func TestContract(t *testing.T) {
 		require.NotNil(t, cursor)
 		g.endSnapshots()
 		g.do(request{method: "GET", path: "/v1/boards/global/entries?cursor=" + *cursor}).problem(410, "walk-ended", "cursor")
+
+		g.dropSeasons("laps", "daily")
+		for _, call := range []string{"boardEntries", "entriesAround", "listEntries"} {
+			r := calls(token)[call]
+			path, query, _ := strings.Cut(strings.Replace(r.path, "global", "laps", 1), "?")
+			r.path = path + "?window=daily&season=1&" + query
+			g.do(r).problem(410, "season-dropped", "season")
+		}
 	})
 
 	t.Run("413 and 415", func(t *testing.T) {
@@ -181,7 +190,7 @@ func TestContract(t *testing.T) {
 			require.Equal(t, 422, g.do(r).status)
 		}
 
-		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "boardEntries", "entriesAround", "playerEntries"} {
+		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "seasons", "boardEntries", "entriesAround", "playerEntries"} {
 			r := calls(token)[call]
 			r.invalid = true
 			r.path, _, _ = strings.Cut(r.path, "?")

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"math"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
@@ -10,6 +11,7 @@ import (
 
 // entriesQuery is which part of a board is asked for.
 type entriesQuery struct {
+	view   leaderboard.View
 	size   int64
 	cursor string
 	// page and fromRank are 0 where they were left out.
@@ -19,7 +21,7 @@ type entriesQuery struct {
 
 func (a *API) readEntriesQuery(r *http.Request) (entriesQuery, error) {
 	q := readQuery(r)
-	e := entriesQuery{size: q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), int64(a.HTTP.MaxPageSize))}
+	e := entriesQuery{view: q.view(), size: q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), int64(a.HTTP.MaxPageSize))}
 	e.cursor = q.text("cursor", "")
 	e.page, e.fromRank = q.integer("page", 0, math.MaxInt64), q.integer("from_rank", 0, math.MaxInt64)
 	least, most := q.optional("min_score", -leaderboard.MaxScore, leaderboard.MaxScore), q.optional("max_score", -leaderboard.MaxScore, leaderboard.MaxScore)
@@ -49,12 +51,11 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 	if err != nil {
 		return err
 	}
-	board, err := pathParameter(r, "board")
-	if err != nil {
+	if query.view.Board, err = pathParameter(r, "board"); err != nil {
 		return err
 	}
 	if query.page == 0 && query.fromRank == 0 && query.scores == nil {
-		return a.walk(w, r, service, board, query)
+		return a.walk(w, r, service, query)
 	}
 
 	live := a.wantsLive(w, r)
@@ -62,30 +63,37 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 	var page leaderboard.Page
 	switch {
 	case query.fromRank != 0:
-		page, err = service.PageFrom(r.Context(), board, query.fromRank, query.size)
+		page, err = service.PageFrom(r.Context(), query.view, query.fromRank, query.size)
 	case query.scores != nil:
-		page, err = service.PageInRange(r.Context(), board, *query.scores, max(query.page, 1), query.size)
+		page, err = service.PageInRange(r.Context(), query.view, *query.scores, max(query.page, 1), query.size)
 	default:
-		page, err = service.Page(r.Context(), board, query.page, query.size)
+		page, err = service.Page(r.Context(), query.view, query.page, query.size)
 	}
 	if err != nil {
 		return err
 	}
 
-	body := BoardEntries{GameID: page.Board, AsOf: asOf.UTC(), TotalEntries: page.TotalEntries, Entries: pageEntries(page.Entries)}
+	if page.Closed() {
+		asOf = page.ClosedAt
+	}
+	body := BoardEntries{GameID: page.Board, Window: page.Window, Season: seasonOf(page.Of), AsOf: asOf.UTC(), TotalEntries: page.TotalEntries, Entries: pageEntries(page.Entries)}
 	if live {
 		answer(w, http.StatusOK, body)
 		return nil
 	}
 
+	maxAge := a.HTTP.PageMaxAge
+	if page.Closed() && !slices.ContainsFunc(page.Entries, func(e leaderboard.RankedEntry) bool { return e.Player == "" }) {
+		maxAge = forever
+	}
 	timeless := body // the tag is of what is there, whenever it was read
 	timeless.AsOf = time.Time{}
-	answerAll(w, r, mediaJSON, document{encode(body), newDocument(encode(timeless)).tag}, a.HTTP.PageMaxAge)
+	answerAll(w, r, mediaJSON, document{encode(body), newDocument(encode(timeless)).tag}, maxAge)
 	return nil
 }
 
 // walk answers with a part of a board on a walk to its end.
-func (a *API) walk(w http.ResponseWriter, r *http.Request, service *leaderboard.Service, board string, query entriesQuery) error {
+func (a *API) walk(w http.ResponseWriter, r *http.Request, service *leaderboard.Service, query entriesQuery) error {
 	var walk *leaderboard.Walk
 	var err error
 	if query.cursor != "" {
@@ -94,19 +102,21 @@ func (a *API) walk(w http.ResponseWriter, r *http.Request, service *leaderboard.
 		}
 	}
 
-	page, err := service.Walk(r.Context(), board, walk, query.size)
+	page, err := service.Walk(r.Context(), query.view, walk, query.size)
 	if err != nil {
 		return err
 	}
 
-	body := BoardEntries{GameID: page.Board, AsOf: page.AsOf.UTC(), TotalEntries: page.TotalEntries, Entries: pageEntries(page.Entries)}
+	body := BoardEntries{GameID: page.Board, Window: page.Window, Season: seasonOf(page.Of), AsOf: page.AsOf.UTC(), TotalEntries: page.TotalEntries, Entries: pageEntries(page.Entries)}
 	if page.Next != nil {
 		next, err := a.sealCursor(page.Next)
 		if err != nil {
 			return err
 		}
-		expires := page.Next.Expires.UTC()
-		body.NextCursor, body.ExpiresAt = &next, &expires
+		if body.NextCursor = &next; !page.Closed() {
+			expires := page.Next.Expires.UTC()
+			body.ExpiresAt = &expires
+		}
 	}
 
 	answer(w, http.StatusOK, body)
@@ -125,6 +135,7 @@ func pageEntries(entries []leaderboard.RankedEntry) []PageEntry {
 func (a *API) entriesAround(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
 	const usual = 5
 	q := readQuery(r)
+	view := q.view()
 	before, after := q.between("before", usual, 0, leaderboard.MaxNeighbours), q.between("after", usual, 0, leaderboard.MaxNeighbours)
 	player := q.text("player", "")
 	score := q.optional("score", -leaderboard.MaxScore, leaderboard.MaxScore)
@@ -135,26 +146,26 @@ func (a *API) entriesAround(w http.ResponseWriter, r *http.Request, service *lea
 		return err
 	}
 
-	board, err := pathParameter(r, "board")
-	if err != nil {
+	var err error
+	if view.Board, err = pathParameter(r, "board"); err != nil {
 		return err
 	}
 
 	var around leaderboard.RankedNeighbours
 	if score != nil {
-		around, err = service.AroundScore(r.Context(), board, *score, before, after)
+		around, err = service.AroundScore(r.Context(), view, *score, before, after)
 	} else {
 		var id leaderboard.PlayerID
 		if id, err = a.playerNamed(r, player); err != nil {
 			return err
 		}
-		around, err = service.AroundPlayer(r.Context(), board, id, before, after)
+		around, err = service.AroundPlayer(r.Context(), view, id, before, after)
 	}
 	if err != nil {
 		return err
 	}
 
-	answer(w, http.StatusOK, EntriesAround{Board: around.Board, TotalEntries: around.TotalEntries, Rank: around.Rank, Entries: pageEntries(around.Entries)})
+	answer(w, http.StatusOK, EntriesAround{Board: around.Board, Window: around.Window, Season: seasonOf(around.Of), TotalEntries: around.TotalEntries, Rank: around.Rank, Entries: pageEntries(around.Entries)})
 	return nil
 }
 
@@ -170,12 +181,13 @@ func (a *API) listEntries(w http.ResponseWriter, r *http.Request, service *leade
 	}
 	defer end()
 
-	if err := readQuery(r).finish(); err != nil {
+	q := readQuery(r)
+	view := q.view()
+	if err := q.finish(); err != nil {
 		return err
 	}
 
-	board, err := pathParameter(r, "board")
-	if err != nil {
+	if view.Board, err = pathParameter(r, "board"); err != nil {
 		return err
 	}
 	b, err := readBody(r)
@@ -187,12 +199,12 @@ func (a *API) listEntries(w http.ResponseWriter, r *http.Request, service *leade
 		return err
 	}
 
-	list, err := service.List(r.Context(), board, players)
+	list, err := service.List(r.Context(), view, players)
 	if err != nil {
 		return err
 	}
 
-	body := EntryList{Board: list.Board, Entries: make([]ListedEntry, len(list.Entries)), WithoutEntry: make([]Player, len(list.Without))}
+	body := EntryList{Board: list.Board, Window: list.Window, Season: seasonOf(list.Of), Entries: make([]ListedEntry, len(list.Entries)), WithoutEntry: make([]Player, len(list.Without))}
 	for i, e := range list.Entries {
 		body.Entries[i] = ListedEntry{Position: e.Position, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, GameID: e.Board}
 	}

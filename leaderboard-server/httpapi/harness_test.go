@@ -70,6 +70,8 @@ type game struct {
 // gameOptions change what newGame makes.
 type gameOptions struct {
 	redis *stores.Redis // nil: the one that all tests share
+	// boards is the boards file; empty: boardsFile.
+	boards string
 	// snapshotLifetime bounds walks; 0: the server's.
 	snapshotLifetime time.Duration
 	// change is called before the API is made.
@@ -106,11 +108,14 @@ func newGame(t *testing.T, with gameOptions) *game {
 	t.Cleanup(committer.Close)
 	directory, err := postgres.NewDirectory(ledger, 1000)
 	require.NoError(t, err)
-	boards, err := leaderboard.ParseBoards([]byte(boardsFile))
+	if with.boards == "" {
+		with.boards = boardsFile
+	}
+	boards, err := leaderboard.ParseBoards([]byte(with.boards))
 	require.NoError(t, err)
 	g.service, err = leaderboard.NewService(ctx, leaderboard.Dependencies{
 		Passwords: auth.NewPasswords(bcrypt.MinCost, 2, patience), NormalizeUsername: auth.NormalizeUsername,
-		Players: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Boards: ledger}, boards)
+		Players: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Boards: ledger, Results: ledger.Results()}, boards)
 
 	require.NoError(t, err)
 	g.tokens, err = auth.NewTokens(g.tenant, time.Hour, time.Now)

@@ -68,6 +68,7 @@ func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *lea
 	if list := q.text("boards", ""); list != "" {
 		boards = strings.Split(list, ",")
 	}
+	window := q.text("window", "")
 	if err := q.finish(); err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *lea
 	}
 	defer end()
 
-	player, err := service.PlayerEntries(r.Context(), id, boards)
+	player, err := service.PlayerEntries(r.Context(), id, boards, window)
 	if err != nil {
 		return err
 	}

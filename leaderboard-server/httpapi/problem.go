@@ -33,6 +33,9 @@ var (
 	kindNotFound           = kind{"not-found", http.StatusNotFound, "Not found"}
 	kindNoBoard            = kind{"no-board", http.StatusNotFound, "There is no such board"}
 	kindNoPlayer           = kind{"no-player", http.StatusNotFound, "There is no such player"}
+	kindNoWindow           = kind{"no-window", http.StatusNotFound, "The board has no such window"}
+	kindNoSeason           = kind{"no-season", http.StatusNotFound, "There is no such season"}
+	kindSeasonDropped      = kind{"season-dropped", http.StatusGone, "The results of the season are no longer kept"}
 	kindNoEntry            = kind{"no-entry", http.StatusNotFound, "The player has no entry yet"}
 	kindMethodNotAllowed   = kind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
 	kindWalkEnded          = kind{"walk-ended", http.StatusGone, "The walk through the board cannot go on"}
@@ -54,6 +57,9 @@ var kindOfCode = map[leaderboard.Code]kind{
 	leaderboard.CodeForbidden:          kindForbidden,
 	leaderboard.CodeNoPlayer:           kindNoPlayer,
 	leaderboard.CodeNoBoard:            kindNoBoard,
+	leaderboard.CodeNoWindow:           kindNoWindow,
+	leaderboard.CodeNoSeason:           kindNoSeason,
+	leaderboard.CodeSeasonDropped:      kindSeasonDropped,
 	leaderboard.CodeNoEntry:            kindNoEntry,
 	leaderboard.CodeWalkEnded:          kindWalkEnded,
 	leaderboard.CodeConflict:           kindUsernameTaken,

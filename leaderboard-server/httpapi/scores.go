@@ -136,7 +136,7 @@ func (a *API) sharedPage(ctx context.Context, key pageKey, read pageReader) (doc
 }
 
 func readPage(ctx context.Context, service *leaderboard.Service, key pageKey) ([]byte, error) {
-	page, err := service.Page(ctx, key.board, key.page, key.size)
+	page, err := service.Page(ctx, leaderboard.View{Board: key.board}, key.page, key.size)
 	if err != nil {
 		return nil, err
 	}
@@ -147,8 +147,12 @@ func readPage(ctx context.Context, service *leaderboard.Service, key pageKey) ([
 	return encode(body), nil
 }
 
-func entry(board string, e leaderboard.RankedEntry) Entry {
-	return Entry{Board: board, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, GameID: e.Board}
+func entry(on leaderboard.Of, e leaderboard.RankedEntry) Entry {
+	entry := Entry{Board: on.Board, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, GameID: e.Board}
+	if entry.Season = seasonOf(on); entry.Season != nil {
+		entry.Window = &on.Window
+	}
+	return entry
 }
 
 func pageEntry(e leaderboard.RankedEntry) PageEntry {
@@ -172,12 +176,12 @@ func (a *API) myRank(w http.ResponseWriter, r *http.Request, service *leaderboar
 		return err
 	}
 
-	e, err := service.Rank(r.Context(), identity.Player, board)
+	e, err := service.Rank(r.Context(), identity.Player, leaderboard.View{Board: board})
 	if err != nil {
 		return err
 	}
 
-	answer(w, http.StatusOK, entry(board, e))
+	answer(w, http.StatusOK, entry(e.On, e.RankedEntry))
 	return nil
 }
 
@@ -232,44 +236,4 @@ func (q *query) date(name string) leaderboard.Date {
 	}
 
 	return day
-}
-
-func (a *API) boards(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	if err := readQuery(r).finish(); err != nil {
-		return err
-	}
-
-	body := BoardList{Boards: []Board{}}
-	for _, b := range service.Catalog().All() {
-		if b.Active {
-			body.Boards = append(body.Boards, describe(b))
-		}
-	}
-
-	a.answerPublic(w, r, body)
-	return nil
-}
-
-func (a *API) board(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	if err := readQuery(r).finish(); err != nil {
-		return err
-	}
-
-	name, err := pathParameter(r, "board")
-	if err != nil {
-		return err
-	}
-
-	board, err := service.Catalog().Lookup(name)
-	if err != nil {
-		return err
-	}
-
-	a.answerPublic(w, r, describe(board))
-	return nil
-}
-
-func describe(b leaderboard.LiveBoard) Board {
-	return Board{GameID: b.Name, Order: string(b.Order), Scoring: string(b.Scoring),
-		MinScore: b.MinScore, MaxScore: b.MaxScore, CountsTowardGlobal: b.CountsTowardGlobal, Direct: !b.Derived, Decimals: b.Decimals}
 }

@@ -93,6 +93,8 @@ type Account struct {
 
 // Board defines model for Board.
 type Board struct {
+	// AllTime Whether there is a ranking of all time.
+	AllTime            bool `json:"all_time"`
 	CountsTowardGlobal bool `json:"counts_toward_global"`
 
 	// Decimals How many digits of a score to show behind the point: with 3, the score 61250 is shown as 61.250. Scores are
@@ -108,6 +110,9 @@ type Board struct {
 	MinScore Score  `json:"min_score"`
 	Order    string `json:"order"`
 	Scoring  string `json:"scoring"`
+
+	// Windows Rankings of parts of the time, over the same submissions.
+	Windows []Window `json:"windows"`
 }
 
 // BoardEntries defines model for BoardEntries.
@@ -116,7 +121,7 @@ type BoardEntries struct {
 	AsOf    time.Time   `json:"as_of"`
 	Entries []PageEntry `json:"entries"`
 
-	// ExpiresAt Until when the walk can go on; absent at the end.
+	// ExpiresAt Until when the walk can go on; absent at the end, and of a closed season.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// GameID A board's name.
@@ -125,8 +130,14 @@ type BoardEntries struct {
 	// NextCursor The `cursor` of the next part; absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
 
+	// Season Which season of the window; absent for that of all time.
+	Season *int32 `json:"season,omitempty"`
+
 	// TotalEntries How many entries the board had then; with `min_score` or `max_score`, how many of these.
 	TotalEntries int64 `json:"total_entries"`
+
+	// Window The window that the entries are of; `all` is that of all time.
+	Window string `json:"window"`
 }
 
 // BoardList defines model for BoardList.
@@ -141,8 +152,14 @@ type EntriesAround struct {
 	Entries []PageEntry `json:"entries"`
 
 	// Rank The player's rank, or the one that the score would get now.
-	Rank         int64 `json:"rank"`
-	TotalEntries int64 `json:"total_entries"`
+	Rank int64 `json:"rank"`
+
+	// Season Which season of the window; absent for that of all time.
+	Season       *int32 `json:"season,omitempty"`
+	TotalEntries int64  `json:"total_entries"`
+
+	// Window The window that the entries are of; `all` is that of all time.
+	Window string `json:"window"`
 }
 
 // Entry defines model for Entry.
@@ -157,11 +174,17 @@ type Entry struct {
 	Rank  Rank  `json:"rank"`
 	Score Score `json:"score"`
 
+	// Season Which season of the window; absent for that of all time.
+	Season *int32 `json:"season,omitempty"`
+
 	// UserID The player's id.
 	UserID UserID `json:"user_id"`
 
 	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
 	Username Username `json:"username"`
+
+	// Window The window that the rank is of; absent for that of all time.
+	Window *string `json:"window,omitempty"`
 }
 
 // EntryList defines model for EntryList.
@@ -171,6 +194,12 @@ type EntryList struct {
 
 	// Entries In rank order.
 	Entries []ListedEntry `json:"entries"`
+
+	// Season Which season of the window; absent for that of all time.
+	Season *int32 `json:"season,omitempty"`
+
+	// Window The window that the entries are of; `all` is that of all time.
+	Window string `json:"window"`
 
 	// WithoutEntry Those who have no entry on the board yet, as they were listed.
 	WithoutEntry []Player `json:"without_entry"`
@@ -352,6 +381,37 @@ type ReportRow struct {
 // Score defines model for Score.
 type Score = int64
 
+// Season defines model for Season.
+type Season struct {
+	// ClosedAt When the results were final; absent before.
+	ClosedAt *time.Time `json:"closed_at,omitempty"`
+
+	// ClosesAt The first moment that counts no more.
+	ClosesAt time.Time `json:"closes_at"`
+
+	// OpensAt The first moment that counts.
+	OpensAt time.Time `json:"opens_at"`
+
+	// Season Counts the seasons of the window, from 1.
+	Season int32 `json:"season"`
+
+	// State A season that is `closing` has ended, and its results are being made.
+	State string `json:"state"`
+
+	// TotalEntries How many entries the results have; absent before there are any.
+	TotalEntries *int64 `json:"total_entries,omitempty"`
+}
+
+// SeasonList defines model for SeasonList.
+type SeasonList struct {
+	// Board The board's name.
+	Board   string   `json:"board"`
+	Seasons []Season `json:"seasons"`
+
+	// Window The window's name.
+	Window string `json:"window"`
+}
+
 // SubmitRequest defines model for SubmitRequest.
 type SubmitRequest struct {
 	// GameID A board's name. Left out or null: `global`, where the score counts alone.
@@ -404,6 +464,31 @@ type UserID = string
 // Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
 type Username = string
 
+// Window defines model for Window.
+type Window struct {
+	// Keep Of how many closed seasons the results are kept.
+	Keep int `json:"keep"`
+
+	// LastClosed The last one whose results are final; null if there is none yet.
+	LastClosed *Season `json:"last_closed"`
+
+	// NextSeason The next one; null if there is none, or it is not announced yet.
+	NextSeason *Season `json:"next_season"`
+
+	// Schedule When a season ends and the next begins: `daily`, `weekly`, `monthly`, or the five fields of cron. Absent where
+	// the window has one season.
+	Schedule *string `json:"schedule,omitempty"`
+
+	// Season The season that is open; null if none is.
+	Season *Season `json:"season"`
+
+	// TimeZone The IANA name of the zone whose clocks the schedule means.
+	TimeZone string `json:"time_zone"`
+
+	// Window The window's name.
+	Window string `json:"window"`
+}
+
 // BoardPath defines model for BoardPath.
 type BoardPath = string
 
@@ -416,11 +501,20 @@ type PageQuery = int64
 // PageSizeQuery defines model for PageSizeQuery.
 type PageSizeQuery = int64
 
+// SeasonQuery defines model for SeasonQuery.
+type SeasonQuery = int32
+
+// WindowQuery defines model for WindowQuery.
+type WindowQuery = string
+
 // Conflict A problem document (RFC 9457).
 type Conflict = Problem
 
 // Forbidden A problem document (RFC 9457).
 type Forbidden = Problem
+
+// Gone A problem document (RFC 9457).
+type Gone = Problem
 
 // InternalApplicationJSON defines model for Internal.
 type InternalApplicationJSON = OAuthError
@@ -461,11 +555,15 @@ type UnavailableApplicationProblemPlusJSON = Problem
 // UnsupportedMediaType A problem document (RFC 9457).
 type UnsupportedMediaType = Problem
 
-// WalkEnded A problem document (RFC 9457).
-type WalkEnded = Problem
-
 // BoardEntriesParams defines parameters for BoardEntries.
 type BoardEntriesParams struct {
+	// Window The window's name; `all` is that of all time. Left out, that of all time, or where there is none, the first one
+	// that has a season open.
+	Window *WindowQuery `form:"window,omitempty" json:"window,omitempty"`
+
+	// Season A closed season of the window, which has to be named. Left out, the one that is open.
+	Season *SeasonQuery `form:"season,omitempty" json:"season,omitempty"`
+
 	// PageSize Entries of a page. The maximum is a setting of the server; this document tells that of the server that it is from.
 	PageSize *PageSizeQuery `form:"page_size,omitempty" json:"page_size,omitempty"`
 
@@ -487,6 +585,13 @@ type BoardEntriesParams struct {
 
 // EntriesAroundParams defines parameters for EntriesAround.
 type EntriesAroundParams struct {
+	// Window The window's name; `all` is that of all time. Left out, that of all time, or where there is none, the first one
+	// that has a season open.
+	Window *WindowQuery `form:"window,omitempty" json:"window,omitempty"`
+
+	// Season A closed season of the window, which has to be named. Left out, the one that is open.
+	Season *SeasonQuery `form:"season,omitempty" json:"season,omitempty"`
+
 	// Player A `user_id`, or `me` with a token. Excludes `score`.
 	Player *string `form:"player,omitempty" json:"player,omitempty"`
 
@@ -498,6 +603,26 @@ type EntriesAroundParams struct {
 
 	// After How many worse entries at most.
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ListEntriesParams defines parameters for ListEntries.
+type ListEntriesParams struct {
+	// Window The window's name; `all` is that of all time. Left out, that of all time, or where there is none, the first one
+	// that has a season open.
+	Window *WindowQuery `form:"window,omitempty" json:"window,omitempty"`
+
+	// Season A closed season of the window, which has to be named. Left out, the one that is open.
+	Season *SeasonQuery `form:"season,omitempty" json:"season,omitempty"`
+}
+
+// SeasonsParams defines parameters for Seasons.
+type SeasonsParams struct {
+	// Window Left out, the first window of the board.
+	Window *string `form:"window,omitempty" json:"window,omitempty"`
+
+	// Before Only seasons before this one. The last season of an answer leads to the next answer.
+	Before *int32 `form:"before,omitempty" json:"before,omitempty"`
+	Limit  *int   `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // LeaderboardParams defines parameters for Leaderboard.
@@ -522,6 +647,10 @@ type MyRankParams struct {
 type PlayerEntriesParams struct {
 	// Boards Names of boards, separated by commas. Left out, all boards of the game.
 	Boards *[]string `form:"boards,omitempty" json:"boards,omitempty"`
+
+	// Window The window whose open season is meant; boards without it are left out, unless they are named. Left out, that
+	// of all time, or a board's first one where there is none of all time.
+	Window *string `form:"window,omitempty" json:"window,omitempty"`
 }
 
 // TopPlayersParams defines parameters for TopPlayers.

@@ -1,7 +1,7 @@
 package leaderboard
 
 import (
-	"fmt"
+	"reflect"
 	"slices"
 )
 
@@ -85,7 +85,14 @@ type Board struct {
 	// Shards is over how many parts the ranking is spread, at least 1. Changing it
 	// rebuilds the ranking.
 	Shards int
+	// Windows are rankings of parts of the time, beside or instead of that of all time.
+	Windows []Window
+	// WindowsOnly says that there is no ranking of all time.
+	WindowsOnly bool
 }
+
+// Equal says whether two boards are configured alike.
+func (b Board) Equal(other Board) bool { return reflect.DeepEqual(b, other) }
 
 // Global is the configuration of [GlobalBoard].
 func Global() Board {
@@ -97,7 +104,7 @@ func Global() Board {
 // boards file.
 func (b Board) Validate() error {
 	switch {
-	case !validBoardName(b.Name):
+	case !validName(b.Name):
 		return invalid("name", "board name %q must have 1 to %d characters, lower-case letters, digits, - or _, and begin and end with a letter or digit, for example time-trial", b.Name, MaxBoardName)
 	case b.Order != Descending && b.Order != Ascending:
 		return invalid("order", "order of board %s must be Descending or Ascending, not %q", b.Name, b.Order)
@@ -116,7 +123,7 @@ func (b Board) Validate() error {
 	case b.Shards < 1 || b.Shards > MaxShards:
 		return invalid("shards", "shards of board %s must be from 1 to %d", b.Name, MaxShards)
 	}
-	return nil
+	return b.validateWindows()
 }
 
 // CheckSubmission refuses a score outside the board's bounds, and any where the board
@@ -131,7 +138,7 @@ func (b Board) CheckSubmission(score int64) error {
 	return nil
 }
 
-func validBoardName(name string) bool {
+func validName(name string) bool {
 	if len(name) == 0 || len(name) > MaxBoardName {
 		return false
 	}
@@ -194,65 +201,3 @@ func (b Boards) WithGlobal(change func(*Board)) (Boards, error) {
 
 // All returns every board, GlobalBoard first. The caller must not change it.
 func (b Boards) All() []Board { return b.list }
-
-// LiveBoard is a board as the ledger knows it: with the numbers that never
-// change, and the season that is open.
-type LiveBoard struct {
-	Board
-	// Number identifies the board in the ledger and in ranking entries. Unlike
-	// the name it is short; it is never given to another board.
-	Number int32
-	// Season is the number of the open season.
-	Season int32
-	// Active is false for a board that is no longer configured: its scores are
-	// kept, and entries on GlobalBoard may still come from it.
-	Active bool
-}
-
-// Catalog is an immutable view of a tenant's boards in the ledger.
-type Catalog struct {
-	list     []LiveBoard
-	byName   map[string]int
-	byNumber map[int32]int
-}
-
-// NewCatalog makes a catalog; GlobalBoard must be among the boards.
-func NewCatalog(boards []LiveBoard) (*Catalog, error) {
-	c := &Catalog{list: boards, byName: make(map[string]int, len(boards)), byNumber: make(map[int32]int, len(boards))}
-	for i, b := range boards {
-		c.byName[b.Name], c.byNumber[b.Number] = i, i
-	}
-
-	if len(c.byName) != len(boards) || len(c.byNumber) != len(boards) {
-		return nil, fmt.Errorf("the ledger has a board name or number twice")
-	}
-	if _, ok := c.byName[GlobalBoard]; !ok {
-		return nil, fmt.Errorf("the ledger has no board %s", GlobalBoard)
-	}
-
-	return c, nil
-}
-
-// All returns every board, including those no longer active. The caller must
-// not change it.
-func (c *Catalog) All() []LiveBoard { return c.list }
-
-// Lookup finds an active board by name.
-func (c *Catalog) Lookup(name string) (LiveBoard, error) {
-	if i, ok := c.byName[name]; ok && c.list[i].Active {
-		return c.list[i], nil
-	}
-	return LiveBoard{}, NoBoard(name)
-}
-
-// Numbered finds a board by number, active or not.
-func (c *Catalog) Numbered(number int32) (LiveBoard, bool) {
-	i, ok := c.byNumber[number]
-	if !ok {
-		return LiveBoard{}, false
-	}
-	return c.list[i], true
-}
-
-// Global returns GlobalBoard.
-func (c *Catalog) Global() LiveBoard { return c.list[c.byName[GlobalBoard]] }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // boardSpec is one board of the boards file. The names are those of the
@@ -19,6 +20,40 @@ type boardSpec struct {
 	CountsTowardGlobal *bool   `json:"countsTowardGlobal"`
 	Decimals           *int    `json:"decimals"`
 	Shards             *int    `json:"shards"`
+	AllTime            *bool   `json:"allTime"`
+
+	Windows []windowSpec `json:"windows"`
+}
+
+// windowSpec is one window of a board.
+type windowSpec struct {
+	Name     string     `json:"name"`
+	Schedule string     `json:"schedule"`
+	TimeZone string     `json:"timeZone"`
+	Start    *time.Time `json:"start"`
+	End      *time.Time `json:"end"`
+	Keep     *int       `json:"keep"`
+}
+
+func (s windowSpec) window() Window {
+	w := Window{Name: s.Name, Schedule: s.Schedule, TimeZone: s.TimeZone, Keep: DefaultKeep}
+	if w.TimeZone == "" {
+		w.TimeZone = "UTC"
+	}
+	set(&w.Start, s.Start)
+	set(&w.End, s.End)
+	set(&w.Keep, s.Keep)
+	w.Start, w.End = w.Start.UTC(), w.End.UTC()
+	return w
+}
+
+// windows reads them; without any it is nil.
+func windows(specs []windowSpec) []Window {
+	var list []Window
+	for _, s := range specs {
+		list = append(list, s.window())
+	}
+	return list
 }
 
 // globalSpec is what a game may choose of GlobalBoard.
@@ -28,6 +63,8 @@ type globalSpec struct {
 	Direct   *bool  `json:"direct"`
 	Decimals *int   `json:"decimals"`
 	Shards   *int   `json:"shards"`
+
+	Windows []windowSpec `json:"windows"`
 }
 
 func (s globalSpec) change(global *Board) {
@@ -35,6 +72,7 @@ func (s globalSpec) change(global *Board) {
 	set(&global.MaxScore, s.MaxScore)
 	set(&global.Decimals, s.Decimals)
 	set(&global.Shards, s.Shards)
+	global.Windows = windows(s.Windows)
 	global.Derived = s.Direct != nil && !*s.Direct
 }
 
@@ -48,9 +86,11 @@ func set[T any](field, value *T) {
 // ParseBoards reads a boards file: a JSON object {"boards": [...]} whose
 // elements have the fields name, order (default Descending), scoring (default
 // Best), minScore, maxScore (default +-MaxScore), countsTowardGlobal (default:
-// whether the board is Descending), decimals (default 0) and shards (default 1). Beside
-// boards, global has minScore, maxScore, decimals and shards of GlobalBoard, and direct
-// (default true): whether it takes submissions of its own. Unknown fields, duplicates and
+// whether the board is Descending), decimals (default 0), shards (default 1), allTime
+// (default true) and windows: a list with name, schedule and timeZone (default UTC) or
+// start and end (RFC 3339), and keep (default DefaultKeep). Beside
+// boards, global has minScore, maxScore, decimals, shards and windows of GlobalBoard, and
+// direct (default true): whether it takes submissions of its own. Unknown fields, duplicates and
 // values out of bounds are refused. An empty file has no boards but GlobalBoard.
 func ParseBoards(file []byte) (Boards, error) {
 	if len(bytes.TrimSpace(file)) == 0 {
@@ -103,6 +143,8 @@ func (s boardSpec) board() Board {
 	set(&b.CountsTowardGlobal, s.CountsTowardGlobal)
 	set(&b.Decimals, s.Decimals)
 	set(&b.Shards, s.Shards)
+	b.WindowsOnly = s.AllTime != nil && !*s.AllTime
+	b.Windows = windows(s.Windows)
 
 	return b
 }

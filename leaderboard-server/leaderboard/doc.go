@@ -8,5 +8,5 @@
 // be rebuilt. [Join] and [Append] define the folds. Entries order by score and then by
 // the event that reached it first, in the ledger's event order.
 //
-// This package imports the standard library only.
+// This package imports the standard library and the schedules of windows only.
 package leaderboard

@@ -5,43 +5,41 @@ import (
 	"math"
 )
 
-// Page returns a page of a board; an empty name is GlobalBoard. A page past the
-// end is empty.
-func (s *Service) Page(ctx context.Context, boardName string, page, pageSize int64) (Page, error) {
+// Page returns a page of a board. A page past the end is empty.
+func (s *Service) Page(ctx context.Context, view View, page, pageSize int64) (Page, error) {
 	offset, err := PageOffset(page, pageSize)
 	if err != nil {
 		return Page{}, err
 	}
 
-	result, err := s.pageAt(ctx, boardName, offset, pageSize)
+	result, err := s.pageAt(ctx, view, offset, pageSize)
 	result.Page = page
 	return result, err
 }
 
 // pageAt reads the entries after the first offset ones.
-func (s *Service) pageAt(ctx context.Context, boardName string, offset, size int64) (Page, error) {
-	catalog := s.Catalog()
-	board, err := lookup(catalog, boardName)
+func (s *Service) pageAt(ctx context.Context, view View, offset, size int64) (Page, error) {
+	scope, err := s.open(ctx, view)
 	if err != nil {
 		return Page{}, err
 	}
 
-	entries, total, err := s.entries(ctx, catalog, board, offset, size)
+	entries, total, err := s.entries(ctx, scope, offset, size)
 	if err != nil {
 		return Page{}, err
 	}
-	return Page{Board: board.Name, PageSize: size, TotalEntries: total, Entries: entries}, nil
+	return Page{Of: scope.Of, PageSize: size, TotalEntries: total, Entries: entries}, nil
 }
 
 // PageFrom returns at most size entries of a board from a rank on.
-func (s *Service) PageFrom(ctx context.Context, boardName string, rank, size int64) (Page, error) {
+func (s *Service) PageFrom(ctx context.Context, view View, rank, size int64) (Page, error) {
 	if rank < 1 {
 		return Page{}, invalid("from_rank", "from_rank must be at least 1")
 	}
 	if _, err := PageOffset(1, size); err != nil {
 		return Page{}, err
 	}
-	return s.pageAt(ctx, boardName, min(rank-1, math.MaxInt64-MaxPageSize), size)
+	return s.pageAt(ctx, view, min(rank-1, math.MaxInt64-MaxPageSize), size)
 }
 
 // ScoreBound is a score among the entries of a board.
@@ -56,9 +54,8 @@ type ScoreRange struct{ Min, Max int64 }
 
 // PageInRange returns a page of the entries whose scores are in the range, and in
 // TotalEntries how many those are. Ranks are those of the board.
-func (s *Service) PageInRange(ctx context.Context, boardName string, scores ScoreRange, page, size int64) (Page, error) {
-	catalog := s.Catalog()
-	board, err := lookup(catalog, boardName)
+func (s *Service) PageInRange(ctx context.Context, view View, scores ScoreRange, page, size int64) (Page, error) {
+	scope, err := s.open(ctx, view)
 	if err != nil {
 		return Page{}, err
 	}
@@ -71,19 +68,19 @@ func (s *Service) PageInRange(ctx context.Context, boardName string, scores Scor
 	}
 
 	best, worst := scores.Max, scores.Min
-	if board.Order == Ascending {
+	if scope.board.Order == Ascending {
 		best, worst = worst, best
 	}
-	counts, err := s.Ranking.CountBetter(ctx, board, []ScoreBound{{Score: best}, {Score: worst, Included: true}})
+	counts, err := scope.ranking.CountBetter(ctx, scope.board, []ScoreBound{{Score: best}, {Score: worst, Included: true}})
 	if err != nil {
 		return Page{}, err
 	}
 
-	result := Page{Board: board.Name, Page: page, PageSize: size, TotalEntries: max(counts[1]-counts[0], 0)}
+	result := Page{Of: scope.Of, Page: page, PageSize: size, TotalEntries: max(counts[1]-counts[0], 0)}
 	if offset >= result.TotalEntries {
 		return result, nil
 	}
-	entries, _, err := s.entries(ctx, catalog, board, counts[0]+offset, min(size, result.TotalEntries-offset))
+	entries, _, err := s.entries(ctx, scope, counts[0]+offset, min(size, result.TotalEntries-offset))
 	for _, e := range entries {
 		if e.Score >= scores.Min && e.Score <= scores.Max { // entries may have moved since they were counted
 			result.Entries = append(result.Entries, e)
@@ -93,18 +90,18 @@ func (s *Service) PageInRange(ctx context.Context, boardName string, scores Scor
 }
 
 // entries reads a part of a board, with names.
-func (s *Service) entries(ctx context.Context, catalog *Catalog, board LiveBoard, offset, limit int64) ([]RankedEntry, int64, error) {
-	entries, total, err := s.Ranking.Page(ctx, board, offset, limit)
+func (s *Service) entries(ctx context.Context, scope scope, offset, limit int64) ([]RankedEntry, int64, error) {
+	entries, total, err := scope.ranking.Page(ctx, scope.board, offset, limit)
 	if err != nil {
 		return nil, 0, err
 	}
-	named, err := s.named(ctx, catalog, board, entries)
+	named, err := s.named(ctx, scope, entries)
 	return named, total, err
 }
 
 // named fills in the players' names. Ranks are served without the ledger, too: an
 // entry whose player cannot be looked up now has neither id nor name.
-func (s *Service) named(ctx context.Context, catalog *Catalog, board LiveBoard, entries []RankingEntry) ([]RankedEntry, error) {
+func (s *Service) named(ctx context.Context, scope scope, entries []RankingEntry) ([]RankedEntry, error) {
 	numbers := make([]int64, len(entries))
 	for i, e := range entries {
 		numbers[i] = e.Player
@@ -117,38 +114,38 @@ func (s *Service) named(ctx context.Context, catalog *Catalog, board LiveBoard, 
 
 	result := make([]RankedEntry, len(entries))
 	for i, e := range entries {
-		result[i] = ranked(catalog, board, e, names[e.Player])
+		result[i] = scope.ranked(e, names[e.Player])
 	}
 
 	return result, nil
 }
 
-// Rank returns a player's own entry on a board; an empty name is GlobalBoard.
-// CodeNoEntry says that the player has no entry there yet.
-func (s *Service) Rank(ctx context.Context, id PlayerID, boardName string) (RankedEntry, error) {
-	catalog := s.Catalog()
-	board, err := lookup(catalog, boardName)
+// Rank returns a player's own entry on a board. CodeNoEntry says that the player has no
+// entry there yet.
+func (s *Service) Rank(ctx context.Context, id PlayerID, view View) (BoardEntry, error) {
+	scope, err := s.open(ctx, view)
 	if err != nil {
-		return RankedEntry{}, err
+		return BoardEntry{}, err
 	}
 
 	name, err := s.Directory.Name(ctx, id)
 	if err != nil {
-		return RankedEntry{}, err
+		return BoardEntry{}, err
 	}
 
-	entry, err := s.Ranking.Rank(ctx, board, name.Number)
+	entry, err := scope.ranking.Rank(ctx, scope.board, name.Number)
 	if err != nil {
-		return RankedEntry{}, err
+		return BoardEntry{}, err
 	}
 
-	return ranked(catalog, board, entry, name), nil
+	return BoardEntry{scope.Of, scope.ranked(entry, name)}, nil
 }
 
 // ranked puts the names to an entry.
-func ranked(catalog *Catalog, board LiveBoard, e RankingEntry, name PlayerName) RankedEntry {
-	if origin, ok := catalog.Numbered(e.Origin); ok {
-		board = origin // a board that another replica added a moment ago is not in this catalog yet
+func (s scope) ranked(e RankingEntry, name PlayerName) RankedEntry {
+	origin := s.board.Name // a board that another replica added a moment ago is not in this catalog yet
+	if board, ok := s.catalog.Numbered(e.Origin); ok {
+		origin = board.Name
 	}
-	return RankedEntry{Rank: e.Rank, Player: name.ID, Username: name.Username, Score: e.Score, Board: board.Name}
+	return RankedEntry{Rank: e.Rank, Player: name.ID, Username: name.Username, Score: e.Score, Board: origin}
 }

@@ -24,6 +24,12 @@ const (
 	CodeNoPlayer Code = "no-player"
 	// CodeNoBoard is a board that does not exist, or is no longer configured.
 	CodeNoBoard Code = "no-board"
+	// CodeNoWindow is a window that a board does not have.
+	CodeNoWindow Code = "no-window"
+	// CodeNoSeason is a season that does not exist, is not open now, or is not closed yet.
+	CodeNoSeason Code = "no-season"
+	// CodeSeasonDropped is a closed season whose results are no longer kept.
+	CodeSeasonDropped Code = "season-dropped"
 	// CodeNoEntry is a player who has no entry on a board yet.
 	CodeNoEntry Code = "no-entry"
 	// CodeConflict is a username that is taken.

@@ -3,6 +3,7 @@ package leaderboard
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Errors of storing a batch. In both cases nothing was stored. After any other
@@ -31,7 +32,8 @@ type Outcome struct {
 	Err error
 	// Event is the submission's place in the log.
 	Event int64
-	// Entry is the entry that the submission was for.
+	// Entry is the entry that the submission was for, whose rank the receipt has; without
+	// a season if none was open that is known here.
 	Entry EntryKey
 	// Global is the entry on GlobalBoard that the submission counts toward, too; zero
 	// where it does not, or is for it.
@@ -41,6 +43,10 @@ type Outcome struct {
 	Standing *Standing
 	// Improved says that Standing is better than what the player had before.
 	Improved bool
+	// Windows are the standings that the submission makes, or where the scoring is ordered
+	// the entries after it, in the other seasons that are open: of the board's windows and
+	// those of GlobalBoard.
+	Windows []Standing
 	// Replayed says that the idempotency key was stored before; Event is that of
 	// the first time.
 	Replayed bool
@@ -56,10 +62,13 @@ type Event struct {
 	Player int64
 	Board  int32
 	Score  int64
+	// At is when it came, by the ledger's clock: it says in which seasons it counts.
+	At time.Time
 	// CountsTowardGlobal says that the event counts on GlobalBoard, too.
 	CountsTowardGlobal bool
-	// Standing is the entry as it is by now where the board's scoring is ordered;
-	// nil elsewhere.
+	// Standing is the entry as it is by now, in one of the seasons in which the event
+	// counts, where the board's scoring is ordered: such an event is read once for each
+	// season. nil elsewhere.
 	Standing *Standing
 }
 
@@ -77,6 +86,10 @@ type Snapshot struct {
 	// LastEvent is the highest event number that was handed out; its transaction may
 	// still run, or have failed.
 	LastEvent int64
+	// Now is the time by the ledger's clock, before the snapshot was taken, and Version that
+	// of the boards, as [Catalog.Version].
+	Now     time.Time
+	Version int64
 }
 
 // Checkpoint says how far the standings are behind the log.
@@ -121,19 +134,29 @@ type Projection struct {
 }
 
 // Changes are what the outcome of a submission with this score means for the ranking.
-// The first is the one whose rank is for the receipt; there is none if it was refused.
+// Where there is an entry, the first is the one whose rank is for the receipt.
 func (o Outcome) Changes(score int64) []Change {
 	if o.Err != nil {
 		return nil
 	}
 
-	own := Single(o.Entry, score, o.Event, o.Entry.Board)
-	if o.Standing != nil {
-		own = *o.Standing
+	changes := make([]Change, 0, 2+len(o.Windows))
+	if o.Entry.Season != 0 {
+		own := Single(o.Entry, score, o.Event, o.Entry.Board)
+		if o.Standing != nil {
+			own = *o.Standing
+		}
+		changes = append(changes, Change{Standing: own, Ask: true, Repeated: o.Replayed})
 	}
-	changes := []Change{{Standing: own, Ask: true, Repeated: o.Replayed}}
-	if o.Global != (EntryKey{}) && !o.Replayed {
+	if o.Replayed {
+		return changes
+	}
+
+	if o.Global.Season != 0 {
 		changes = append(changes, Change{Standing: Single(o.Global, score, o.Event, o.Entry.Board)})
+	}
+	for _, s := range o.Windows {
+		changes = append(changes, Change{Standing: s})
 	}
 	return changes
 }

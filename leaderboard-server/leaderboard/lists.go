@@ -25,18 +25,16 @@ type ListedEntry struct {
 
 // List is how players do among themselves.
 type List struct {
-	Board string
+	Of
 	// Entries are in rank order.
 	Entries []ListedEntry
 	// Without are those who have no entry yet, in the order in which they were named.
 	Without []PlayerName
 }
 
-// List ranks players among themselves and on the board. An empty board name is
-// GlobalBoard. A player who does not exist, or is there twice, is CodeInvalid.
-func (s *Service) List(ctx context.Context, boardName string, ids []PlayerID) (List, error) {
-	catalog := s.Catalog()
-	board, err := lookup(catalog, boardName)
+// List ranks players among themselves and on the board. A player who does not exist, or is there twice, is CodeInvalid.
+func (s *Service) List(ctx context.Context, view View, ids []PlayerID) (List, error) {
+	scope, err := s.open(ctx, view)
 	if err != nil {
 		return List{}, err
 	}
@@ -48,20 +46,20 @@ func (s *Service) List(ctx context.Context, boardName string, ids []PlayerID) (L
 
 	queries := make([]EntryQuery, len(names))
 	for i, name := range names {
-		queries[i] = EntryQuery{Board: board, Player: name.Number}
+		queries[i] = EntryQuery{Board: scope.board, Player: name.Number}
 	}
-	entries, err := s.Ranking.Ranks(ctx, queries)
+	entries, err := scope.ranking.Ranks(ctx, queries)
 	if err != nil {
 		return List{}, err
 	}
 
-	list := List{Board: board.Name}
+	list := List{Of: scope.Of}
 	for i, e := range entries {
 		if e.Rank == 0 {
 			list.Without = append(list.Without, names[i])
 			continue
 		}
-		list.Entries = append(list.Entries, ListedEntry{RankedEntry: ranked(catalog, board, e, names[i])})
+		list.Entries = append(list.Entries, ListedEntry{RankedEntry: scope.ranked(e, names[i])})
 	}
 
 	slices.SortFunc(list.Entries, func(a, b ListedEntry) int { return cmp.Compare(a.Rank, b.Rank) })
@@ -111,17 +109,17 @@ type PlayerEntries struct {
 	Entries []BoardEntry
 }
 
-// BoardEntry is an entry with the name of its board.
+// BoardEntry is an entry with what it is on.
 type BoardEntry struct {
-	On string
+	On Of
 	RankedEntry
 }
 
-// PlayerEntries returns a player's entries on the named boards, or without names on all.
-// Boards without one are left out.
-func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []string) (PlayerEntries, error) {
-	catalog := s.Catalog()
-	boards, err := chosen(catalog, boardNames)
+// PlayerEntries returns a player's entries in the open seasons of a window (empty: as in
+// [View]) of the named boards, or without names of all that have one. Boards without an
+// entry are left out.
+func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []string, window string) (PlayerEntries, error) {
+	scopes, err := s.chosen(s.Catalog(), boardNames, window)
 	if err != nil {
 		return PlayerEntries{}, err
 	}
@@ -131,9 +129,9 @@ func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []s
 		return PlayerEntries{}, err
 	}
 
-	queries := make([]EntryQuery, len(boards))
-	for i, board := range boards {
-		queries[i] = EntryQuery{Board: board, Player: name.Number}
+	queries := make([]EntryQuery, len(scopes))
+	for i, scope := range scopes {
+		queries[i] = EntryQuery{Board: scope.board, Player: name.Number}
 	}
 	entries, err := s.Ranking.Ranks(ctx, queries)
 	if err != nil {
@@ -143,22 +141,23 @@ func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []s
 	result := PlayerEntries{PlayerName: name}
 	for i, e := range entries {
 		if e.Rank != 0 {
-			result.Entries = append(result.Entries, BoardEntry{On: boards[i].Name, RankedEntry: ranked(catalog, boards[i], e, name)})
+			result.Entries = append(result.Entries, BoardEntry{On: scopes[i].Of, RankedEntry: scopes[i].ranked(e, name)})
 		}
 	}
 	return result, nil
 }
 
-// chosen are the active boards with these names, or all.
-func chosen(catalog *Catalog, names []string) ([]LiveBoard, error) {
-	var boards []LiveBoard
+// chosen are the open seasons of a window of the boards with these names, or of all that
+// have one.
+func (s *Service) chosen(catalog *Catalog, names []string, window string) ([]scope, error) {
+	var scopes []scope
 	if len(names) == 0 {
 		for _, board := range catalog.All() {
-			if board.Active {
-				boards = append(boards, board)
+			if scope, err := s.running(catalog, board, window); board.Active && err == nil {
+				scopes = append(scopes, scope)
 			}
 		}
-		return boards, nil
+		return scopes, nil
 	}
 
 	for i, name := range names {
@@ -169,7 +168,11 @@ func chosen(catalog *Catalog, names []string) ([]LiveBoard, error) {
 		if err != nil {
 			return nil, NoBoard(name).Named("boards")
 		}
-		boards = append(boards, board)
+		scope, err := s.running(catalog, board, window)
+		if err != nil {
+			return nil, err
+		}
+		scopes = append(scopes, scope)
 	}
-	return boards, nil
+	return scopes, nil
 }

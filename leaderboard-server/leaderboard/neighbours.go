@@ -16,39 +16,38 @@ type Neighbours struct {
 
 // RankedNeighbours are [Neighbours] with names.
 type RankedNeighbours struct {
-	Board        string
+	Of
 	TotalEntries int64
 	// Rank is the player's, or the one that the score would get now.
 	Rank    int64
 	Entries []RankedEntry
 }
 
-// AroundPlayer returns a player's entry with at most so many before and after it. An empty
-// board name is GlobalBoard. CodeNoEntry says that the player has no entry there.
-func (s *Service) AroundPlayer(ctx context.Context, boardName string, id PlayerID, before, after int64) (RankedNeighbours, error) {
-	return s.around(ctx, boardName, before, after, func(board LiveBoard) (Neighbours, error) {
+// AroundPlayer returns a player's entry with at most so many before and after it.
+// CodeNoEntry says that the player has no entry there.
+func (s *Service) AroundPlayer(ctx context.Context, view View, id PlayerID, before, after int64) (RankedNeighbours, error) {
+	return s.around(ctx, view, before, after, func(scope scope) (Neighbours, error) {
 		name, err := s.Directory.Name(ctx, id)
 		if err != nil {
 			return Neighbours{}, err
 		}
-		return s.Ranking.AroundPlayer(ctx, board, name.Number, before, after)
+		return scope.ranking.AroundPlayer(ctx, scope.board, name.Number, before, after)
 	})
 }
 
 // AroundScore returns the entries before and after the place that a score would get if it
 // were reached now: after those with the same score.
-func (s *Service) AroundScore(ctx context.Context, boardName string, score, before, after int64) (RankedNeighbours, error) {
-	return s.around(ctx, boardName, before, after, func(board LiveBoard) (Neighbours, error) {
+func (s *Service) AroundScore(ctx context.Context, view View, score, before, after int64) (RankedNeighbours, error) {
+	return s.around(ctx, view, before, after, func(scope scope) (Neighbours, error) {
 		if score < -MaxScore || score > MaxScore {
 			return Neighbours{}, invalid("score", "score must be from %d to %d", int64(-MaxScore), int64(MaxScore))
 		}
-		return s.Ranking.AroundScore(ctx, board, score, before, after)
+		return scope.ranking.AroundScore(ctx, scope.board, score, before, after)
 	})
 }
 
-func (s *Service) around(ctx context.Context, boardName string, before, after int64, read func(LiveBoard) (Neighbours, error)) (RankedNeighbours, error) {
-	catalog := s.Catalog()
-	board, err := lookup(catalog, boardName)
+func (s *Service) around(ctx context.Context, view View, before, after int64, read func(scope) (Neighbours, error)) (RankedNeighbours, error) {
+	scope, err := s.open(ctx, view)
 	if err != nil {
 		return RankedNeighbours{}, err
 	}
@@ -58,10 +57,10 @@ func (s *Service) around(ctx context.Context, boardName string, before, after in
 		}
 	}
 
-	n, err := read(board)
+	n, err := read(scope)
 	if err != nil {
 		return RankedNeighbours{}, err
 	}
-	entries, err := s.named(ctx, catalog, board, n.Entries)
-	return RankedNeighbours{Board: board.Name, TotalEntries: n.Total, Rank: n.Rank, Entries: entries}, err
+	entries, err := s.named(ctx, scope, n.Entries)
+	return RankedNeighbours{Of: scope.Of, TotalEntries: n.Total, Rank: n.Rank, Entries: entries}, err
 }

@@ -25,7 +25,7 @@ type RankedEntry struct {
 
 // Page is a part of a board in rank order.
 type Page struct {
-	Board        string
+	Of
 	Page         int64
 	PageSize     int64
 	TotalEntries int64

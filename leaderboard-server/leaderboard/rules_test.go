@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	_ "time/tzdata" // the zones that the tests name
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"

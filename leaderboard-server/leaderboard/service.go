@@ -2,7 +2,6 @@ package leaderboard
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 )
 
@@ -91,6 +90,12 @@ type RankingEntry struct {
 	Origin int32
 }
 
+// Results answers for closed seasons: their rankings never change.
+type Results interface {
+	Ranking
+	SeasonStore
+}
+
 // Reports answers for past days from the ledger's events.
 type Reports interface {
 	// TopPlayers returns the best limit players by their best event with
@@ -105,6 +110,8 @@ type BoardStore interface {
 	// returns all that the ledger knows. It refuses to change a board's order or
 	// scoring.
 	SyncBoards(ctx context.Context, boards Boards) (*Catalog, error)
+	// Catalog returns the boards as they were read last.
+	Catalog() *Catalog
 }
 
 // Dependencies are what a [Service] is made of. All interfaces are required.
@@ -117,13 +124,11 @@ type Dependencies struct {
 	Ranking           Ranking
 	Reports           Reports
 	Boards            BoardStore
+	Results           Results
 }
 
 // Service is the product's use cases. It is safe for concurrent use.
-type Service struct {
-	Dependencies
-	catalog atomic.Pointer[Catalog]
-}
+type Service struct{ Dependencies }
 
 // NewService makes a service and brings the ledger's boards in line with boards.
 func NewService(ctx context.Context, dependencies Dependencies, boards Boards) (*Service, error) {
@@ -134,19 +139,14 @@ func NewService(ctx context.Context, dependencies Dependencies, boards Boards) (
 	return s, nil
 }
 
-// Reload brings the ledger's boards in line with boards and serves those from
-// now on. After an error the service goes on with the boards it has.
+// Reload brings the ledger's boards in line with boards. After an error the service goes on with the boards it has.
 func (s *Service) Reload(ctx context.Context, boards Boards) error {
-	catalog, err := s.Boards.SyncBoards(ctx, boards)
-	if err != nil {
-		return err
-	}
-	s.catalog.Store(catalog)
-	return nil
+	_, err := s.Boards.SyncBoards(ctx, boards)
+	return err
 }
 
 // Catalog returns the boards that are being served.
-func (s *Service) Catalog() *Catalog { return s.catalog.Load() }
+func (s *Service) Catalog() *Catalog { return s.Boards.Catalog() }
 
 // Register makes an account.
 func (s *Service) Register(ctx context.Context, username, password string) (Player, error) {
@@ -229,7 +229,7 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 
 	// With a key it may be the repetition of one that was within the bounds.
 	submission.Ordered = board.Scoring.Ordered()
-	if err := board.CheckSubmission(submission.Score); err != nil {
+	if err := checkSubmission(s.Catalog(), board, submission.Score); err != nil {
 		if submission.IdempotencyKey == "" {
 			return Receipt{}, err
 		}
@@ -237,6 +237,17 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 	}
 
 	return s.Committer.Commit(ctx, submission)
+}
+
+// checkSubmission refuses what the board does not take, or does not take now.
+func checkSubmission(catalog *Catalog, board LiveBoard, score int64) error {
+	if err := board.CheckSubmission(score); err != nil {
+		return err
+	}
+	if board.Main(catalog.Now()) == 0 {
+		return Errorf(CodeNoSeason, "board", "board %s takes no submissions now: GET /v1/boards/%s says when its next season begins", board.Name, board.Name)
+	}
+	return nil
 }
 
 // TopPlayers returns the top players between two days.

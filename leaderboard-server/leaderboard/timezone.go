@@ -3,6 +3,7 @@ package leaderboard
 import (
 	"strings"
 	"time"
+	_ "time/tzdata" // images have no zones
 	"unicode"
 )
 

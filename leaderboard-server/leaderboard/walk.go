@@ -33,7 +33,7 @@ type WalkPart struct {
 
 // WalkPage is a part of a board on a walk, with names.
 type WalkPage struct {
-	Board string
+	Of
 	// AsOf is when the board was as it is told here.
 	AsOf         time.Time
 	TotalEntries int64
@@ -44,9 +44,8 @@ type WalkPage struct {
 
 // Walk returns a part of a board on a walk to its end, which sees every entry of a
 // moment once; nil begins one.
-func (s *Service) Walk(ctx context.Context, boardName string, walk *Walk, pageSize int64) (WalkPage, error) {
-	catalog := s.Catalog()
-	board, err := lookup(catalog, boardName)
+func (s *Service) Walk(ctx context.Context, view View, walk *Walk, pageSize int64) (WalkPage, error) {
+	scope, err := s.open(ctx, view)
 	if err != nil {
 		return WalkPage{}, err
 	}
@@ -54,16 +53,17 @@ func (s *Service) Walk(ctx context.Context, boardName string, walk *Walk, pageSi
 		return WalkPage{}, err
 	}
 
-	page := WalkPage{Board: board.Name}
+	board := scope.board
+	page := WalkPage{Of: scope.Of}
 	if walk == nil {
 		// What fits a page is read at once and needs no snapshot.
 		page.AsOf = time.Now()
-		entries, total, err := s.entries(ctx, catalog, board, 0, pageSize)
+		entries, total, err := s.entries(ctx, scope, 0, pageSize)
 		if err != nil || total <= pageSize {
 			page.Entries, page.TotalEntries = entries, total
 			return page, err
 		}
-		begun, err := s.Ranking.BeginWalk(ctx, board)
+		begun, err := scope.ranking.BeginWalk(ctx, board)
 		if err != nil {
 			return WalkPage{}, err
 		}
@@ -73,19 +73,21 @@ func (s *Service) Walk(ctx context.Context, boardName string, walk *Walk, pageSi
 	switch {
 	case walk.Board != board.Number:
 		return WalkPage{}, invalid("cursor", "cursor is of another board: leave it out to begin with board %s", board.Name)
+	case walk.Season != board.Season && (scope.Closed() || !board.ranIn(scope.Window, walk.Season)):
+		return WalkPage{}, invalid("cursor", "cursor is of another window or season: leave it out to begin with this one")
 	case walk.Season != board.Season:
 		return WalkPage{}, Errorf(CodeWalkEnded, "cursor", "the season of board %s has ended: begin again without a cursor", board.Name)
 	case time.Now().After(walk.Expires):
 		return WalkPage{}, WalkEnded()
 	}
 
-	part, err := s.Ranking.Walk(ctx, board, *walk, pageSize)
+	part, err := scope.ranking.Walk(ctx, board, *walk, pageSize)
 	if err != nil {
 		return WalkPage{}, err
 	}
 
 	page.AsOf, page.TotalEntries, page.Next = walk.AsOf, part.Total, part.Next
-	page.Entries, err = s.named(ctx, catalog, board, part.Entries)
+	page.Entries, err = s.named(ctx, scope, part.Entries)
 	return page, err
 }
 

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // SyncBoards implements [leaderboard.BoardStore]: new boards get a number and
-// their first season, boards that are no longer configured become inactive, and
+// their first season, windows have theirs announced, boards that are no longer configured become inactive, and
 // nothing is ever deleted or numbered anew.
 func (l *Ledger) SyncBoards(ctx context.Context, boards leaderboard.Boards) (*leaderboard.Catalog, error) {
 	ctx, cancel := l.deadline(ctx)
@@ -27,7 +28,13 @@ func (l *Ledger) SyncBoards(ctx context.Context, boards leaderboard.Boards) (*le
 			return err
 		}
 
-		return syncBoards(ctx, tx, existing, boards.All())
+		if err := syncBoards(ctx, tx, existing, boards.All()); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "LOCK TABLE window_seasons IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+			return fmt.Errorf("wait for other replicas: %w", err)
+		}
+		return announceSeasons(ctx, tx)
 	})
 	if err != nil {
 		if code := leaderboard.CodeOf(err); code == leaderboard.CodeConflict {
@@ -54,7 +61,7 @@ func syncBoards(ctx context.Context, tx pgx.Tx, existing []leaderboard.LiveBoard
 			return leaderboard.Errorf(leaderboard.CodeConflict, "boards",
 				"board %s has order %s and scoring %s, by which its scores were ranked and folded; they cannot become %s and %s: add a board with another name instead",
 				b.Name, old.Order, old.Scoring, b.Order, b.Scoring)
-		case known && old.Board == b && old.Active:
+		case known && old.Equal(b) && old.Active:
 			continue
 		}
 		if err := upsertBoard(ctx, tx, b, known); err != nil {
@@ -70,57 +77,98 @@ func syncBoards(ctx context.Context, tx pgx.Tx, existing []leaderboard.LiveBoard
 }
 
 func upsertBoard(ctx context.Context, tx pgx.Tx, b leaderboard.Board, known bool) error {
+	sql := `WITH board AS (
+			INSERT INTO boards (name, board_order, scoring, min_score, max_score, counts_toward_global, shards, derived, decimals, windows_only)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING number),
+		season AS (INSERT INTO seasons (board, number, opens_at) SELECT number, 1, '-infinity' FROM board)
+		SELECT number FROM board`
 	if known {
-		_, err := tx.Exec(ctx, `UPDATE boards SET min_score = $2, max_score = $3, counts_toward_global = $4, shards = $5, derived = $6, decimals = $7,
-			active = true WHERE name = $1`, b.Name, b.MinScore, b.MaxScore, b.CountsTowardGlobal, b.Shards, b.Derived, b.Decimals)
-		if err != nil {
-			return fmt.Errorf("update board %s: %w", b.Name, err)
-		}
-		return nil
+		sql = `UPDATE boards SET min_score = $4, max_score = $5, counts_toward_global = $6, shards = $7, derived = $8, decimals = $9, windows_only = $10,
+			active = true WHERE name = $1 AND board_order = $2 AND scoring = $3 RETURNING number`
 	}
 
-	_, err := tx.Exec(ctx, `WITH board AS (
-			INSERT INTO boards (name, board_order, scoring, min_score, max_score, counts_toward_global, shards, decimals)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING number)
-		INSERT INTO seasons (board, number, opens_at) SELECT number, 1, '-infinity' FROM board`,
-		b.Name, b.Order, b.Scoring, b.MinScore, b.MaxScore, b.CountsTowardGlobal, b.Shards, b.Decimals)
+	var number int32
+	err := tx.QueryRow(ctx, sql, b.Name, b.Order, b.Scoring, b.MinScore, b.MaxScore, b.CountsTowardGlobal, b.Shards, b.Derived, b.Decimals, b.WindowsOnly).Scan(&number)
 	if err != nil {
-		return fmt.Errorf("add board %s: %w", b.Name, err)
+		return fmt.Errorf("store board %s: %w", b.Name, err)
 	}
 
+	return syncWindows(ctx, tx, number, b)
+}
+
+// syncWindows brings the windows of a board in line. The seasons of one that is no longer
+// configured stay.
+func syncWindows(ctx context.Context, tx pgx.Tx, board int32, b leaderboard.Board) error {
+	names := make([]string, len(b.Windows))
+	for i, w := range b.Windows {
+		names[i] = w.Name
+		_, err := tx.Exec(ctx, `
+			INSERT INTO windows (board, name, place, schedule, time_zone, starts_at, ends_at, keep) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+			ON CONFLICT (board, name) DO UPDATE SET place = excluded.place, schedule = excluded.schedule, time_zone = excluded.time_zone,
+				starts_at = excluded.starts_at, ends_at = excluded.ends_at, keep = excluded.keep, active = true`,
+			board, w.Name, i, w.Schedule, w.TimeZone, nullTime(w.Start), nullTime(w.End), w.Keep)
+		if err != nil {
+			return fmt.Errorf("store window %s of board %s: %w", w.Name, b.Name, err)
+		}
+	}
+
+	if _, err := tx.Exec(ctx, "UPDATE windows SET active = false WHERE board = $1 AND active AND name <> ALL ($2)", board, names); err != nil {
+		return fmt.Errorf("deactivate windows of board %s: %w", b.Name, err)
+	}
 	return nil
 }
 
-// LoadCatalog reads the boards with their open seasons and remembers them for
-// Catalog.
+// nullTime is null for the zero time.
+func nullTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// LoadCatalog reads the boards with their seasons and remembers them for Catalog.
 func (l *Ledger) LoadCatalog(ctx context.Context) (*leaderboard.Catalog, error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
 
-	boards, err := readBoards(ctx, l.pool)
+	var catalog *leaderboard.Catalog
+	err := pgx.BeginTxFunc(ctx, l.pool, oneSnapshot, func(tx pgx.Tx) error {
+		boards, err := readBoards(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if catalog, err = leaderboard.NewCatalog(boards); err != nil {
+			return err
+		}
+
+		var version int64
+		var now time.Time
+		if err := tx.QueryRow(ctx, "SELECT version, clock_timestamp() FROM boards_version").Scan(&version, &now); err != nil {
+			return fmt.Errorf("read the version of the boards: %w", err)
+		}
+		catalog = catalog.AsOf(version, now)
+		return nil
+	})
 	if err != nil {
 		return nil, unavailable("read the boards", err)
-	}
-
-	catalog, err := leaderboard.NewCatalog(boards)
-	if err != nil {
-		return nil, err
 	}
 
 	l.catalog.Store(catalog)
 	return catalog, nil
 }
 
+// oneSnapshot is for reading what belongs together.
+var oneSnapshot = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+
 // Catalog returns the boards as of the last SyncBoards or LoadCatalog; nil
 // before the first.
 func (l *Ledger) Catalog() *leaderboard.Catalog { return l.catalog.Load() }
 
-// readBoards returns the boards; one without an open season has season 0.
-func readBoards(ctx context.Context, db interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}) ([]leaderboard.LiveBoard, error) {
-	rows, err := db.Query(ctx, `
-		SELECT b.name, b.board_order, b.scoring, b.min_score, b.max_score, b.counts_toward_global, b.shards, b.derived, b.decimals, b.number, b.active, coalesce(s.number, 0)
+// readBoards returns the boards with their windows and the seasons that are not over for
+// good; one without the season of all time has season 0.
+func readBoards(ctx context.Context, tx pgx.Tx) ([]leaderboard.LiveBoard, error) {
+	rows, err := tx.Query(ctx, `
+		SELECT b.name, b.board_order, b.scoring, b.min_score, b.max_score, b.counts_toward_global, b.shards, b.derived, b.decimals, b.windows_only, b.number, b.active, coalesce(s.number, 0)
 		FROM boards b
 		LEFT JOIN seasons s ON s.board = b.number AND s.opens_at <= now() AND (s.closes_at IS NULL OR s.closes_at > now())
 		ORDER BY b.number`)
@@ -129,12 +177,41 @@ func readBoards(ctx context.Context, db interface {
 	}
 
 	boards, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b leaderboard.LiveBoard, err error) {
-		err = row.Scan(&b.Name, &b.Order, &b.Scoring, &b.MinScore, &b.MaxScore, &b.CountsTowardGlobal, &b.Shards, &b.Derived, &b.Decimals, &b.Number, &b.Active, &b.Season)
+		err = row.Scan(&b.Name, &b.Order, &b.Scoring, &b.MinScore, &b.MaxScore, &b.CountsTowardGlobal, &b.Shards, &b.Derived, &b.Decimals, &b.WindowsOnly, &b.Number, &b.Active, &b.Season)
 		return b, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the boards: %w", err)
 	}
 
-	return boards, nil
+	byNumber := make(map[int32]*leaderboard.LiveBoard, len(boards))
+	for i := range boards {
+		byNumber[boards[i].Number] = &boards[i]
+	}
+	if err := readWindows(ctx, tx, byNumber); err != nil {
+		return nil, err
+	}
+	return boards, readRunningSeasons(ctx, tx, byNumber)
+}
+
+func readWindows(ctx context.Context, tx pgx.Tx, boards map[int32]*leaderboard.LiveBoard) error {
+	rows, err := tx.Query(ctx, "SELECT board, name, schedule, time_zone, starts_at, ends_at, keep FROM windows WHERE active ORDER BY board, place")
+	if err != nil {
+		return fmt.Errorf("query the windows: %w", err)
+	}
+	defer rows.Close()
+
+	for rows.Next() {
+		var board int32
+		var w leaderboard.Window
+		var start, end *time.Time
+		if err := rows.Scan(&board, &w.Name, &w.Schedule, &w.TimeZone, &start, &end, &w.Keep); err != nil {
+			return fmt.Errorf("read the windows: %w", err)
+		}
+		if start != nil && end != nil {
+			w.Start, w.End = start.UTC(), end.UTC()
+		}
+		boards[board].Windows = append(boards[board].Windows, w)
+	}
+	return rows.Err()
 }

@@ -89,6 +89,7 @@ type Ledger struct {
 	catalog       atomic.Pointer[leaderboard.Catalog]
 	login         atomic.Pointer[login]
 	strangerLook  atomic.Pointer[time.Time] // when it was last looked who has the lead
+	outdated      chan struct{}
 	// directory is told the ledger's identity whenever it was read.
 	directory atomic.Pointer[Directory]
 }
@@ -121,7 +122,7 @@ func Open(ctx context.Context, options Options) (ledger *Ledger, err error) {
 
 	forAside := min(max(options.MaxConnections/4, 1), mostAside)
 	forPool := max(options.MaxConnections-forAside, 1)
-	l := &Ledger{options: options, recentReports: recentReports,
+	l := &Ledger{options: options, recentReports: recentReports, outdated: make(chan struct{}, 1),
 		lookups: gate.New(int(max(forPool/lookupShare, 1)), lookupQueue, "the server has too many players to look up, try again"),
 		reports: gate.New(int(max(forAside-1, 1)), reportQueue, "the server has too many reports to make, try again"),
 	}
@@ -211,6 +212,17 @@ func (l *Ledger) Ping(ctx context.Context) error {
 	}
 
 	return err
+}
+
+// Outdated has a value after a batch found that the boards or seasons are others than those
+// of Catalog.
+func (l *Ledger) Outdated() <-chan struct{} { return l.outdated }
+
+func (l *Ledger) noteOutdated() {
+	select {
+	case l.outdated <- struct{}{}:
+	default: // it is known already
+	}
 }
 
 // observeIdentity is told what the ledger was when something of it was read.

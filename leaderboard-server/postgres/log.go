@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,8 +28,8 @@ func (l *Ledger) Snapshot(ctx context.Context) (leaderboard.Snapshot, error) {
 	var s leaderboard.Snapshot
 	err := l.pool.QueryRow(ctx, `
 		SELECT identity, history | pg_snapshot_xmin(now)::text::bigint, history | pg_snapshot_xmax(now)::text::bigint,
-			CASE WHEN is_called THEN last_value ELSE 0 END
-		FROM event_ids, ledger_here(), pg_current_snapshot() now`).Scan(&s.Identity, &s.Xmin, &s.Xmax, &s.LastEvent)
+			CASE WHEN is_called THEN last_value ELSE 0 END, now(), version
+		FROM event_ids, ledger_here(), boards_version, pg_current_snapshot() now`).Scan(&s.Identity, &s.Xmin, &s.Xmax, &s.LastEvent, &s.Now, &s.Version)
 	l.writable.observe(nil, err)
 	if err != nil {
 		return s, unavailable("read the ledger's snapshot", err)
@@ -57,7 +58,7 @@ func (l *Ledger) ReadLog(ctx context.Context, from, until uint64, size int, fn f
 	return nil
 }
 
-// ReadBoard streams a board as it is now: its standings in rank order, and then the
+// ReadBoard streams a season of a board as it is now: its standings in rank order, and then the
 // events behind their checkpoint, all that are committed. Both are of one snapshot,
 // whose checkpoint and xmin begin is called with first.
 func (l *Ledger) ReadBoard(ctx context.Context, board leaderboard.LiveBoard, size int,
@@ -122,15 +123,35 @@ func read(ctx context.Context, pool *pgxpool.Pool, fn func(ctx context.Context, 
 	return err
 }
 
-// readStandings streams a board's standings in rank order.
-func readStandings(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, size int, fn func([]leaderboard.Standing) error) error {
+// standingsSQL reads the standings of the board's season in rank order. Where it is one of a
+// window and the scoring is not ordered, there are none: they are folded from the log.
+func standingsSQL(board leaderboard.LiveBoard) (sql string, args []any) {
 	sign := "-"
 	if board.Order == leaderboard.Ascending {
 		sign = ""
 	}
 
-	rows, err := tx.Query(ctx, `SELECT board, season, player, score, event, greatest(last_event, event), origin
-		FROM standings WHERE board = $1 AND NOT removed ORDER BY `+sign+`score, event`, pgx.QueryExecModeCacheDescribe, board.Number)
+	i := slices.IndexFunc(board.Seasons, func(s leaderboard.Season) bool { return s.Number == board.Season })
+	if i < 0 || board.Scoring.Ordered() {
+		return "SELECT board, season, player, score, event, greatest(last_event, event), origin FROM standings WHERE board = $1 AND season = $2 AND NOT removed ORDER BY " +
+			sign + "score, event", []any{board.Number, board.Season}
+	}
+
+	best := sign + "score, id"
+	if board.Scoring == leaderboard.First {
+		best = "id"
+	}
+	return `SELECT $1::int, $2::int, player, score, id, id, board FROM (
+			SELECT DISTINCT ON (player) player, score, id, board FROM score_events
+			WHERE at >= $3 AND at < $4 AND (board = $1 OR $1 = 1 AND global_season IS NOT NULL)
+			ORDER BY player, ` + best + `) folded
+		ORDER BY ` + sign + "score, id", []any{board.Number, board.Season, board.Seasons[i].Opens, board.Seasons[i].Closes}
+}
+
+// readStandings streams the standings of the board's season in rank order.
+func readStandings(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, size int, fn func([]leaderboard.Standing) error) error {
+	sql, args := standingsSQL(board)
+	rows, err := tx.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...)
 	if err != nil {
 		return err
 	}
@@ -143,18 +164,21 @@ func readStandings(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, 
 // eventsSQL reads events of the log. $3 a board's number, 0: all; of global those
 // that count there, too.
 const eventsSQL = `
-	SELECT e.id, e.xid, e.player, e.board, e.score, e.global_season IS NOT NULL, NULL::bigint, NULL::bigint, NULL::bigint
+	SELECT e.id, e.xid, e.player, e.board, e.score, e.at, e.global_season IS NOT NULL, NULL::int, NULL::bigint, NULL::bigint, NULL::bigint
 	FROM score_events e
 	WHERE e.xid >= $1 AND e.xid < $2 AND ($3 = 0 OR e.board = $3 OR $3 = 1 AND e.global_season IS NOT NULL)`
 
-// orderedEventsSQL has the standings of boards $4, too, whose scoring is ordered.
+// orderedEventsSQL has the standings of boards $4, too, whose scoring is ordered: a row for
+// each season in which the event counts.
 const orderedEventsSQL = `
-	SELECT e.id, e.xid, e.player, e.board, e.score, e.global_season IS NOT NULL, s.score, s.event, greatest(s.last_event, s.event)
+	SELECT e.id, e.xid, e.player, e.board, e.score, e.at, e.global_season IS NOT NULL, s.season, s.score, s.event, greatest(s.last_event, s.event)
 	FROM score_events e
 	LEFT JOIN LATERAL (
-		SELECT score, event, last_event FROM standings
-		WHERE e.board = ANY ($4) AND board = e.board AND player = e.player AND season = (
-			SELECT number FROM seasons n WHERE n.board = e.board AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at))
+		SELECT season, score, event, last_event FROM standings
+		WHERE e.board = ANY ($4) AND board = e.board AND player = e.player AND season IN (
+			SELECT number FROM seasons n WHERE n.board = e.board AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at)
+			UNION ALL
+			SELECT number FROM window_seasons n WHERE n.board = e.board AND n.opens_at <= e.at AND n.closes_at > e.at)
 	) s ON true
 	WHERE e.xid >= $1 AND e.xid < $2 AND ($3 = 0 OR e.board = $3 OR $3 = 1 AND e.global_season IS NOT NULL)`
 
@@ -182,13 +206,13 @@ func (l *Ledger) readEvents(ctx context.Context, tx pgx.Tx, board int32, from, u
 	}
 
 	var score, event, last pgtype.Int8
+	var season pgtype.Int4
 	return streamWith(rows, size, fn, func(e *leaderboard.Event) error {
-		if err := rows.Scan(&e.Number, &e.Xid, &e.Player, &e.Board, &e.Score, &e.CountsTowardGlobal, &score, &event, &last); err != nil {
+		if err := rows.Scan(&e.Number, &e.Xid, &e.Player, &e.Board, &e.Score, &e.At, &e.CountsTowardGlobal, &season, &score, &event, &last); err != nil {
 			return err
 		}
 		if e.Standing = nil; score.Valid {
-			b, _ := catalog.Numbered(e.Board)
-			e.Standing = &leaderboard.Standing{EntryKey: leaderboard.EntryKey{Board: e.Board, Season: b.Season, Player: e.Player},
+			e.Standing = &leaderboard.Standing{EntryKey: leaderboard.EntryKey{Board: e.Board, Season: season.Int32, Player: e.Player},
 				Score: score.Int64, Event: event.Int64, Last: last.Int64, Origin: e.Board}
 		}
 		return nil

@@ -37,7 +37,8 @@ func (l *Ledger) makePartitions(ctx context.Context) error {
 	return nil
 }
 
-// applyRetention drops the partitions that are past their retention. Each waits for
+// applyRetention drops the partitions that are past their retention and of no season that
+// is not closed yet. Each waits for
 // what reads the events: where that takes long, it is for the next time.
 func (l *Ledger) applyRetention(ctx context.Context) error {
 	if l.options.EventRetention <= 0 {
@@ -51,7 +52,10 @@ func (l *Ledger) applyRetention(ctx context.Context) error {
 	for {
 		var state string
 		var pause time.Duration
-		if err := l.aside.QueryRow(ctx, "SELECT state, pause FROM apply_retention($1::text::interval)", keep).Scan(&state, &pause); err != nil {
+		// The results of a season are made of its events.
+		err := l.aside.QueryRow(ctx, `SELECT state, pause
+			FROM apply_retention(greatest($1::text::interval, (SELECT now() - min(opens_at) FROM window_seasons WHERE closed_at IS NULL)))`, keep).Scan(&state, &pause)
+		if err != nil {
 			return fmt.Errorf("drop the events past their retention: %w", err)
 		}
 		if state == "done" {

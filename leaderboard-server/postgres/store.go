@@ -155,18 +155,29 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 	defer rows.Close()
 
 	stored.Outcomes = make([]leaderboard.Outcome, len(batch))
+	var at time.Time
+	main := func(leaderboard.LiveBoard) int32 { return 0 }
+	known := false // whether the catalog's seasons are those of the transaction
 	for rows.Next() {
 		if err := rows.Scan(fields...); err != nil {
 			return stored, nil, err
 		}
 		if row.kind == "ledger" {
 			stored.Identity, stored.Xid = row.verdict.String, uint64(row.event.Int64)
+			at = time.UnixMicro(row.player.Int64)
+			known = catalog.Knows(row.ordinal, at)
+			main = func(b leaderboard.LiveBoard) int32 {
+				if b.WindowsOnly && !known {
+					return 0
+				}
+				return b.Main(at)
+			}
 			continue
 		}
 
 		i := int(row.ordinal - 1)
 		outcome := &stored.Outcomes[i]
-		row.fill(outcome, catalog)
+		row.fill(outcome, catalog, main)
 		if row.kind == "refused" {
 			outcome.Err = refusal(row.verdict.String, batch[i])
 		}
@@ -175,23 +186,71 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 		}
 	}
 
+	if !known {
+		l.noteOutdated()
+	} else if catalog.HasWindows() {
+		for i := range stored.Outcomes {
+			addWindows(&stored.Outcomes[i], batch[i].Score, catalog, at)
+		}
+	}
 	return stored, repeated, rows.Err()
 }
 
-// fill sets what a row says of a submission.
-func (r *storedRow) fill(outcome *leaderboard.Outcome, catalog *leaderboard.Catalog) {
-	board, _ := catalog.Numbered(r.board.Int32)
-	outcome.Event = r.event.Int64
-	outcome.Entry = leaderboard.EntryKey{Board: r.board.Int32, Season: board.Season, Player: r.player.Int64}
-	if global := catalog.Global(); r.global.Bool && global.Number != board.Number {
-		outcome.Global = leaderboard.EntryKey{Board: global.Number, Season: global.Season, Player: r.player.Int64}
+// addWindows adds the standings that a submission makes in windows. They are left to
+// catch-up where the catalog is not that of the transaction: a shard has all of a
+// transaction or nothing.
+func addWindows(outcome *leaderboard.Outcome, score int64, catalog *leaderboard.Catalog, at time.Time) {
+	if outcome.Err != nil {
+		return
 	}
-	if r.score.Valid {
-		outcome.Entry.Season = r.season.Int32
-		outcome.Standing = &leaderboard.Standing{EntryKey: outcome.Entry, Score: r.score.Int64, Event: r.reachedBy.Int64, Last: r.event.Int64, Origin: r.board.Int32}
+
+	own := outcome.Entry
+	add := func(board leaderboard.LiveBoard, main int32) {
+		for s := range board.OpenAt(at) {
+			if s.Number != main {
+				key := leaderboard.EntryKey{Board: board.Number, Season: s.Number, Player: own.Player}
+				outcome.Windows = append(outcome.Windows, leaderboard.Single(key, score, outcome.Event, own.Board))
+			}
+		}
+	}
+	if board, ok := catalog.Numbered(own.Board); ok && !board.Scoring.Ordered() {
+		add(board, own.Season)
+	}
+	if outcome.Global.Board != 0 {
+		add(catalog.Global(), outcome.Global.Season)
+	}
+}
+
+// fill sets what a row says of a submission. Of one to a board whose scoring is ordered
+// there is a row for each season that was open. mainSeason says which season of a board the
+// receipt is about.
+func (r *storedRow) fill(outcome *leaderboard.Outcome, catalog *leaderboard.Catalog, mainSeason func(leaderboard.LiveBoard) int32) {
+	board, _ := catalog.Numbered(r.board.Int32)
+	main := mainSeason(board)
+	if r.score.Valid && r.season.Int32 != main {
+		if r.season.Int32 != board.Season { // else the board has no ranking of all time
+			outcome.Windows = append(outcome.Windows, *r.standing())
+		}
+		if outcome.Event != 0 {
+			return
+		}
+	}
+
+	outcome.Event = r.event.Int64
+	outcome.Entry = leaderboard.EntryKey{Board: r.board.Int32, Season: main, Player: r.player.Int64}
+	if global := catalog.Global(); r.global.Bool && global.Number != board.Number {
+		outcome.Global = leaderboard.EntryKey{Board: global.Number, Season: mainSeason(global), Player: r.player.Int64}
+	}
+	if r.score.Valid && r.season.Int32 == main {
+		outcome.Standing = r.standing()
 		outcome.Improved = r.improved.Bool
 	}
-	r.score.Valid = false // appendSQL does not set it
+}
+
+// standing is what a row of a board whose scoring is ordered says of one season.
+func (r *storedRow) standing() *leaderboard.Standing {
+	key := leaderboard.EntryKey{Board: r.board.Int32, Season: r.season.Int32, Player: r.player.Int64}
+	return &leaderboard.Standing{EntryKey: key, Score: r.score.Int64, Event: r.reachedBy.Int64, Last: r.event.Int64, Origin: r.board.Int32}
 }
 
 // refusal is the error for a verdict of the statements.

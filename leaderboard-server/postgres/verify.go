@@ -17,16 +17,20 @@ type Mismatch struct {
 }
 
 // verifySQL folds all events below the checkpoint, in their order, and compares.
-// Folds 0 to 5 are the first, the highest, the lowest, the latest, the sum and the count.
-// Before there was
-// a log (xid null) every submission broke the ties of the last two, so there the
-// score alone is compared.
+// Folds 0 to 5 are the first, the highest, the lowest, the latest, the sum and the count;
+// in windows only the last three have standings. Before there was a log (xid null) every
+// submission broke the ties of the last two, so there the score alone is compared.
 const verifySQL = `
 	WITH counted AS (
 		SELECT e.board, n.number AS season, e.player, e.score, e.id, b.fold, e.xid
 		FROM score_events e
 		JOIN boards b ON b.number = e.board
 		JOIN seasons n ON n.board = e.board AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at)
+		UNION ALL
+		SELECT e.board, n.number, e.player, e.score, e.id, b.fold, e.xid
+		FROM score_events e
+		JOIN boards b ON b.number = e.board AND b.fold >= 3
+		JOIN window_seasons n ON n.board = e.board AND NOT n.swept AND n.opens_at <= e.at AND n.closes_at > e.at
 		UNION ALL
 		SELECT 1, n.number, e.player, e.score, e.id, 1, e.xid
 		FROM score_events e

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -62,6 +63,13 @@ func (p *pauses) note(id leaderboard.ShardID, reached bool, now time.Time) {
 	p.byShard[id] = pause{now.Add(d), d}
 }
 
+// forget drops the shards that are not listed.
+func (p *pauses) forget(listed func(leaderboard.ShardID) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.byShard, func(id leaderboard.ShardID, _ pause) bool { return !listed(id) })
+}
+
 // Apply joins the changes of a committed batch to the ranking and returns, in their
 // order, what was asked: with Rank 0 where it cannot be told. An error means that some
 // shard was not brought up to date; applying again does no harm.
@@ -111,7 +119,6 @@ type asked struct {
 
 // collect reads what the calls answered.
 func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, applies []*applyCall, results []leaderboard.Applied) error {
-	type boardSeason struct{ board, season int32 }
 	spread := make(map[boardSeason][]asked)
 	var stale error
 

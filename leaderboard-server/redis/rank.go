@@ -200,8 +200,8 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 	}
 
 	_ = r.pipeline(ctx, calls) // every call has its own error
-	spread := make(map[int32][]*rankRequest)
-	positions := make(map[int32][]*position)
+	spread := make(map[boardSeason][]*rankRequest)
+	positions := make(map[boardSeason][]*position)
 
 	for _, c := range byShard {
 		for i, p := range r.readShard(c.call, c.requests) {
@@ -210,16 +210,17 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 			}
 			request := c.requests[i]
 			if request.entry = p.RankingEntry; c.shard.Of > 1 {
-				spread[c.shard.Board] = append(spread[c.shard.Board], request)
-				positions[c.shard.Board] = append(positions[c.shard.Board], p)
+				season := boardSeason{c.shard.Board, c.shard.Season}
+				spread[season] = append(spread[season], request)
+				positions[season] = append(positions[season], p)
 			}
 		}
 	}
 
-	for board, requests := range spread {
-		err := r.addOtherShards(ctx, requests[0].board.Season, requests[0].board, positions[board])
+	for season, requests := range spread {
+		err := r.addOtherShards(ctx, season.season, requests[0].board, positions[season])
 		for i, request := range requests {
-			request.entry, request.err = positions[board][i].RankingEntry, err
+			request.entry, request.err = positions[season][i].RankingEntry, err
 		}
 	}
 }

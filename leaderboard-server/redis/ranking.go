@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -105,10 +106,11 @@ func (r *Ranking) Ready(ctx context.Context) error {
 	}
 
 	for _, board := range catalog.All() {
-		if !board.Active || board.Season == 0 {
+		main := board.Main(catalog.Now())
+		if !board.Active || main == 0 {
 			continue
 		}
-		if _, _, err := r.Page(ctx, board, 0, 1); err != nil {
+		if _, _, err := r.Page(ctx, board.In(main), 0, 1); err != nil {
 			return fmt.Errorf("board %s: %w", board.Name, err)
 		}
 	}
@@ -158,4 +160,22 @@ func (r *Ranking) trust(c *call, values []any) error {
 // another identity or generation starts its own.
 func (m mark) before(other mark) bool {
 	return m.identity == other.identity && m.generation == other.generation && m.watermark < other.watermark
+}
+
+// ForgetSeasons drops what this process remembers of the shards of seasons that the ledger
+// does not list any more.
+func (r *Ranking) ForgetSeasons() {
+	catalog := r.boards.Catalog()
+	listed := func(id leaderboard.ShardID) bool {
+		board, ok := catalog.Numbered(id.Board)
+		return ok && (id.Season == board.Season || slices.ContainsFunc(board.Seasons, func(s leaderboard.Season) bool { return s.Number == id.Season }))
+	}
+
+	r.seen.Range(func(key, _ any) bool {
+		if id := key.(leaderboard.ShardID); !listed(id) {
+			r.seen.Delete(id)
+		}
+		return true
+	})
+	r.pauses.forget(listed)
 }

@@ -366,3 +366,12 @@ func TestForgottenShardsLeaveNothing(t *testing.T) {
 	require.NoError(t, r.ForgetOldFormat(t.Context(), shards[0].Shard))
 	require.Empty(t, client.Keys(t.Context(), r.prefix+"*").Val())
 }
+
+// A season that is over may be forgotten when its board has fewer shards than it had.
+func TestForgottenShardsOfAnOldLayoutLeaveNothing(t *testing.T) {
+	r, client := newRanking(t, 3)
+	fill(t, r, testBoard(3), 300)
+	require.NotEmpty(t, client.Keys(t.Context(), r.prefix+"{global:1:2}*").Val())
+	require.NoError(t, r.Forget(t.Context(), shardsOf(testBoard(1))[0].Shard))
+	require.Empty(t, client.Keys(t.Context(), r.prefix+"*").Val())
+}

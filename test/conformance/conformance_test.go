@@ -109,7 +109,7 @@ func layout(t *testing.T, tenant *Tenant, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 0))
 
 	for step := range 8 {
-		fault := random.IntN(5)
+		fault := random.IntN(6)
 		switch fault {
 		case 0: // Redis loses everything
 			require.NoError(t, tenant.forgetAll(t))
@@ -117,6 +117,8 @@ func layout(t *testing.T, tenant *Tenant, seed uint64) {
 			replicas[0].Drop.Store(true)
 		case 2: // Redis loses the entries of some shards
 			tenant.evictSome(t, random)
+		case 3: // a season ends while scores come in, and on some boards it was to
+			tenant.endSeason(t, []string{"speed", "mood", "coins", "debut", leaderboard.GlobalBoard}[random.IntN(5)], "daily")
 		}
 
 		for _, s := range round(t, tenant, replicas, players, seed+uint64(step), 300) {

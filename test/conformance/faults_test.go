@@ -186,7 +186,7 @@ func TestTheNumberOfShardsChanges(t *testing.T) {
 		tenant.RequireEqual(t, first.Ranking, model, players)
 		admin := rdb.Client()
 		eventually(t, "the shards that are no more are deleted", func() bool {
-			keys, err := admin.Keys(context.Background(), tenant.Prefix+"{speed:*}:2m").Result()
+			keys, err := admin.Keys(context.Background(), tenant.Prefix+"{speed:1:*}:2m").Result()
 			return err == nil && len(keys) == shards
 		})
 

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"sort"
+	"time"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
@@ -11,6 +12,13 @@ import (
 type Model struct {
 	catalog   *leaderboard.Catalog
 	standings map[leaderboard.EntryKey]leaderboard.Standing
+	events    []modelEvent
+}
+
+// modelEvent is a submission.
+type modelEvent struct {
+	board                 leaderboard.LiveBoard
+	player, score, number int64
 }
 
 // NewModel makes a model without entries.
@@ -21,6 +29,7 @@ func NewModel(catalog *leaderboard.Catalog) *Model {
 // Submit adds an event to the board's and to the global standings. Events must
 // come in their order. It reports whether the board's standing got better.
 func (m *Model) Submit(board leaderboard.LiveBoard, player, score, event int64) (improved bool) {
+	m.events = append(m.events, modelEvent{board, player, score, event})
 	improved = m.fold(board, board.Number, player, score, event)
 	if global := m.catalog.Global(); board.CountsTowardGlobal && board.Number != global.Number {
 		m.fold(global, board.Number, player, score, event)
@@ -42,6 +51,20 @@ func (m *Model) fold(board leaderboard.LiveBoard, origin int32, player, score, e
 		m.standings[key] = after
 	}
 	return improved && ok
+}
+
+// EntriesIn returns all entries of a season of a window of the board: what its events make,
+// whose times are given by their numbers.
+func (m *Model) EntriesIn(board leaderboard.LiveBoard, season leaderboard.Season, times map[int64]time.Time) []leaderboard.RankingEntry {
+	of := NewModel(m.catalog)
+	board = board.In(season.Number)
+	for _, e := range m.events {
+		counts := e.board.Number == board.Number || board.Name == leaderboard.GlobalBoard && e.board.CountsTowardGlobal
+		if counts && season.OpenAt(times[e.number]) {
+			of.fold(board, e.board.Number, e.player, e.score, e.number)
+		}
+	}
+	return of.Entries(board)
 }
 
 // Entries returns all entries of a board in rank order.

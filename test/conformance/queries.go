@@ -6,11 +6,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
-	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis"
 )
 
 // requireQueries asks for parts of a board in every way, and compares with all of it.
-func requireQueries(tb testing.TB, ranking *redis.Ranking, board leaderboard.LiveBoard, want []leaderboard.RankingEntry, players []leaderboard.PlayerName) {
+func requireQueries(tb testing.TB, ranking leaderboard.Ranking, board leaderboard.LiveBoard, want []leaderboard.RankingEntry, players []leaderboard.PlayerName) {
 	tb.Helper()
 	ranks := make(map[int64]leaderboard.RankingEntry, len(want))
 	for _, e := range want {

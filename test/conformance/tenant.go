@@ -11,7 +11,6 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
@@ -78,6 +77,8 @@ type Tenant struct {
 	// now on; 0: the server's.
 	SnapshotLifetime, SnapshotSharing time.Duration
 	names                             tenant.Tenant
+	// compared are the closed seasons whose results were found to be the model's.
+	compared map[leaderboard.ShardID]bool
 }
 
 // Replica is one server without its API.
@@ -111,7 +112,7 @@ func NewTenantOn(tb testing.TB, pg *stores.Postgres, rdb Deployment, shards int)
 // NewTenantOf makes a tenant of a ledger.
 func NewTenantOf(tb testing.TB, f *ledgertest.Fixture, rdb Deployment) *Tenant {
 	tb.Helper()
-	t := &Tenant{Fixture: f, Redis: rdb, names: tenant.For("test", "conformance", f.Database)}
+	t := &Tenant{Fixture: f, Redis: rdb, names: tenant.For("test", "conformance", f.Database), compared: make(map[leaderboard.ShardID]bool)}
 	t.Prefix = t.names.KeyPrefix()
 	t.Allow(tb)
 	t.watch(tb)
@@ -185,6 +186,9 @@ func (t *Tenant) StartWith(tb testing.TB, client goredis.UniversalClient) *Repli
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { r.CatchUp.Run(ctx) })
+	running.Go(func() {
+		catchup.FollowSeasons(ctx, r.Ledger, r.Ranking.ForgetSeasons, slog.New(slog.DiscardHandler))
+	})
 	tb.Cleanup(func() {
 		r.Committer.Close()
 		cancel()
@@ -203,53 +207,4 @@ func (d dropping) Apply(ctx context.Context, projection leaderboard.Projection) 
 		return nil, context.DeadlineExceeded
 	}
 	return d.Ranking.Apply(ctx, projection)
-}
-
-// RequireEqual waits until every board of the ranking is equal to the model: its
-// pages, its count and each player's rank.
-func (t *Tenant) RequireEqual(tb testing.TB, ranking *redis.Ranking, model *Model, players []leaderboard.PlayerName) {
-	tb.Helper()
-	for _, board := range t.Catalog.All() {
-		want := model.Entries(board)
-		require.EventuallyWithT(tb, func(c *assert.CollectT) {
-			got, total, err := ranking.Page(context.Background(), board, 0, int64(len(want)+10))
-			require.NoError(c, err)
-			require.Equal(c, int64(len(want)), total, board.Name)
-			require.ElementsMatch(c, want, got, board.Name)
-		}, time.Minute, 10*time.Millisecond)
-
-		t.requirePages(tb, ranking, board, want)
-		requireQueries(tb, ranking, board, want, players)
-		ranks := make(map[int64]leaderboard.RankingEntry, len(want))
-		for _, e := range want {
-			ranks[e.Player] = e
-		}
-
-		for _, p := range players {
-			entry, err := ranking.Rank(tb.Context(), board, p.Number)
-			if e, ok := ranks[p.Number]; ok {
-				require.NoError(tb, err)
-				require.Equal(tb, e, entry)
-			} else {
-				require.Equal(tb, leaderboard.CodeNoEntry, leaderboard.CodeOf(err), "%v", err)
-			}
-		}
-	}
-}
-
-// requirePages walks the board in small pages and past its end.
-func (t *Tenant) requirePages(tb testing.TB, ranking *redis.Ranking, board leaderboard.LiveBoard, want []leaderboard.RankingEntry) {
-	tb.Helper()
-	const size = 7
-	for offset := 0; offset <= len(want)+size; offset += size {
-		got, total, err := ranking.Page(tb.Context(), board, int64(offset), size)
-		require.NoError(tb, err)
-		require.Equal(tb, int64(len(want)), total)
-		part := want[min(offset, len(want)):min(offset+size, len(want))]
-		require.Len(tb, got, len(part), "board %s at %d", board.Name, offset)
-
-		for i := range part {
-			require.Equal(tb, part[i], got[i], "board %s at %d", board.Name, offset)
-		}
-	}
 }

@@ -1,5 +1,6 @@
 -- Appends a batch of submissions to the log. One row comes back about the
--- transaction (kind 'ledger', with its number in the log as event), and one about
+-- transaction (kind 'ledger', with its number in the log as event, the version of the
+-- boards as ordinal and its time, in microseconds since 1970, as player), and one about
 -- each submission.
 --
 -- $1 player ids, $2 token versions, $3 board names, $4 scores, $5 idempotency keys
@@ -15,8 +16,11 @@ WITH arguments AS MATERIALIZED (
         $6::uuid[] AS fingerprints, $7::boolean[] AS refusals
 ), ledger AS MATERIALIZED (
     -- Whoever holds a key must let go of it soon: the batch is then split.
-    SELECT identity, history | pg_current_xact_id()::text::bigint AS xid, CASE WHEN $9::text <> '' THEN set_config('lock_timeout', $9::text, true) END
-    FROM ledger_here()
+    SELECT identity, history | pg_current_xact_id()::text::bigint AS xid, version, CASE WHEN $9::text <> '' THEN set_config('lock_timeout', $9::text, true) END,
+        -- A season is closed when every transaction has ended that had a number 2 s after
+        -- its end: none may come by its number later than that.
+        CASE WHEN clock_timestamp() > now() + interval '2 seconds' THEN repeat_transaction() END
+    FROM ledger_here(), boards_version
 ), input AS MATERIALIZED (
     SELECT i.ordinal, i.score, i.key, i.fingerprint, p.number AS player, b.number AS board, b.counts_toward_global AS global,
         CASE
@@ -47,7 +51,8 @@ WITH arguments AS MATERIALIZED (
     FROM numbered
     WHERE key IS NULL OR event IN (SELECT event FROM keys)
 )
-SELECT 'ledger' AS kind, 0::bigint AS ordinal, (SELECT xid FROM ledger) AS event, NULL::bigint AS player, NULL::int AS board, NULL::boolean AS global,
+SELECT 'ledger' AS kind, (SELECT version FROM ledger) AS ordinal, (SELECT xid FROM ledger) AS event,
+    (extract(epoch FROM now()) * 1000000)::bigint AS player, NULL::int AS board, NULL::boolean AS global,
     (SELECT identity FROM ledger) AS verdict
 UNION ALL
 SELECT 'stored', ordinal, event, player, board, global,

@@ -1,7 +1,7 @@
 -- Appends a batch that has submissions to boards whose scoring is ordered: their
 -- standings are made here, under the lock of their rows. Arguments and rows are those
--- of append.sql; of such submissions the rows have the standing, too. A batch has one
--- submission of a player to such a board at most.
+-- of append.sql; of such submissions there is a row for each season that is open, with the
+-- standing. A batch has one submission of a player to such a board at most.
 --
 -- Standings are locked, then events are numbered: so the order of a player's events
 -- is the order in which they fold. Standings, then keys, are locked in the order of
@@ -12,40 +12,45 @@ WITH arguments AS MATERIALIZED (
         $6::uuid[] AS fingerprints, $7::boolean[] AS refusals
 ), ledger AS MATERIALIZED (
     -- Whoever holds a row must let go of it soon: the batch is then split.
-    SELECT identity, history | pg_current_xact_id()::text::bigint AS xid, CASE WHEN $9::text <> '' THEN set_config('lock_timeout', $9::text, true) END
-    FROM ledger_here()
+    SELECT identity, history | pg_current_xact_id()::text::bigint AS xid, version, CASE WHEN $9::text <> '' THEN set_config('lock_timeout', $9::text, true) END,
+        CASE WHEN clock_timestamp() > now() + interval '2 seconds' THEN repeat_transaction() END
+    FROM ledger_here(), boards_version
 ), open AS MATERIALIZED (
-    SELECT b.number, b.name, b.active, b.counts_toward_global, b.fold, s.number AS season,
-        CASE b.board_order WHEN 'Descending' THEN 1 ELSE -1 END AS sign
+    -- The seasons whose standings are made here.
+    SELECT b.number AS board, s.number AS season
     FROM boards b
-    LEFT JOIN seasons s ON s.board = b.number AND s.opens_at <= now() AND (s.closes_at IS NULL OR s.closes_at > now())
+    CROSS JOIN LATERAL (
+        SELECT number FROM seasons WHERE board = b.number AND opens_at <= now() AND (closes_at IS NULL OR closes_at > now())
+        UNION ALL
+        SELECT number FROM window_seasons WHERE board = b.number AND closed_at IS NULL AND opens_at <= now() AND closes_at > now()
+    ) s
+    WHERE b.fold >= 3 AND b.name = ANY ((SELECT boards FROM arguments)::text[])
 ), input AS MATERIALIZED (
     SELECT i.ordinal, i.score, i.key, i.fingerprint, p.number AS player, b.number AS board, b.counts_toward_global AS global,
-        b.season, b.sign, b.fold,
+        CASE b.board_order WHEN 'Descending' THEN 1 ELSE -1 END AS sign, b.fold,
         CASE
             WHEN p.number IS NULL OR p.token_version <> i.token_version THEN 'unauthenticated'
             WHEN p.state <> 'active' THEN 'forbidden'
             WHEN b.number IS NULL OR NOT b.active THEN 'no-board'
-            WHEN b.season IS NULL AND b.fold >= 3 THEN 'no-season'
             WHEN i.refused THEN 'refused'
         END AS verdict
     FROM arguments CROSS JOIN unnest(ids, versions, boards, scores, keys, fingerprints, refusals)
         WITH ORDINALITY AS i (id, token_version, board, score, key, fingerprint, refused, ordinal)
     LEFT JOIN players p ON p.id = i.id
-    LEFT JOIN open b ON b.name = i.board
+    LEFT JOIN boards b ON b.name = i.board
 ), locked AS MATERIALIZED (
     SELECT i.ordinal, s.score
-    FROM input i JOIN standings s ON s.board = i.board AND s.season = i.season AND s.player = i.player
+    FROM input i JOIN open o ON o.board = i.board JOIN standings s ON s.board = i.board AND s.season = o.season AND s.player = i.player
     WHERE i.verdict IS NULL AND i.fold >= 3
     ORDER BY s.board, s.season, s.player
     FOR UPDATE OF s
 ), judged AS MATERIALIZED (
-    SELECT i.ordinal, i.score, i.key, i.fingerprint, i.player, i.board, i.global, i.season, i.sign, i.fold,
+    SELECT i.ordinal, i.score, i.key, i.fingerprint, i.player, i.board, i.global, i.sign, i.fold,
         CASE
             WHEN i.verdict IS NOT NULL THEN i.verdict
-            WHEN i.fold = 4 AND abs(coalesce(l.score, 0) + i.score) > 9007199254740991 THEN 'out-of-range'
+            WHEN i.fold = 4 AND (l.highest + i.score > 9007199254740991 OR l.lowest + i.score < -9007199254740991) THEN 'out-of-range'
         END AS verdict
-    FROM input i LEFT JOIN locked l ON l.ordinal = i.ordinal
+    FROM input i LEFT JOIN (SELECT ordinal, min(score) AS lowest, max(score) AS highest FROM locked GROUP BY ordinal) l ON l.ordinal = i.ordinal
 ), numbered AS MATERIALIZED (
     SELECT *, nextval('event_ids') AS event
     FROM (SELECT * FROM judged WHERE verdict IS NULL ORDER BY ordinal) j
@@ -63,8 +68,9 @@ WITH arguments AS MATERIALIZED (
     SELECT event, player, score, board, CASE WHEN global THEN $10::int END, (SELECT xid FROM ledger) FROM accepted
 ), folded AS (
     INSERT INTO standings AS s (board, season, player, score, event, last_event, origin, fold)
-    SELECT board, season, player, CASE fold WHEN 5 THEN 1 ELSE score END, event, event, board, fold FROM accepted WHERE fold >= 3
-    ORDER BY board, season, player
+    SELECT a.board, o.season, a.player, CASE a.fold WHEN 5 THEN 1 ELSE a.score END, a.event, a.event, a.board, a.fold
+    FROM accepted a JOIN open o ON o.board = a.board
+    ORDER BY a.board, o.season, a.player
     ON CONFLICT (board, season, player) DO UPDATE SET
         -- Of a count, excluded has 1.
         score = CASE s.fold WHEN 3 THEN 0 ELSE s.score END + excluded.score,
@@ -79,12 +85,13 @@ WITH arguments AS MATERIALIZED (
     WHERE CASE WHEN greatest(s.last_event, s.event) > excluded.event THEN repeat_transaction() ELSE true END
     RETURNING board, season, player, score, event, previous_score, entered
 )
-SELECT 'ledger' AS kind, 0::bigint AS ordinal, (SELECT xid FROM ledger) AS event, NULL::bigint AS player, NULL::int AS board, NULL::boolean AS global,
+SELECT 'ledger' AS kind, (SELECT version FROM ledger) AS ordinal, (SELECT xid FROM ledger) AS event,
+    (extract(epoch FROM now()) * 1000000)::bigint AS player, NULL::int AS board, NULL::boolean AS global,
     (SELECT identity FROM ledger) AS verdict, NULL::int AS season, NULL::bigint AS score, NULL::bigint AS reached, NULL::boolean AS improved
 UNION ALL
 SELECT 'stored', n.ordinal, n.event, n.player, n.board, n.global,
     CASE WHEN n.key IS NOT NULL AND n.event NOT IN (SELECT event FROM keys) THEN 'duplicate' END,
-    n.season, f.score, f.event, f.entered OR n.sign * f.score > n.sign * f.previous_score
+    f.season, f.score, f.event, f.entered OR n.sign * f.score > n.sign * f.previous_score
 FROM numbered n LEFT JOIN folded f ON f.board = n.board AND f.player = n.player
 UNION ALL
 SELECT 'refused', ordinal, NULL, player, board, NULL, verdict, NULL, NULL, NULL, NULL FROM judged WHERE verdict IS NOT NULL

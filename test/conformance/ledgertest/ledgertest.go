@@ -31,11 +31,30 @@ type Fixture struct {
 
 // Boards covers every fold: speed (Best, Descending), race (Best, Ascending),
 // mood (Latest), coins (Sum, counts toward global), golf (Sum, Ascending), debut (First),
-// plays (Count).
+// plays (Count), sprint (Best, without a ranking of all time). Each has a window daily, and
+// some another one, hourly.
 func Boards(tb testing.TB, shards int) leaderboard.Boards {
 	tb.Helper()
-	return spread(tb, shards, append(firstBoards(shards),
-		board("debut", leaderboard.Descending, leaderboard.First, shards), board("plays", leaderboard.Descending, leaderboard.Count, shards))...)
+	sprint := board("sprint", leaderboard.Descending, leaderboard.Best, shards)
+	sprint.WindowsOnly = true
+	list := append(firstBoards(shards), sprint,
+		board("debut", leaderboard.Descending, leaderboard.First, shards), board("plays", leaderboard.Descending, leaderboard.Count, shards))
+
+	daily, hourly := Window("daily", "daily"), Window("hourly", "0 * * * *")
+	for i := range list {
+		list[i].Windows = []leaderboard.Window{daily}
+		if i%2 == 1 {
+			list[i].Windows = append(list[i].Windows, hourly)
+		}
+	}
+	boards, err := spread(tb, shards, list...).WithGlobal(func(global *leaderboard.Board) { global.Windows = []leaderboard.Window{daily} })
+	require.NoError(tb, err)
+	return boards
+}
+
+// Window is a window with a schedule, of UTC.
+func Window(name, schedule string) leaderboard.Window {
+	return leaderboard.Window{Name: name, Schedule: schedule, TimeZone: "UTC", Keep: leaderboard.DefaultKeep}
 }
 
 // firstBoards are those that the first version of the schema can have, too.

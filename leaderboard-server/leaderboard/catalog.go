@@ -1,0 +1,114 @@
+package leaderboard
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// LiveBoard is a board as the ledger knows it: with the numbers that never
+// change, and the season that is open.
+type LiveBoard struct {
+	Board
+	// Number identifies the board in the ledger and in ranking entries. Unlike
+	// the name it is short; it is never given to another board.
+	Number int32
+	// Season is the number of the season that is meant: that of all time, unless the board
+	// was made by [LiveBoard.In]. 0: there is none.
+	Season int32
+	// Seasons are the runs of the windows, in the order of the windows, then of time. Of
+	// those that are over for good only each window's last one is among them.
+	Seasons []Season
+	// Active is false for a board that is no longer configured: its scores are
+	// kept, and entries on GlobalBoard may still come from it.
+	Active bool
+}
+
+// Catalog is an immutable view of a tenant's boards in the ledger.
+type Catalog struct {
+	list     []LiveBoard
+	byName   map[string]int
+	byNumber map[int32]int
+	// version is that of the boards and seasons, and ahead by how much the ledger's clock
+	// was ahead of this process' when they were read.
+	version int64
+	ahead   time.Duration
+	// covered is until when the seasons are known; zero: for ever.
+	covered time.Time
+}
+
+// NewCatalog makes a catalog; GlobalBoard must be among the boards.
+func NewCatalog(boards []LiveBoard) (*Catalog, error) {
+	c := &Catalog{list: boards, byName: make(map[string]int, len(boards)), byNumber: make(map[int32]int, len(boards))}
+	for i, b := range boards {
+		c.byName[b.Name], c.byNumber[b.Number] = i, i
+		for _, w := range b.Windows {
+			until := b.lastSeason(w.Name).Closes
+			if until.IsZero() {
+				until = time.Unix(0, 0) // none is known
+			}
+			if !w.Once() && b.Active && (c.covered.IsZero() || until.Before(c.covered)) {
+				c.covered = until
+			}
+		}
+	}
+
+	if len(c.byName) != len(boards) || len(c.byNumber) != len(boards) {
+		return nil, fmt.Errorf("the ledger has a board name or number twice")
+	}
+	if _, ok := c.byName[GlobalBoard]; !ok {
+		return nil, fmt.Errorf("the ledger has no board %s", GlobalBoard)
+	}
+
+	return c, nil
+}
+
+// AsOf returns the catalog with the version of the boards and seasons, and what the
+// ledger's clock says now.
+func (c *Catalog) AsOf(version int64, now time.Time) *Catalog {
+	dated := *c
+	dated.version, dated.ahead = version, time.Until(now)
+	return &dated
+}
+
+// Version rises whenever the ledger's boards, windows, or the bounds of seasons change.
+func (c *Catalog) Version() int64 { return c.version }
+
+// Knows says whether the seasons that were open at a time are those of the catalog, where
+// the boards had this version then.
+func (c *Catalog) Knows(version int64, at time.Time) bool {
+	return version == c.version && (c.covered.IsZero() || at.Before(c.covered))
+}
+
+// Now is the time by the ledger's clock, which decides what season is open. It is exact to
+// the time that reading the catalog took.
+func (c *Catalog) Now() time.Time { return time.Now().Add(c.ahead) }
+
+// HasWindows says whether any board has.
+func (c *Catalog) HasWindows() bool {
+	return slices.ContainsFunc(c.list, func(b LiveBoard) bool { return len(b.Windows) > 0 || len(b.Seasons) > 0 })
+}
+
+// All returns every board, including those no longer active. The caller must
+// not change it.
+func (c *Catalog) All() []LiveBoard { return c.list }
+
+// Lookup finds an active board by name.
+func (c *Catalog) Lookup(name string) (LiveBoard, error) {
+	if i, ok := c.byName[name]; ok && c.list[i].Active {
+		return c.list[i], nil
+	}
+	return LiveBoard{}, NoBoard(name)
+}
+
+// Numbered finds a board by number, active or not.
+func (c *Catalog) Numbered(number int32) (LiveBoard, bool) {
+	i, ok := c.byNumber[number]
+	if !ok {
+		return LiveBoard{}, false
+	}
+	return c.list[i], true
+}
+
+// Global returns GlobalBoard.
+func (c *Catalog) Global() LiveBoard { return c.list[c.byName[GlobalBoard]] }

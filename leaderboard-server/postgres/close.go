@@ -1,0 +1,243 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+const (
+	// resultRow is how many entries share a row of results, some 30 KB: what a page at any
+	// depth reads.
+	resultRow = 1_000
+	// resultBatch is how many rows one transaction writes: some 20 ms, for which it holds
+	// back the watermarks of all games on the server.
+	resultBatch = 16
+	// readChunk is how many rows are read at a time.
+	readChunk = 500
+)
+
+// CloseSeason makes the results of the board's season, which is one of a window, and says
+// how many entries they have. The caller knows that every transaction has ended whose
+// events could count in it: so whoever makes them, and however often, makes the same. They
+// are served from the moment that all are there.
+func (l *Ledger) CloseSeason(ctx context.Context, board leaderboard.LiveBoard) (entries int64, err error) {
+	if entries, err = l.writeRanks(ctx, board); err != nil {
+		return 0, fmt.Errorf("write the results of season %d of board %s: %w", board.Season, board.Name, err)
+	}
+	if err := l.writePlayers(ctx, board); err != nil {
+		return 0, fmt.Errorf("write the ranks of the players of season %d of board %s: %w", board.Season, board.Name, err)
+	}
+
+	ctx, cancel := l.deadline(ctx)
+	defer cancel()
+
+	_, err = l.pool.Exec(ctx, "UPDATE window_seasons SET closed_at = clock_timestamp(), entries = $3 WHERE board = $1 AND number = $2 AND closed_at IS NULL",
+		board.Number, board.Season, entries)
+	if err != nil {
+		return 0, fmt.Errorf("close season %d of board %s: %w", board.Season, board.Name, err)
+	}
+	return entries, nil
+}
+
+// ranksRow is a row of result_ranks on its way.
+type ranksRow struct {
+	firstRank, firstOrder   int64
+	players, scores, events []int64
+	origins                 []int32
+	foreign                 bool // a score was made on another board
+}
+
+func (l *Ledger) writeRanks(ctx context.Context, board leaderboard.LiveBoard) (entries int64, err error) {
+	w := &resultWriter{ledger: l}
+	row := &ranksRow{}
+	flush := func() error {
+		if len(row.players) == 0 {
+			return nil
+		}
+		var origins []int32
+		if row.foreign {
+			origins = row.origins
+		}
+		full := row
+		row = &ranksRow{}
+		return w.add(ctx, `INSERT INTO result_ranks (board, season, first_rank, players, scores, events, origins, first_order)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
+			board.Number, board.Season, full.firstRank, full.players, full.scores, full.events, origins, full.firstOrder)
+	}
+
+	// It only reads, for as long as it may take: a transaction that writes would hold back
+	// the watermarks of all games on the server.
+	err = read(ctx, l.aside, func(ctx context.Context, tx pgx.Tx, progress func()) error {
+		if err := alone(ctx, tx); err != nil {
+			return err
+		}
+		return readStandings(ctx, tx, board, readChunk, func(chunk []leaderboard.Standing) error {
+			progress()
+			defer progress()
+			for _, s := range chunk {
+				entries++
+				if len(row.players) == 0 {
+					row.firstRank, row.firstOrder = entries, orderOf(board, s.Score)
+				}
+				row.players, row.scores = append(row.players, s.Player), append(row.scores, s.Score)
+				row.events, row.origins = append(row.events, s.Event), append(row.origins, s.Origin)
+				row.foreign = row.foreign || s.Origin != board.Number
+				if len(row.players) == resultRow {
+					if err := flush(); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+	})
+	if err == nil {
+		err = flush()
+	}
+	if err == nil {
+		err = w.flush(ctx)
+	}
+	return entries, err
+}
+
+// alone keeps a read to one process: what takes seconds is not to take every processor.
+func alone(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, "SELECT set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)")
+	return err
+}
+
+// orderOf turns a score into what results are found by: the best is the lowest.
+func orderOf(board leaderboard.LiveBoard, score int64) int64 {
+	if board.Order == leaderboard.Descending {
+		return -score
+	}
+	return score
+}
+
+func (l *Ledger) writePlayers(ctx context.Context, board leaderboard.LiveBoard) error {
+	type place struct{ player, rank int64 }
+	w := &resultWriter{ledger: l}
+	var players, ranks []int64
+	flush := func() error {
+		if len(players) == 0 {
+			return nil
+		}
+		first, all, of := players[0], players, ranks
+		players, ranks = nil, nil
+		return w.add(ctx, "INSERT INTO result_players (board, season, first_player, players, ranks) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+			board.Number, board.Season, first, all, of)
+	}
+
+	err := read(ctx, l.aside, func(ctx context.Context, tx pgx.Tx, progress func()) error {
+		if err := alone(ctx, tx); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `SELECT p.player, r.first_rank + p.place - 1
+			FROM result_ranks r CROSS JOIN LATERAL unnest(r.players) WITH ORDINALITY p (player, place)
+			WHERE r.board = $1 AND r.season = $2 ORDER BY p.player`, board.Number, board.Season)
+		if err != nil {
+			return err
+		}
+		return stream(rows, readChunk, func(chunk []place) error {
+			progress()
+			defer progress()
+			for _, p := range chunk {
+				if players, ranks = append(players, p.player), append(ranks, p.rank); len(players) == resultRow {
+					if err := flush(); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}, func(p *place) []any { return []any{&p.player, &p.rank} })
+	})
+	if err == nil {
+		err = flush()
+	}
+	if err == nil {
+		err = w.flush(ctx)
+	}
+	return err
+}
+
+// resultWriter writes rows of results, some in each transaction.
+type resultWriter struct {
+	ledger *Ledger
+	batch  pgx.Batch
+}
+
+func (w *resultWriter) add(ctx context.Context, sql string, args ...any) error {
+	if w.batch.Queue(sql, args...); w.batch.Len() < resultBatch {
+		return nil
+	}
+	return w.flush(ctx)
+}
+
+func (w *resultWriter) flush(ctx context.Context) error {
+	if w.batch.Len() == 0 {
+		return nil
+	}
+
+	ctx, cancel := w.ledger.deadline(ctx)
+	defer cancel()
+
+	batch := w.batch
+	w.batch = pgx.Batch{}
+	return w.ledger.pool.SendBatch(ctx, &batch).Close()
+}
+
+// SweepSeason deletes the standings of the board's closed season, whose results say all that
+// they do, and records that nothing of it is left in rankings.
+func (l *Ledger) SweepSeason(ctx context.Context, board leaderboard.LiveBoard) error {
+	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
+	defer cancel()
+
+	for deleted := int64(checkpointChunk); deleted == checkpointChunk; {
+		tag, err := l.aside.Exec(ctx, `DELETE FROM standings WHERE ctid = ANY (ARRAY(
+			SELECT ctid FROM standings WHERE board = $1 AND season = $2 LIMIT $3))`, board.Number, board.Season, checkpointChunk)
+		if err != nil {
+			return fmt.Errorf("delete the standings of season %d of board %s: %w", board.Season, board.Name, err)
+		}
+		deleted = tag.RowsAffected()
+	}
+
+	_, err := l.pool.Exec(ctx, "UPDATE window_seasons SET swept = true WHERE board = $1 AND number = $2 AND closed_at IS NOT NULL", board.Number, board.Season)
+	if err != nil {
+		return fmt.Errorf("record that season %d of board %s is swept: %w", board.Season, board.Name, err)
+	}
+	return nil
+}
+
+// DropResults deletes the closed seasons beyond those that their windows keep, and their
+// results.
+func (l *Ledger) DropResults(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
+	defer cancel()
+
+	for {
+		// The oldest one at a time: a transaction that deletes much holds others back.
+		tag, err := l.aside.Exec(ctx, `
+			WITH gone AS (
+				DELETE FROM window_seasons WHERE (board, number) = (
+					SELECT s.board, s.number FROM window_seasons s JOIN windows w USING (board, name)
+					WHERE s.swept AND s.ordinal <= (SELECT max(c.ordinal) - w.keep FROM window_seasons c WHERE c.board = s.board AND c.name = s.name AND c.closed_at IS NOT NULL)
+					ORDER BY s.closed_at LIMIT 1)
+				RETURNING board, number
+			), ranks AS (
+				DELETE FROM result_ranks r USING gone WHERE r.board = gone.board AND r.season = gone.number
+			), players AS (
+				DELETE FROM result_players r USING gone WHERE r.board = gone.board AND r.season = gone.number
+			)
+			SELECT FROM gone`)
+		if err != nil {
+			return fmt.Errorf("drop the results that are no longer kept: %w", err)
+		}
+		if tag.RowsAffected() == 0 {
+			return nil
+		}
+	}
+}

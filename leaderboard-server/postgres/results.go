@@ -1,0 +1,194 @@
+package postgres
+
+import (
+	"context"
+	"math"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// Results are the rankings of closed seasons. It implements [leaderboard.Results] and is
+// safe for concurrent use.
+type Results struct{ ledger *Ledger }
+
+// Results returns the ledger's.
+func (l *Ledger) Results() *Results { return &Results{l} }
+
+// query runs fn with a connection, when it is this call's turn.
+func (r *Results) query(ctx context.Context, fn func(ctx context.Context) error) error {
+	ctx, done, err := r.ledger.lookUp(ctx, r.ledger.options.Timeout)
+	if err != nil {
+		return err
+	}
+	defer done()
+
+	if err := fn(ctx); err != nil {
+		return unavailable("read the results of a season", err)
+	}
+	return nil
+}
+
+// Page implements [leaderboard.Ranking].
+func (r *Results) Page(ctx context.Context, board leaderboard.LiveBoard, offset, limit int64) (entries []leaderboard.RankingEntry, total int64, err error) {
+	err = r.query(ctx, func(ctx context.Context) error {
+		entries, total, err = r.page(ctx, board, offset, limit)
+		return err
+	})
+	return entries, total, err
+}
+
+func (r *Results) page(ctx context.Context, board leaderboard.LiveBoard, offset, limit int64) (entries []leaderboard.RankingEntry, total int64, err error) {
+	offset = min(offset, math.MaxInt64/2)
+	rows, err := r.ledger.pool.Query(ctx, `
+		SELECT s.entries, r.first_rank, r.players[f:t], r.scores[f:t], r.origins[f:t], f
+		FROM window_seasons s
+		LEFT JOIN result_ranks r ON r.board = s.board AND r.season = s.number AND r.first_rank > $3::bigint - $5 AND r.first_rank <= $3::bigint + $4
+		CROSS JOIN LATERAL (SELECT greatest($3 - r.first_rank + 2, 1)::int, least($3 + $4 - r.first_rank + 1, $5)::int) part (f, t)
+		WHERE s.board = $1 AND s.number = $2
+		ORDER BY r.first_rank`, board.Number, board.Season, offset, limit, int64(resultRow))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer rows.Close()
+
+	for rows.Next() {
+		var first, from *int64
+		var players, scores []int64
+		var origins []int32
+		if err := rows.Scan(&total, &first, &players, &scores, &origins, &from); err != nil {
+			return nil, 0, err
+		}
+		for i := range players {
+			e := leaderboard.RankingEntry{Rank: *first + *from - 1 + int64(i), Player: players[i], Score: scores[i], Origin: board.Number}
+			if origins != nil {
+				e.Origin = origins[i]
+			}
+			entries = append(entries, e)
+		}
+	}
+	return entries, total, rows.Err()
+}
+
+// Rank implements [leaderboard.Ranking].
+func (r *Results) Rank(ctx context.Context, board leaderboard.LiveBoard, player int64) (leaderboard.RankingEntry, error) {
+	entries, err := r.Ranks(ctx, []leaderboard.EntryQuery{{Board: board, Player: player}})
+	if err != nil {
+		return leaderboard.RankingEntry{}, err
+	}
+	if entries[0].Rank == 0 {
+		return leaderboard.RankingEntry{}, leaderboard.Errorf(leaderboard.CodeNoEntry, "", "the player has no score in this season of board %s", board.Name)
+	}
+	return entries[0], nil
+}
+
+// Ranks implements [leaderboard.Ranking].
+func (r *Results) Ranks(ctx context.Context, queries []leaderboard.EntryQuery) (entries []leaderboard.RankingEntry, err error) {
+	boards, seasons, players := make([]int32, len(queries)), make([]int32, len(queries)), make([]int64, len(queries))
+	for i, q := range queries {
+		boards[i], seasons[i], players[i] = q.Board.Number, q.Board.Season, q.Player
+	}
+
+	err = r.query(ctx, func(ctx context.Context) error {
+		rows, err := r.ledger.pool.Query(ctx, `
+			SELECT coalesce(found.rank, 0), q.player, coalesce(e.scores[found.rank - e.first_rank + 1], 0), coalesce(e.origins[found.rank - e.first_rank + 1], q.board)
+			FROM unnest($1::int[], $2::int[], $3::bigint[]) WITH ORDINALITY q (board, season, player, ordinal)
+			LEFT JOIN LATERAL (
+				SELECT players, ranks FROM result_players p
+				WHERE p.board = q.board AND p.season = q.season AND p.first_player <= q.player ORDER BY p.first_player DESC LIMIT 1
+			) part ON true
+			LEFT JOIN LATERAL (SELECT part.ranks[array_position(part.players, q.player)] AS rank) found ON true
+			LEFT JOIN result_ranks e ON e.board = q.board AND e.season = q.season AND e.first_rank = (found.rank - 1) / $4 * $4 + 1
+			ORDER BY q.ordinal`, boards, seasons, players, int64(resultRow))
+		if err != nil {
+			return err
+		}
+		entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (leaderboard.RankingEntry, error) {
+			e, err := pgx.RowToStructByPos[leaderboard.RankingEntry](row)
+			if e.Rank == 0 {
+				return leaderboard.RankingEntry{}, err
+			}
+			return e, err
+		})
+		return err
+	})
+	return entries, err
+}
+
+// AroundPlayer implements [leaderboard.Ranking].
+func (r *Results) AroundPlayer(ctx context.Context, board leaderboard.LiveBoard, player, before, after int64) (leaderboard.Neighbours, error) {
+	entry, err := r.Rank(ctx, board, player)
+	if err != nil {
+		return leaderboard.Neighbours{}, err
+	}
+	return r.aroundRank(ctx, board, entry.Rank, before, after+1)
+}
+
+// AroundScore implements [leaderboard.Ranking].
+func (r *Results) AroundScore(ctx context.Context, board leaderboard.LiveBoard, score, before, after int64) (leaderboard.Neighbours, error) {
+	counts, err := r.CountBetter(ctx, board, []leaderboard.ScoreBound{{Score: score, Included: true}})
+	if err != nil {
+		return leaderboard.Neighbours{}, err
+	}
+	return r.aroundRank(ctx, board, counts[0]+1, before, after)
+}
+
+func (r *Results) aroundRank(ctx context.Context, board leaderboard.LiveBoard, rank, before, from int64) (leaderboard.Neighbours, error) {
+	start := max(rank-1-before, 0)
+	entries, total, err := r.Page(ctx, board, start, rank-1+from-start)
+	return leaderboard.Neighbours{Total: total, Rank: rank, Entries: entries}, err
+}
+
+// CountBetter implements [leaderboard.Ranking].
+func (r *Results) CountBetter(ctx context.Context, board leaderboard.LiveBoard, bounds []leaderboard.ScoreBound) ([]int64, error) {
+	counts := make([]int64, len(bounds))
+	sign := orderOf(board, 1)
+	err := r.query(ctx, func(ctx context.Context) error {
+		for i, bound := range bounds {
+			// Everything before the last row that begins before the bound is before it.
+			last := orderOf(board, bound.Score)
+			if bound.Included {
+				last++
+			}
+			err := r.ledger.pool.QueryRow(ctx, `
+				SELECT coalesce((
+					SELECT r.first_rank - 1 + (SELECT count(*) FROM unnest(r.scores) score WHERE $4 * score < $3)
+					FROM result_ranks r WHERE r.board = $1 AND r.season = $2 AND r.first_order < $3
+					ORDER BY r.first_order DESC, r.first_rank DESC LIMIT 1), 0)`, board.Number, board.Season, last, sign).Scan(&counts[i])
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return counts, err
+}
+
+// BeginWalk implements [leaderboard.Ranking]: results are a snapshot that stays.
+func (r *Results) BeginWalk(ctx context.Context, board leaderboard.LiveBoard) (leaderboard.Walk, error) {
+	walk := leaderboard.Walk{Board: board.Number, Season: board.Season}
+	err := r.query(ctx, func(ctx context.Context) error {
+		return r.ledger.pool.QueryRow(ctx, "SELECT closed_at, closed_at + interval '100 years' FROM window_seasons WHERE board = $1 AND number = $2 AND closed_at IS NOT NULL",
+			board.Number, board.Season).Scan(&walk.AsOf, &walk.Expires)
+	})
+	return walk, err
+}
+
+// Walk implements [leaderboard.Ranking].
+func (r *Results) Walk(ctx context.Context, board leaderboard.LiveBoard, walk leaderboard.Walk, limit int64) (leaderboard.WalkPart, error) {
+	if walk.Snapshot != "" {
+		return leaderboard.WalkPart{}, leaderboard.WalkEnded() // it began while the season was open
+	}
+
+	entries, total, err := r.Page(ctx, board, walk.Passed, limit)
+	if err != nil {
+		return leaderboard.WalkPart{}, err
+	}
+
+	part := leaderboard.WalkPart{Entries: entries, Total: total}
+	if walk.Passed += int64(len(entries)); walk.Passed < total && len(entries) > 0 {
+		part.Next = &walk
+	}
+	return part, nil
+}

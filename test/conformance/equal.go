@@ -1,0 +1,120 @@
+package conformance
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis"
+)
+
+// RequireEqual waits until every ranking that is served is equal to the model: its pages,
+// its count and each player's rank. The results of closed seasons are compared, too.
+func (t *Tenant) RequireEqual(tb testing.TB, ranking *redis.Ranking, model *Model, players []leaderboard.PlayerName) {
+	tb.Helper()
+	times := t.times(tb)
+	catalog, err := t.Ledger.LoadCatalog(tb.Context())
+	require.NoError(tb, err)
+
+	for _, board := range catalog.All() {
+		if !board.WindowsOnly {
+			t.requireRanking(tb, ranking, board, model.Entries(board), players, func() bool { return true })
+		}
+		for _, w := range board.Windows {
+			seasons, err := t.Ledger.Results().Seasons(tb.Context(), board, w.Name, 0, leaderboard.MaxSeasonsListed)
+			require.NoError(tb, err)
+			for _, s := range seasons {
+				want := model.EntriesIn(board, s, times)
+				open := func() bool { return s.OpenAt(catalog.Now()) }
+				id := leaderboard.ShardID{Board: board.Number, Season: s.Number}
+				if s.Closed() && !t.compared[id] {
+					t.compared[id] = true // they never change
+					require.Equal(tb, int64(len(want)), s.Entries, "season %d of window %s of board %s", s.Ordinal, w.Name, board.Name)
+					t.requireRanking(tb, t.Ledger.Results(), board.In(s.Number), want, players, func() bool { return true })
+				} else if !s.Closed() && open() {
+					t.requireRanking(tb, ranking, board.In(s.Number), want, players, open)
+				}
+			}
+		}
+	}
+}
+
+// times are when the events came, by their numbers.
+func (t *Tenant) times(tb testing.TB) map[int64]time.Time {
+	tb.Helper()
+	rows, err := t.Connect(tb).Query(tb.Context(), "SELECT id, at FROM score_events")
+	require.NoError(tb, err)
+
+	times := make(map[int64]time.Time)
+	var id int64
+	var at time.Time
+	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error {
+		times[id] = at
+		return nil
+	})
+	require.NoError(tb, err)
+	return times
+}
+
+// requireRanking waits until the season of the board that is meant has these entries, in
+// every way to ask for them. Once it is not served any more nothing is required of it.
+func (t *Tenant) requireRanking(tb testing.TB, ranking leaderboard.Ranking, board leaderboard.LiveBoard, want []leaderboard.RankingEntry,
+	players []leaderboard.PlayerName, served func() bool) {
+	tb.Helper()
+	require.EventuallyWithT(tb, func(c *assert.CollectT) {
+		got, total, err := ranking.Page(context.Background(), board, 0, int64(len(want)+10))
+		if err != nil && !served() {
+			return
+		}
+		require.NoError(c, err)
+		require.Equal(c, int64(len(want)), total, board.Name)
+		require.ElementsMatch(c, want, got, board.Name)
+	}, time.Minute, 10*time.Millisecond)
+	if !served() {
+		return
+	}
+
+	t.requirePages(tb, ranking, board, want)
+	requireQueries(tb, ranking, board, want, players)
+	ranks := make(map[int64]leaderboard.RankingEntry, len(want))
+	for _, e := range want {
+		ranks[e.Player] = e
+	}
+
+	each := 1 // the list has asked for all of them already
+	if board.Season != 1 {
+		each = 10
+	}
+	for i := 0; i < len(players); i += each {
+		p := players[i]
+		entry, err := ranking.Rank(tb.Context(), board, p.Number)
+		if e, ok := ranks[p.Number]; ok {
+			require.NoError(tb, err)
+			require.Equal(tb, e, entry)
+		} else {
+			require.Equal(tb, leaderboard.CodeNoEntry, leaderboard.CodeOf(err), "%v", err)
+		}
+	}
+}
+
+// requirePages walks the board in small pages and past its end.
+func (t *Tenant) requirePages(tb testing.TB, ranking leaderboard.Ranking, board leaderboard.LiveBoard, want []leaderboard.RankingEntry) {
+	tb.Helper()
+	const size = 7
+	for offset := 0; offset <= len(want)+size; offset += size {
+		got, total, err := ranking.Page(tb.Context(), board, int64(offset), size)
+		require.NoError(tb, err)
+		require.Equal(tb, int64(len(want)), total)
+		part := want[min(offset, len(want)):min(offset+size, len(want))]
+		require.Len(tb, got, len(part), "board %s at %d", board.Name, offset)
+
+		for i := range part {
+			require.Equal(tb, part[i], got[i], "board %s at %d", board.Name, offset)
+		}
+	}
+}
