@@ -290,6 +290,9 @@ func admitSpec(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) error
 		return exceeded("spec.boards has %d boards, and the LeaderboardClass %s allows %d: remove some, or ask the platform team to raise limits.maxBoards",
 			len(lb.Spec.Boards), class.Name, *limits.MaxBoards)
 	}
+	if err := workload.CheckBoards(lb); err != nil {
+		return stalledBy("", v1alpha1.ReasonInvalidSpec, "spec.boards or spec.global: %v", err)
+	}
 	if lb.Spec.Autoscaling != nil && !workload.RequestsCPU(lb, class) {
 		return exceeded("spec.autoscaling scales on the CPU that a Pod requests, and the Pods request none: set spec.resources.requests.cpu")
 	}

@@ -61,6 +61,8 @@ type LeaderboardReconciler struct {
 	// than the class allows. oldLoginDisabled: they hold no other login
 	// that works.
 	verified, kept, bounded, oldLoginDisabled *freshness
+	// seasonsEnded: what the annotation asked for is done.
+	seasonsEnded *freshness
 	// resting: what the stores held when they were right.
 	resting *resting
 	// shares, namespaces and migrations bound how many passes run of one class, how many
@@ -161,6 +163,8 @@ func (r *LeaderboardReconciler) steps() []step {
 		{"signing-keys", r.ensureSigningKeys},
 		{"workload", r.applyWorkload},
 		{"retire-login", r.retireLogin},
+		{"end-season", r.endSeason},
+		{"seasons", r.readSeasons},
 		{"check-rollout", r.checkRollout},
 		{"lower-connections", r.lowerConnections},
 	}
@@ -243,6 +247,9 @@ func (r *LeaderboardReconciler) finish(ctx context.Context, p *pass, err error) 
 	again := r.Resync
 	if p.retiring {
 		again = min(again, retirementLook)
+	}
+	if p.seasonsNext > 0 {
+		again = min(again, p.seasonsNext)
 	}
 	return ctrl.Result{RequeueAfter: jitter(again)}, nil
 }

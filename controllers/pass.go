@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
@@ -57,6 +59,10 @@ type progress struct {
 	// retiring: a login that is no longer served can still log in, so the pass comes back
 	// soon; rotationWaits: it is in the way of the next rotation.
 	retiring, rotationWaits bool
+	// seasonsMoved: the end of a season was moved in this pass.
+	seasonsMoved bool
+	// seasonsNext is in how long the status has to tell of other seasons; 0: not known.
+	seasonsNext time.Duration
 	// later is a failure that did not stop the pass, but is its result.
 	later error
 }

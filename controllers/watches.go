@@ -114,6 +114,7 @@ func (r *LeaderboardReconciler) prepare(concurrency int) (err error) {
 func (r *LeaderboardReconciler) forgetStores() {
 	r.verified, r.kept = newFreshness(time.Now), newFreshness(time.Now)
 	r.bounded, r.oldLoginDisabled = newFreshness(time.Now), newFreshness(time.Now)
+	r.seasonsEnded = newFreshness(time.Now)
 	r.resting = newResting()
 }
 

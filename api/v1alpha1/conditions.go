@@ -49,6 +49,9 @@ const (
 	ReasonNamespaceNotAllowed = "NamespaceNotAllowed"
 	// ReasonLimitExceeded: the spec asks for more than the class allows.
 	ReasonLimitExceeded = "LimitExceeded"
+	// ReasonInvalidSpec: the spec has a value that the API server could not know to be
+	// wrong, such as a time zone that does not exist.
+	ReasonInvalidSpec = "InvalidSpec"
 	// ReasonPlacementChanged: the class leads to other stores than those that hold
 	// the data. Also of a LeaderboardClass.
 	ReasonPlacementChanged = "PlacementChanged"

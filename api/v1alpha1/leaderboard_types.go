@@ -18,6 +18,11 @@ const AbandonAnnotation = "games.leaderboard.dev/abandon"
 // each value.
 const RotateAnnotation = "games.leaderboard.dev/rotate"
 
+// EndSeasonAnnotation on a Leaderboard ends an open season of a window: its value is
+// board/window/season, as arena/weekly/41, for an end at once, or with @ and a time (RFC
+// 3339) after it for another end. A season that is not open is left as it is.
+const EndSeasonAnnotation = "games.leaderboard.dev/end-season"
+
 // Order says which of two scores is better.
 // +kubebuilder:validation:Enum=Descending;Ascending
 type Order string
@@ -74,6 +79,7 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="self.name != 'global'",fieldPath=".name",message="the board global always exists and cannot be configured: remove it from the list, or choose another name"
 // +kubebuilder:validation:XValidation:rule="!has(self.minScore) || !has(self.maxScore) || self.minScore <= self.maxScore",fieldPath=".minScore",message="minScore must not be greater than maxScore: lower minScore or raise maxScore"
+// +kubebuilder:validation:XValidation:rule="!has(self.allTime) || self.allTime || (has(self.windows) && size(self.windows) > 0)",fieldPath=".allTime",message="a board without a ranking of all time needs windows: add one, or leave allTime out"
 // +kubebuilder:validation:XValidation:rule="!has(self.countsTowardGlobal) || !self.countsTowardGlobal || self.order == 'Descending'",fieldPath=".countsTowardGlobal",message="an Ascending board cannot count toward global, where the highest score is best: set it to false or leave it out"
 type Board struct {
 	// name is what clients send as game_id: lower-case letters, digits, - and _,
@@ -124,6 +130,70 @@ type Board struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9
 	Decimals int32 `json:"decimals,omitempty"`
+
+	// allTime says whether there is a ranking of all time; left out, there is. Without it
+	// the board is what its windows are, and takes submissions only while a season of one
+	// is open.
+	// +optional
+	AllTime *bool `json:"allTime,omitempty"`
+
+	// windows are rankings of parts of the time, over the same submissions: daily, weekly,
+	// monthly, or once from a start to an end.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Windows []Window `json:"windows,omitempty"`
+}
+
+// Window is a ranking of a part of the time. Each of its runs is a season.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.schedule) != (has(self.start) || has(self.end))",message="a window needs either a schedule, for example daily, or both start and end"
+// +kubebuilder:validation:XValidation:rule="has(self.start) == has(self.end)",fieldPath=".end",message="start and end belong together: set both, or a schedule"
+// +kubebuilder:validation:XValidation:rule="!has(self.start) || !has(self.end) || self.end - self.start >= duration('1m')",fieldPath=".end",message="end must be at least one minute after start"
+// +kubebuilder:validation:XValidation:rule="!has(self.start) || self.timeZone == 'UTC'",fieldPath=".timeZone",message="start and end name their own zone: leave timeZone out"
+type Window struct {
+	// name is what clients ask for: lower-case letters, digits, - and _, beginning and
+	// ending with a letter or digit. all is the ranking of all time.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$')",message="must be lower-case letters, digits, - or _, and begin and end with a letter or digit, for example weekly"
+	// +kubebuilder:validation:XValidation:rule="self != 'all'",message="the window all is that of all time: choose another name, or set allTime of the board to false"
+	Name string `json:"name"`
+
+	// schedule is when a season ends and the next begins: daily, weekly (on Monday),
+	// monthly, or five fields as of cron: minute, hour, day of the month, month, day of the
+	// week. At most once an hour. A season that has begun keeps its end when this changes.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=100
+	// +kubebuilder:validation:XValidation:rule="self in ['daily', 'weekly', 'monthly'] || self.matches('^[0-5]?[0-9]( [0-9A-Za-z*/,?-]+){4}$')",message="must be daily, weekly, monthly, or five fields as of cron, the first of which is one minute, for example 0 6 * * 1"
+	Schedule string `json:"schedule,omitempty"`
+
+	// timeZone is the IANA name of the zone whose clocks the schedule means.
+	// +optional
+	// +default="UTC"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$') && self != 'Local'",message="must be an IANA name, for example Europe/Berlin"
+	TimeZone string `json:"timeZone,omitempty"`
+
+	// start and end are those of a window that is there once. What was submitted before
+	// the window was added does not count.
+	// +optional
+	Start *metav1.Time `json:"start,omitempty"`
+
+	// end is the first moment that does not count any more. It may be moved until then.
+	// +optional
+	End *metav1.Time `json:"end,omitempty"`
+
+	// keep is of how many closed seasons the results are kept.
+	// +optional
+	// +default=10
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	Keep int32 `json:"keep,omitempty"`
 }
 
 // GlobalSpec configures the board global.
@@ -156,6 +226,14 @@ type GlobalSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9
 	Decimals int32 `json:"decimals,omitempty"`
+
+	// windows are rankings of parts of the time, over the same submissions: daily, weekly,
+	// monthly, or once from a start to an end.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Windows []Window `json:"windows,omitempty"`
 }
 
 // AutoscalingSpec scales the server on CPU.
@@ -349,6 +427,14 @@ type LeaderboardStatus struct {
 	// +optional
 	Endpoint string `json:"endpoint,omitempty"`
 
+	// seasons tells of each window which season is open, and which was closed last.
+	// +optional
+	// +listType=map
+	// +listMapKey=board
+	// +listMapKey=window
+	// +kubebuilder:validation:MaxItems=520
+	Seasons []SeasonStatus `json:"seasons,omitempty"`
+
 	// boards is the number of boards, global included.
 	// +optional
 	Boards int32 `json:"boards,omitempty"`
@@ -369,6 +455,37 @@ type LeaderboardStatus struct {
 	// selector selects the server Pods, for autoscalers.
 	// +optional
 	Selector string `json:"selector,omitempty"`
+}
+
+// SeasonStatus is where a window of a board is.
+type SeasonStatus struct {
+	// board is the board's name.
+	// +required
+	Board string `json:"board"`
+
+	// window is the window's name.
+	// +required
+	Window string `json:"window"`
+
+	// season is the one that is open; left out while none is.
+	// +optional
+	Season int32 `json:"season,omitempty"`
+
+	// opensAt is when the open season began, or where none is open, the next one will.
+	// +optional
+	OpensAt *metav1.Time `json:"opensAt,omitempty"`
+
+	// closesAt is when that season ends: the next reset.
+	// +optional
+	ClosesAt *metav1.Time `json:"closesAt,omitempty"`
+
+	// lastClosed is the last season whose results are final.
+	// +optional
+	LastClosed int32 `json:"lastClosed,omitempty"`
+
+	// lastEntries is how many entries its results have.
+	// +optional
+	LastEntries int64 `json:"lastEntries,omitempty"`
 }
 
 // Leaderboard is one game's leaderboard service: its REST endpoint, its scores

@@ -1,6 +1,7 @@
 package v1alpha1_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -78,6 +79,27 @@ var leaderboardRefusals = []refusal{
 	{"too many decimals", `{boards: [{name: arena, decimals: 10}]}`, "spec.boards[0].decimals", "should be less than or equal to 9"},
 	{"bounds of global the wrong way around", `{global: {minScore: 2, maxScore: 1}}`, "spec.global.minScore", "lower minScore or raise maxScore"},
 
+	{"window without a name", `{boards: [{name: arena, windows: [{schedule: daily}]}]}`, "spec.boards[0].windows[0].name", "Required value"},
+	{"window named all", `{boards: [{name: arena, windows: [{name: all, schedule: daily}]}]}`, "spec.boards[0].windows[0].name", "choose another name, or set allTime"},
+	{"window in upper case", `{boards: [{name: arena, windows: [{name: Daily, schedule: daily}]}]}`, "spec.boards[0].windows[0].name", "for example weekly"},
+	{"window twice", `{boards: [{name: arena, windows: [{name: w, schedule: daily}, {name: w, schedule: weekly}]}]}`, "spec.boards[0].windows[1]", "Duplicate value"},
+	{"nine windows", `{boards: [{name: arena, windows: [` + windowList(9) + `]}]}`, "spec.boards[0].windows", "must have at most 8 items"},
+	{"window without a schedule", `{boards: [{name: arena, windows: [{name: w}]}]}`, "spec.boards[0].windows[0]", "needs either a schedule"},
+	{"window with a schedule and a start", `{boards: [{name: arena, windows: [{name: w, schedule: daily, start: "2026-01-01T00:00:00Z", end: "2026-02-01T00:00:00Z"}]}]}`, "spec.boards[0].windows[0]", "needs either a schedule"},
+	{"window without an end", `{boards: [{name: arena, windows: [{name: w, start: "2026-01-01T00:00:00Z"}]}]}`, "spec.boards[0].windows[0].end", "start and end belong together"},
+	{"window that ends before its start", `{boards: [{name: arena, windows: [{name: w, start: "2026-02-01T00:00:00Z", end: "2026-01-01T00:00:00Z"}]}]}`, "spec.boards[0].windows[0].end", "at least one minute after start"},
+	{"window with a start and a zone", `{boards: [{name: arena, windows: [{name: w, timeZone: Asia/Tokyo, start: "2026-01-01T00:00:00Z", end: "2026-02-01T00:00:00Z"}]}]}`, "spec.boards[0].windows[0].timeZone", "leave timeZone out"},
+	{"start that is no time", `{boards: [{name: arena, windows: [{name: w, start: tomorrow, end: "2026-02-01T00:00:00Z"}]}]}`, "spec.boards[0].windows[0].start", "must be of type date-time"},
+	{"schedule every five minutes", `{boards: [{name: arena, windows: [{name: w, schedule: "*/5 * * * *"}]}]}`, "spec.boards[0].windows[0].schedule", "the first of which is one minute"},
+	{"schedule of six fields", `{boards: [{name: arena, windows: [{name: w, schedule: "0 0 0 * * *"}]}]}`, "spec.boards[0].windows[0].schedule", "for example 0 6 * * 1"},
+	{"schedule that is a word", `{boards: [{name: arena, windows: [{name: w, schedule: yearly}]}]}`, "spec.boards[0].windows[0].schedule", "must be daily, weekly, monthly, or five fields"},
+	{"time zone of the machine", `{boards: [{name: arena, windows: [{name: w, schedule: daily, timeZone: Local}]}]}`, "spec.boards[0].windows[0].timeZone", "must be an IANA name"},
+	{"time zone with a space", `{boards: [{name: arena, windows: [{name: w, schedule: daily, timeZone: "New York"}]}]}`, "spec.boards[0].windows[0].timeZone", "for example Europe/Berlin"},
+	{"no results kept", `{boards: [{name: arena, windows: [{name: w, schedule: daily, keep: 0}]}]}`, "spec.boards[0].windows[0].keep", "should be greater than or equal to 1"},
+	{"too many results kept", `{boards: [{name: arena, windows: [{name: w, schedule: daily, keep: 1001}]}]}`, "spec.boards[0].windows[0].keep", "should be less than or equal to 1000"},
+	{"neither all time nor windows", `{boards: [{name: arena, allTime: false}]}`, "spec.boards[0].allTime", "add one, or leave allTime out"},
+	{"window of global every minute", `{global: {windows: [{name: w, schedule: "* * * * *"}]}}`, "spec.global.windows[0].schedule", "the first of which is one minute"},
+
 	{"origin with a path", `{http: {allowedOrigins: ["https://play.example.com/"]}}`, "spec.http.allowedOrigins[0]", "without a path, for example https://play.example.com"},
 	{"origin without a scheme", `{http: {allowedOrigins: [play.example.com]}}`, "spec.http.allowedOrigins[0]", "must be an origin as browsers send it"},
 	{"origin in upper case", `{http: {allowedOrigins: ["https://Play.example.com"]}}`, "spec.http.allowedOrigins[0]", "in lower case"},
@@ -96,6 +118,15 @@ func boardList(n int) string {
 	list := make([]string, 0, n)
 	for i := range n {
 		list = append(list, "{name: b"+strings.Repeat("x", i%30)+strings.Repeat("y", i/30)+"}")
+	}
+	return strings.Join(list, ", ")
+}
+
+// windowList lists n windows in YAML's flow style.
+func windowList(n int) string {
+	list := make([]string, 0, n)
+	for i := range n {
+		list = append(list, fmt.Sprintf("{name: w%d, schedule: daily}", i))
 	}
 	return strings.Join(list, ", ")
 }
@@ -198,6 +229,9 @@ func TestLeaderboardsAccepted(t *testing.T) {
 		`{resources: {requests: {cpu: 1, memory: 64Mi}, limits: {cpu: "1.5", memory: 64Mi}}}`,
 		`{auth: {tokenTTL: 24h, passwordCost: 14}}`,
 		`{global: {}}`, `{global: {minScore: 0, maxScore: 0, direct: false, decimals: 9}}`,
+		`{boards: [{name: arena, allTime: false, windows: [` + windowList(8) + `]}], global: {windows: [` + windowList(8) + `]}}`,
+		`{boards: [{name: arena, windows: [{name: w, schedule: "59 23 1,15 JAN-MAR MON", timeZone: America/Argentina/Buenos_Aires, keep: 1000}, {name: all-time, schedule: "0 */6 * * ?", timeZone: Etc/GMT+5}]}]}`,
+		`{boards: [{name: arena, windows: [{name: cup, start: "2026-01-01T00:00:00+01:00", end: "2026-01-01T00:01:00+01:00"}]}]}`,
 		`{http: {}}`, `{http: {allowedOrigins: ["*"]}}`,
 		`{http: {allowedOrigins: ["https://play.example.com", "http://localhost:8060", "capacitor://localhost", "https://a.b-c.example:8443"]}}`,
 		`{auth: {tokenTTL: 1h30m}, className: fast, exposure: {type: Ingress}, deletionPolicy: Delete, suspend: true}`,

@@ -80,6 +80,7 @@ const (
 	stateProtocolViolation     = "08P01"
 	stateUndefinedTable        = "42P01"
 	stateInvalidSchema         = "3F000"
+	stateInvalidParameter      = "22023"
 	stateUniqueViolation       = "23505"
 	stateDuplicateSchema       = "42P06"
 	stateDuplicateTable        = "42P07"

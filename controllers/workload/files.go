@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
 // Keys of the Secret with the credentials.
@@ -85,6 +87,20 @@ func boardsFile(lb *v1alpha1.Leaderboard) ([]byte, error) {
 	}
 
 	return append(file, '\n'), nil
+}
+
+// CheckBoards returns why the server would refuse the boards, beyond what the API server
+// checks.
+func CheckBoards(lb *v1alpha1.Leaderboard) error {
+	file, err := boardsFile(lb)
+	if err != nil {
+		return err
+	}
+	_, err = leaderboard.ParseBoards(file)
+	if refused := (*leaderboard.Error)(nil); errors.As(err, &refused) {
+		return errors.New(refused.Message)
+	}
+	return err
 }
 
 func boardsConfigMap(in Input) (*corev1ac.ConfigMapApplyConfiguration, error) {
