@@ -118,7 +118,12 @@ func sendBy(client *http.Client, request *http.Request) (status int, body []byte
 
 // totalEntries asks how many entries global has; -1: it cannot be read now.
 func totalEntries(ctx context.Context, p *site.Program) int64 {
-	status, body, err := get(ctx, p.URL+"/v1/leaderboard/global", "")
+	return entriesAt(ctx, p.URL+"/v1/leaderboard/global")
+}
+
+// entriesAt asks how many entries there are at an address; -1: it cannot be read now.
+func entriesAt(ctx context.Context, url string) int64 {
+	status, body, err := get(ctx, url, "")
 	var page struct {
 		TotalEntries int64 `json:"total_entries"`
 	}

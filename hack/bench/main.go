@@ -87,6 +87,7 @@ var parts = []part{
 	{"batch", measureBatch},
 	{"standings", measureStandings},
 	{"queries", measureQueries},
+	{"windows", measureWindows},
 	{"growth", measureGrowth},
 	{"year", measureYear},
 	{"today", measureToday},

@@ -89,6 +89,16 @@ func (c *cluster) waitReady(ctx context.Context, key types.NamespacedName) (*gam
 	return game, nil
 }
 
+// annotate sets an annotation of a game.
+func (c *cluster) annotate(ctx context.Context, game *games.Leaderboard, name, value string) error {
+	patched := game.DeepCopy()
+	metav1.SetMetaDataAnnotation(&patched.ObjectMeta, name, value)
+	if err := c.client.Patch(ctx, patched, client.MergeFrom(game), fieldOwner); err != nil {
+		return fmt.Errorf("annotate %s/%s: %w", game.Namespace, game.Name, err)
+	}
+	return nil
+}
+
 // describe tells the conditions in words, a line each.
 func describe(game *games.Leaderboard) string {
 	var text string

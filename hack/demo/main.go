@@ -86,19 +86,24 @@ func run(ctx context.Context, o options) error {
 			return err
 		}
 		fmt.Printf("%s is ready after %.1f s: %s\n", key, time.Since(start).Seconds(), game.Status.Endpoint)
-		failed = errors.Join(failed, play(ctx, o, game, o.seed+uint64(i)))
+		failed = errors.Join(failed, play(ctx, o, cluster, game, o.seed+uint64(i)))
 	}
 
 	return failed
 }
 
 // play plays a match in one game, prints the boards and compares them.
-func play(ctx context.Context, o options, game *games.Leaderboard, seed uint64) error {
+func play(ctx context.Context, o options, cluster *cluster, game *games.Leaderboard, seed uint64) error {
 	client, err := gameclient.New(game.Status.Endpoint, o.via)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
+
+	season, err := openSeason(ctx, client, game)
+	if err != nil {
+		return err
+	}
 
 	start := time.Now()
 	result, err := match.Match{
@@ -122,5 +127,8 @@ func play(ctx context.Context, o options, game *games.Leaderboard, seed uint64) 
 	}
 
 	fmt.Printf("every board, rank and report of %s equals the match that was played\n", game.Name)
-	return nil
+	if season == nil {
+		return nil
+	}
+	return season.end(ctx, cluster, game, result)
 }

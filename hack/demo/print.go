@@ -46,11 +46,40 @@ func print(ctx context.Context, client *gameclient.Client, game *games.Leaderboa
 		fmt.Fprintf(out, "  %d\t%s\t%d\t%d\n", row.Rank, row.Username, row.Score, row.TotalScoresSubmitted)
 	}
 
+	if err := printAround(ctx, out, client, result); err != nil {
+		return err
+	}
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
 
 	return printCalls(os.Stdout, game.Status.Endpoint, via, player)
+}
+
+// printAround shows the entries around a player, and those of some friends.
+func printAround(ctx context.Context, out io.Writer, client *gameclient.Client, result *match.Result) error {
+	player := result.Players[0]
+	around, err := client.Around(ctx, player.Token, match.Global.Name, 2)
+	if err != nil {
+		return fmt.Errorf("read the entries around %s: %w", player.Username, err)
+	}
+
+	fmt.Fprintf(out, "\nGET /v1/boards/global/entries/around?player=me&before=2&after=2\n  RANK\tPLAYER\tSCORE\n")
+	ids := make([]string, 0, len(around))
+	for _, entry := range around {
+		fmt.Fprintf(out, "  %d\t%s\t%d\n", entry.Rank, entry.Username, entry.Score)
+		ids = append(ids, entry.UserID)
+	}
+
+	friends, err := client.List(ctx, player.Token, match.Global.Name, ids)
+	if err != nil {
+		return fmt.Errorf("read how friends do: %w", err)
+	}
+	fmt.Fprintf(out, "\nPOST /v1/boards/global/entries/list (%d friends)\n  POSITION\tRANK\tPLAYER\tSCORE\n", len(ids))
+	for _, entry := range friends {
+		fmt.Fprintf(out, "  %d\t%d\t%s\t%d\n", entry.Position, entry.Rank, entry.Username, entry.Score)
+	}
+	return nil
 }
 
 // printCalls shows calls of the endpoint, and one of the address via that works where

@@ -39,6 +39,19 @@ type fault struct {
 }
 
 var faults = []fault{
+	{name: "seasons end", target: atClients | atPostgres, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		defer pause(ctx, hold(random))
+		return endSeasons(ctx, w)
+	}},
+	{name: "seasons end while a server is killed", target: atServers | atPostgres, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		if err := endSeasons(ctx, w); err != nil {
+			return err
+		}
+		pause(ctx, time.Duration(random.Int64N(int64(5*time.Second)))) // before, at or after the end, or while it is closed
+		r := w.one(random)
+		r.Kill()
+		return r.Restart()
+	}},
 	{name: "kill -9 a server", target: atServers, run: func(ctx context.Context, w *world, random *rand.Rand) error {
 		r := w.one(random)
 		r.Kill()

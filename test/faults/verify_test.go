@@ -52,6 +52,9 @@ func (w *world) verify(ctx context.Context, c *crowd, tally *tally) error {
 	for _, board := range boardNames {
 		err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compare(ctx, conn, board) }))
 	}
+	for _, board := range seasonBoards {
+		err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compareSeasons(ctx, conn, board) }))
+	}
 
 	if failed := settle(ctx, func(ctx context.Context) error { return w.checkFootprint(ctx, conn) }); failed != nil {
 		err = errors.Join(err, failed, w.keepGoroutines())
@@ -137,7 +140,7 @@ func (w *world) sameStandings(ctx context.Context) error {
 const boardSQL = `
 	SELECT row_number() OVER (ORDER BY CASE b.board_order WHEN 'Descending' THEN -s.score ELSE s.score END, s.event), p.id::text, p.username, s.score, o.name
 	FROM standings s JOIN boards b ON b.number = s.board JOIN players p ON p.number = s.player JOIN boards o ON o.number = s.origin
-	WHERE b.name = $1 AND NOT s.removed ORDER BY 1`
+	WHERE b.name = $1 AND s.season = 1 AND NOT s.removed ORDER BY 1`
 
 // settle repeats a check until it passes: what was given up may still be on its way.
 // It returns what was wrong last once that took too long.

@@ -37,9 +37,9 @@ var boardNames = []string{"global", "race", "golf", "mood", "debut", "plays", "c
 
 // boards of the campaign: every order and scoring, and a ranking that is spread.
 const boards = `{"boards": [
-	{"name": "race", "shards": 3},
+	{"name": "race", "shards": 3, "windows": [{"name": "daily", "schedule": "daily", "keep": 1000}]},
 	{"name": "golf", "order": "Ascending"},
-	{"name": "mood", "scoring": "Latest", "countsTowardGlobal": false},
+	{"name": "mood", "scoring": "Latest", "countsTowardGlobal": false, "windows": [{"name": "daily", "schedule": "daily", "keep": 1000}]},
 	{"name": "debut", "scoring": "First", "countsTowardGlobal": false},
 	{"name": "plays", "scoring": "Count", "countsTowardGlobal": false},
 	{"name": "coins", "scoring": "Sum", "countsTowardGlobal": false}]}`

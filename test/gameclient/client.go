@@ -195,6 +195,35 @@ func (c *Client) Around(ctx context.Context, token, board string, each int) ([]E
 	return answer.Entries, err
 }
 
+// Season is a run of a window.
+type Season struct {
+	Season       int32  `json:"season"`
+	State        string `json:"state"`
+	TotalEntries int64  `json:"total_entries"`
+}
+
+// Seasons reads the seasons of a window, the newest first.
+func (c *Client) Seasons(ctx context.Context, board, window string) ([]Season, error) {
+	var answer struct {
+		Seasons []Season `json:"seasons"`
+	}
+	err := c.call(ctx, http.MethodGet, "/v1/boards/"+board+"/seasons", url.Values{"window": {window}}, "", nil, &answer)
+	return answer.Seasons, err
+}
+
+// Window reads the first entries of a season of a window; 0: of the one that is open.
+func (c *Client) Window(ctx context.Context, board, window string, season int32, size int) ([]Entry, error) {
+	var answer struct {
+		Entries []Entry `json:"entries"`
+	}
+	query := url.Values{"window": {window}, "page": {"1"}, "page_size": {strconv.Itoa(size)}}
+	if season != 0 {
+		query.Set("season", strconv.Itoa(int(season)))
+	}
+	err := c.call(ctx, http.MethodGet, "/v1/boards/"+board+"/entries", query, "", nil, &answer)
+	return answer.Entries, err
+}
+
 // TopPlayers reads the report of the inclusive days from start to end (UTC).
 func (c *Client) TopPlayers(ctx context.Context, token, board string, start, end time.Time, limit int) ([]ReportRow, error) {
 	query := url.Values{"start_date": {start.Format(time.DateOnly)}, "end_date": {end.Format(time.DateOnly)},
