@@ -101,10 +101,10 @@ func TestMissedSeasonsAreClosedInOrder(t *testing.T) {
 	// As it would be: a season of long ago with scores, and nobody who closed it.
 	conn := tenant.Connect(t)
 	for _, sql := range []string{
-		"DELETE FROM window_seasons WHERE ordinal > 1",
-		"UPDATE window_seasons SET opens_at = now() - interval '7 days 1 hour', closes_at = date_trunc('day', now() - interval '6 days')",
+		"DELETE FROM window_seasons WHERE ordinal > 1 AND name = 'daily' AND board = ANY ($1)",
+		"UPDATE window_seasons SET opens_at = now() - interval '7 days 1 hour', closes_at = date_trunc('day', now() - interval '6 days') WHERE name = 'daily' AND board = ANY ($1)",
 	} {
-		_, err := conn.Exec(t.Context(), sql)
+		_, err := conn.Exec(t.Context(), sql, []int32{speed.Number, coins.Number})
 		require.NoError(t, err)
 	}
 	_, err := conn.Exec(t.Context(), `INSERT INTO score_events (id, at, player, score, board)
