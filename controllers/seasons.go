@@ -104,12 +104,13 @@ func (r *LeaderboardReconciler) readSeasons(ctx context.Context, p *pass) error 
 		p.lb.Status.Seasons = nil
 		return nil
 	}
-	if left, known := untilSeason(p.lb.Status.Seasons, time.Now()); p.fresh && !p.seasonsMoved && known && left > 0 && len(p.lb.Status.Seasons) == windows {
-		p.seasonsNext = left + seasonsSettle
+	left, known := untilSeason(p.lb.Status.Seasons, time.Now())
+	if p.fresh && !p.seasonsMoved && len(p.lb.Status.Seasons) == windows && (!known || left > 0) {
+		p.comeBackForSeasons()
 		return nil
 	}
 
-	seasons, next, err := p.stores.postgres.Seasons(ctx, p.tenant)
+	seasons, err := p.stores.postgres.Seasons(ctx, p.tenant)
 	if err != nil {
 		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 	}
@@ -119,10 +120,17 @@ func (r *LeaderboardReconciler) readSeasons(ctx context.Context, p *pass) error 
 			OpensAt: statusTime(s.Opens), ClosesAt: statusTime(s.Closes), LastClosed: s.LastClosed, LastEntries: s.LastEntries}
 	}
 
-	if p.seasonsNext = next + seasonsSettle; len(seasons) != windows {
+	if p.comeBackForSeasons(); len(seasons) != windows {
 		p.seasonsNext = seasonsRetry
 	}
 	return nil
+}
+
+// comeBackForSeasons has a pass come after the next change that the status tells of.
+func (p *pass) comeBackForSeasons() {
+	if left, known := untilSeason(p.lb.Status.Seasons, time.Now()); known {
+		p.seasonsNext = max(left, 0) + seasonsSettle
+	}
 }
 
 // untilSeason is how long it is until a season of the status opens or ends; known: one

@@ -125,3 +125,24 @@ func TestASpecThatTheServerWouldRefuse(t *testing.T) {
 	patch(t, lb, func() { lb.Spec.Boards[0].Windows[0].Schedule = "0 0 29 2 *" })
 	becomes(t, lb, allReady)
 }
+
+// A pass comes back for what the status says will change, and not where nothing will.
+func TestPassesComeBackForSeasons(t *testing.T) {
+	t.Parallel()
+	at := func(d time.Duration) *metav1.Time { return &metav1.Time{Time: time.Now().Add(d)} }
+	for name, test := range map[string]struct {
+		seasons []v1alpha1.SeasonStatus
+		want    time.Duration
+	}{
+		"a season that is open": {[]v1alpha1.SeasonStatus{{Season: 1, OpensAt: at(-time.Hour), ClosesAt: at(time.Hour)}}, time.Hour + seasonsSettle},
+		"the first of several":  {[]v1alpha1.SeasonStatus{{Season: 1, ClosesAt: at(2 * time.Hour)}, {OpensAt: at(time.Hour), ClosesAt: at(3 * time.Hour)}}, time.Hour + seasonsSettle},
+		"one that is over":      {[]v1alpha1.SeasonStatus{{Season: 1, ClosesAt: at(-time.Hour)}}, seasonsSettle},
+		"a window that is over": {[]v1alpha1.SeasonStatus{{LastClosed: 1}}, 0},
+		"none":                  {nil, 0},
+	} {
+		p := newPass(&v1alpha1.Leaderboard{Status: v1alpha1.LeaderboardStatus{Seasons: test.seasons}}, "")
+		p.comeBackForSeasons()
+		require.InDelta(t, test.want, p.seasonsNext, float64(time.Minute), name)
+		require.Equal(t, test.want == 0, p.seasonsNext == 0, name)
+	}
+}

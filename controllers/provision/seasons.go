@@ -22,19 +22,17 @@ type Season struct {
 	LastEntries int64
 }
 
-// Seasons reads the windows of a tenant, in the order of boards and windows, and how long
-// it is, by PostgreSQL's clock, until the first of them has something new; 0: nothing will.
-func (p *Postgres) Seasons(ctx context.Context, t tenant.Tenant) (seasons []Season, next time.Duration, err error) {
+// Seasons reads the windows of a tenant, in the order of boards and windows.
+func (p *Postgres) Seasons(ctx context.Context, t tenant.Tenant) (seasons []Season, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 
-	var now time.Time
 	err = pgx.BeginTxFunc(ctx, p.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if err := becomeOwner(ctx, tx, t); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, `
-			SELECT b.name, w.name, CASE WHEN s.opens_at <= now() THEN s.ordinal ELSE 0 END, s.opens_at, s.closes_at, coalesce(c.ordinal, 0), coalesce(c.entries, 0), now()
+			SELECT b.name, w.name, CASE WHEN s.opens_at <= now() THEN s.ordinal ELSE 0 END, s.opens_at, s.closes_at, coalesce(c.ordinal, 0), coalesce(c.entries, 0)
 			FROM windows w JOIN boards b ON b.number = w.board AND b.active
 			LEFT JOIN LATERAL (
 				SELECT ordinal, opens_at, closes_at FROM window_seasons WHERE board = w.board AND name = w.name AND closes_at > now() ORDER BY ordinal LIMIT 1) s ON true
@@ -47,7 +45,7 @@ func (p *Postgres) Seasons(ctx context.Context, t tenant.Tenant) (seasons []Seas
 		seasons, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Season, err error) {
 			var ordinal *int32
 			var opens, closes *time.Time
-			if err := row.Scan(&s.Board, &s.Window, &ordinal, &opens, &closes, &s.LastClosed, &s.LastEntries, &now); err != nil || opens == nil {
+			if err := row.Scan(&s.Board, &s.Window, &ordinal, &opens, &closes, &s.LastClosed, &s.LastEntries); err != nil || opens == nil {
 				return s, err
 			}
 			s.Number, s.Opens, s.Closes = *ordinal, *opens, *closes
@@ -56,19 +54,9 @@ func (p *Postgres) Seasons(ctx context.Context, t tenant.Tenant) (seasons []Seas
 		return err
 	})
 	if err != nil {
-		return nil, 0, postgresError(err, "read the seasons of %s", t.ID)
+		return nil, postgresError(err, "read the seasons of %s", t.ID)
 	}
-
-	for _, s := range seasons {
-		at := s.Closes
-		if s.Number == 0 {
-			at = s.Opens
-		}
-		if left := at.Sub(now); !at.IsZero() && (next == 0 || left < next) {
-			next = max(left, 1)
-		}
-	}
-	return seasons, next, nil
+	return seasons, nil
 }
 
 // becomeOwner has the transaction work as the owner of the tenant's schema, in it.
