@@ -66,6 +66,22 @@ func (s *game) startBare(ctx context.Context) error {
 	return await(ctx, s.bare)
 }
 
+// startedGame is newGameWith whose server runs and has met its players.
+func startedGame(ctx context.Context, players int, boards, server string) (s *game, err error) {
+	if s, err = newGameWith(ctx, players, boards); err != nil {
+		return nil, err
+	}
+
+	if err = s.startServer(ctx, server); err == nil {
+		err = s.meet(ctx, s.server)
+	}
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
 func await(ctx context.Context, p *site.Program) error {
 	ctx, cancel := context.WithTimeout(ctx, rebuildPatience)
 	defer cancel()

@@ -26,18 +26,11 @@ var submitSoloCall = call{name: "durable submit, one standing", method: http.Met
 // measureStandings measures what the second standing of a submission costs: two boards
 // that differ in nothing but whether they count toward global take turns.
 func measureStandings(ctx context.Context, o options, r *report) error {
-	s, err := newGameWith(ctx, httpPlayers, standingsBoards)
+	s, err := startedGame(ctx, httpPlayers, standingsBoards, o.server)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-
-	if err := s.startServer(ctx, o.server); err != nil {
-		return err
-	}
-	if err := s.meet(ctx, s.server); err != nil {
-		return err
-	}
 
 	loads := []load{{call: submitSoloCall, connections: standingsConnections, duration: o.duration},
 		{call: submitRaceCall, connections: standingsConnections, duration: o.duration}}

@@ -46,18 +46,12 @@ func submitTo(name, board string) call {
 }
 
 func measureWindowsOpen(ctx context.Context, o options, r *report) error {
-	s, err := newGameWith(ctx, httpPlayers, windowsBoards)
+	s, err := startedGame(ctx, httpPlayers, windowsBoards, o.server)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 
-	if err := s.startServer(ctx, o.server); err != nil {
-		return err
-	}
-	if err := s.meet(ctx, s.server); err != nil {
-		return err
-	}
 	if err := pause(ctx, opening); err != nil {
 		return err
 	}
@@ -84,18 +78,12 @@ func measureWindowsOpen(ctx context.Context, o options, r *report) error {
 // measureSeasonEnd measures the closing of a season in which every player has an entry.
 func measureSeasonEnd(ctx context.Context, o options, r *report) error {
 	entries := o.sizes[len(o.sizes)-1]
-	s, err := newGameWith(ctx, entries, windowsBoards)
+	s, err := startedGame(ctx, entries, windowsBoards, o.server)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 
-	if err := s.startServer(ctx, o.server); err != nil {
-		return err
-	}
-	if err := s.meet(ctx, s.server); err != nil {
-		return err
-	}
 	if err := pause(ctx, opening); err != nil {
 		return err
 	}

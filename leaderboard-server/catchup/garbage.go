@@ -47,19 +47,19 @@ func (t *term) collect(ctx context.Context) error {
 // collectRankings deletes what is left of rankings that are not served.
 func (t *term) collectRankings(ctx context.Context) error {
 	now := t.catalog.Now()
-	served := make(map[boardSeason]bool)
+	served := make(map[leaderboard.SeasonID]bool)
 	for _, s := range activeShards(t.catalog, now) {
-		served[boardSeason{s.Board, s.Season}] = true
+		served[s.SeasonID()] = true
 	}
 
 	for _, board := range t.catalog.All() {
-		if board.Season != 0 && !served[boardSeason{board.Number, board.Season}] {
+		if board.Season != 0 && !served[board.SeasonID()] {
 			if err := t.forget(ctx, board); err != nil {
 				return err
 			}
 		}
 		for _, s := range board.Seasons {
-			if s.Swept || served[boardSeason{board.Number, s.Number}] || now.Before(s.Opens) {
+			if s.Swept || served[board.In(s.Number).SeasonID()] || now.Before(s.Opens) {
 				continue
 			}
 			if err := t.forget(ctx, board.In(s.Number)); err != nil {

@@ -10,13 +10,10 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-// boardSeason names a season of a board, by number.
-type boardSeason struct{ board, season int32 }
-
-// repair brings shards of one season of a board from where they are up to now, beside the ticks:
-// from the standings, or from an older watermark. What fails is tried again by a later
-// tick.
-func (t *term) repair(ctx context.Context, season boardSeason, repairs []repair) {
+// repair brings shards of one season of a board from where they are up to now, beside the
+// ticks: from the standings, or from an older watermark. What fails is tried again by a
+// later tick.
+func (t *term) repair(ctx context.Context, season leaderboard.SeasonID, repairs []repair) {
 	defer func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -49,7 +46,7 @@ func (t *term) repair(ctx context.Context, season boardSeason, repairs []repair)
 
 // stream repairs shards of one season of a board: those that have a watermark from the log, the
 // others from the standings and the log behind them.
-func (t *term) stream(ctx context.Context, season boardSeason, repairs []repair) (applied int, err error) {
+func (t *term) stream(ctx context.Context, season leaderboard.SeasonID, repairs []repair) (applied int, err error) {
 	snapshot, err := t.ledger.Snapshot(ctx)
 	if err != nil {
 		return 0, err
@@ -65,8 +62,8 @@ func (t *term) stream(ctx context.Context, season boardSeason, repairs []repair)
 		return 0, err
 	}
 
-	board, ok := catalog.Numbered(season.board)
-	board = board.In(season.season)
+	board, ok := catalog.Numbered(season.Board)
+	board = board.In(season.Season)
 	if !ok || board.Shards != repairs[0].shard.Of {
 		return 0, leaderboard.ErrShardMoved // it was changed just now: diagnose again
 	}

@@ -26,7 +26,7 @@ const (
 type seasons struct {
 	// barriers are of seasons that have ended: every transaction that counts in one has a
 	// number below it.
-	barriers map[boardSeason]uint64
+	barriers map[leaderboard.SeasonID]uint64
 	// next is how long it is until there is something to do.
 	next time.Duration
 	// closing has a value while one is being closed, or waits after a failure.
@@ -47,7 +47,7 @@ func (t *term) closeSeasons(ctx context.Context, snapshot leaderboard.Snapshot) 
 	var first leaderboard.LiveBoard
 	var ended leaderboard.Season
 	known := t.seasons.barriers
-	t.seasons.barriers, t.seasons.next = make(map[boardSeason]uint64), noSeason
+	t.seasons.barriers, t.seasons.next = make(map[leaderboard.SeasonID]uint64), noSeason
 	for _, board := range t.catalog.All() {
 		for _, s := range board.Seasons {
 			if s.Closed() {
@@ -58,7 +58,7 @@ func (t *term) closeSeasons(ctx context.Context, snapshot leaderboard.Snapshot) 
 				continue
 			}
 
-			key := boardSeason{board.Number, s.Number}
+			key := board.In(s.Number).SeasonID()
 			barrier, ok := known[key]
 			if !ok {
 				barrier = snapshot.Xmax
@@ -69,7 +69,7 @@ func (t *term) closeSeasons(ctx context.Context, snapshot leaderboard.Snapshot) 
 			}
 		}
 	}
-	if ended.Number == 0 || snapshot.Xmin < t.seasons.barriers[boardSeason{first.Number, first.Season}] {
+	if ended.Number == 0 || snapshot.Xmin < t.seasons.barriers[first.SeasonID()] {
 		return
 	}
 

@@ -156,8 +156,8 @@ func (t *term) begin(ctx context.Context, snapshot leaderboard.Snapshot) error {
 
 // examine sorts the shards into those that go on and those that need a repair, by
 // season.
-func (t *term) examine(shards []leaderboard.Shard, states []leaderboard.ShardState, snapshot leaderboard.Snapshot) (whole map[leaderboard.ShardID]*work, repairs map[boardSeason][]repair, err error) {
-	whole, repairs = make(map[leaderboard.ShardID]*work), make(map[boardSeason][]repair)
+func (t *term) examine(shards []leaderboard.Shard, states []leaderboard.ShardState, snapshot leaderboard.Snapshot) (whole map[leaderboard.ShardID]*work, repairs map[leaderboard.SeasonID][]repair, err error) {
+	whole, repairs = make(map[leaderboard.ShardID]*work), make(map[leaderboard.SeasonID][]repair)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 
@@ -177,7 +177,7 @@ func (t *term) examine(shards []leaderboard.Shard, states []leaderboard.ShardSta
 			continue
 		} else if r != nil {
 			p.repairing = true
-			season := boardSeason{s.Board, s.Season}
+			season := s.SeasonID()
 			repairs[season] = append(repairs[season], *r)
 		} else {
 			w := &work{shard: s, progress: p, known: below(states[i].Applied, snapshot.Xmin), byBatch: make(map[uint64]bool)}

@@ -76,7 +76,7 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 	if page.Closed() {
 		asOf = page.ClosedAt
 	}
-	body := BoardEntries{GameID: page.Board, Window: page.Window, Season: seasonOf(page.Of), AsOf: asOf.UTC(), TotalEntries: page.TotalEntries, Entries: pageEntries(page.Entries)}
+	body := boardEntries(page.Of, asOf, page.TotalEntries, page.Entries)
 	if live {
 		answer(w, http.StatusOK, body)
 		return nil
@@ -107,7 +107,7 @@ func (a *API) walk(w http.ResponseWriter, r *http.Request, service *leaderboard.
 		return err
 	}
 
-	body := BoardEntries{GameID: page.Board, Window: page.Window, Season: seasonOf(page.Of), AsOf: page.AsOf.UTC(), TotalEntries: page.TotalEntries, Entries: pageEntries(page.Entries)}
+	body := boardEntries(page.Of, page.AsOf, page.TotalEntries, page.Entries)
 	if page.Next != nil {
 		next, err := a.sealCursor(page.Next)
 		if err != nil {
@@ -121,6 +121,10 @@ func (a *API) walk(w http.ResponseWriter, r *http.Request, service *leaderboard.
 
 	answer(w, http.StatusOK, body)
 	return nil
+}
+
+func boardEntries(of leaderboard.Of, asOf time.Time, total int64, entries []leaderboard.RankedEntry) BoardEntries {
+	return BoardEntries{GameID: of.Board, Window: of.Window, Season: seasonOf(of), AsOf: asOf.UTC(), TotalEntries: total, Entries: pageEntries(entries)}
 }
 
 func pageEntries(entries []leaderboard.RankedEntry) []PageEntry {

@@ -43,7 +43,7 @@ func NewCatalog(boards []LiveBoard) (*Catalog, error) {
 	for i, b := range boards {
 		c.byName[b.Name], c.byNumber[b.Number] = i, i
 		for _, w := range b.Windows {
-			until := b.lastSeason(w.Name).Closes
+			until := b.LastSeason(w.Name).Closes
 			if until.IsZero() {
 				until = time.Unix(0, 0) // none is known
 			}

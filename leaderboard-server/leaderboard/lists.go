@@ -32,7 +32,8 @@ type List struct {
 	Without []PlayerName
 }
 
-// List ranks players among themselves and on the board. A player who does not exist, or is there twice, is CodeInvalid.
+// List ranks players among themselves and on the board. A player who does not exist, or is
+// there twice, is CodeInvalid.
 func (s *Service) List(ctx context.Context, view View, ids []PlayerID) (List, error) {
 	scope, err := s.open(ctx, view)
 	if err != nil {

@@ -14,6 +14,22 @@ type Neighbours struct {
 	Entries []RankingEntry
 }
 
+// AroundRank reads the entries of a board before a rank and those from it on.
+func AroundRank(ctx context.Context, ranking Ranking, board LiveBoard, rank, before, from int64) (Neighbours, error) {
+	start := max(rank-1-before, 0)
+	entries, total, err := ranking.Page(ctx, board, start, rank-1+from-start)
+	return Neighbours{Total: total, Rank: rank, Entries: entries}, err
+}
+
+// AroundPlace is [AroundRank] of the place that a score would get, which it counts first.
+func AroundPlace(ctx context.Context, ranking Ranking, board LiveBoard, score, before, after int64) (Neighbours, error) {
+	counts, err := ranking.CountBetter(ctx, board, []ScoreBound{{Score: score, Included: true}})
+	if err != nil {
+		return Neighbours{}, err
+	}
+	return AroundRank(ctx, ranking, board, counts[0]+1, before, after)
+}
+
 // RankedNeighbours are [Neighbours] with names.
 type RankedNeighbours struct {
 	Of

@@ -64,10 +64,11 @@ func (b LiveBoard) OpenAt(at time.Time) iter.Seq[Season] {
 	}
 }
 
-// SeasonAt is the season of a window in which an event at a time counts.
+// SeasonAt is the season of a window in which an event at a time counts; an empty name is
+// the first configured window that has one.
 func (b LiveBoard) SeasonAt(window string, at time.Time) (Season, bool) {
 	for s := range b.OpenAt(at) {
-		if s.Window == window {
+		if s.Window == window || window == "" && b.HasWindow(s.Window) {
 			return s, true
 		}
 	}
@@ -80,12 +81,8 @@ func (b LiveBoard) Main(at time.Time) int32 {
 	if !b.WindowsOnly {
 		return b.Season
 	}
-	for s := range b.OpenAt(at) {
-		if b.HasWindow(s.Window) {
-			return s.Number
-		}
-	}
-	return 0
+	first, _ := b.SeasonAt("", at)
+	return first.Number
 }
 
 // ranIn says whether a season was one of the window's, as far as that is known.
@@ -175,7 +172,7 @@ func latest(a, b time.Time) time.Time {
 func (c *Catalog) AnnouncementDue(now time.Time) bool {
 	for _, b := range c.list {
 		for _, w := range b.Windows {
-			if _, due := w.NextSeason(b.lastSeason(w.Name), now); due && b.Active {
+			if _, due := w.NextSeason(b.LastSeason(w.Name), now); due && b.Active {
 				return true
 			}
 		}
@@ -183,8 +180,9 @@ func (c *Catalog) AnnouncementDue(now time.Time) bool {
 	return false
 }
 
-// lastSeason is the last one of a window that is known.
-func (b LiveBoard) lastSeason(window string) (last Season) {
+// LastSeason is the last one of a window that is known, also one that is to come; zero:
+// none is.
+func (b LiveBoard) LastSeason(window string) (last Season) {
 	for _, s := range b.Seasons {
 		if s.Window == window {
 			last = s

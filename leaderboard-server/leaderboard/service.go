@@ -219,7 +219,8 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 		submission.Board = GlobalBoard
 	}
 
-	board, err := s.Catalog().Lookup(submission.Board)
+	catalog := s.Catalog()
+	board, err := catalog.Lookup(submission.Board)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -229,7 +230,7 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 
 	// With a key it may be the repetition of one that was within the bounds.
 	submission.Ordered = board.Scoring.Ordered()
-	if err := checkSubmission(s.Catalog(), board, submission.Score); err != nil {
+	if err := checkSubmission(catalog, board, submission.Score); err != nil {
 		if submission.IdempotencyKey == "" {
 			return Receipt{}, err
 		}

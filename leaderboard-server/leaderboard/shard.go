@@ -11,6 +11,15 @@ import (
 // on. The watermark was not advanced; the shard must be re-examined.
 var ErrShardMoved = errors.New("the session on a shard was interrupted")
 
+// SeasonID names a season of a board, by number.
+type SeasonID struct{ Board, Season int32 }
+
+// SeasonID names the board's season that is meant.
+func (b LiveBoard) SeasonID() SeasonID { return SeasonID{b.Number, b.Season} }
+
+// SeasonID names the season that the shard is of.
+func (s ShardID) SeasonID() SeasonID { return SeasonID{s.Board, s.Season} }
+
 // ShardID names one shard of the season of a board.
 type ShardID struct {
 	Board, Season int32

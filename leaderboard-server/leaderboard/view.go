@@ -64,11 +64,9 @@ func (s *Service) running(catalog *Catalog, board LiveBoard, window string) (sco
 		return scope{Of{Board: board.Name, Window: AllTime}, catalog, board, s.Ranking}, nil
 	}
 
-	for season := range board.OpenAt(catalog.Now()) {
-		if season.Window == window || window == "" && board.HasWindow(season.Window) {
-			of := Of{Board: board.Name, Window: season.Window, Season: season.Ordinal}
-			return scope{of, catalog, board.In(season.Number), s.Ranking}, nil
-		}
+	if season, ok := board.SeasonAt(window, catalog.Now()); ok {
+		of := Of{Board: board.Name, Window: season.Window, Season: season.Ordinal}
+		return scope{of, catalog, board.In(season.Number), s.Ranking}, nil
 	}
 	return scope{}, Errorf(CodeNoSeason, "window", "no such season of board %s is open now: GET /v1/boards/%s says when one was or will be", board.Name, board.Name)
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-// SyncBoards implements [leaderboard.BoardStore]: new boards get a number and
-// their first season, windows have theirs announced, boards that are no longer configured become inactive, and
-// nothing is ever deleted or numbered anew.
+// SyncBoards implements [leaderboard.BoardStore]: new boards get a number and their first
+// season, windows have theirs announced, boards that are no longer configured become
+// inactive, and nothing is ever deleted or numbered anew.
 func (l *Ledger) SyncBoards(ctx context.Context, boards leaderboard.Boards) (*leaderboard.Catalog, error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
@@ -30,9 +30,6 @@ func (l *Ledger) SyncBoards(ctx context.Context, boards leaderboard.Boards) (*le
 
 		if err := syncBoards(ctx, tx, existing, boards.All()); err != nil {
 			return err
-		}
-		if _, err := tx.Exec(ctx, "LOCK TABLE window_seasons IN SHARE ROW EXCLUSIVE MODE"); err != nil {
-			return fmt.Errorf("wait for other replicas: %w", err)
 		}
 		return announceSeasons(ctx, tx)
 	})

@@ -38,8 +38,8 @@ func (l *Ledger) makePartitions(ctx context.Context) error {
 }
 
 // applyRetention drops the partitions that are past their retention and of no season that
-// is not closed yet. Each waits for
-// what reads the events: where that takes long, it is for the next time.
+// is not closed yet. Each waits for what reads the events: where that takes long, it is for
+// the next time.
 func (l *Ledger) applyRetention(ctx context.Context) error {
 	if l.options.EventRetention <= 0 {
 		return nil

@@ -122,22 +122,12 @@ func (r *Results) AroundPlayer(ctx context.Context, board leaderboard.LiveBoard,
 	if err != nil {
 		return leaderboard.Neighbours{}, err
 	}
-	return r.aroundRank(ctx, board, entry.Rank, before, after+1)
+	return leaderboard.AroundRank(ctx, r, board, entry.Rank, before, after+1)
 }
 
 // AroundScore implements [leaderboard.Ranking].
 func (r *Results) AroundScore(ctx context.Context, board leaderboard.LiveBoard, score, before, after int64) (leaderboard.Neighbours, error) {
-	counts, err := r.CountBetter(ctx, board, []leaderboard.ScoreBound{{Score: score, Included: true}})
-	if err != nil {
-		return leaderboard.Neighbours{}, err
-	}
-	return r.aroundRank(ctx, board, counts[0]+1, before, after)
-}
-
-func (r *Results) aroundRank(ctx context.Context, board leaderboard.LiveBoard, rank, before, from int64) (leaderboard.Neighbours, error) {
-	start := max(rank-1-before, 0)
-	entries, total, err := r.Page(ctx, board, start, rank-1+from-start)
-	return leaderboard.Neighbours{Total: total, Rank: rank, Entries: entries}, err
+	return leaderboard.AroundPlace(ctx, r, board, score, before, after)
 }
 
 // CountBetter implements [leaderboard.Ranking].

@@ -55,13 +55,7 @@ func (l *Ledger) AnnounceSeasons(ctx context.Context) (*leaderboard.Catalog, err
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
 
-	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
-		// Replicas announce the same seasons: one after the other.
-		if _, err := tx.Exec(ctx, "LOCK TABLE window_seasons IN SHARE ROW EXCLUSIVE MODE"); err != nil {
-			return fmt.Errorf("wait for other replicas: %w", err)
-		}
-		return announceSeasons(ctx, tx)
-	})
+	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error { return announceSeasons(ctx, tx) })
 	if err != nil {
 		return nil, unavailable("announce the next seasons", err)
 	}
@@ -73,11 +67,11 @@ func (l *Ledger) AnnounceSeasons(ctx context.Context) (*leaderboard.Catalog, err
 var errNoticeTooShort = errors.New("announcing the seasons took too long")
 
 func announceSeasons(ctx context.Context, tx pgx.Tx) error {
-	boards, err := readBoards(ctx, tx)
-	if err != nil {
-		return err
+	// Replicas announce the same seasons: one after the other.
+	if _, err := tx.Exec(ctx, "LOCK TABLE window_seasons IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+		return fmt.Errorf("wait for other replicas: %w", err)
 	}
-	lasts, err := readLastSeasons(ctx, tx)
+	boards, err := readBoards(ctx, tx)
 	if err != nil {
 		return err
 	}
@@ -92,7 +86,7 @@ func announceSeasons(ctx context.Context, tx pgx.Tx) error {
 			continue
 		}
 		for _, w := range b.Windows {
-			did, err := announce(ctx, tx, b.Number, w, lasts[windowKey{b.Number, w.Name}], now)
+			did, err := announce(ctx, tx, b.Number, w, b.LastSeason(w.Name), now)
 			if err != nil {
 				return fmt.Errorf("window %s of board %s: %w", w.Name, b.Name, err)
 			}
@@ -109,32 +103,6 @@ func announceSeasons(ctx context.Context, tx pgx.Tx) error {
 		return errNoticeTooShort
 	}
 	return nil
-}
-
-// windowKey names a window of a board.
-type windowKey struct {
-	board int32
-	name  string
-}
-
-// readLastSeasons returns the newest season of each window.
-func readLastSeasons(ctx context.Context, tx pgx.Tx) (map[windowKey]leaderboard.Season, error) {
-	rows, err := tx.Query(ctx, "SELECT DISTINCT ON (s.board, s.name) "+seasonColumns+", s.board FROM window_seasons s ORDER BY s.board, s.name, s.ordinal DESC")
-	if err != nil {
-		return nil, fmt.Errorf("query the last seasons: %w", err)
-	}
-	defer rows.Close()
-
-	lasts := make(map[windowKey]leaderboard.Season)
-	for rows.Next() {
-		var s leaderboard.Season
-		var board int32
-		if err := scanSeason(rows, &s, &board); err != nil {
-			return nil, fmt.Errorf("read the last seasons: %w", err)
-		}
-		lasts[windowKey{board, s.Window}] = s
-	}
-	return lasts, rows.Err()
 }
 
 // announce brings the seasons of one window up to date.

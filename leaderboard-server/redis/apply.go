@@ -119,7 +119,7 @@ type asked struct {
 
 // collect reads what the calls answered.
 func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, applies []*applyCall, results []leaderboard.Applied) error {
-	spread := make(map[boardSeason][]asked)
+	spread := make(map[leaderboard.SeasonID][]asked)
 	var stale error
 
 	for _, a := range applies {
@@ -151,18 +151,18 @@ func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, app
 				continue
 			}
 
-			key := boardSeason{a.shard.Board, a.shard.Season}
+			key := a.shard.SeasonID()
 			spread[key] = append(spread[key], asked{&p, result})
 		}
 	}
 
 	for key, list := range spread {
-		board, _ := catalog.Numbered(key.board)
+		board, _ := catalog.Numbered(key.Board)
 		positions := make([]*position, len(list))
 		for i, a := range list {
 			positions[i] = a.position
 		}
-		if r.addOtherShards(ctx, key.season, board, positions) != nil {
+		if r.addOtherShards(ctx, key.Season, board, positions) != nil {
 			continue // the standings are in: only the ranks are not known
 		}
 		for _, a := range list {

@@ -34,7 +34,7 @@ func (r *Ranking) AroundPlayer(ctx context.Context, board leaderboard.LiveBoard,
 		if err != nil {
 			return n, err
 		}
-		if n, err = r.aroundRank(ctx, board, entry.Rank, before, after+1); err != nil {
+		if n, err = leaderboard.AroundRank(ctx, r, board, entry.Rank, before, after+1); err != nil {
 			return n, err
 		}
 		if i := slices.IndexFunc(n.Entries, func(e leaderboard.RankingEntry) bool { return e.Player == player }); i >= 0 {
@@ -48,25 +48,13 @@ func (r *Ranking) AroundPlayer(ctx context.Context, board leaderboard.LiveBoard,
 
 // AroundScore implements [leaderboard.Ranking].
 func (r *Ranking) AroundScore(ctx context.Context, board leaderboard.LiveBoard, score, before, after int64) (leaderboard.Neighbours, error) {
-	bound := leaderboard.ScoreBound{Score: score, Included: true}
 	if board.Shards == 1 {
 		s := shard{board.Shard(board.Season, 0)}
-		p := s.position(bound)
+		p := s.position(leaderboard.ScoreBound{Score: score, Included: true})
 		return r.around(ctx, r.newCall(functions.Around, s, before, after, p.order, p.tie), before)
 	}
 
-	counts, err := r.CountBetter(ctx, board, []leaderboard.ScoreBound{bound})
-	if err != nil {
-		return leaderboard.Neighbours{}, err
-	}
-	return r.aroundRank(ctx, board, counts[0]+1, before, after)
-}
-
-// aroundRank reads the entries before a rank and those from it on.
-func (r *Ranking) aroundRank(ctx context.Context, board leaderboard.LiveBoard, rank, before, from int64) (leaderboard.Neighbours, error) {
-	start := max(rank-1-before, 0)
-	entries, total, err := r.Page(ctx, board, start, rank-1+from-start)
-	return leaderboard.Neighbours{Total: total, Rank: rank, Entries: entries}, err
+	return leaderboard.AroundPlace(ctx, r, board, score, before, after)
 }
 
 // around reads what the function around answers.

@@ -18,9 +18,6 @@ const format = "2"
 // shard is one part of a board's ranking, with the names of its keys.
 type shard struct{ leaderboard.Shard }
 
-// boardSeason names a season of a board, by number.
-type boardSeason struct{ board, season int32 }
-
 func shardsOf(board leaderboard.LiveBoard) []shard {
 	all := board.AllShards()
 	shards := make([]shard, len(all))

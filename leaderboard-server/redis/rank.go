@@ -200,8 +200,8 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 	}
 
 	_ = r.pipeline(ctx, calls) // every call has its own error
-	spread := make(map[boardSeason][]*rankRequest)
-	positions := make(map[boardSeason][]*position)
+	spread := make(map[leaderboard.SeasonID][]*rankRequest)
+	positions := make(map[leaderboard.SeasonID][]*position)
 
 	for _, c := range byShard {
 		for i, p := range r.readShard(c.call, c.requests) {
@@ -210,7 +210,7 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 			}
 			request := c.requests[i]
 			if request.entry = p.RankingEntry; c.shard.Of > 1 {
-				season := boardSeason{c.shard.Board, c.shard.Season}
+				season := c.shard.SeasonID()
 				spread[season] = append(spread[season], request)
 				positions[season] = append(positions[season], p)
 			}
@@ -218,7 +218,7 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 	}
 
 	for season, requests := range spread {
-		err := r.addOtherShards(ctx, season.season, requests[0].board, positions[season])
+		err := r.addOtherShards(ctx, season.Season, requests[0].board, positions[season])
 		for i, request := range requests {
 			request.entry, request.err = positions[season][i].RankingEntry, err
 		}

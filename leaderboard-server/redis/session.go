@@ -98,8 +98,10 @@ func (r *Ranking) Forget(ctx context.Context, of leaderboard.Shard) error {
 	}
 
 	s := shard{of}
-	if err := r.wipeDropped(ctx, s, is.Identity); is.Identity != "" && err != nil {
-		return err
+	if is.Identity != "" {
+		if err := r.wipeDropped(ctx, s, is.Identity); err != nil {
+			return err
+		}
 	}
 	n := &session{ranking: r, shard: s, identity: "none", token: rand.Text()}
 	values, err := n.run(ctx, r.newCall(functions.Begin, s, n.identity, n.token, is.Watermark, true, true).withApplied(r))
