@@ -106,11 +106,12 @@ type Checkpoint struct {
 const historyBits = 48
 
 // HistoryStart is the lowest number of a transaction of the history that xid is of,
-// and HistoryEnd the one after the highest.
+// and HistoryEnd the highest, which none reaches: the one after it may be too great for a
+// bigint.
 func HistoryStart(xid uint64) uint64 { return xid >> historyBits << historyBits }
 
 // HistoryEnd is described with [HistoryStart].
-func HistoryEnd(xid uint64) uint64 { return HistoryStart(xid) + 1<<historyBits }
+func HistoryEnd(xid uint64) uint64 { return HistoryStart(xid) + 1<<historyBits - 1 }
 
 // Leadership is the right to fold the log, which one process has at a time.
 type Leadership struct {

@@ -527,6 +527,40 @@ func TestReadLogStreamsEverythingOnce(t *testing.T) {
 	require.ErrorIs(t, f.Ledger.ReadLog(t.Context(), 0, snapshot.Xmin, 100, none), context.Canceled)
 }
 
+// Transactions of the last of all histories have numbers up to the greatest bigint.
+func TestTheLastHistory(t *testing.T) {
+	f := ledgertest.New(t, server, ledgertest.Boards(t, 1), postgres.Options{})
+	conn := f.Connect(t)
+	for _, sql := range []string{
+		"CREATE OR REPLACE FUNCTION log_history() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT 32767::bigint << 48'",
+		"UPDATE ledger_state SET checkpoint = log_history(), log_start = log_history()",
+	} {
+		_, err := conn.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+
+	ledger := f.Open(t, postgres.Options{}) // its sessions know the history
+	player := f.Players(t, 1)[0]
+	stored, err := ledger.Store(t.Context(), []leaderboard.Submission{ledgertest.Submission(player, "speed", 7)})
+	require.NoError(t, err)
+	require.NoError(t, stored.Outcomes[0].Err)
+
+	events := 0
+	speed := f.Board(t, "speed")
+	err = ledger.ReadBoard(t.Context(), speed, 10, func(uint64, uint64) {}, func([]leaderboard.Standing) error { return nil },
+		func(chunk []leaderboard.Event) error { events += len(chunk); return nil })
+	require.NoError(t, err)
+	require.Equal(t, 1, events)
+
+	ledgertest.SaveStandings(t, ledger)
+	mismatches, err := ledger.Verify(t.Context(), 10)
+	require.NoError(t, err)
+	require.Empty(t, mismatches)
+	var state string
+	require.NoError(t, conn.QueryRow(t.Context(), "SELECT state FROM apply_retention('0')").Scan(&state))
+	require.Equal(t, "done", state)
+}
+
 // The checkpoint moves with the standings it is of, or not at all.
 func TestSaveStandings(t *testing.T) {
 	f := newFixture(t, postgres.Options{})
