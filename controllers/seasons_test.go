@@ -49,7 +49,7 @@ func TestASeasonIsEndedByAnAnnotation(t *testing.T) {
 	server, err := ledger.Open(t.Context(), ledger.Options{URL: string(secret.Data[workload.DatabaseURLKey])})
 	require.NoError(t, err)
 	defer server.Close()
-	boards, err := leaderboard.NewBoards(leaderboard.Board{Name: "arena", Order: leaderboard.Descending, Scoring: leaderboard.Best, Shards: 1,
+	boards, err := leaderboard.NewBoards(leaderboard.Board{Name: "arena", Order: leaderboard.Descending, Scoring: leaderboard.Best, Shards: 1, Ranks: leaderboard.Ordinal,
 		Windows: []leaderboard.Window{{Name: "weekly", Schedule: "weekly", TimeZone: "UTC", Keep: 3}}})
 	require.NoError(t, err)
 	_, err = server.SyncBoards(t.Context(), boards)

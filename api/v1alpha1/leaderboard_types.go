@@ -51,6 +51,19 @@ const (
 	ScoringCount Scoring = "Count"
 )
 
+// Ranks says how entries with the same score and columns are counted.
+// +kubebuilder:validation:Enum=Ordinal;Competition;Dense
+type Ranks string
+
+const (
+	// RanksOrdinal are 1, 2, 3, 4: who was there first is first.
+	RanksOrdinal Ranks = "Ordinal"
+	// RanksCompetition are 1, 2, 2, 4.
+	RanksCompetition Ranks = "Competition"
+	// RanksDense are 1, 2, 2, 3.
+	RanksDense Ranks = "Dense"
+)
+
 // DeletionPolicy says what becomes of a tenant's data when its Leaderboard is
 // deleted.
 // +kubebuilder:validation:Enum=Retain;Delete
@@ -81,6 +94,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.minScore) || !has(self.maxScore) || self.minScore <= self.maxScore",fieldPath=".minScore",message="minScore must not be greater than maxScore: lower minScore or raise maxScore"
 // +kubebuilder:validation:XValidation:rule="!has(self.allTime) || self.allTime || (has(self.windows) && size(self.windows) > 0)",fieldPath=".allTime",message="a board without a ranking of all time needs windows: add one, or leave allTime out"
 // +kubebuilder:validation:XValidation:rule="!has(self.countsTowardGlobal) || !self.countsTowardGlobal || self.order == 'Descending'",fieldPath=".countsTowardGlobal",message="an Ascending board cannot count toward global, where the highest score is best: set it to false or leave it out"
+// +kubebuilder:validation:XValidation:rule="!has(self.columns) || size(self.columns) == 0 || !(self.scoring in ['Sum', 'Count'])",fieldPath=".columns",message="columns are of one submission, and a sum or a count is of several: set scoring to Best, First or Latest, or leave columns out"
 type Board struct {
 	// name is what clients send as game_id: lower-case letters, digits, - and _,
 	// beginning and ending with a letter or digit.
@@ -131,6 +145,22 @@ type Board struct {
 	// +kubebuilder:validation:Maximum=9
 	Decimals int32 `json:"decimals,omitempty"`
 
+	// ranks says how entries with the same score and columns are counted: Ordinal is 1, 2,
+	// 3, 4, who was there first before the others; Competition is 1, 2, 2, 4; Dense is 1,
+	// 2, 2, 3, which takes some 90 bytes of Redis for each score that there is.
+	// Left out: Ordinal.
+	// +optional
+	Ranks Ranks `json:"ranks,omitempty"`
+
+	// columns are further numbers of each submission, which rank entries of equal scores,
+	// one after the other. They are of the submission that the score is of, never mixed from
+	// several.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:XValidation:rule="self.all(c, self.exists_one(d, d.name == c.name))",message="columns must have different names"
+	Columns []Column `json:"columns,omitempty"`
+
 	// allTime says whether there is a ranking of all time; left out, there is. Without it
 	// the board is what its windows are, and takes submissions only while a season of one
 	// is open.
@@ -144,6 +174,43 @@ type Board struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=8
 	Windows []Window `json:"windows,omitempty"`
+}
+
+// Column is a further number of each submission.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.min) || !has(self.max) || self.min <= self.max",fieldPath=".min",message="min must not be greater than max: lower min or raise max"
+type Column struct {
+	// name is what clients call it: lower-case letters, digits, - and _, beginning and
+	// ending with a letter or digit.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$')",message="must be lower-case letters, digits, - or _, and begin and end with a letter or digit, for example deaths"
+	// +kubebuilder:validation:XValidation:rule="self != 'score'",message="score is what the first number of a submission is called: choose another name"
+	Name string `json:"name"`
+
+	// order says which value is best: Descending (the highest) or Ascending (the lowest).
+	// +optional
+	// +default="Descending"
+	Order Order `json:"order,omitempty"`
+
+	// min is the lowest value that a submission may carry.
+	// +optional
+	// +kubebuilder:validation:Minimum=-9007199254740991
+	// +kubebuilder:validation:Maximum=9007199254740991
+	Min *int64 `json:"min,omitempty"`
+
+	// max is the highest value that a submission may carry.
+	// +optional
+	// +kubebuilder:validation:Minimum=-9007199254740991
+	// +kubebuilder:validation:Maximum=9007199254740991
+	Max *int64 `json:"max,omitempty"`
+
+	// decimals is how many digits of a value clients are to show behind the point.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9
+	Decimals int32 `json:"decimals,omitempty"`
 }
 
 // Window is a ranking of a part of the time. Each of its runs is a season.
@@ -226,6 +293,12 @@ type GlobalSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9
 	Decimals int32 `json:"decimals,omitempty"`
+
+	// ranks says how entries with the same score are counted: Ordinal is 1, 2, 3, 4, who
+	// was there first before the others; Competition is 1, 2, 2, 4; Dense is 1, 2, 2, 3.
+	// Left out: Ordinal.
+	// +optional
+	Ranks Ranks `json:"ranks,omitempty"`
 
 	// windows are rankings of parts of the time, over the same submissions: daily, weekly,
 	// monthly, or once from a start to an end.

@@ -206,7 +206,7 @@ func TestRedisTenantsAreApart(t *testing.T) {
 
 	for _, allowed := range [][]any{
 		{"ZADD", own + "z", 1, "m"}, {"ZRANK", own + "z", "m"}, {"HSET", own + "h", "f", 1}, {"SET", own + "s", 1}, {"GET", own + "s"},
-		{"FCALL", functions.TakeRate.Name, 1, own + "rate", 0, 1000, 5}, {"FCALL_RO", functions.Page.Name, 2, own + "z", own + "h", 0, 1},
+		{"FCALL", functions.TakeRate.Name, 1, own + "rate", 0, 1000, 5}, {"FCALL_RO", functions.Page.Name, 2, own + "z", own + "h", 0, 1, 0, "o"},
 		{"PING"}, {"UNLINK", own + "s"},
 	} {
 		require.NoError(t, client.Do(t.Context(), allowed...).Err(), "%v", allowed)
@@ -215,7 +215,7 @@ func TestRedisTenantsAreApart(t *testing.T) {
 	refused := [][]any{
 		{"GET", theirs + "secret"}, {"SET", theirs + "x", 1}, {"ZADD", theirs + "z", 1, "m"}, {"UNLINK", theirs + "secret"},
 		{"RENAME", own + "z", theirs + "z"}, {"GET", "lb:*"}, {"GET", "anything"}, {"GET", "leaderboard-operator:id"}, {"HGET", "leaderboard-operator:owners", mine.RedisUser()},
-		{"FCALL_RO", functions.Page.Name, 2, theirs + "z", theirs + "h", 0, 1}, {"FCALL", functions.TakeRate.Name, 1, theirs + "rate", 0, 1000, 5},
+		{"FCALL_RO", functions.Page.Name, 2, theirs + "z", theirs + "h", 0, 1, 0, "o"}, {"FCALL", functions.TakeRate.Name, 1, theirs + "rate", 0, 1000, 5},
 		{"FCALL", functions.Snapshot.Name, 2, own + "z", theirs + "m", "n", "", 1, 1, 1, 1, 1},
 		{"EVAL", "while true do end", 0}, {"EVAL", "while true do redis.call('SET', KEYS[1], 1) end", 1, own + "x"}, {"EVAL_RO", "while true do end", 0},
 		{"EVALSHA", strings.Repeat("0", 40), 0}, {"EVALSHA_RO", strings.Repeat("0", 40), 0}, {"SCRIPT", "LOAD", "return 1"}, {"SCRIPT", "EXISTS", strings.Repeat("0", 40)},
@@ -264,10 +264,10 @@ func TestFunctionsAreBounded(t *testing.T) {
 		args     []any
 		says     string
 	}{
-		{functions.Count, []string{entries, state}, []any{0, 0}, "nil value"},
-		{functions.Apply, []string{entries, state, applied}, []any{"i", "", "", -1, 0, ""}, "too long"},
+		{functions.Page, []string{entries, state}, []any{0, 0, 1e9, "c"}, "compare"},
+		{functions.Apply, []string{entries, state, applied}, []any{"i", "", "", -1, 0, "", 0, "o"}, "too long"},
 		{functions.Snapshot, []string{entries, state}, []any{"n", "", 1000, 1000, 4, 10, ""}, "too long"},
-		{functions.Walk, []string{entries, state}, []any{"n", 0, 0, 1e9}, "too long"},
+		{functions.Walk, []string{entries, state}, []any{"n", 0, "", 1e9, 0}, "too long"},
 		{functions.Finish, []string{entries, state, applied}, []any{"s", 0, "1", 1, 0, ""}, "too long"},
 		{functions.Wipe, []string{entries, state}, []any{"s", long}, "too long"},
 		{functions.Wipe, []string{entries, state}, []any{"s", "identity"}, "too long"},

@@ -130,8 +130,9 @@ func (s *instant) Page(_ context.Context, board leaderboard.LiveBoard, offset, l
 }
 
 // Rank implements [leaderboard.Ranking].
-func (s *instant) Rank(_ context.Context, board leaderboard.LiveBoard, player int64) (leaderboard.RankingEntry, error) {
-	return leaderboard.RankingEntry{Rank: 50_000, Player: player, Score: 500_000, Origin: board.Number}, nil
+func (s *instant) Rank(_ context.Context, board leaderboard.LiveBoard, player int64) (leaderboard.OwnEntry, error) {
+	e := leaderboard.RankingEntry{Rank: 50_000, Place: 50_000, Player: player, Score: 500_000, Origin: board.Number}
+	return leaderboard.OwnEntry{RankingEntry: e, Better: 49_999, Total: 100_000}, nil
 }
 
 // Name implements [leaderboard.Directory].

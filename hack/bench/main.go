@@ -88,6 +88,7 @@ var parts = []part{
 	{"standings", measureStandings},
 	{"queries", measureQueries},
 	{"windows", measureWindows},
+	{"columns", measureColumns},
 	{"growth", measureGrowth},
 	{"year", measureYear},
 	{"today", measureToday},

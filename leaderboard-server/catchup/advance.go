@@ -47,7 +47,7 @@ func (c *chunk) add(s leaderboard.Standing, shard *leaderboard.Shard) {
 		c.places = make(map[leaderboard.EntryKey]int, chunkSize)
 	}
 	if i, ok := c.places[s.EntryKey]; ok {
-		c.standings[i] = leaderboard.Join(shard.Order, shard.Scoring, c.standings[i], s)
+		c.standings[i] = shard.Join(c.standings[i], s)
 		return
 	}
 	c.places[s.EntryKey] = len(c.standings)
@@ -105,17 +105,17 @@ func route(catalog *leaderboard.Catalog, e leaderboard.Event, fn func(board lead
 	if e.Standing != nil {
 		fn(board, *e.Standing)
 	} else if !board.Scoring.Ordered() {
-		routeSingle(board, e, fn)
+		routeSingle(board, e, e.Columns, fn)
 	}
 	if global := catalog.Global(); e.CountsTowardGlobal && global.Number != e.Board {
-		routeSingle(global, e, fn)
+		routeSingle(global, e, leaderboard.Columns{}, fn)
 	}
 }
 
 // routeSingle hands what an event means for the seasons of one board to fn.
-func routeSingle(board leaderboard.LiveBoard, e leaderboard.Event, fn func(board leaderboard.LiveBoard, s leaderboard.Standing)) {
+func routeSingle(board leaderboard.LiveBoard, e leaderboard.Event, columns leaderboard.Columns, fn func(board leaderboard.LiveBoard, s leaderboard.Standing)) {
 	single := func(season int32) leaderboard.Standing {
-		return leaderboard.Single(leaderboard.EntryKey{Board: board.Number, Season: season, Player: e.Player}, e.Score, e.Number, e.Board)
+		return leaderboard.Single(leaderboard.EntryKey{Board: board.Number, Season: season, Player: e.Player}, e.Score, e.Number, e.Board).With(columns)
 	}
 
 	fn(board, single(board.Season))

@@ -44,7 +44,7 @@ func (f *fold) add(catalog *leaderboard.Catalog, e leaderboard.Event) {
 			f.since = time.Now()
 		}
 		if had, ok := f.standings[s.EntryKey]; ok {
-			s = leaderboard.Join(board.Order, board.Scoring, had, s)
+			s = board.Fold().Join(had, s)
 		}
 		f.standings[s.EntryKey] = s
 	})

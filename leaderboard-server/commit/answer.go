@@ -25,7 +25,7 @@ func newBatch(requests []*request, stored leaderboard.Stored) *batch {
 			if o.Entry.Season != 0 {
 				b.own[i] = len(b.changes)
 			}
-			b.changes = append(b.changes, o.Changes(requests[i].submission.Score)...)
+			b.changes = append(b.changes, o.Changes(requests[i].submission.Score, requests[i].submission.Columns)...)
 		}
 	}
 	return b
@@ -77,7 +77,7 @@ func (b *batch) answer(applied []leaderboard.Applied) {
 			Replayed: o.Replayed, Ranking: leaderboard.RankingDelayed}
 		if own := b.own[i]; own >= 0 && applied[own].Rank != 0 {
 			a := applied[own]
-			receipt.Ranking, receipt.Rank, receipt.StandingScore = leaderboard.RankingLive, a.Rank, a.Score
+			receipt.Ranking, receipt.Rank, receipt.StandingScore, receipt.StandingColumns = leaderboard.RankingLive, a.Rank, a.Score, a.Columns
 			if receipt.Improved = a.Improved; o.Standing != nil {
 				receipt.Improved = o.Improved
 			}

@@ -12,9 +12,12 @@ import (
 const (
 	// cursorPurpose tells cursors from whatever else is sealed.
 	cursorPurpose = "cursor"
-	// cursorVersion begins the content of a cursor; another layout needs another.
-	cursorVersion = 1
-	// maxCursor bounds a cursor, in bytes; ours have some 180.
+	// cursorVersion begins the content of a cursor; another layout needs another. That of
+	// boards with columns, or ranks that entries share, has more.
+	cursorVersion, longCursorVersion = 1, 2
+	// tieBytes is how long a key is where a board has no columns.
+	tieBytes = 6
+	// maxCursor bounds a cursor, in bytes; ours have some 180, or 280.
 	maxCursor = 512
 )
 
@@ -24,7 +27,11 @@ func (a *API) sealCursor(w *leaderboard.Walk) (string, error) {
 }
 
 func formatWalk(w *leaderboard.Walk) []byte {
+	long := w.Rank != 0 || len(w.Key) != tieBytes
 	b := []byte{cursorVersion}
+	if long {
+		b[0] = longCursorVersion
+	}
 	b = binary.AppendUvarint(b, uint64(w.Board))
 	b = binary.AppendUvarint(b, uint64(w.Season))
 	b = binary.AppendUvarint(b, uint64(len(w.Snapshot)))
@@ -33,8 +40,20 @@ func formatWalk(w *leaderboard.Walk) []byte {
 	b = binary.AppendVarint(b, w.AsOf.UnixMilli())
 	b = binary.AppendVarint(b, w.Expires.UnixMilli())
 	b = binary.AppendVarint(b, w.Order)
-	b = binary.AppendUvarint(b, uint64(w.Tie))
-	return binary.AppendUvarint(b, uint64(w.Passed))
+	if !long {
+		tie := append(make([]byte, 8-tieBytes, 8), w.Key...)
+		b = binary.AppendUvarint(b, binary.BigEndian.Uint64(tie))
+		return binary.AppendUvarint(b, uint64(w.Passed))
+	}
+
+	b = binary.AppendUvarint(b, uint64(w.Passed))
+	b = binary.AppendUvarint(b, uint64(len(w.Key)))
+	b = append(b, w.Key...)
+	b = binary.AppendVarint(binary.AppendVarint(b, w.Rank), w.Score)
+	for _, c := range w.Columns {
+		b = binary.AppendVarint(b, c)
+	}
+	return b
 }
 
 // openCursor reads a cursor that a server of this game wrote.
@@ -63,7 +82,8 @@ func (a *API) openCursor(cursor string) (*leaderboard.Walk, error) {
 // parseWalk reads what sealCursor wrote.
 func parseWalk(content []byte) (w *leaderboard.Walk, ok bool) {
 	r := cursorReader{rest: content}
-	if version := r.bytes(1); version == nil || version[0] != cursorVersion {
+	version := r.bytes(1)
+	if version == nil || version[0] != cursorVersion && version[0] != longCursorVersion {
 		return nil, false
 	}
 
@@ -74,7 +94,18 @@ func parseWalk(content []byte) (w *leaderboard.Walk, ok bool) {
 	}
 
 	w.AsOf, w.Expires = time.UnixMilli(r.varint()), time.UnixMilli(r.varint())
-	w.Order, w.Tie, w.Passed = r.varint(), int64(r.uvarint()), int64(r.uvarint())
+	w.Order = r.varint()
+	if version[0] == cursorVersion {
+		tie := binary.BigEndian.AppendUint64(nil, r.uvarint())
+		w.Key, w.Passed = string(tie[8-tieBytes:]), int64(r.uvarint())
+	} else {
+		w.Passed = int64(r.uvarint())
+		w.Key = string(r.bytes(r.uvarint()))
+		w.Rank, w.Score = r.varint(), r.varint()
+		for i := range w.Columns {
+			w.Columns[i] = r.varint()
+		}
+	}
 	return w, !r.short && len(r.rest) == 0
 }
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -20,9 +21,14 @@ func TestCursorsCarryEverything(t *testing.T) {
 	api := &API{Options: Options{Tokens: tokens}}
 	now := time.Now().Truncate(time.Millisecond)
 
-	for _, order := range []int64{-leaderboard.MaxScore - 1, -1, 0, leaderboard.MaxScore} {
+	const most = leaderboard.MaxScore
+	for i, order := range []int64{-most - 1, -1, 0, most, most} {
 		walk := &leaderboard.Walk{Board: 1<<31 - 1, Season: 1<<31 - 1, Snapshot: "ABCDEFGHIJKLM", Stamp: 1<<64 - 1,
-			AsOf: now, Expires: now.Add(time.Minute), Order: order, Tie: 1<<48 - 1, Passed: 1 << 40}
+			AsOf: now, Expires: now.Add(time.Minute), Order: order, Key: strings.Repeat("\xff", tieBytes), Passed: 1 << 40}
+		if i == 4 { // of a board with columns, and ranks that entries share
+			walk.Key = strings.Repeat("\xff", 4*8+tieBytes)
+			walk.Rank, walk.Score, walk.Columns = 1<<40, -most, leaderboard.Columns{most, -most, most, -most}
+		}
 		cursor, err := api.sealCursor(walk)
 		require.NoError(t, err)
 		require.LessOrEqual(t, len(cursor), maxCursor)

@@ -196,6 +196,38 @@ func (b *body) integer(name string) int64 {
 	if !ok {
 		return 0
 	}
+	return b.readInteger(name, raw)
+}
+
+// integers takes an object of at most so many such numbers, which may be left out.
+func (b *body) integers(name string, most int) map[string]int64 {
+	raw, ok := b.take(name, false)
+	if !ok {
+		return nil
+	}
+	if raw[0] != '{' {
+		b.wrong(name, "%s must be an object of numbers", name)
+		return nil
+	}
+
+	fields, err := parseObject(raw)
+	if err != nil {
+		b.wrong(name, "%s must be an object that names each once", name)
+		return nil
+	}
+	if len(fields) > most {
+		b.wrong(name, "%s must have at most %d numbers", name, most)
+		return nil
+	}
+
+	values := make(map[string]int64, len(fields))
+	for field, value := range fields {
+		values[field] = b.readInteger(name+"."+shorten(field), value)
+	}
+	return values
+}
+
+func (b *body) readInteger(name string, raw json.RawMessage) int64 {
 	if raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
 		b.wrong(name, "%s must be a number", name)
 		return 0

@@ -210,7 +210,7 @@ func (a *API) listEntries(w http.ResponseWriter, r *http.Request, service *leade
 
 	body := EntryList{Board: list.Board, Window: list.Window, Season: seasonOf(list.Of), Entries: make([]ListedEntry, len(list.Entries)), WithoutEntry: make([]Player, len(list.Without))}
 	for i, e := range list.Entries {
-		body.Entries[i] = ListedEntry{Position: e.Position, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, GameID: e.Board}
+		body.Entries[i] = ListedEntry{Position: e.Position, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, Columns: columns(e.Columns), GameID: e.Board}
 	}
 	for i, name := range list.Without {
 		body.WithoutEntry[i] = Player{UserID: string(name.ID), Username: name.Username}

@@ -95,7 +95,7 @@ func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *lea
 
 	body := PlayerEntries{UserID: string(player.ID), Username: player.Username, Entries: make([]Entry, len(player.Entries))}
 	for i, e := range player.Entries {
-		body.Entries[i] = entry(e.On, e.RankedEntry)
+		body.Entries[i] = entry(e)
 	}
 	answer(w, http.StatusOK, body)
 	return nil

@@ -144,9 +144,9 @@ func TestEntriesOfAPlayer(t *testing.T) {
 	mine := entries(tokens[10], "me/entries")
 	require.Equal(t, ids[10], mine.UserID)
 	require.Equal(t, []httpapi.Entry{
-		{Board: "global", Rank: 2, UserID: ids[10], Username: "player-race-10", Score: 10, GameID: "race"},
-		{Board: "race", Rank: 2, UserID: ids[10], Username: "player-race-10", Score: 10, GameID: "race"},
-		{Board: "coins", Rank: 1, UserID: ids[10], Username: "player-race-10", Score: 7, GameID: "coins"},
+		{Board: "global", Rank: 2, UserID: ids[10], Username: "player-race-10", Score: 10, GameID: "race", TotalEntries: 2, Percentile: 50},
+		{Board: "race", Rank: 2, UserID: ids[10], Username: "player-race-10", Score: 10, GameID: "race", TotalEntries: 2, Percentile: 50},
+		{Board: "coins", Rank: 1, UserID: ids[10], Username: "player-race-10", Score: 7, GameID: "coins", TotalEntries: 1, Percentile: 100},
 	}, mine.Entries)
 	require.Equal(t, mine, entries("", ids[10]+"/entries"))
 	require.Equal(t, mine.Entries[2:], entries("", ids[10]+"/entries?boards=coins,golf").Entries)

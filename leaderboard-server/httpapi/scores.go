@@ -36,7 +36,7 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboar
 	}
 
 	submission := leaderboard.Submission{Player: identity.Player, TokenVersion: identity.TokenVersion,
-		Board: b.board(), Score: b.integer("score"), IdempotencyKey: key}
+		Board: b.board(), Score: b.integer("score"), Values: b.integers("columns", leaderboard.MaxColumns), IdempotencyKey: key}
 	if err := b.finish(); err != nil {
 		return err
 	}
@@ -57,6 +57,9 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboar
 		ScoreSaved: receipt.Score, Replayed: receipt.Replayed, Ranking: Delayed}
 	if receipt.Ranking == leaderboard.RankingLive {
 		body.Ranking, body.Rank, body.Score = Live, &receipt.Rank, &receipt.StandingScore
+		if board, err := service.Catalog().Lookup(receipt.Board); err == nil {
+			body.Columns = columns(board.Named(receipt.StandingColumns))
+		}
 		if !receipt.Replayed {
 			body.Improved = &receipt.Improved
 		}
@@ -147,16 +150,27 @@ func readPage(ctx context.Context, service *leaderboard.Service, key pageKey) ([
 	return encode(body), nil
 }
 
-func entry(on leaderboard.Of, e leaderboard.RankedEntry) Entry {
-	entry := Entry{Board: on.Board, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, GameID: e.Board}
+func entry(e leaderboard.BoardEntry) Entry {
+	on := e.On
+	entry := Entry{Board: on.Board, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, Columns: columns(e.Columns), GameID: e.Board,
+		TotalEntries: e.TotalEntries, Percentile: float64(e.Percentile) / 100}
 	if entry.Season = seasonOf(on); entry.Season != nil {
 		entry.Window = &on.Window
 	}
 	return entry
 }
 
+// columns are those of an answer, which has none where the board has none.
+func columns(named map[string]int64) *Columns {
+	if named == nil {
+		return nil
+	}
+	c := Columns(named)
+	return &c
+}
+
 func pageEntry(e leaderboard.RankedEntry) PageEntry {
-	entry := PageEntry{Rank: e.Rank, Score: e.Score, GameID: e.Board}
+	entry := PageEntry{Rank: e.Rank, Score: e.Score, Columns: columns(e.Columns), GameID: e.Board}
 	if e.Player != "" {
 		id := string(e.Player)
 		entry.UserID, entry.Username = &id, &e.Username
@@ -181,7 +195,7 @@ func (a *API) myRank(w http.ResponseWriter, r *http.Request, service *leaderboar
 		return err
 	}
 
-	answer(w, http.StatusOK, entry(e.On, e.RankedEntry))
+	answer(w, http.StatusOK, entry(e))
 	return nil
 }
 

@@ -39,9 +39,9 @@ func TestReceipts(t *testing.T) {
 
 	var entry httpapi.Entry
 	g.do(request{method: "GET", path: "/v1/leaderboard/my_rank", token: ada}).into(200, &entry)
-	require.Equal(t, httpapi.Entry{Board: "global", Rank: 1, UserID: id, Username: "ada", Score: 500, GameID: "race"}, entry, "global says where the score was made")
+	require.Equal(t, httpapi.Entry{Board: "global", Rank: 1, UserID: id, Username: "ada", Score: 500, GameID: "race", TotalEntries: 2, Percentile: 100}, entry, "global says where the score was made")
 	g.do(request{method: "GET", path: "/v1/leaderboard/my_rank?game_id=coins", token: ada}).into(200, &entry)
-	require.Equal(t, httpapi.Entry{Board: "coins", Rank: 1, UserID: id, Username: "ada", Score: 12, GameID: "coins"}, entry)
+	require.Equal(t, httpapi.Entry{Board: "coins", Rank: 1, UserID: id, Username: "ada", Score: 12, GameID: "coins", TotalEntries: 1, Percentile: 100}, entry)
 }
 
 func TestIdempotencyKeys(t *testing.T) {

@@ -94,8 +94,11 @@ type Account struct {
 // Board defines model for Board.
 type Board struct {
 	// AllTime Whether there is a ranking of all time.
-	AllTime            bool `json:"all_time"`
-	CountsTowardGlobal bool `json:"counts_toward_global"`
+	AllTime bool `json:"all_time"`
+
+	// Columns Further numbers of each submission, which rank entries of equal scores, one after the other.
+	Columns            []Column `json:"columns"`
+	CountsTowardGlobal bool     `json:"counts_toward_global"`
 
 	// Decimals How many digits of a score to show behind the point: with 3, the score 61250 is shown as 61.250. Scores are
 	// integers in every call.
@@ -109,7 +112,11 @@ type Board struct {
 	MaxScore Score  `json:"max_score"`
 	MinScore Score  `json:"min_score"`
 	Order    string `json:"order"`
-	Scoring  string `json:"scoring"`
+
+	// Ranks How entries with the same score and columns are counted: `Ordinal` is 1, 2, 3, 4, who was there first before
+	// the others; `Competition` is 1, 2, 2, 4; `Dense` is 1, 2, 2, 3.
+	Ranks   string `json:"ranks"`
+	Scoring string `json:"scoring"`
 
 	// Windows Rankings of parts of the time, over the same submissions.
 	Windows []Window `json:"windows"`
@@ -145,13 +152,29 @@ type BoardList struct {
 	Boards []Board `json:"boards"`
 }
 
+// Column defines model for Column.
+type Column struct {
+	// Column The column's name.
+	Column string `json:"column"`
+
+	// Decimals As of the board.
+	Decimals int    `json:"decimals"`
+	Max      Score  `json:"max"`
+	Min      Score  `json:"min"`
+	Order    string `json:"order"`
+}
+
+// Columns The further columns, by name, of the submission that the score is of; absent where the board has none.
+type Columns map[string]Score
+
 // EntriesAround defines model for EntriesAround.
 type EntriesAround struct {
 	// Board The board's name.
 	Board   string      `json:"board"`
 	Entries []PageEntry `json:"entries"`
 
-	// Rank The player's rank, or the one that the score would get now.
+	// Rank The player's rank, or the one that the score would get now, after those who have it; on a board with columns
+	// as if its columns were the worst.
 	Rank int64 `json:"rank"`
 
 	// Season Which season of the window; absent for that of all time.
@@ -167,15 +190,26 @@ type Entry struct {
 	// Board The board that the rank is on.
 	Board string `json:"board"`
 
+	// Columns The further columns, by name, of the submission that the score is of; absent where the board has none.
+	Columns *Columns `json:"columns,omitempty"`
+
 	// GameID The board where the score was made; on `global` the one that counted toward it.
 	GameID string `json:"game_id"`
 
-	// Rank Counts from 1; no two players share one.
+	// Percentile Which share of the entries this one is at least as good as, itself included, in percent, rounded down to
+	// hundredths: that of the best is 100.
+	Percentile float64 `json:"percentile"`
+
+	// Rank Counts from 1. Two players share one only where the board's `ranks` are `Competition` (1, 2, 2, 4) or `Dense`
+	// (1, 2, 2, 3), and both have the same score and columns.
 	Rank  Rank  `json:"rank"`
 	Score Score `json:"score"`
 
 	// Season Which season of the window; absent for that of all time.
 	Season *int32 `json:"season,omitempty"`
+
+	// TotalEntries How many entries there are.
+	TotalEntries int64 `json:"total_entries"`
 
 	// UserID The player's id.
 	UserID UserID `json:"user_id"`
@@ -233,13 +267,17 @@ type ListRequest struct {
 
 // ListedEntry defines model for ListedEntry.
 type ListedEntry struct {
+	// Columns The further columns, by name, of the submission that the score is of; absent where the board has none.
+	Columns *Columns `json:"columns,omitempty"`
+
 	// GameID The board where the score was made; on `global` the one that counted toward it.
 	GameID string `json:"game_id"`
 
 	// Position The place among the listed players.
 	Position int64 `json:"position"`
 
-	// Rank Counts from 1; no two players share one.
+	// Rank Counts from 1. Two players share one only where the board's `ranks` are `Competition` (1, 2, 2, 4) or `Dense`
+	// (1, 2, 2, 3), and both have the same score and columns.
 	Rank  Rank  `json:"rank"`
 	Score Score `json:"score"`
 
@@ -262,10 +300,14 @@ type OAuthErrorError string
 // PageEntry An entry of a page. Ranks are served even when the players' accounts cannot be read: `user_id` and `username`
 // are then null in entries of players that the server has not met lately. Ask again later for them.
 type PageEntry struct {
+	// Columns The further columns, by name, of the submission that the score is of; absent where the board has none.
+	Columns *Columns `json:"columns,omitempty"`
+
 	// GameID The board where the score was made; on `global` the one that counted toward it.
 	GameID string `json:"game_id"`
 
-	// Rank Counts from 1; no two players share one.
+	// Rank Counts from 1. Two players share one only where the board's `ranks` are `Competition` (1, 2, 2, 4) or `Dense`
+	// (1, 2, 2, 3), and both have the same score and columns.
 	Rank  Rank  `json:"rank"`
 	Score Score `json:"score"`
 
@@ -309,12 +351,16 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
-// Rank Counts from 1; no two players share one.
+// Rank Counts from 1. Two players share one only where the board's `ranks` are `Competition` (1, 2, 2, 4) or `Dense`
+// (1, 2, 2, 3), and both have the same score and columns.
 type Rank = int64
 
 // Receipt Of a repetition, `score_saved` and `game_id` are what the first submission stored; `score` and `rank` are those
 // of now.
 type Receipt struct {
+	// Columns The further columns, by name, of the submission that the score is of; absent where the board has none.
+	Columns *Columns `json:"columns,omitempty"`
+
 	// GameID A board's name.
 	GameID GameID `json:"game_id"`
 
@@ -366,7 +412,8 @@ type ReportRow struct {
 	// GameID The board where the score was made.
 	GameID string `json:"game_id"`
 
-	// Rank Counts from 1; no two players share one.
+	// Rank Counts from 1. Two players share one only where the board's `ranks` are `Competition` (1, 2, 2, 4) or `Dense`
+	// (1, 2, 2, 3), and both have the same score and columns.
 	Rank                 Rank  `json:"rank"`
 	Score                Score `json:"score"`
 	TotalScoresSubmitted int64 `json:"total_scores_submitted"`
@@ -414,6 +461,9 @@ type SeasonList struct {
 
 // SubmitRequest defines model for SubmitRequest.
 type SubmitRequest struct {
+	// Columns The board's further columns, all of them, by name. A board that has none takes none.
+	Columns *map[string]Score `json:"columns,omitempty"`
+
 	// GameID A board's name. Left out or null: `global`, where the score counts alone.
 	GameID *string `json:"game_id,omitempty"`
 	Score  Score   `json:"score"`
@@ -573,7 +623,8 @@ type BoardEntriesParams struct {
 	// Page Which page, from 1.
 	Page *int64 `form:"page,omitempty" json:"page,omitempty"`
 
-	// FromRank The rank to begin with. Excludes `page`, `min_score` and `max_score`.
+	// FromRank The rank to begin with. Excludes `page`, `min_score` and `max_score`. On a board where entries share ranks it
+	// counts the entries one by one all the same.
 	FromRank *int64 `form:"from_rank,omitempty" json:"from_rank,omitempty"`
 
 	// MinScore Only entries with this score or a higher one; `page` is then one of these.

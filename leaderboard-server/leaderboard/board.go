@@ -85,6 +85,10 @@ type Board struct {
 	// Shards is over how many parts the ranking is spread, at least 1. Changing it
 	// rebuilds the ranking.
 	Shards int
+	// Columns rank entries of equal scores, one after the other.
+	Columns []Column
+	// Ranks says how entries with the same score and columns are counted.
+	Ranks Ranks
 	// Windows are rankings of parts of the time, beside or instead of that of all time.
 	Windows []Window
 	// WindowsOnly says that there is no ranking of all time.
@@ -97,7 +101,7 @@ func (b Board) Equal(other Board) bool { return reflect.DeepEqual(b, other) }
 // Global is the configuration of [GlobalBoard].
 func Global() Board {
 	return Board{Name: GlobalBoard, Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore,
-		CountsTowardGlobal: true, Shards: 1}
+		CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal}
 }
 
 // Validate checks one configured board. Field names in errors are those of the
@@ -122,6 +126,12 @@ func (b Board) Validate() error {
 		return invalid("decimals", "decimals of board %s must be from 0 to %d", b.Name, MaxDecimals)
 	case b.Shards < 1 || b.Shards > MaxShards:
 		return invalid("shards", "shards of board %s must be from 1 to %d", b.Name, MaxShards)
+	}
+	if err := b.validateRanks(); err != nil {
+		return err
+	}
+	if err := b.validateColumns(); err != nil {
+		return err
 	}
 	return b.validateWindows()
 }
@@ -188,7 +198,7 @@ func NewBoards(configured ...Board) (Boards, error) {
 	return boards, nil
 }
 
-// WithGlobal returns the boards with other bounds, shards or Derived of GlobalBoard: change
+// WithGlobal returns the boards with another configuration of GlobalBoard: change
 // is called with it.
 func (b Boards) WithGlobal(change func(*Board)) (Boards, error) {
 	list := append([]Board(nil), b.list...)

@@ -21,8 +21,35 @@ type boardSpec struct {
 	Decimals           *int    `json:"decimals"`
 	Shards             *int    `json:"shards"`
 	AllTime            *bool   `json:"allTime"`
+	Ranks              Ranks   `json:"ranks"`
 
+	Columns []columnSpec `json:"columns"`
 	Windows []windowSpec `json:"windows"`
+}
+
+// columnSpec is one further column of a board.
+type columnSpec struct {
+	Name     string `json:"name"`
+	Order    Order  `json:"order"`
+	Min      *int64 `json:"min"`
+	Max      *int64 `json:"max"`
+	Decimals *int   `json:"decimals"`
+}
+
+// columns reads them; without any it is nil.
+func columns(specs []columnSpec) []Column {
+	var list []Column
+	for _, s := range specs {
+		c := Column{Name: s.Name, Order: s.Order, Min: -MaxScore, Max: MaxScore}
+		if c.Order == "" {
+			c.Order = Descending
+		}
+		set(&c.Min, s.Min)
+		set(&c.Max, s.Max)
+		set(&c.Decimals, s.Decimals)
+		list = append(list, c)
+	}
+	return list
 }
 
 // windowSpec is one window of a board.
@@ -63,6 +90,7 @@ type globalSpec struct {
 	Direct   *bool  `json:"direct"`
 	Decimals *int   `json:"decimals"`
 	Shards   *int   `json:"shards"`
+	Ranks    Ranks  `json:"ranks"`
 
 	Windows []windowSpec `json:"windows"`
 }
@@ -72,6 +100,9 @@ func (s globalSpec) change(global *Board) {
 	set(&global.MaxScore, s.MaxScore)
 	set(&global.Decimals, s.Decimals)
 	set(&global.Shards, s.Shards)
+	if s.Ranks != "" {
+		global.Ranks = s.Ranks
+	}
 	global.Windows = windows(s.Windows)
 	global.Derived = s.Direct != nil && !*s.Direct
 }
@@ -87,9 +118,10 @@ func set[T any](field, value *T) {
 // elements have the fields name, order (default Descending), scoring (default
 // Best), minScore, maxScore (default +-MaxScore), countsTowardGlobal (default:
 // whether the board is Descending), decimals (default 0), shards (default 1), allTime
-// (default true) and windows: a list with name, schedule and timeZone (default UTC) or
+// (default true), ranks (default Ordinal), columns: a list with name, order (default
+// Descending), min, max (default +-MaxScore) and decimals (default 0), and windows: a list with name, schedule and timeZone (default UTC) or
 // start and end (RFC 3339), and keep (default DefaultKeep). Beside
-// boards, global has minScore, maxScore, decimals, shards and windows of GlobalBoard, and
+// boards, global has minScore, maxScore, decimals, shards, ranks and windows of GlobalBoard, and
 // direct (default true): whether it takes submissions of its own. Unknown fields, duplicates and
 // values out of bounds are refused. An empty file has no boards but GlobalBoard.
 func ParseBoards(file []byte) (Boards, error) {
@@ -128,13 +160,17 @@ func ParseBoards(file []byte) (Boards, error) {
 }
 
 func (s boardSpec) board() Board {
-	b := Board{Name: s.Name, Order: s.Order, Scoring: s.Scoring, MinScore: -MaxScore, MaxScore: MaxScore, Shards: 1}
+	b := Board{Name: s.Name, Order: s.Order, Scoring: s.Scoring, MinScore: -MaxScore, MaxScore: MaxScore, Shards: 1, Ranks: s.Ranks}
 	if b.Order == "" {
 		b.Order = Descending
 	}
 
 	if b.Scoring == "" {
 		b.Scoring = Best
+	}
+
+	if b.Ranks == "" {
+		b.Ranks = Ordinal
 	}
 
 	b.CountsTowardGlobal = b.Order == Descending
@@ -144,6 +180,7 @@ func (s boardSpec) board() Board {
 	set(&b.Decimals, s.Decimals)
 	set(&b.Shards, s.Shards)
 	b.WindowsOnly = s.AllTime != nil && !*s.AllTime
+	b.Columns = columns(s.Columns)
 	b.Windows = windows(s.Windows)
 
 	return b

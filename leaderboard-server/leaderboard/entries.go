@@ -31,15 +31,16 @@ func (s *Service) pageAt(ctx context.Context, view View, offset, size int64) (Pa
 	return Page{Of: scope.Of, PageSize: size, TotalEntries: total, Entries: entries}, nil
 }
 
-// PageFrom returns at most size entries of a board from a rank on.
-func (s *Service) PageFrom(ctx context.Context, view View, rank, size int64) (Page, error) {
-	if rank < 1 {
+// PageFrom returns at most size entries of a board from a place on, which counts them one
+// by one, whatever the board's Ranks.
+func (s *Service) PageFrom(ctx context.Context, view View, place, size int64) (Page, error) {
+	if place < 1 {
 		return Page{}, invalid("from_rank", "from_rank must be at least 1")
 	}
 	if _, err := PageOffset(1, size); err != nil {
 		return Page{}, err
 	}
-	return s.pageAt(ctx, view, min(rank-1, math.MaxInt64-MaxPageSize), size)
+	return s.pageAt(ctx, view, min(place-1, math.MaxInt64-MaxPageSize), size)
 }
 
 // ScoreBound is a score among the entries of a board.
@@ -138,7 +139,12 @@ func (s *Service) Rank(ctx context.Context, id PlayerID, view View) (BoardEntry,
 		return BoardEntry{}, err
 	}
 
-	return BoardEntry{scope.Of, scope.ranked(entry, name)}, nil
+	return scope.own(entry, name), nil
+}
+
+// own puts the name to a player's own entry.
+func (s scope) own(e OwnEntry, name PlayerName) BoardEntry {
+	return BoardEntry{On: s.Of, RankedEntry: s.ranked(e.RankingEntry, name), TotalEntries: e.Total, Percentile: e.Percentile()}
 }
 
 // ranked puts the names to an entry.
@@ -147,5 +153,5 @@ func (s scope) ranked(e RankingEntry, name PlayerName) RankedEntry {
 	if board, ok := s.catalog.Numbered(e.Origin); ok {
 		origin = board.Name
 	}
-	return RankedEntry{Rank: e.Rank, Player: name.ID, Username: name.Username, Score: e.Score, Board: origin}
+	return RankedEntry{Rank: e.Rank, Player: name.ID, Username: name.Username, Score: e.Score, Columns: s.board.Named(e.Columns), Board: origin}
 }

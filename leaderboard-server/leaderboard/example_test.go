@@ -7,29 +7,31 @@ import (
 )
 
 // Events may be joined in any order, and twice.
-func ExampleJoin() {
+func ExampleFold_Join() {
 	key := leaderboard.EntryKey{Board: 2, Season: 1, Player: 7}
 	first := leaderboard.Single(key, 50, 100, 2)
 	better := leaderboard.Single(key, 70, 101, 2)
 	equal := leaderboard.Single(key, 70, 102, 2)
 
+	fold := leaderboard.Fold{Order: leaderboard.Descending, Scoring: leaderboard.Best}
 	standing := leaderboard.Single(key, 0, 99, 2)
 	for _, event := range []leaderboard.Standing{equal, first, better, equal} {
-		standing = leaderboard.Join(leaderboard.Descending, leaderboard.Best, standing, event)
+		standing = fold.Join(standing, event)
 	}
 	fmt.Println(standing.Score, "since event", standing.Event)
 	// Output: 70 since event 101
 }
 
 // A sum depends on the order of a player's events: each is appended to what was there.
-func ExampleAppend() {
+func ExampleFold_Append() {
 	key := leaderboard.EntryKey{Board: 2, Season: 1, Player: 7}
+	fold := leaderboard.Fold{Order: leaderboard.Descending, Scoring: leaderboard.Sum}
 	standing := leaderboard.Single(key, 50, 100, 2)
 
-	standing, improved, _ := leaderboard.Append(leaderboard.Descending, leaderboard.Sum, standing, leaderboard.Single(key, 25, 101, 2))
+	standing, improved, _ := fold.Append(standing, leaderboard.Single(key, 25, 101, 2))
 	fmt.Println(standing.Score, improved, "since event", standing.Event)
 
-	standing, improved, _ = leaderboard.Append(leaderboard.Descending, leaderboard.Sum, standing, leaderboard.Single(key, 0, 102, 2))
+	standing, improved, _ = fold.Append(standing, leaderboard.Single(key, 0, 102, 2))
 	fmt.Println(standing.Score, improved, "since event", standing.Event)
 	// Output:
 	// 75 true since event 101

@@ -62,6 +62,8 @@ type Event struct {
 	Player int64
 	Board  int32
 	Score  int64
+	// Columns are those of Board.
+	Columns Columns
 	// At is when it came, by the ledger's clock: it says in which seasons it counts.
 	At time.Time
 	// CountsTowardGlobal says that the event counts on GlobalBoard, too.
@@ -136,14 +138,14 @@ type Projection struct {
 
 // Changes are what the outcome of a submission with this score means for the ranking.
 // Where there is an entry, the first is the one whose rank is for the receipt.
-func (o Outcome) Changes(score int64) []Change {
+func (o Outcome) Changes(score int64, columns Columns) []Change {
 	if o.Err != nil {
 		return nil
 	}
 
 	changes := make([]Change, 0, 2+len(o.Windows))
 	if o.Entry.Season != 0 {
-		own := Single(o.Entry, score, o.Event, o.Entry.Board)
+		own := Single(o.Entry, score, o.Event, o.Entry.Board).With(columns)
 		if o.Standing != nil {
 			own = *o.Standing
 		}

@@ -60,10 +60,10 @@ func (s *Service) List(ctx context.Context, view View, ids []PlayerID) (List, er
 			list.Without = append(list.Without, names[i])
 			continue
 		}
-		list.Entries = append(list.Entries, ListedEntry{RankedEntry: scope.ranked(e, names[i])})
+		list.Entries = append(list.Entries, ListedEntry{Position: e.Place, RankedEntry: scope.ranked(e.RankingEntry, names[i])})
 	}
 
-	slices.SortFunc(list.Entries, func(a, b ListedEntry) int { return cmp.Compare(a.Rank, b.Rank) })
+	slices.SortFunc(list.Entries, func(a, b ListedEntry) int { return cmp.Compare(a.Position, b.Position) })
 	for i := range list.Entries {
 		list.Entries[i].Position = int64(i) + 1
 	}
@@ -114,6 +114,8 @@ type PlayerEntries struct {
 type BoardEntry struct {
 	On Of
 	RankedEntry
+	// TotalEntries is how many entries there are, and Percentile as [OwnEntry.Percentile].
+	TotalEntries, Percentile int64
 }
 
 // PlayerEntries returns a player's entries in the open seasons of a window (empty: as in
@@ -142,7 +144,7 @@ func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []s
 	result := PlayerEntries{PlayerName: name}
 	for i, e := range entries {
 		if e.Rank != 0 {
-			result.Entries = append(result.Entries, BoardEntry{On: scopes[i].Of, RankedEntry: scopes[i].ranked(e, name)})
+			result.Entries = append(result.Entries, scopes[i].own(e, name))
 		}
 	}
 	return result, nil

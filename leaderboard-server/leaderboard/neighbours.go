@@ -1,6 +1,9 @@
 package leaderboard
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // MaxNeighbours bounds the entries on one side of what they are around.
 const MaxNeighbours = 50
@@ -9,25 +12,49 @@ const MaxNeighbours = 50
 type Neighbours struct {
 	// Total is how many entries the board has.
 	Total int64
-	// Rank is that of the place, from 1.
+	// Rank is what they are around has, or would have.
 	Rank    int64
 	Entries []RankingEntry
 }
 
-// AroundRank reads the entries of a board before a rank and those from it on.
-func AroundRank(ctx context.Context, ranking Ranking, board LiveBoard, rank, before, from int64) (Neighbours, error) {
-	start := max(rank-1-before, 0)
-	entries, total, err := ranking.Page(ctx, board, start, rank-1+from-start)
-	return Neighbours{Total: total, Rank: rank, Entries: entries}, err
+// AroundEntry reads the entries of a board around one, and that itself.
+func AroundEntry(ctx context.Context, ranking Ranking, board LiveBoard, entry RankingEntry, before, after int64) (Neighbours, error) {
+	start := max(entry.Place-1-before, 0)
+	entries, total, err := ranking.Page(ctx, board, start, entry.Place+after-start)
+	return Neighbours{Total: total, Rank: entry.Rank, Entries: entries}, err
 }
 
-// AroundPlace is [AroundRank] of the place that a score would get, which it counts first.
+// AroundPlace reads the entries around the place that a score would get, which it counts
+// first.
 func AroundPlace(ctx context.Context, ranking Ranking, board LiveBoard, score, before, after int64) (Neighbours, error) {
 	counts, err := ranking.CountBetter(ctx, board, []ScoreBound{{Score: score, Included: true}})
 	if err != nil {
 		return Neighbours{}, err
 	}
-	return AroundRank(ctx, ranking, board, counts[0]+1, before, after)
+
+	place := counts[0] + 1
+	start := max(place-1-before-1, 0)
+	entries, total, err := ranking.Page(ctx, board, start, place-1+after-start)
+	if err != nil {
+		return Neighbours{}, err
+	}
+	return board.AroundNew(Neighbours{Total: total, Entries: entries}, score, place, before), nil
+}
+
+// AroundNew says which rank a score would get at a place, and leaves so many entries before
+// it. n has one more, if there is one, by which ranks are counted on.
+func (b Board) AroundNew(n Neighbours, score, place, before int64) Neighbours {
+	n.Rank = place
+	if i := slices.IndexFunc(n.Entries, func(e RankingEntry) bool { return e.Place == place-1 }); i >= 0 {
+		// Of those with its score it would be the last, also by its columns.
+		previous := n.Entries[i]
+		n.Rank = b.Ranks.next(previous.Rank, place, previous.Score == score && len(b.Columns) == 0)
+	}
+
+	for len(n.Entries) > 0 && n.Entries[0].Place < place-before {
+		n.Entries = n.Entries[1:]
+	}
+	return n
 }
 
 // RankedNeighbours are [Neighbours] with names.

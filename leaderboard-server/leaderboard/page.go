@@ -12,12 +12,14 @@ const (
 
 // RankedEntry is a player's entry on a board with its rank.
 type RankedEntry struct {
-	// Rank counts from 1; no two entries share one.
+	// Rank counts from 1; two entries share one only where the board's Ranks say so.
 	Rank int64
 	// Player and Username are empty where the player cannot be looked up now.
 	Player   PlayerID
 	Username string
 	Score    int64
+	// Columns are by name; nil where the board has none.
+	Columns map[string]int64
 	// Board is the name of the board where the score was made: on GlobalBoard
 	// that of the board that counted toward it.
 	Board string

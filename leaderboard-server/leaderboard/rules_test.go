@@ -45,7 +45,7 @@ func TestAppend(t *testing.T) {
 
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			after, improved, ok := Append(c.order, c.scoring, c.before, Single(EntryKey{}, c.score, 9, 0))
+			after, improved, ok := Fold{Order: c.order, Scoring: c.scoring}.Append(c.before, Single(EntryKey{}, c.score, 9, 0))
 			require.Equal(t, []any{c.wantScore, c.wantEvent, c.improved, c.ok}, []any{after.Score, after.Event, improved, ok})
 			if c.scoring.Ordered() && ok {
 				require.Equal(t, int64(9), after.Last)
@@ -58,6 +58,10 @@ func TestAppend(t *testing.T) {
 func TestJoinIsASemilattice(t *testing.T) {
 	for _, order := range []Order{Descending, Ascending} {
 		for _, scoring := range scorings {
+			fold := Fold{Order: order, Scoring: scoring}
+			if scoring != Sum && scoring != Count {
+				fold.Columns = [MaxColumns]Order{Ascending, Descending}
+			}
 			rapid.Check(t, func(t *rapid.T) {
 				// The states that one history makes: of an ordered scoring, each with an event
 				// of its own.
@@ -65,14 +69,17 @@ func TestJoinIsASemilattice(t *testing.T) {
 				var s Standing
 				for i, score := range rapid.SliceOfN(rapid.Int64Range(-3, 3), 3, 10).Draw(t, "scores") {
 					event := Single(EntryKey{}, score, int64(i+1), 0)
+					for c := range fold.CountColumns() {
+						event.Columns[c] = rapid.Int64Range(0, 1).Draw(t, "column")
+					}
 					if i > 0 && scoring.Ordered() {
-						event, _, _ = Append(order, scoring, s, event)
+						event, _, _ = fold.Append(s, event)
 					}
 					s = event
 					states = append(states, event)
 				}
 
-				join := func(a, b Standing) Standing { return Join(order, scoring, a, b) }
+				join := fold.Join
 				pick := rapid.SampledFrom(states)
 				a, b, c := pick.Draw(t, "a"), pick.Draw(t, "b"), pick.Draw(t, "c")
 				require.Equal(t, join(a, b), join(b, a))
@@ -84,25 +91,41 @@ func TestJoinIsASemilattice(t *testing.T) {
 }
 
 func TestBefore(t *testing.T) {
-	require.True(t, Descending.Before(Standing{Score: 2, Event: 9}, Standing{Score: 1, Event: 1}))
-	require.True(t, Ascending.Before(Standing{Score: 1, Event: 9}, Standing{Score: 2, Event: 1}))
-	require.True(t, Ascending.Before(Standing{Score: 1, Event: 1}, Standing{Score: 1, Event: 2}))
-	require.False(t, Descending.Before(Standing{Score: 1, Event: 1}, Standing{Score: 1, Event: 1}))
+	descending, ascending := Fold{Order: Descending}, Fold{Order: Ascending}
+	require.True(t, descending.Before(Standing{Score: 2, Event: 9}, Standing{Score: 1, Event: 1}))
+	require.True(t, ascending.Before(Standing{Score: 1, Event: 9}, Standing{Score: 2, Event: 1}))
+	require.True(t, ascending.Before(Standing{Score: 1, Event: 1}, Standing{Score: 1, Event: 2}))
+	require.False(t, descending.Before(Standing{Score: 1, Event: 1}, Standing{Score: 1, Event: 1}))
+
+	// Most kills, then fewest deaths, then most assists, and then who was there first.
+	match := Fold{Order: Descending, Columns: [MaxColumns]Order{Ascending, Descending}}
+	of := func(kills, deaths, assists, event int64) Standing {
+		return Standing{Score: kills, Columns: Columns{deaths, assists}, Event: event}
+	}
+	ranked := []Standing{of(9, 9, 0, 9), of(8, 1, 5, 8), of(8, 2, 7, 3), of(8, 2, 6, 1), of(8, 2, 6, 2), of(7, 0, 9, 4)}
+	for i, a := range ranked {
+		for j, b := range ranked {
+			require.Equal(t, i < j, match.Before(a, b), "%v, %v", a, b)
+		}
+	}
 }
 
 func TestParseBoards(t *testing.T) {
 	boards, err := ParseBoards([]byte(`{"boards": [
 		{"name": "speed"},
 		{"name": "race_2", "order": "Ascending", "scoring": "Latest", "minScore": -5, "maxScore": 5, "decimals": 3, "shards": 16},
-		{"name": "x", "countsTowardGlobal": false}], "global": {"shards": 4, "maxScore": 9, "direct": false}}`))
+		{"name": "match", "ranks": "Dense", "columns": [{"name": "deaths", "order": "Ascending", "min": 0, "max": 9}, {"name": "time", "decimals": 3}]},
+		{"name": "x", "countsTowardGlobal": false}], "global": {"shards": 4, "maxScore": 9, "direct": false, "ranks": "Competition"}}`))
 	require.NoError(t, err)
 	global := Global()
-	global.Shards, global.MaxScore, global.Derived = 4, 9, true
+	global.Shards, global.MaxScore, global.Derived, global.Ranks = 4, 9, true, Competition
 	require.Equal(t, []Board{
 		global,
-		{Name: "speed", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1},
-		{Name: "race_2", Order: Ascending, Scoring: Latest, MinScore: -5, MaxScore: 5, Decimals: 3, Shards: 16},
-		{Name: "x", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, Shards: 1},
+		{Name: "speed", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal},
+		{Name: "race_2", Order: Ascending, Scoring: Latest, MinScore: -5, MaxScore: 5, Decimals: 3, Shards: 16, Ranks: Ordinal},
+		{Name: "match", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Dense,
+			Columns: []Column{{Name: "deaths", Order: Ascending, Max: 9}, {Name: "time", Order: Descending, Min: -MaxScore, Max: MaxScore, Decimals: 3}}},
+		{Name: "x", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, Shards: 1, Ranks: Ordinal},
 	}, boards.All())
 
 	boards, err = ParseBoards([]byte(" \n"))
@@ -116,28 +139,38 @@ func TestParseBoardsRefuses(t *testing.T) {
 		`[]`:                                    "boards",
 		`{"boards": [{"name": "a"}]} {}`:        "boards",
 		`{"boards": [{"name": "a", "nme": 1}]}`: "boards",
-		`{"boards": [{"name": "a", "minScore": 1.5}]}`:                                  "boards",
-		`{"boards": [` + many + `]}`:                                                    "boards",
-		`{"boards": [{}]}`:                                                              "name",
-		`{"boards": [{"name": "global"}]}`:                                              "name",
-		`{"boards": [{"name": "A"}]}`:                                                   "name",
-		`{"boards": [{"name": "-a"}]}`:                                                  "name",
-		`{"boards": [{"name": "a_"}]}`:                                                  "name",
-		`{"boards": [{"name": "` + strings.Repeat("a", 41) + `"}]}`:                     "name",
-		`{"boards": [{"name": "a"}, {"name": "a"}]}`:                                    "name",
-		`{"boards": [{"name": "a", "order": "Up"}]}`:                                    "order",
-		`{"boards": [{"name": "a", "scoring": "best"}]}`:                                "scoring",
-		`{"boards": [{"name": "a", "minScore": -9007199254740992}]}`:                    "minScore",
-		`{"boards": [{"name": "a", "maxScore": 9007199254740992}]}`:                     "maxScore",
-		`{"boards": [{"name": "a", "minScore": 2, "maxScore": 1}]}`:                     "minScore",
-		`{"boards": [{"name": "a", "shards": 0}]}`:                                      "shards",
-		`{"boards": [{"name": "a", "shards": 65}]}`:                                     "shards",
-		`{"boards": [{"name": "a", "decimals": 10}]}`:                                   "decimals",
-		`{"boards": [{"name": "a", "decimals": -1}]}`:                                   "decimals",
-		`{"boards": [], "global": {"shards": 0}}`:                                       "shards",
-		`{"boards": [], "global": {"minScore": 2, "maxScore": 1}}`:                      "minScore",
-		`{"boards": [], "global": {"scoring": "Sum"}}`:                                  "boards",
-		`{"boards": [{"name": "a", "order": "Ascending", "countsTowardGlobal": true}]}`: "countsTowardGlobal",
+		`{"boards": [{"name": "a", "minScore": 1.5}]}`:                                                                        "boards",
+		`{"boards": [` + many + `]}`:                                                                                          "boards",
+		`{"boards": [{}]}`:                                                                                                    "name",
+		`{"boards": [{"name": "global"}]}`:                                                                                    "name",
+		`{"boards": [{"name": "A"}]}`:                                                                                         "name",
+		`{"boards": [{"name": "-a"}]}`:                                                                                        "name",
+		`{"boards": [{"name": "a_"}]}`:                                                                                        "name",
+		`{"boards": [{"name": "` + strings.Repeat("a", 41) + `"}]}`:                                                           "name",
+		`{"boards": [{"name": "a"}, {"name": "a"}]}`:                                                                          "name",
+		`{"boards": [{"name": "a", "order": "Up"}]}`:                                                                          "order",
+		`{"boards": [{"name": "a", "scoring": "best"}]}`:                                                                      "scoring",
+		`{"boards": [{"name": "a", "minScore": -9007199254740992}]}`:                                                          "minScore",
+		`{"boards": [{"name": "a", "maxScore": 9007199254740992}]}`:                                                           "maxScore",
+		`{"boards": [{"name": "a", "minScore": 2, "maxScore": 1}]}`:                                                           "minScore",
+		`{"boards": [{"name": "a", "shards": 0}]}`:                                                                            "shards",
+		`{"boards": [{"name": "a", "shards": 65}]}`:                                                                           "shards",
+		`{"boards": [{"name": "a", "decimals": 10}]}`:                                                                         "decimals",
+		`{"boards": [{"name": "a", "decimals": -1}]}`:                                                                         "decimals",
+		`{"boards": [], "global": {"shards": 0}}`:                                                                             "shards",
+		`{"boards": [], "global": {"minScore": 2, "maxScore": 1}}`:                                                            "minScore",
+		`{"boards": [], "global": {"scoring": "Sum"}}`:                                                                        "boards",
+		`{"boards": [{"name": "a", "order": "Ascending", "countsTowardGlobal": true}]}`:                                       "countsTowardGlobal",
+		`{"boards": [{"name": "a", "ranks": "dense"}]}`:                                                                       "ranks",
+		`{"boards": [{"name": "a", "ranks": "Dense", "shards": 2}]}`:                                                          "ranks",
+		`{"boards": [{"name": "a", "columns": [{}]}]}`:                                                                        "columns",
+		`{"boards": [{"name": "a", "columns": [{"name": "score"}]}]}`:                                                         "columns",
+		`{"boards": [{"name": "a", "columns": [{"name": "b"}, {"name": "b"}]}]}`:                                              "columns",
+		`{"boards": [{"name": "a", "columns": [{"name": "b", "order": "Up"}]}]}`:                                              "columns",
+		`{"boards": [{"name": "a", "columns": [{"name": "b", "min": 2, "max": 1}]}]}`:                                         "columns",
+		`{"boards": [{"name": "a", "columns": [{"name": "b", "decimals": 10}]}]}`:                                             "columns",
+		`{"boards": [{"name": "a", "scoring": "Sum", "columns": [{"name": "b"}]}]}`:                                           "columns",
+		`{"boards": [{"name": "a", "columns": [{"name": "b"}, {"name": "c"}, {"name": "d"}, {"name": "e"}, {"name": "f"}]}]}`: "columns",
 	} {
 		_, err := ParseBoards([]byte(file))
 		var e *Error

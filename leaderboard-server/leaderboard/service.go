@@ -65,10 +65,10 @@ type Ranking interface {
 	// CodeWalkEnded says that there is no such snapshot any more.
 	Walk(ctx context.Context, board LiveBoard, walk Walk, limit int64) (WalkPart, error)
 	// Rank returns one player's entry; CodeNoEntry if the player has none.
-	Rank(ctx context.Context, board LiveBoard, player int64) (RankingEntry, error)
+	Rank(ctx context.Context, board LiveBoard, player int64) (OwnEntry, error)
 	// Ranks returns many entries, in the order of the queries: with Rank 0 where the
 	// player has none.
-	Ranks(ctx context.Context, queries []EntryQuery) ([]RankingEntry, error)
+	Ranks(ctx context.Context, queries []EntryQuery) ([]OwnEntry, error)
 	// AroundPlayer returns a player's entry with so many before and after it;
 	// CodeNoEntry if the player has none.
 	AroundPlayer(ctx context.Context, board LiveBoard, player, before, after int64) (Neighbours, error)
@@ -81,13 +81,26 @@ type Ranking interface {
 
 // RankingEntry is an entry as the ranking holds it.
 type RankingEntry struct {
-	// Rank counts from 1.
-	Rank int64
+	// Rank counts from 1, as the board's Ranks say, and Place one by one.
+	Rank, Place int64
 	// Player is the player's number.
-	Player int64
-	Score  int64
+	Player  int64
+	Score   int64
+	Columns Columns
+	// Event is the one that reached the score.
+	Event int64
 	// Origin is the number of the board where the score was made.
 	Origin int32
+}
+
+// OwnEntry is one player's entry, with where it stands among all of the board.
+type OwnEntry struct {
+	RankingEntry
+	// Better is how many entries have a better score or columns; on a board with
+	// Ordinal ranks also those that are before for having been there first.
+	Better int64
+	// Total is how many entries there are.
+	Total int64
 }
 
 // Results answers for closed seasons: their rankings never change.
@@ -230,7 +243,7 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 
 	// With a key it may be the repetition of one that was within the bounds.
 	submission.Ordered = board.Scoring.Ordered()
-	if err := checkSubmission(catalog, board, submission.Score); err != nil {
+	if submission.Columns, err = checkSubmission(catalog, board, submission); err != nil {
 		if submission.IdempotencyKey == "" {
 			return Receipt{}, err
 		}
@@ -241,14 +254,18 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 }
 
 // checkSubmission refuses what the board does not take, or does not take now.
-func checkSubmission(catalog *Catalog, board LiveBoard, score int64) error {
-	if err := board.CheckSubmission(score); err != nil {
-		return err
+func checkSubmission(catalog *Catalog, board LiveBoard, s Submission) (Columns, error) {
+	if err := board.CheckSubmission(s.Score); err != nil {
+		return Columns{}, err
+	}
+	columns, err := board.ReadColumns(s.Values)
+	if err != nil {
+		return Columns{}, err
 	}
 	if board.Main(catalog.Now()) == 0 {
-		return Errorf(CodeNoSeason, "board", "board %s takes no submissions now: GET /v1/boards/%s says when its next season begins", board.Name, board.Name)
+		return Columns{}, Errorf(CodeNoSeason, "board", "board %s takes no submissions now: GET /v1/boards/%s says when its next season begins", board.Name, board.Name)
 	}
-	return nil
+	return columns, nil
 }
 
 // TopPlayers returns the top players between two days.

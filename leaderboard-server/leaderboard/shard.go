@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 )
 
 // ErrShardMoved says that a session on a shard was interrupted by another one, that
@@ -33,14 +34,14 @@ type Shard struct {
 	Name string
 	// Of is over how many shards the board is spread.
 	Of int
-	// Order and Scoring are the board's.
-	Order   Order
-	Scoring Scoring
+	// Fold and Ranks are the board's.
+	Fold
+	Ranks Ranks
 }
 
 // Shard returns one shard of a season of the board.
 func (b LiveBoard) Shard(season int32, index int) Shard {
-	return Shard{ShardID: ShardID{b.Number, season, index}, Name: b.Name, Of: b.Shards, Order: b.Order, Scoring: b.Scoring}
+	return Shard{ShardID: ShardID{b.Number, season, index}, Name: b.Name, Of: b.Shards, Fold: b.Fold(), Ranks: b.Ranks}
 }
 
 // AllShards returns all shards of the board's open season.
@@ -60,9 +61,22 @@ func (b LiveBoard) ShardFor(key EntryKey) Shard {
 	return b.Shard(key.Season, ShardIndex(key.Player, b.Shards))
 }
 
-// Identity names what the shard's data belong to: the ledger, and over how many
-// shards the board was spread when they were written.
-func (s Shard) Identity(ledger string) string { return ledger + "/" + strconv.Itoa(s.Of) }
+// Identity names what the shard's data belong to: the ledger, whether they have what dense
+// ranks need, and over how many shards the board was spread when they were written.
+func (s Shard) Identity(ledger string) string {
+	if s.Ranks == Dense {
+		ledger += denseMark
+	}
+	return ledger + "/" + strconv.Itoa(s.Of)
+}
+
+const denseMark = "/dense"
+
+// Serves says whether data of an identity can answer for the shard.
+func (s Shard) Serves(identity string) bool {
+	data, ok := strings.CutSuffix(identity, "/"+strconv.Itoa(s.Of))
+	return ok && (s.Ranks != Dense || strings.HasSuffix(data, denseMark))
+}
 
 // ShardState is what a shard of the ranking says of itself.
 type ShardState struct {

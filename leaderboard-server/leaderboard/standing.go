@@ -10,6 +10,8 @@ type EntryKey struct {
 type Standing struct {
 	EntryKey
 	Score int64
+	// Columns are of the submission that Score is of; of the board where they are not 0.
+	Columns Columns
 	// Event is the event that reached the score: it breaks ties, lower first.
 	Event int64
 	// Last is the last event that counted. Where the scoring is not ordered it means
@@ -23,17 +25,9 @@ type Standing struct {
 // Key names the standing's entry.
 func (s Standing) Key() EntryKey { return s.EntryKey }
 
-// Before says whether standing a ranks before standing b.
-func (o Order) Before(a, b Standing) bool {
-	if a.Score != b.Score {
-		return o.Better(a.Score, b.Score)
-	}
-	return a.Event < b.Event
-}
-
 // Ordered says that a score depends on the order of a player's own events. Such a
 // standing can be made only where that order is known: in the transaction that
-// appends the event, by [Append]. All others are joins of their events, which may
+// appends the event, by [Fold.Append]. All others are joins of their events, which may
 // come twice, late or in any order.
 func (s Scoring) Ordered() bool { return s == Latest || s == Sum || s == Count }
 
@@ -45,17 +39,24 @@ func (s Scoring) Begin(event Standing) Standing {
 	return event
 }
 
-// Single is the standing that an event makes by itself, where the scoring is not ordered.
+// Single is the standing that an event makes by itself, where the scoring is not ordered and
+// the board has no columns.
 func Single(key EntryKey, score, event int64, origin int32) Standing {
 	return Standing{EntryKey: key, Score: score, Event: event, Last: event, Origin: origin}
 }
 
+// With is the standing with columns.
+func (s Standing) With(columns Columns) Standing {
+	s.Columns = columns
+	return s
+}
+
 // Append folds an event that is later than all that made the standing s. A score
-// that stays the same keeps the event that reached it first. improved says whether
+// that stays the same, with its columns, keeps the event that reached it first. improved says whether
 // the standing got better. ok is false where a sum would leave +-MaxScore: the event
 // must then be refused.
-func Append(order Order, scoring Scoring, s, event Standing) (after Standing, improved, ok bool) {
-	switch scoring {
+func (f Fold) Append(s, event Standing) (after Standing, improved, ok bool) {
+	switch f.Scoring {
 	case Latest:
 		after = event
 	case Sum:
@@ -68,28 +69,28 @@ func Append(order Order, scoring Scoring, s, event Standing) (after Standing, im
 		after = event
 		after.Score = s.Score + 1
 	default:
-		after = Join(order, scoring, s, event)
-		return after, order.Better(after.Score, s.Score), true
+		after = f.Join(s, event)
+		return after, f.Compare(after, s) < 0, true
 	}
 
-	if after.Score == s.Score {
+	if f.Compare(after, s) == 0 {
 		after.Event = s.Event
 	}
-	return after, order.Better(after.Score, s.Score), true
+	return after, f.Compare(after, s) < 0, true
 }
 
 // Join merges two states of one entry. It is commutative, associative and
 // idempotent, so states may be joined twice, late or in any order: of an ordered
 // scoring the state with the later event stays, of First the one with the lower event,
-// and of Best the better score and then the lower event.
-func Join(order Order, scoring Scoring, a, b Standing) Standing {
-	if scoring.Ordered() {
+// and of Best the better score with its columns, and then the lower event.
+func (f Fold) Join(a, b Standing) Standing {
+	if f.Scoring.Ordered() {
 		if b.Last > a.Last {
 			return b
 		}
 		return a
 	}
-	if scoring == First && b.Event < a.Event || scoring != First && order.Before(b, a) {
+	if f.Scoring == First && b.Event < a.Event || f.Scoring != First && f.Before(b, a) {
 		return b
 	}
 	return a

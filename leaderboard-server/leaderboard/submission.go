@@ -3,6 +3,8 @@ package leaderboard
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"maps"
+	"slices"
 )
 
 // MaxIdempotencyKey is the longest Idempotency-Key, in bytes.
@@ -20,6 +22,10 @@ type Submission struct {
 	// submission of a player to a board.
 	Ordered bool
 	Score   int64
+	// Values are the further columns as they were sent, by name, and Columns what the board
+	// reads of them.
+	Values  map[string]int64
+	Columns Columns
 	// Refusal, where set, is why the submission is not to be stored. With an
 	// IdempotencyKey that came before it is answered with the first outcome all the
 	// same.
@@ -32,11 +38,16 @@ type Submission struct {
 // Fingerprint identifies the content of a submission: the same key with another
 // fingerprint is a reuse of the key.
 func (s Submission) Fingerprint() [16]byte {
-	var body [9 + MaxBoardName]byte
-	body[0] = 1 // version of this encoding
-	binary.BigEndian.PutUint64(body[1:], uint64(s.Score))
-	n := copy(body[9:], s.Board)
-	sum := sha256.Sum256(body[:9+n])
+	body := make([]byte, 0, 9+MaxBoardName)
+	body = append(body, 1) // version of this encoding
+	body = binary.BigEndian.AppendUint64(body, uint64(s.Score))
+	body = append(body, s.Board...)
+	for _, name := range slices.Sorted(maps.Keys(s.Values)) {
+		body = append(append(body, 0), name...) // neither has a zero byte
+		body = binary.BigEndian.AppendUint64(append(body, 0), uint64(s.Values[name]))
+	}
+
+	sum := sha256.Sum256(body)
 	return [16]byte(sum[:16])
 }
 
@@ -86,6 +97,8 @@ type Receipt struct {
 	Improved bool
 	// Rank is the player's rank on the board, from 1; 0 while Ranking is delayed.
 	Rank int64
-	// StandingScore is the player's score on the board; 0 while Ranking is delayed.
-	StandingScore int64
+	// StandingScore and StandingColumns are those of the player's entry on the board; 0
+	// while Ranking is delayed.
+	StandingScore   int64
+	StandingColumns Columns
 }

@@ -16,9 +16,26 @@ type Walk struct {
 	// AsOf is when the snapshot was made, and Expires until when it is there, both
 	// to the millisecond by the clock of the server that made it.
 	AsOf, Expires time.Time
-	// Order and Tie are the ranking's own notation of the last entry that was
+	// Order and Key are the ranking's own notation of the last entry that was
 	// looked at, and Passed is how many have been handed out.
-	Order, Tie, Passed int64
+	Order  int64
+	Key    string
+	Passed int64
+	// Rank, Score and Columns are those of the last one that was handed out, by which ranks
+	// that entries share are counted on; 0 where ranks are Ordinal.
+	Rank, Score int64
+	Columns     Columns
+}
+
+// Pass counts an entry that is handed out, and gives it its place and rank.
+func (w *Walk) Pass(e *RankingEntry, ranks Ranks) {
+	first := w.Passed == 0
+	w.Passed++
+	e.Place = w.Passed
+	e.Rank = ranks.next(w.Rank, e.Place, !first && w.Score == e.Score && w.Columns == e.Columns)
+	if ranks != Ordinal {
+		w.Rank, w.Score, w.Columns = e.Rank, e.Score, e.Columns
+	}
 }
 
 // WalkPart is a part of a snapshot.

@@ -58,6 +58,9 @@ func syncBoards(ctx context.Context, tx pgx.Tx, existing []leaderboard.LiveBoard
 			return leaderboard.Errorf(leaderboard.CodeConflict, "boards",
 				"board %s has order %s and scoring %s, by which its scores were ranked and folded; they cannot become %s and %s: add a board with another name instead",
 				b.Name, old.Order, old.Scoring, b.Order, b.Scoring)
+		case known && old.Fold() != b.Fold():
+			return leaderboard.Errorf(leaderboard.CodeConflict, "boards",
+				"board %s cannot get other columns, or columns of another order, as its scores were ranked without: add a board with another name instead", b.Name)
 		case known && old.Equal(b) && old.Active:
 			continue
 		}
@@ -75,22 +78,36 @@ func syncBoards(ctx context.Context, tx pgx.Tx, existing []leaderboard.LiveBoard
 
 func upsertBoard(ctx context.Context, tx pgx.Tx, b leaderboard.Board, known bool) error {
 	sql := `WITH board AS (
-			INSERT INTO boards (name, board_order, scoring, min_score, max_score, counts_toward_global, shards, derived, decimals, windows_only)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING number),
+			INSERT INTO boards (name, board_order, scoring, min_score, max_score, counts_toward_global, shards, derived, decimals, windows_only, ranks, columns)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING number),
 		season AS (INSERT INTO seasons (board, number, opens_at) SELECT number, 1, '-infinity' FROM board)
 		SELECT number FROM board`
 	if known {
 		sql = `UPDATE boards SET min_score = $4, max_score = $5, counts_toward_global = $6, shards = $7, derived = $8, decimals = $9, windows_only = $10,
-			active = true WHERE name = $1 AND board_order = $2 AND scoring = $3 RETURNING number`
+			ranks = $11, columns = $12, active = true WHERE name = $1 AND board_order = $2 AND scoring = $3 RETURNING number`
+	}
+
+	columns := make([]storedColumn, len(b.Columns))
+	for i, c := range b.Columns {
+		columns[i] = storedColumn(c)
 	}
 
 	var number int32
-	err := tx.QueryRow(ctx, sql, b.Name, b.Order, b.Scoring, b.MinScore, b.MaxScore, b.CountsTowardGlobal, b.Shards, b.Derived, b.Decimals, b.WindowsOnly).Scan(&number)
+	err := tx.QueryRow(ctx, sql, b.Name, b.Order, b.Scoring, b.MinScore, b.MaxScore, b.CountsTowardGlobal, b.Shards, b.Derived, b.Decimals, b.WindowsOnly, b.Ranks, columns).Scan(&number)
 	if err != nil {
 		return fmt.Errorf("store board %s: %w", b.Name, err)
 	}
 
 	return syncWindows(ctx, tx, number, b)
+}
+
+// storedColumn is a column as the table of boards has it.
+type storedColumn struct {
+	Name     string            `json:"name"`
+	Order    leaderboard.Order `json:"order"`
+	Min      int64             `json:"min"`
+	Max      int64             `json:"max"`
+	Decimals int               `json:"decimals"`
 }
 
 // syncWindows brings the windows of a board in line. The seasons of one that is no longer
@@ -165,7 +182,7 @@ func (l *Ledger) Catalog() *leaderboard.Catalog { return l.catalog.Load() }
 // good; one without the season of all time has season 0.
 func readBoards(ctx context.Context, tx pgx.Tx) ([]leaderboard.LiveBoard, error) {
 	rows, err := tx.Query(ctx, `
-		SELECT b.name, b.board_order, b.scoring, b.min_score, b.max_score, b.counts_toward_global, b.shards, b.derived, b.decimals, b.windows_only, b.number, b.active, coalesce(s.number, 0)
+		SELECT b.name, b.board_order, b.scoring, b.min_score, b.max_score, b.counts_toward_global, b.shards, b.derived, b.decimals, b.windows_only, b.ranks, b.columns, b.number, b.active, coalesce(s.number, 0)
 		FROM boards b
 		LEFT JOIN seasons s ON s.board = b.number AND s.opens_at <= now() AND (s.closes_at IS NULL OR s.closes_at > now())
 		ORDER BY b.number`)
@@ -174,7 +191,11 @@ func readBoards(ctx context.Context, tx pgx.Tx) ([]leaderboard.LiveBoard, error)
 	}
 
 	boards, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b leaderboard.LiveBoard, err error) {
-		err = row.Scan(&b.Name, &b.Order, &b.Scoring, &b.MinScore, &b.MaxScore, &b.CountsTowardGlobal, &b.Shards, &b.Derived, &b.Decimals, &b.WindowsOnly, &b.Number, &b.Active, &b.Season)
+		var columns []storedColumn
+		err = row.Scan(&b.Name, &b.Order, &b.Scoring, &b.MinScore, &b.MaxScore, &b.CountsTowardGlobal, &b.Shards, &b.Derived, &b.Decimals, &b.WindowsOnly, &b.Ranks, &columns, &b.Number, &b.Active, &b.Season)
+		for _, c := range columns {
+			b.Columns = append(b.Columns, leaderboard.Column(c))
+		}
 		return b, err
 	})
 	if err != nil {

@@ -22,16 +22,18 @@ const (
 // saveSQL joins standings of scorings that are not ordered to those that are there.
 // What does not get better is found before it would be locked.
 const saveSQL = `
-	INSERT INTO standings AS s (board, season, player, score, event, last_event, origin, fold)
-	SELECT i.board, i.season, i.player, i.score, i.event, i.event, i.origin, b.fold
-	FROM unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[]) AS i (board, season, player, score, event, origin)
+	INSERT INTO standings AS s (board, season, player, score, columns, event, last_event, origin, fold)
+	SELECT i.board, i.season, i.player, i.score, i.columns::bigint[], i.event, i.event, i.origin, b.fold
+	FROM unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[], $7::text[]) AS i (board, season, player, score, event, origin, columns)
 	JOIN boards b ON b.number = i.board AND b.fold IN (0, 1, 2)
 	LEFT JOIN standings o ON o.board = i.board AND o.season = i.season AND o.player = i.player
-	WHERE o.player IS NULL OR CASE b.fold WHEN 0 THEN i.event < o.event WHEN 2 THEN (i.score, i.event) < (o.score, o.event) ELSE (-i.score, i.event) < (-o.score, o.event) END
+	WHERE o.player IS NULL OR CASE b.fold WHEN 0 THEN i.event < o.event WHEN 2 THEN (i.score, coalesce(i.columns::bigint[], '{}'), i.event) < (o.score, coalesce(o.columns, '{}'), o.event)
+		ELSE (-i.score, coalesce(i.columns::bigint[], '{}'), i.event) < (-o.score, coalesce(o.columns, '{}'), o.event) END
 	ORDER BY i.board, i.season, i.player
-	ON CONFLICT (board, season, player) DO UPDATE SET score = excluded.score, event = excluded.event, last_event = excluded.last_event,
+	ON CONFLICT (board, season, player) DO UPDATE SET score = excluded.score, columns = excluded.columns, event = excluded.event, last_event = excluded.last_event,
 		origin = excluded.origin, previous_score = s.score, entered = false, version = s.version + 1, xid = pg_current_xact_id()
-	WHERE CASE s.fold WHEN 0 THEN excluded.event < s.event WHEN 2 THEN (excluded.score, excluded.event) < (s.score, s.event) ELSE (-excluded.score, excluded.event) < (-s.score, s.event) END`
+	WHERE CASE s.fold WHEN 0 THEN excluded.event < s.event WHEN 2 THEN (excluded.score, coalesce(excluded.columns, '{}'), excluded.event) < (s.score, coalesce(s.columns, '{}'), s.event)
+		ELSE (-excluded.score, coalesce(excluded.columns, '{}'), excluded.event) < (-s.score, coalesce(s.columns, '{}'), s.event) END`
 
 // Checkpoint says how far the standings are, and where the log begins. One of another
 // history, see log_history() in the migrations, was restored from a dump.
@@ -71,7 +73,7 @@ func (l *Ledger) SaveStandings(ctx context.Context, from, until uint64, standing
 			return cmp.Or(cmp.Compare(a.Board, b.Board), cmp.Compare(a.Season, b.Season), cmp.Compare(a.Player, b.Player))
 		})
 		for start := 0; start < len(standings); start += checkpointChunk {
-			if err := saveChunk(ctx, tx, standings[start:min(start+checkpointChunk, len(standings))]); err != nil {
+			if err := l.saveChunk(ctx, tx, standings[start:min(start+checkpointChunk, len(standings))]); err != nil {
 				return err
 			}
 		}
@@ -85,8 +87,9 @@ func (l *Ledger) SaveStandings(ctx context.Context, from, until uint64, standing
 	return nil
 }
 
-func saveChunk(ctx context.Context, tx pgx.Tx, chunk []leaderboard.Standing) error {
+func (l *Ledger) saveChunk(ctx context.Context, tx pgx.Tx, chunk []leaderboard.Standing) error {
 	n := len(chunk)
+	columns := rankedColumns(l.catalog.Load(), chunk)
 	boards, seasons, origins := make([]int32, n), make([]int32, n), make([]int32, n)
 	players, scores, events := make([]int64, n), make([]int64, n), make([]int64, n)
 	for i, s := range chunk {
@@ -94,6 +97,6 @@ func saveChunk(ctx context.Context, tx pgx.Tx, chunk []leaderboard.Standing) err
 		scores[i], events[i], origins[i] = s.Score, s.Event, s.Origin
 	}
 
-	_, err := tx.Exec(ctx, saveSQL, boards, seasons, players, scores, events, origins)
+	_, err := tx.Exec(ctx, saveSQL, boards, seasons, players, scores, events, origins, columns)
 	return err
 }

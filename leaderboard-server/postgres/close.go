@@ -49,11 +49,37 @@ type ranksRow struct {
 	players, scores, events []int64
 	origins                 []int32
 	foreign                 bool // a score was made on another board
+	// columns are as they are ranked, one entry's after the other's. ranks are nil where they
+	// count one by one, and better, how many entries are, unless they are dense.
+	columns, ranks, better []int64
+}
+
+// add adds the next entry of the board.
+func (r *ranksRow) add(board leaderboard.LiveBoard, e leaderboard.OwnEntry) {
+	if len(r.players) == 0 {
+		r.firstRank, r.firstOrder = e.Place, orderOf(board, e.Score)
+	}
+	r.players, r.scores = append(r.players, e.Player), append(r.scores, e.Score)
+	r.events, r.origins = append(r.events, e.Event), append(r.origins, e.Origin)
+	r.foreign = r.foreign || e.Origin != board.Number
+
+	if n := len(board.Columns); n > 0 {
+		ranked := board.Fold().Oriented(e.Columns)
+		r.columns = append(r.columns, ranked[:n]...)
+	}
+	if board.Ranks != leaderboard.Ordinal {
+		r.ranks = append(r.ranks, e.Rank)
+	}
+	if board.Ranks == leaderboard.Dense {
+		r.better = append(r.better, e.Better)
+	}
 }
 
 func (l *Ledger) writeRanks(ctx context.Context, board leaderboard.LiveBoard) (entries int64, err error) {
 	w := &resultWriter{ledger: l}
 	row := &ranksRow{}
+	var counted leaderboard.Walk
+	var better int64
 	flush := func() error {
 		if len(row.players) == 0 {
 			return nil
@@ -64,9 +90,9 @@ func (l *Ledger) writeRanks(ctx context.Context, board leaderboard.LiveBoard) (e
 		}
 		full := row
 		row = &ranksRow{}
-		return w.add(ctx, `INSERT INTO result_ranks (board, season, first_rank, players, scores, events, origins, first_order)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
-			board.Number, board.Season, full.firstRank, full.players, full.scores, full.events, origins, full.firstOrder)
+		return w.add(ctx, `INSERT INTO result_ranks (board, season, first_rank, players, scores, events, origins, first_order, columns, ranks, better)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (board, season, first_rank) DO UPDATE SET ranks = excluded.ranks, better = excluded.better`,
+			board.Number, board.Season, full.firstRank, full.players, full.scores, full.events, origins, full.firstOrder, full.columns, full.ranks, full.better)
 	}
 
 	// It only reads, for as long as it may take: a transaction that writes would hold back
@@ -79,13 +105,14 @@ func (l *Ledger) writeRanks(ctx context.Context, board leaderboard.LiveBoard) (e
 			progress()
 			defer progress()
 			for _, s := range chunk {
-				entries++
-				if len(row.players) == 0 {
-					row.firstRank, row.firstOrder = entries, orderOf(board, s.Score)
+				e := leaderboard.OwnEntry{Better: better}
+				e.RankingEntry = leaderboard.RankingEntry{Player: s.Player, Score: s.Score, Columns: s.Columns, Event: s.Event, Origin: s.Origin}
+				before := counted.Rank
+				if counted.Pass(&e.RankingEntry, board.Ranks); e.Rank != before {
+					better = counted.Passed - 1
+					e.Better = better
 				}
-				row.players, row.scores = append(row.players, s.Player), append(row.scores, s.Score)
-				row.events, row.origins = append(row.events, s.Event), append(row.origins, s.Origin)
-				row.foreign = row.foreign || s.Origin != board.Number
+				row.add(board, e)
 				if len(row.players) == resultRow {
 					if err := flush(); err != nil {
 						return err
@@ -101,7 +128,7 @@ func (l *Ledger) writeRanks(ctx context.Context, board leaderboard.LiveBoard) (e
 	if err == nil {
 		err = w.flush(ctx)
 	}
-	return entries, err
+	return counted.Passed, err
 }
 
 // alone keeps a read to one process: what takes seconds is not to take every processor.

@@ -141,7 +141,7 @@ func TestBoardsAreNumberedForEver(t *testing.T) {
 	f := newFixture(t, postgres.Options{})
 	race := f.Board(t, "race")
 	require.Equal(t, int32(1), f.Catalog.Global().Number)
-	only := leaderboard.Board{Name: "new", Order: leaderboard.Descending, Scoring: leaderboard.Best, MaxScore: 5, Shards: 2}
+	only := leaderboard.Board{Name: "new", Order: leaderboard.Descending, Scoring: leaderboard.Best, MaxScore: 5, Shards: 2, Ranks: leaderboard.Ordinal}
 	boards, err := leaderboard.NewBoards(only)
 	require.NoError(t, err)
 	catalog, err := f.Ledger.SyncBoards(t.Context(), boards)
@@ -175,7 +175,7 @@ func TestBoardsAreNumberedForEver(t *testing.T) {
 
 func TestReplicasSyncBoardsAtTheSameTime(t *testing.T) {
 	f := newFixture(t, postgres.Options{})
-	boards, err := leaderboard.NewBoards(leaderboard.Board{Name: "x", Order: leaderboard.Ascending, Scoring: leaderboard.Best, Shards: 1})
+	boards, err := leaderboard.NewBoards(leaderboard.Board{Name: "x", Order: leaderboard.Ascending, Scoring: leaderboard.Best, Shards: 1, Ranks: leaderboard.Ordinal})
 	require.NoError(t, err)
 	catalogs := make([]*leaderboard.Catalog, 6)
 	var group sync.WaitGroup
@@ -527,6 +527,7 @@ func TestReadLogStreamsEverythingOnce(t *testing.T) {
 	require.ErrorIs(t, f.Ledger.ReadLog(t.Context(), 0, snapshot.Xmin, 100, none), context.Canceled)
 }
 
+// The checkpoint moves with the standings it is of, or not at all.
 // Transactions of the last of all histories have numbers up to the greatest bigint.
 func TestTheLastHistory(t *testing.T) {
 	f := ledgertest.New(t, server, ledgertest.Boards(t, 1), postgres.Options{})
@@ -561,7 +562,6 @@ func TestTheLastHistory(t *testing.T) {
 	require.Equal(t, "done", state)
 }
 
-// The checkpoint moves with the standings it is of, or not at all.
 func TestSaveStandings(t *testing.T) {
 	f := newFixture(t, postgres.Options{})
 	players := f.Players(t, 2)

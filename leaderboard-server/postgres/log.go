@@ -131,21 +131,28 @@ func standingsSQL(board leaderboard.LiveBoard) (sql string, args []any) {
 		sign = ""
 	}
 
-	i := slices.IndexFunc(board.Seasons, func(s leaderboard.Season) bool { return s.Number == board.Season })
-	if i < 0 || board.Scoring.Ordered() {
-		return "SELECT board, season, player, score, event, greatest(last_event, event), origin FROM standings WHERE board = $1 AND season = $2 AND NOT removed ORDER BY " +
-			sign + "score, event", []any{board.Number, board.Season}
+	columns, byColumns, ofLog := "NULL::bigint[]", "", "NULL::bigint[]"
+	if len(board.Columns) > 0 {
+		columns, byColumns, ofLog = "columns", "coalesce(columns, '{}'), ", columnsOfLog(board)
 	}
 
-	best := sign + "score, id"
-	if board.Scoring == leaderboard.First {
-		best = "id"
+	i := slices.IndexFunc(board.Seasons, func(s leaderboard.Season) bool { return s.Number == board.Season })
+	if i < 0 || board.Scoring.Ordered() {
+		return "SELECT board, season, player, score, event, greatest(last_event, event), origin, " + columns +
+			" FROM standings WHERE board = $1 AND season = $2 AND NOT removed ORDER BY " + sign + "score, " + byColumns + "event", []any{board.Number, board.Season}
 	}
-	return `SELECT $1::int, $2::int, player, score, id, id, board FROM (
-			SELECT DISTINCT ON (player) player, score, id, board FROM score_events
-			WHERE at >= $3 AND at < $4 AND (board = $1 OR $1 = 1 AND global_season IS NOT NULL)
-			ORDER BY player, ` + best + `) folded
-		ORDER BY ` + sign + "score, id", []any{board.Number, board.Season, board.Seasons[i].Opens, board.Seasons[i].Closes}
+
+	best := sign + "score, " + byColumns + "id"
+	first := best
+	if board.Scoring == leaderboard.First {
+		first = "id"
+	}
+	return `SELECT $1::int, $2::int, player, score, id, id, board, columns FROM (
+			SELECT DISTINCT ON (player) player, score, id, board, columns
+			FROM (SELECT player, score, id, board, ` + ofLog + ` AS columns FROM score_events
+				WHERE at >= $3 AND at < $4 AND (board = $1 OR $1 = 1 AND global_season IS NOT NULL)) events
+			ORDER BY player, ` + first + `) folded
+		ORDER BY ` + best, []any{board.Number, board.Season, board.Seasons[i].Opens, board.Seasons[i].Closes}
 }
 
 // readStandings streams the standings of the board's season in rank order.
@@ -156,25 +163,29 @@ func readStandings(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, 
 		return err
 	}
 
-	return stream(rows, size, fn, func(s *leaderboard.Standing) []any {
-		return []any{&s.Board, &s.Season, &s.Player, &s.Score, &s.Event, &s.Last, &s.Origin}
+	var columns []int64
+	fold := board.Fold()
+	return streamWith(rows, size, fn, func(s *leaderboard.Standing) error {
+		err := rows.Scan(&s.Board, &s.Season, &s.Player, &s.Score, &s.Event, &s.Last, &s.Origin, &columns)
+		s.Columns = fold.Oriented(readColumns(columns))
+		return err
 	})
 }
 
 // eventsSQL reads events of the log. $3 a board's number, 0: all; of global those
 // that count there, too.
 const eventsSQL = `
-	SELECT e.id, e.xid, e.player, e.board, e.score, e.at, e.global_season IS NOT NULL, NULL::int, NULL::bigint, NULL::bigint, NULL::bigint
+	SELECT e.id, e.xid, e.player, e.board, e.score, e.at, e.global_season IS NOT NULL, e.columns, NULL::int, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint[]
 	FROM score_events e
 	WHERE e.xid >= $1 AND e.xid < $2 AND ($3 = 0 OR e.board = $3 OR $3 = 1 AND e.global_season IS NOT NULL)`
 
 // orderedEventsSQL has the standings of boards $4, too, whose scoring is ordered: a row for
 // each season in which the event counts.
 const orderedEventsSQL = `
-	SELECT e.id, e.xid, e.player, e.board, e.score, e.at, e.global_season IS NOT NULL, s.season, s.score, s.event, greatest(s.last_event, s.event)
+	SELECT e.id, e.xid, e.player, e.board, e.score, e.at, e.global_season IS NOT NULL, e.columns, s.season, s.score, s.event, greatest(s.last_event, s.event), s.columns
 	FROM score_events e
 	LEFT JOIN LATERAL (
-		SELECT season, score, event, last_event FROM standings
+		SELECT season, score, event, last_event, columns FROM standings
 		WHERE e.board = ANY ($4) AND board = e.board AND player = e.player AND season IN (
 			SELECT number FROM seasons n WHERE n.board = e.board AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at)
 			UNION ALL
@@ -207,13 +218,16 @@ func (l *Ledger) readEvents(ctx context.Context, tx pgx.Tx, board int32, from, u
 
 	var score, event, last pgtype.Int8
 	var season pgtype.Int4
+	var submitted, ranked []int64
 	return streamWith(rows, size, fn, func(e *leaderboard.Event) error {
-		if err := rows.Scan(&e.Number, &e.Xid, &e.Player, &e.Board, &e.Score, &e.At, &e.CountsTowardGlobal, &season, &score, &event, &last); err != nil {
+		if err := rows.Scan(&e.Number, &e.Xid, &e.Player, &e.Board, &e.Score, &e.At, &e.CountsTowardGlobal, &submitted, &season, &score, &event, &last, &ranked); err != nil {
 			return err
 		}
+		e.Columns = readColumns(submitted)
 		if e.Standing = nil; score.Valid {
+			of, _ := catalog.Numbered(e.Board)
 			e.Standing = &leaderboard.Standing{EntryKey: leaderboard.EntryKey{Board: e.Board, Season: season.Int32, Player: e.Player},
-				Score: score.Int64, Event: event.Int64, Last: last.Int64, Origin: e.Board}
+				Score: score.Int64, Columns: of.Fold().Oriented(readColumns(ranked)), Event: event.Int64, Last: last.Int64, Origin: e.Board}
 		}
 		return nil
 	})

@@ -4,7 +4,7 @@ import (
 	"context"
 	"math"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
@@ -42,12 +42,12 @@ func (r *Results) Page(ctx context.Context, board leaderboard.LiveBoard, offset,
 func (r *Results) page(ctx context.Context, board leaderboard.LiveBoard, offset, limit int64) (entries []leaderboard.RankingEntry, total int64, err error) {
 	offset = min(offset, math.MaxInt64/2)
 	rows, err := r.ledger.pool.Query(ctx, `
-		SELECT s.entries, r.first_rank, r.players[f:t], r.scores[f:t], r.origins[f:t], f
+		SELECT s.entries, r.first_rank, r.players[f:t], r.scores[f:t], r.events[f:t], r.origins[f:t], r.columns[(f - 1) * $6 + 1:t * $6], r.ranks[f:t], f
 		FROM window_seasons s
 		LEFT JOIN result_ranks r ON r.board = s.board AND r.season = s.number AND r.first_rank > $3::bigint - $5 AND r.first_rank <= $3::bigint + $4
 		CROSS JOIN LATERAL (SELECT greatest($3 - r.first_rank + 2, 1)::int, least($3 + $4 - r.first_rank + 1, $5)::int) part (f, t)
 		WHERE s.board = $1 AND s.number = $2
-		ORDER BY r.first_rank`, board.Number, board.Season, offset, limit, int64(resultRow))
+		ORDER BY r.first_rank`, board.Number, board.Season, offset, limit, int64(resultRow), len(board.Columns))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -55,63 +55,88 @@ func (r *Results) page(ctx context.Context, board leaderboard.LiveBoard, offset,
 
 	for rows.Next() {
 		var first, from *int64
-		var players, scores []int64
-		var origins []int32
-		if err := rows.Scan(&total, &first, &players, &scores, &origins, &from); err != nil {
+		var row ranksRow
+		if err := rows.Scan(&total, &first, &row.players, &row.scores, &row.events, &row.origins, &row.columns, &row.ranks, &from); err != nil {
 			return nil, 0, err
 		}
-		for i := range players {
-			e := leaderboard.RankingEntry{Rank: *first + *from - 1 + int64(i), Player: players[i], Score: scores[i], Origin: board.Number}
-			if origins != nil {
-				e.Origin = origins[i]
-			}
-			entries = append(entries, e)
+		for i := range row.players {
+			entries = append(entries, row.entry(board, i, *first+*from-1+int64(i)))
 		}
 	}
 	return entries, total, rows.Err()
 }
 
+// entry is one of the row's entries, which has this place on the board.
+func (r *ranksRow) entry(board leaderboard.LiveBoard, i int, place int64) leaderboard.RankingEntry {
+	e := leaderboard.RankingEntry{Rank: place, Place: place, Player: r.players[i], Score: r.scores[i], Event: r.events[i], Origin: board.Number}
+	if r.origins != nil {
+		e.Origin = r.origins[i]
+	}
+	if r.ranks != nil {
+		e.Rank = r.ranks[i]
+	}
+	if n := len(board.Columns); n > 0 && len(r.columns) >= (i+1)*n {
+		e.Columns = board.Fold().Oriented(readColumns(r.columns[i*n : (i+1)*n]))
+	}
+	return e
+}
+
 // Rank implements [leaderboard.Ranking].
-func (r *Results) Rank(ctx context.Context, board leaderboard.LiveBoard, player int64) (leaderboard.RankingEntry, error) {
+func (r *Results) Rank(ctx context.Context, board leaderboard.LiveBoard, player int64) (leaderboard.OwnEntry, error) {
 	entries, err := r.Ranks(ctx, []leaderboard.EntryQuery{{Board: board, Player: player}})
 	if err != nil {
-		return leaderboard.RankingEntry{}, err
+		return leaderboard.OwnEntry{}, err
 	}
 	if entries[0].Rank == 0 {
-		return leaderboard.RankingEntry{}, leaderboard.Errorf(leaderboard.CodeNoEntry, "", "the player has no score in this season of board %s", board.Name)
+		return leaderboard.OwnEntry{}, leaderboard.Errorf(leaderboard.CodeNoEntry, "", "the player has no score in this season of board %s", board.Name)
 	}
 	return entries[0], nil
 }
 
 // Ranks implements [leaderboard.Ranking].
-func (r *Results) Ranks(ctx context.Context, queries []leaderboard.EntryQuery) (entries []leaderboard.RankingEntry, err error) {
-	boards, seasons, players := make([]int32, len(queries)), make([]int32, len(queries)), make([]int64, len(queries))
+func (r *Results) Ranks(ctx context.Context, queries []leaderboard.EntryQuery) (entries []leaderboard.OwnEntry, err error) {
+	boards, seasons, players, columns := make([]int32, len(queries)), make([]int32, len(queries)), make([]int64, len(queries)), make([]int32, len(queries))
 	for i, q := range queries {
-		boards[i], seasons[i], players[i] = q.Board.Number, q.Board.Season, q.Player
+		boards[i], seasons[i], players[i], columns[i] = q.Board.Number, q.Board.Season, q.Player, int32(len(q.Board.Columns))
 	}
 
 	err = r.query(ctx, func(ctx context.Context) error {
 		rows, err := r.ledger.pool.Query(ctx, `
-			SELECT coalesce(found.rank, 0), q.player, coalesce(e.scores[found.rank - e.first_rank + 1], 0), coalesce(e.origins[found.rank - e.first_rank + 1], q.board)
-			FROM unnest($1::int[], $2::int[], $3::bigint[]) WITH ORDINALITY q (board, season, player, ordinal)
+			SELECT found.place, s.entries, e.scores[i:i], e.events[i:i], e.origins[i:i], e.columns[(i - 1) * q.columns + 1:i * q.columns], e.ranks[i:i], e.better[i:i]
+			FROM unnest($1::int[], $2::int[], $3::bigint[], $5::int[]) WITH ORDINALITY q (board, season, player, columns, ordinal)
+			LEFT JOIN window_seasons s ON s.board = q.board AND s.number = q.season
 			LEFT JOIN LATERAL (
 				SELECT players, ranks FROM result_players p
 				WHERE p.board = q.board AND p.season = q.season AND p.first_player <= q.player ORDER BY p.first_player DESC LIMIT 1
 			) part ON true
-			LEFT JOIN LATERAL (SELECT part.ranks[array_position(part.players, q.player)] AS rank) found ON true
-			LEFT JOIN result_ranks e ON e.board = q.board AND e.season = q.season AND e.first_rank = (found.rank - 1) / $4 * $4 + 1
-			ORDER BY q.ordinal`, boards, seasons, players, int64(resultRow))
+			LEFT JOIN LATERAL (SELECT part.ranks[array_position(part.players, q.player)] AS place) found ON true
+			LEFT JOIN result_ranks e ON e.board = q.board AND e.season = q.season AND e.first_rank = (found.place - 1) / $4 * $4 + 1
+			LEFT JOIN LATERAL (SELECT (found.place - e.first_rank + 1)::int AS i) part_of ON true
+			ORDER BY q.ordinal`, boards, seasons, players, int64(resultRow), columns)
 		if err != nil {
 			return err
 		}
-		entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (leaderboard.RankingEntry, error) {
-			e, err := pgx.RowToStructByPos[leaderboard.RankingEntry](row)
-			if e.Rank == 0 {
-				return leaderboard.RankingEntry{}, err
+		defer rows.Close()
+
+		for rows.Next() {
+			var place, total pgtype.Int8
+			var row ranksRow
+			if err := rows.Scan(&place, &total, &row.scores, &row.events, &row.origins, &row.columns, &row.ranks, &row.better); err != nil {
+				return err
 			}
-			return e, err
-		})
-		return err
+			q := queries[len(entries)]
+			if !place.Valid || len(row.scores) == 0 {
+				entries = append(entries, leaderboard.OwnEntry{})
+				continue
+			}
+			row.players = []int64{q.Player}
+			e := leaderboard.OwnEntry{RankingEntry: row.entry(q.Board, 0, place.Int64), Total: total.Int64}
+			if e.Better = e.Rank - 1; row.better != nil {
+				e.Better = row.better[0]
+			}
+			entries = append(entries, e)
+		}
+		return rows.Err()
 	})
 	return entries, err
 }
@@ -122,7 +147,7 @@ func (r *Results) AroundPlayer(ctx context.Context, board leaderboard.LiveBoard,
 	if err != nil {
 		return leaderboard.Neighbours{}, err
 	}
-	return leaderboard.AroundRank(ctx, r, board, entry.Rank, before, after+1)
+	return leaderboard.AroundEntry(ctx, r, board, entry.RankingEntry, before, after)
 }
 
 // AroundScore implements [leaderboard.Ranking].

@@ -40,17 +40,17 @@ func TestResultsOfManyRows(t *testing.T) {
 	f.Players(t, players)
 	conn := f.Connect(t)
 
-	for _, name := range []string{"speed", "race", leaderboard.GlobalBoard} {
+	for _, name := range []string{"speed", "race", "podium", leaderboard.GlobalBoard} {
 		board := endedSeasons(t, f, name, 1)
-		// Few scores, so that ties reach over the ends of rows.
-		_, err := conn.Exec(t.Context(), `INSERT INTO score_events (id, at, player, score, board, global_season)
-			SELECT nextval('event_ids'), s.opens_at + interval '1 second', p.number, (p.number * 7919) % 11, $2, CASE WHEN $3 THEN 1 END
-			FROM players p, window_seasons s WHERE s.board = $1 AND s.number = 101`, board.Number, f.Board(t, "speed").Number, name == leaderboard.GlobalBoard)
-		require.NoError(t, err)
-		if name == "race" {
-			_, err = conn.Exec(t.Context(), "UPDATE score_events SET board = $1 WHERE global_season IS NULL AND board = $2", board.Number, f.Board(t, "speed").Number)
-			require.NoError(t, err)
+		origin := board.Number
+		if name == leaderboard.GlobalBoard {
+			origin = f.Board(t, "speed").Number
 		}
+		// Few scores, so that ties reach over the ends of rows.
+		_, err := conn.Exec(t.Context(), `INSERT INTO score_events (id, at, player, score, board, global_season, columns)
+			SELECT nextval('event_ids'), s.opens_at + interval '1 second', p.number, (p.number * 7919) % 11, $2, CASE WHEN $3 THEN 1 END, CASE WHEN $4 THEN ARRAY[p.number % 3] END
+			FROM players p, window_seasons s WHERE s.board = $1 AND s.number = 101`, board.Number, origin, name == leaderboard.GlobalBoard, name == "podium")
+		require.NoError(t, err)
 		season := board.In(101)
 		entries, err := f.Ledger.CloseSeason(t.Context(), season)
 		require.NoError(t, err)
@@ -73,23 +73,35 @@ func TestResultsOfManyRows(t *testing.T) {
 			all = append(all, part...)
 		}
 		require.Len(t, all, players)
+		var better, distinct int64
 		for i, e := range all {
-			require.Equal(t, int64(i+1), e.Rank)
 			require.Equal(t, (e.Player*7919)%11, e.Score)
+			if name == "podium" {
+				require.Equal(t, e.Player%3, e.Columns[0])
+			}
 			if i > 0 {
-				before := all[i-1]
-				require.True(t, board.Order.Better(before.Score, e.Score) || before.Score == e.Score && before.Player < e.Player, "place %d of %s", i+1, name)
+				before, is := all[i-1], board.Fold()
+				order := is.Compare(leaderboard.Standing{Score: before.Score, Columns: before.Columns}, leaderboard.Standing{Score: e.Score, Columns: e.Columns})
+				require.True(t, order < 0 || order == 0 && before.Player < e.Player, "place %d of %s", i+1, name)
+				if order < 0 {
+					better, distinct = int64(i), distinct+1
+				}
+			}
+			ranks := map[leaderboard.Ranks]int64{leaderboard.Ordinal: int64(i + 1), leaderboard.Competition: better + 1, leaderboard.Dense: distinct + 1}
+			require.Equal(t, []int64{int64(i + 1), ranks[board.Ranks]}, []int64{e.Place, e.Rank}, "place %d of %s", i+1, name)
+			if i%97 == 0 {
+				got, err := results.Rank(t.Context(), season, e.Player)
+				require.NoError(t, err)
+				if board.Ranks == leaderboard.Ordinal {
+					better = int64(i)
+				}
+				require.Equal(t, leaderboard.OwnEntry{RankingEntry: e, Better: better, Total: players}, got)
 			}
 			if name == leaderboard.GlobalBoard {
 				require.NotEqual(t, board.Number, e.Origin)
 			} else {
 				require.Equal(t, board.Number, e.Origin)
 			}
-		}
-		for i := 0; i < players; i += 97 {
-			got, err := results.Rank(t.Context(), season, all[i].Player)
-			require.NoError(t, err)
-			require.Equal(t, all[i], got)
 		}
 		for score := int64(-1); score <= 11; score++ {
 			var better, atLeast int64

@@ -74,6 +74,8 @@ type storeArguments struct {
 	keys          []pgtype.UUID
 	fingerprints  []pgtype.UUID
 	refused       []bool
+	// columns are literals of arrays; nil: no submission has any.
+	columns []pgtype.Text
 	// ordered says that a board's scoring is, keyed that there is a key.
 	ordered, keyed bool
 }
@@ -81,7 +83,7 @@ type storeArguments struct {
 func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Catalog) (*storeArguments, error) {
 	n := len(batch)
 	a := &storeArguments{make([][16]byte, n), make([]int32, n), make([]string, n), make([]int64, n),
-		make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n), false, false}
+		make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n), nil, false, false}
 	type entry struct {
 		player [16]byte
 		board  string
@@ -107,6 +109,12 @@ func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Cata
 			}
 			entries[key] = true
 		}
+		if err == nil && len(board.Columns) > 0 {
+			if a.columns == nil {
+				a.columns = make([]pgtype.Text, n)
+			}
+			a.columns[i] = columnsLiteral(s.Columns[:len(board.Columns)])
+		}
 
 		if s.IdempotencyKey != "" {
 			a.keyed = true
@@ -124,7 +132,8 @@ func StoredKey(key string) [16]byte {
 	return [16]byte(sum[:16])
 }
 
-// storedRow is a row of either statement; the last four are of the ordered one.
+// storedRow is a row of either statement; season, score, reachedBy, improved and columns are of
+// the ordered one.
 type storedRow struct {
 	kind                            string
 	ordinal                         int64
@@ -132,6 +141,7 @@ type storedRow struct {
 	board, season                   pgtype.Int4
 	global, improved                pgtype.Bool
 	verdict                         pgtype.Text
+	columns                         []int64 // as they are ranked
 }
 
 // append runs the statement. repeated are the submissions whose key was there, and
@@ -140,7 +150,7 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 	var row storedRow
 	sql, fields := appendSQL, []any{&row.kind, &row.ordinal, &row.event, &row.player, &row.board, &row.global, &row.verdict}
 	if a.ordered {
-		sql, fields = appendOrderedSQL, append(fields, &row.season, &row.score, &row.reachedBy, &row.improved)
+		sql, fields = appendOrderedSQL, append(fields, &row.season, &row.score, &row.reachedBy, &row.improved, &row.columns)
 	}
 
 	lockTimeout := ""
@@ -148,7 +158,7 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 		lockTimeout = strconv.FormatInt(l.options.LockTimeout.Milliseconds(), 10)
 	}
 	rows, err := conn.Query(ctx, sql, a.players, a.tokenVersions, a.boards, a.scores, a.keys, a.fingerprints, a.refused,
-		l.options.IdempotencyTTL, lockTimeout, catalog.Global().Season)
+		l.options.IdempotencyTTL, lockTimeout, catalog.Global().Season, a.columns)
 	if err != nil {
 		return stored, nil, err
 	}
@@ -190,7 +200,7 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 		l.noteOutdated()
 	} else if catalog.HasWindows() {
 		for i := range stored.Outcomes {
-			addWindows(&stored.Outcomes[i], batch[i].Score, catalog, at)
+			addWindows(&stored.Outcomes[i], batch[i], catalog, at)
 		}
 	}
 	return stored, repeated, rows.Err()
@@ -199,25 +209,25 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 // addWindows adds the standings that a submission makes in windows. They are left to
 // catch-up where the catalog is not that of the transaction: a shard has all of a
 // transaction or nothing.
-func addWindows(outcome *leaderboard.Outcome, score int64, catalog *leaderboard.Catalog, at time.Time) {
+func addWindows(outcome *leaderboard.Outcome, submission leaderboard.Submission, catalog *leaderboard.Catalog, at time.Time) {
 	if outcome.Err != nil {
 		return
 	}
 
 	own := outcome.Entry
-	add := func(board leaderboard.LiveBoard, main int32) {
+	add := func(board leaderboard.LiveBoard, main int32, columns leaderboard.Columns) {
 		for s := range board.OpenAt(at) {
 			if s.Number != main {
 				key := leaderboard.EntryKey{Board: board.Number, Season: s.Number, Player: own.Player}
-				outcome.Windows = append(outcome.Windows, leaderboard.Single(key, score, outcome.Event, own.Board))
+				outcome.Windows = append(outcome.Windows, leaderboard.Single(key, submission.Score, outcome.Event, own.Board).With(columns))
 			}
 		}
 	}
 	if board, ok := catalog.Numbered(own.Board); ok && !board.Scoring.Ordered() {
-		add(board, own.Season)
+		add(board, own.Season, submission.Columns)
 	}
 	if outcome.Global.Board != 0 {
-		add(catalog.Global(), outcome.Global.Season)
+		add(catalog.Global(), outcome.Global.Season, leaderboard.Columns{})
 	}
 }
 
@@ -229,7 +239,7 @@ func (r *storedRow) fill(outcome *leaderboard.Outcome, catalog *leaderboard.Cata
 	main := mainSeason(board)
 	if r.score.Valid && r.season.Int32 != main {
 		if r.season.Int32 != board.Season { // else the board has no ranking of all time
-			outcome.Windows = append(outcome.Windows, *r.standing())
+			outcome.Windows = append(outcome.Windows, *r.standing(board))
 		}
 		if outcome.Event != 0 {
 			return
@@ -242,15 +252,15 @@ func (r *storedRow) fill(outcome *leaderboard.Outcome, catalog *leaderboard.Cata
 		outcome.Global = leaderboard.EntryKey{Board: global.Number, Season: mainSeason(global), Player: r.player.Int64}
 	}
 	if r.score.Valid && r.season.Int32 == main {
-		outcome.Standing = r.standing()
+		outcome.Standing = r.standing(board)
 		outcome.Improved = r.improved.Bool
 	}
 }
 
 // standing is what a row of a board whose scoring is ordered says of one season.
-func (r *storedRow) standing() *leaderboard.Standing {
+func (r *storedRow) standing(board leaderboard.LiveBoard) *leaderboard.Standing {
 	key := leaderboard.EntryKey{Board: r.board.Int32, Season: r.season.Int32, Player: r.player.Int64}
-	return &leaderboard.Standing{EntryKey: key, Score: r.score.Int64, Event: r.reachedBy.Int64, Last: r.event.Int64, Origin: r.board.Int32}
+	return &leaderboard.Standing{EntryKey: key, Score: r.score.Int64, Columns: board.Fold().Oriented(readColumns(r.columns)), Event: r.reachedBy.Int64, Last: r.event.Int64, Origin: r.board.Int32}
 }
 
 // refusal is the error for a verdict of the statements.

@@ -22,22 +22,23 @@ type Mismatch struct {
 // submission broke the ties of the last two, so there the score alone is compared.
 const verifySQL = `
 	WITH counted AS (
-		SELECT e.board, n.number AS season, e.player, e.score, e.id, b.fold, e.xid
+		SELECT e.board, n.number AS season, e.player, e.score, ranked_columns(e.columns, b.columns) AS columns, e.id, b.fold, e.xid
 		FROM score_events e
 		JOIN boards b ON b.number = e.board
 		JOIN seasons n ON n.board = e.board AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at)
 		UNION ALL
-		SELECT e.board, n.number, e.player, e.score, e.id, b.fold, e.xid
+		SELECT e.board, n.number, e.player, e.score, ranked_columns(e.columns, b.columns), e.id, b.fold, e.xid
 		FROM score_events e
 		JOIN boards b ON b.number = e.board AND b.fold >= 3
 		JOIN window_seasons n ON n.board = e.board AND NOT n.swept AND n.opens_at <= e.at AND n.closes_at > e.at
 		UNION ALL
-		SELECT 1, n.number, e.player, e.score, e.id, 1, e.xid
+		SELECT 1, n.number, e.player, e.score, NULL, e.id, 1, e.xid
 		FROM score_events e
 		JOIN seasons n ON n.board = 1 AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at)
 		WHERE e.global_season IS NOT NULL AND e.board <> 1
 	), kept AS (
-		SELECT c.*, lag(c.score) OVER (PARTITION BY c.board, c.season, c.player ORDER BY c.id) AS previous
+		SELECT c.*, lag(ROW(c.score, c.columns)) OVER (PARTITION BY c.board, c.season, c.player ORDER BY c.id) IS DISTINCT FROM ROW(c.score, c.columns) AS changed,
+			row_number() OVER (PARTITION BY c.board, c.season, c.player ORDER BY c.id) = 1 AS first
 		FROM counted c, ledger_state l
 		WHERE c.fold >= 3 OR c.xid IS NULL OR c.xid < l.checkpoint OR c.xid >= log_history() + ((1::bigint << 48) - 1)
 	), folded AS (
@@ -46,10 +47,10 @@ const verifySQL = `
 			WHEN 3 THEN (array_agg(score ORDER BY id DESC))[1] WHEN 4 THEN sum(score) ELSE count(*) END AS score,
 			CASE min(fold)
 			WHEN 0 THEN min(id)
-			WHEN 1 THEN (array_agg(id ORDER BY score DESC, id))[1]
-			WHEN 2 THEN (array_agg(id ORDER BY score, id))[1]
-			WHEN 3 THEN max(id) FILTER (WHERE previous IS DISTINCT FROM score)
-			WHEN 4 THEN max(id) FILTER (WHERE previous IS NULL OR score <> 0)
+			WHEN 1 THEN (array_agg(id ORDER BY score DESC, columns, id))[1]
+			WHEN 2 THEN (array_agg(id ORDER BY score, columns, id))[1]
+			WHEN 3 THEN max(id) FILTER (WHERE changed)
+			WHEN 4 THEN max(id) FILTER (WHERE first OR score <> 0)
 			ELSE max(id) END AS event
 		FROM kept GROUP BY board, season, player
 	)

@@ -15,7 +15,7 @@ import (
 
 // applyArgs is how many arguments the function apply has before the standings, and
 // perStanding how many for each; an answer has perAnswer values.
-const applyArgs, perStanding, perAnswer = 6, 5, 4
+const applyArgs, perStanding, perAnswer = 8, 5, 6
 
 // What the function apply does with a standing.
 const (
@@ -135,7 +135,7 @@ func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, app
 		trusted := r.trust(a.call, values) == nil // else the standings are in, but ranks are not to be told yet
 		for k, i := range a.asks {
 			answer := values[headSize+perAnswer*k:]
-			improved, _ := answer[3].(int64)
+			improved, _ := answer[perAnswer-1].(int64)
 			p, ok, err := a.shard.ranked(answer)
 			if err != nil {
 				return err
@@ -147,7 +147,7 @@ func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, app
 			result := &results[i]
 			result.Improved = improved == 1
 			if a.shard.Of == 1 {
-				result.RankingEntry = p.RankingEntry
+				result.RankingEntry = p.RankingEntry // counted already
 				continue
 			}
 
@@ -201,7 +201,7 @@ func (r *Ranking) add(a *applyCall, standing *leaderboard.Standing, task string)
 }
 
 func (a *applyCall) finish(identity, session, chunk, xid string) {
-	copy(a.args, []any{identity, session, chunk, strconv.FormatInt(a.highest, 10), a.shard.joinFlag(), xid})
+	copy(a.args, []any{identity, session, chunk, strconv.FormatInt(a.highest, 10), a.shard.joinFlag(), xid, a.shard.CountColumns(), a.shard.ranksFlag()})
 }
 
 // applyCalls makes the calls of one projection, one per shard. Standings of boards

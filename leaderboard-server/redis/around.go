@@ -19,11 +19,16 @@ func (r *Ranking) AroundPlayer(ctx context.Context, board leaderboard.LiveBoard,
 	if board.Shards == 1 {
 		s := shard{board.Shard(board.Season, 0)}
 		bucket, field := s.place(player)
-		c := r.newCall(functions.Around, s, before, after, s.joinFlag(), field, encodePlayer(player))
+		c := r.newCall(functions.Around, s, before, after, s.CountColumns(), s.ranksFlag(), s.joinFlag(), field, s.encodePlayer(player))
 		c.keys = append(c.keys, s.bucketKey(r.prefix, bucket))
-		n, err := r.around(ctx, c, before)
-		if err == nil && n.Rank == 0 {
+		n, place, err := r.around(ctx, c, before)
+		if err == nil && place == 0 {
 			err = noEntry(board)
+		}
+		for _, e := range n.Entries {
+			if e.Player == player {
+				n.Rank = e.Rank
+			}
 		}
 		return n, err
 	}
@@ -34,7 +39,7 @@ func (r *Ranking) AroundPlayer(ctx context.Context, board leaderboard.LiveBoard,
 		if err != nil {
 			return n, err
 		}
-		if n, err = leaderboard.AroundRank(ctx, r, board, entry.Rank, before, after+1); err != nil {
+		if n, err = leaderboard.AroundEntry(ctx, r, board, entry.RankingEntry, before, after); err != nil {
 			return n, err
 		}
 		if i := slices.IndexFunc(n.Entries, func(e leaderboard.RankingEntry) bool { return e.Player == player }); i >= 0 {
@@ -51,48 +56,40 @@ func (r *Ranking) AroundScore(ctx context.Context, board leaderboard.LiveBoard, 
 	if board.Shards == 1 {
 		s := shard{board.Shard(board.Season, 0)}
 		p := s.position(leaderboard.ScoreBound{Score: score, Included: true})
-		return r.around(ctx, r.newCall(functions.Around, s, before, after, p.order, p.tie), before)
+		n, place, err := r.around(ctx, r.newCall(functions.Around, s, before+1, after, s.CountColumns(), s.ranksFlag(), p.order, p.key), before+1)
+		return board.AroundNew(n, score, place, before), err
 	}
 
 	return leaderboard.AroundPlace(ctx, r, board, score, before, after)
 }
 
-// around reads what the function around answers.
-func (r *Ranking) around(ctx context.Context, c *call, before int64) (leaderboard.Neighbours, error) {
+// around reads what the function around answers: the entries, and the place that they are
+// around, 0 if there is none.
+func (r *Ranking) around(ctx context.Context, c *call, before int64) (n leaderboard.Neighbours, place int64, err error) {
 	if err := r.runOne(ctx, c); err != nil {
-		return leaderboard.Neighbours{}, unavailable("cannot be reached", fmt.Errorf("read neighbours: %w", err))
+		return n, 0, unavailable("cannot be reached", fmt.Errorf("read neighbours: %w", err))
 	}
 
-	values, err := r.trusted(c, 3)
+	values, err := r.trusted(c, 5)
 	if err != nil {
-		return leaderboard.Neighbours{}, err
+		return n, 0, err
 	}
 	positions, err := c.shard.decodeAll(values[2])
 	if err != nil {
-		return leaderboard.Neighbours{}, err
+		return n, 0, err
 	}
 
-	var n leaderboard.Neighbours
 	n.Total, _ = values[0].(int64)
 	index, _ := values[1].(int64)
-	n.Rank = index + 1
-
-	n.Entries = make([]leaderboard.RankingEntry, len(positions))
-	for i, p := range positions {
-		n.Entries[i] = p.RankingEntry
-		n.Entries[i].Rank = max(index-before, 0) + int64(i) + 1
-	}
-	return n, nil
+	n.Entries = c.shard.counted(positions, max(index-before, 0), values[3:])
+	return n, index + 1, nil
 }
-
-// tieAfterAll is after the tie of every entry.
-const tieAfterAll = 1 << (8 * tieBytes)
 
 // position is where a bound is among the entries.
 func (s shard) position(bound leaderboard.ScoreBound) *position {
 	p := &position{order: s.oriented(bound.Score)}
 	if bound.Included {
-		p.tie = tieAfterAll
+		p.order++ // scores are integers
 	}
 	return p
 }
@@ -106,7 +103,7 @@ func (r *Ranking) CountBetter(ctx context.Context, board leaderboard.LiveBoard, 
 	for i, bound := range bounds {
 		positions[i] = shard{board.Shard(board.Season, 0)}.position(bound)
 	}
-	counts, err := r.countBefore(ctx, board.Season, board, positions, func(int, *position) bool { return true })
+	counts, _, err := r.countBefore(ctx, board.Season, board, positions, func(int, *position) bool { return true })
 	if err != nil {
 		return nil, err
 	}

@@ -3,22 +3,26 @@
 //
 // A board's season is spread over K shards. The keys of a shard share a hash tag,
 // so that one function reaches all of them on a Redis Cluster. The 2 is the storage
-// format:
+// format, 3 where the board has columns:
 //
 //	<prefix>{<board>:<season>:<shard>}:2e       sorted set: the entries in rank order
 //	<prefix>{<board>:<season>:<shard>}:2p:<n>   hash: what players n*128..n*128+127 of the shard have
 //	<prefix>{<board>:<season>:<shard>}:2m       hash: the shard's state
 //	<prefix>{<board>:<season>:<shard>}:2a       string: the transactions whose batches were applied, in that order,
 //	                                            16 hexadecimal digits each; apply appends, finish and begin delete
+//	<prefix>{<board>:<season>:<shard>}:2d       sorted set, where ranks are dense: what the entries have, once each
 //
 // Redis orders equal scores by the bytes of the member, so the member begins with
 // the event that reached the score, big-endian: the entry that was there first
 // ranks first. The hashes stay below hash-max-listpack-entries (128 by default),
 // where Redis keeps them compact: an entry costs about 125 bytes all in all.
 //
-//	member          tie (6 bytes), player (5 bytes), then the origin's number (varint) where it is another board
-//	a player's      tie (6 bytes), then the origin as above; where the scoring is ordered: tie, then the
+//	member          key, player (5 bytes), then the origin's number (varint) where it is another board
+//	a player's      key, then the origin as above; where the scoring is ordered: key, then the
 //	field           last event (6 bytes) where it is another one
+//	key             the tie (6 bytes); of a board with columns those as they are ranked, then the
+//	                tie, and these and the player have 1 to 8 bytes whose order is that of the
+//	                numbers (codec.go)
 //
 // The state's fields:
 //
@@ -30,6 +34,7 @@
 //	s, n   begin, apply; finish deletes  the session of catch-up, and how many chunks it has applied
 //	b      apply                         the highest bucket
 //	c      apply                         how many entries there are: another number means that some were lost
+//	d      apply                         where ranks are dense, how many different scores and columns there are
 //	x      snapshot, apply               the names of the snapshots, oldest first
 //
 // The function apply joins standings, as the domain does, so that applying them twice

@@ -15,6 +15,9 @@ const bucketSize = 128
 // that servers of two versions may work side by side, each on a ranking of its own.
 const format = "2"
 
+// formatOfColumns is that of boards with columns, which servers that know none would damage.
+const formatOfColumns = "3"
+
 // shard is one part of a board's ranking, with the names of its keys.
 type shard struct{ leaderboard.Shard }
 
@@ -28,7 +31,11 @@ func shardsOf(board leaderboard.LiveBoard) []shard {
 }
 
 func (s shard) key(prefix, suffix string) string {
-	return fmt.Sprintf("%s{%s:%d:%d}:%s%s", prefix, s.Name, s.Season, s.Index, format, suffix)
+	f := format
+	if s.Columns[0] != "" {
+		f = formatOfColumns
+	}
+	return fmt.Sprintf("%s{%s:%d:%d}:%s%s", prefix, s.Name, s.Season, s.Index, f, suffix)
 }
 
 func (s shard) entriesKey(prefix string) string { return s.key(prefix, "e") }

@@ -23,7 +23,7 @@ const (
 type rankRequest struct {
 	board  leaderboard.LiveBoard
 	player int64
-	entry  leaderboard.RankingEntry
+	entry  leaderboard.OwnEntry
 	err    error
 	// turn is told once: true, the request is answered; false, its caller is to
 	// carry the next round.
@@ -42,7 +42,7 @@ type rankQueue struct {
 }
 
 // Rank implements [leaderboard.Ranking].
-func (r *Ranking) Rank(ctx context.Context, board leaderboard.LiveBoard, player int64) (leaderboard.RankingEntry, error) {
+func (r *Ranking) Rank(ctx context.Context, board leaderboard.LiveBoard, player int64) (leaderboard.OwnEntry, error) {
 	request := &rankRequest{board: board, player: player}
 	q := &r.ranks
 	q.mu.Lock()
@@ -54,7 +54,7 @@ func (r *Ranking) Rank(ctx context.Context, board leaderboard.LiveBoard, player 
 		return r.carry(ctx, request)
 	case len(q.waiting) >= maxRanksWaiting:
 		q.mu.Unlock()
-		return leaderboard.RankingEntry{}, unavailable("is too busy", fmt.Errorf("%d ranks are waiting", maxRanksWaiting))
+		return leaderboard.OwnEntry{}, unavailable("is too busy", fmt.Errorf("%d ranks are waiting", maxRanksWaiting))
 	}
 
 	request.turn = make(chan bool, 1)
@@ -69,7 +69,7 @@ func (r *Ranking) Rank(ctx context.Context, board leaderboard.LiveBoard, player 
 		return request.entry, request.err
 	case <-ctx.Done():
 		q.leave(request)
-		return leaderboard.RankingEntry{}, unavailable("cannot be reached", ctx.Err())
+		return leaderboard.OwnEntry{}, unavailable("cannot be reached", ctx.Err())
 	}
 }
 
@@ -105,7 +105,7 @@ func (q *rankQueue) pass() {
 }
 
 // carry reads the caller's own rank and those of all who wait.
-func (r *Ranking) carry(ctx context.Context, own *rankRequest) (leaderboard.RankingEntry, error) {
+func (r *Ranking) carry(ctx context.Context, own *rankRequest) (leaderboard.OwnEntry, error) {
 	q := &r.ranks
 	q.mu.Lock()
 	n := min(len(q.waiting), maxRankBatch-1)
@@ -138,14 +138,14 @@ const (
 
 // Ranks implements [leaderboard.Ranking]. Lists have their turns one after the other, so
 // that however many there are, most of Redis' time is for everybody else.
-func (r *Ranking) Ranks(ctx context.Context, queries []leaderboard.EntryQuery) ([]leaderboard.RankingEntry, error) {
+func (r *Ranking) Ranks(ctx context.Context, queries []leaderboard.EntryQuery) ([]leaderboard.OwnEntry, error) {
 	leave, err := r.lists.Enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
 
-	entries := make([]leaderboard.RankingEntry, 0, len(queries))
+	entries := make([]leaderboard.OwnEntry, 0, len(queries))
 	for chunk := range slices.Chunk(queries, ranksAtOnce) {
 		requests := make([]*rankRequest, len(chunk))
 		for i, q := range chunk {
@@ -188,14 +188,14 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 		s := shard{request.board.Shard(request.board.Season, leaderboard.ShardIndex(request.player, request.board.Shards))}
 		c := byShard[s.ShardID]
 		if c == nil {
-			c = &shardCall{call: r.newCall(functions.Rank, s, s.joinFlag())}
+			c = &shardCall{call: r.newCall(functions.Rank, s, s.joinFlag(), s.CountColumns(), s.ranksFlag())}
 			byShard[s.ShardID] = c
 			calls = append(calls, c.call)
 		}
 
 		bucket, field := s.place(request.player)
 		c.keys = append(c.keys, s.bucketKey(r.prefix, bucket))
-		c.args = append(c.args, field, encodePlayer(request.player))
+		c.args = append(c.args, field, s.encodePlayer(request.player))
 		c.requests = append(c.requests, request)
 	}
 
@@ -209,7 +209,7 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 				continue
 			}
 			request := c.requests[i]
-			if request.entry = p.RankingEntry; c.shard.Of > 1 {
+			if request.entry = p.OwnEntry; c.shard.Of > 1 {
 				season := c.shard.SeasonID()
 				spread[season] = append(spread[season], request)
 				positions[season] = append(positions[season], p)
@@ -220,7 +220,7 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 	for season, requests := range spread {
 		err := r.addOtherShards(ctx, season.Season, requests[0].board, positions[season])
 		for i, request := range requests {
-			request.entry, request.err = positions[season][i].RankingEntry, err
+			request.entry, request.err = positions[season][i].OwnEntry, err
 		}
 	}
 }
@@ -228,7 +228,7 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 // readShard returns the positions that one shard answered, nil where a request has
 // got its error.
 func (r *Ranking) readShard(c *call, requests []*rankRequest) []*position {
-	values, err := c.values(headSize + 3*len(requests))
+	values, err := c.values(headSize + 1 + perEntry*len(requests))
 	if err != nil {
 		err = unavailable("cannot be reached", fmt.Errorf("read ranks: %w", err))
 	} else {
@@ -240,13 +240,14 @@ func (r *Ranking) readShard(c *call, requests []*rankRequest) []*position {
 		if request.err = err; err != nil {
 			continue
 		}
-		p, ok, err := c.shard.ranked(values[headSize+3*i:])
+		p, ok, err := c.shard.ranked(values[headSize+1+perEntry*i:])
 		switch {
 		case err != nil:
 			request.err = err
 		case !ok:
 			request.err = noEntry(request.board)
 		default:
+			p.Total, _ = values[headSize].(int64)
 			positions[i] = &p
 		}
 	}

@@ -38,11 +38,15 @@ func newRanking(t *testing.T, shards int) (*Ranking, *goredis.Client) {
 	return newRankingWith(t, testBoard(shards))
 }
 
-// newRankingOf makes a ranking of a board with this order and scoring.
-func newRankingOf(t *testing.T, order leaderboard.Order, scoring leaderboard.Scoring) (*Ranking, leaderboard.LiveBoard) {
+// newRankingOf makes a ranking of a board with this order and scoring, and so many columns
+// of either order in turn.
+func newRankingOf(t *testing.T, order leaderboard.Order, scoring leaderboard.Scoring, columns int) (*Ranking, leaderboard.LiveBoard) {
 	t.Helper()
 	board := testBoard(1)
 	board.Order, board.Scoring = order, scoring
+	for i := range columns {
+		board.Columns = append(board.Columns, leaderboard.Column{Order: []leaderboard.Order{leaderboard.Ascending, leaderboard.Descending}[i%2]})
+	}
 	r, _ := newRankingWith(t, board)
 	r.prefix += string(order) + string(scoring)
 	return r, board
@@ -142,7 +146,7 @@ func TestAnswersMayOvertakeEachOther(t *testing.T) {
 	fill(t, r, board, 1)
 	s := shardsOf(board)[0]
 	read := func() *call {
-		c := r.newCall(functions.Page, s, 0, 0)
+		c := r.newCall(functions.Page, s, 0, 0, 0, "o")
 		require.NoError(t, r.pipeline(t.Context(), []*call{c}))
 		return c
 	}

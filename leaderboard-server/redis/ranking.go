@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -138,7 +137,7 @@ func (r *Ranking) trust(c *call, values []any) error {
 	now.watermark, _ = values[1].(string)
 	now.generation, _ = values[2].(string)
 
-	if now.watermark == "" || !strings.HasSuffix(now.identity, "/"+strconv.Itoa(s.Of)) {
+	if now.watermark == "" || !s.Serves(now.identity) {
 		r.damaged()
 		return unavailable("is being rebuilt", fmt.Errorf("shard %d of board %s is not whole", s.Index, s.Name))
 	}

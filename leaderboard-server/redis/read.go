@@ -3,28 +3,52 @@ package redis
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
-	"strconv"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
 )
 
-// ranked reads rank, score and member as the functions answer them. The rank is
-// within the shard, from 1.
+// perEntry is how many values the functions answer of an entry: see ranked.
+const perEntry = 5
+
+// ranked reads index, score, member, and what is better, as the functions answer them. The
+// rank is within the shard, from 1.
 func (s shard) ranked(values []any) (p position, ok bool, err error) {
-	rank, isRank := values[0].(int64)
+	index, isIndex := values[0].(int64)
 	score, isScore := values[1].(string)
 	member, isMember := values[2].(string)
-	if !isRank || rank < 0 || !isScore || !isMember {
+	if !isIndex || index < 0 || !isScore || !isMember {
 		return p, false, nil // no entry, or a shard that is being thrown away
 	}
 	if p, err = s.decode(member, score); err != nil {
 		return p, false, err
 	}
 
-	p.Rank = rank + 1
+	p.Place = index + 1
+	p.Better, _ = values[3].(int64)
+	p.distinct, _ = values[4].(int64)
+	p.count(s.Ranks)
 	return p, true, nil
+}
+
+// counted are the entries of a range that begins after so many of its board; better are the
+// two values that a function answers of the first of them.
+func (s shard) counted(positions []position, offset int64, better []any) []leaderboard.RankingEntry {
+	entries := make([]leaderboard.RankingEntry, len(positions))
+	for i := range positions {
+		p := &positions[i]
+		p.Place = offset + int64(i) + 1
+		if i == 0 {
+			p.Better, _ = better[0].(int64)
+			p.distinct, _ = better[1].(int64)
+			p.count(s.Ranks)
+		}
+		entries[i] = p.RankingEntry
+	}
+	s.Ranks.CountOn(entries)
+	return entries
 }
 
 // addOtherShards turns ranks within shards into ranks of the whole board.
@@ -33,7 +57,14 @@ func (r *Ranking) addOtherShards(ctx context.Context, season int32, board leader
 		return nil
 	}
 
-	counts, err := r.countBefore(ctx, season, board, positions, func(shard int, p *position) bool {
+	asked := positions
+	if board.Ranks != leaderboard.Ordinal {
+		asked = slices.Clone(positions)
+		for _, p := range positions {
+			asked = append(asked, p.group())
+		}
+	}
+	counts, totals, err := r.countBefore(ctx, season, board, asked, func(shard int, p *position) bool {
 		return shard != leaderboard.ShardIndex(p.Player, board.Shards)
 	})
 	if err != nil {
@@ -41,17 +72,26 @@ func (r *Ranking) addOtherShards(ctx context.Context, season int32, board leader
 	}
 
 	for i, p := range positions {
-		for _, c := range counts[i] {
-			p.Rank += c
+		for shard, c := range counts[i] {
+			p.Place += c
+			if shard != leaderboard.ShardIndex(p.Player, board.Shards) {
+				p.Total += totals[shard]
+			}
 		}
+		if len(asked) > len(positions) {
+			for _, c := range counts[len(positions)+i] {
+				p.Better += c
+			}
+		}
+		p.count(board.Ranks)
 	}
 
 	return nil
 }
 
 // countBefore counts, for each position and each shard that wanted picks, the
-// shard's entries that rank before the position.
-func (r *Ranking) countBefore(ctx context.Context, season int32, board leaderboard.LiveBoard, positions []*position, wanted func(shard int, p *position) bool) ([][]int64, error) {
+// shard's entries that rank before the position, and all entries of such a shard.
+func (r *Ranking) countBefore(ctx context.Context, season int32, board leaderboard.LiveBoard, positions []*position, wanted func(shard int, p *position) bool) (counts [][]int64, totals []int64, err error) {
 	calls := make([]*call, 0, board.Shards)
 	asked := make([][]int, 0, board.Shards) // per call, the positions
 	for index := range board.Shards {
@@ -61,7 +101,7 @@ func (r *Ranking) countBefore(ctx context.Context, season int32, board leaderboa
 
 		for i, p := range positions {
 			if wanted(index, p) {
-				c.args = append(c.args, p.order, p.tie)
+				c.args = append(c.args, p.order, p.key)
 				of = append(of, i)
 			}
 		}
@@ -72,25 +112,26 @@ func (r *Ranking) countBefore(ctx context.Context, season int32, board leaderboa
 	}
 
 	if err := r.pipeline(ctx, calls); err != nil {
-		return nil, unavailable("cannot be reached", fmt.Errorf("count entries: %w", err))
+		return nil, nil, unavailable("cannot be reached", fmt.Errorf("count entries: %w", err))
 	}
 
-	counts := make([][]int64, len(positions))
+	counts, totals = make([][]int64, len(positions)), make([]int64, board.Shards)
 	for i := range counts {
 		counts[i] = make([]int64, board.Shards)
 	}
 
 	for j, c := range calls {
-		values, err := r.trusted(c, len(asked[j]))
+		values, err := r.trusted(c, 1+len(asked[j]))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		totals[c.shard.Index], _ = values[0].(int64)
 		for k, i := range asked[j] {
-			counts[i][c.shard.Index], _ = values[k].(int64)
+			counts[i][c.shard.Index], _ = values[1+k].(int64)
 		}
 	}
 
-	return counts, nil
+	return counts, totals, nil
 }
 
 // Page implements [leaderboard.Ranking].
@@ -108,56 +149,68 @@ func (r *Ranking) Page(ctx context.Context, board leaderboard.LiveBoard, offset,
 		}
 	}
 
-	merged, total, err := r.ranges(ctx, board, starts, limit)
+	merged, total, better, err := r.ranges(ctx, board, starts, limit)
 	if err != nil {
 		return nil, 0, err
 	}
 
 	if board.Shards > 1 {
-		sort.Slice(merged, func(i, j int) bool { return merged[i].before(merged[j]) })
+		sort.Slice(merged, func(i, j int) bool { return merged[i].before(&merged[j]) })
+		if len(merged) > 0 && board.Ranks != leaderboard.Ordinal {
+			if better, err = r.countGroup(ctx, board, &merged[0]); err != nil {
+				return nil, 0, err
+			}
+		}
 	}
 
 	if int64(len(merged)) > limit {
 		merged = merged[:limit]
 	}
+	return shard{board.Shard(board.Season, 0)}.counted(merged, offset, better), total, nil
+}
 
-	entries := make([]leaderboard.RankingEntry, len(merged))
-	for i, p := range merged {
-		entries[i] = p.RankingEntry
-		entries[i].Rank = offset + int64(i) + 1
+// countGroup counts the entries with a better score or columns.
+func (r *Ranking) countGroup(ctx context.Context, board leaderboard.LiveBoard, p *position) (better []any, err error) {
+	counts, _, err := r.countBefore(ctx, board.Season, board, []*position{p.group()}, func(int, *position) bool { return true })
+	if err != nil {
+		return nil, err
 	}
 
-	return entries, total, nil
+	var sum int64
+	for _, n := range counts[0] {
+		sum += n
+	}
+	return []any{sum, int64(0)}, nil
 }
 
 // ranges reads limit entries of each shard from its start, and the number of
-// entries of all shards.
-func (r *Ranking) ranges(ctx context.Context, board leaderboard.LiveBoard, starts []int64, limit int64) (merged []position, total int64, err error) {
+// entries of all shards. better is what the last shard says of its first entry.
+func (r *Ranking) ranges(ctx context.Context, board leaderboard.LiveBoard, starts []int64, limit int64) (merged []position, total int64, better []any, err error) {
 	calls := make([]*call, board.Shards)
 	for i, s := range shardsOf(board) {
-		calls[i] = r.newCall(functions.Page, s, starts[i], starts[i]+limit-1)
+		calls[i] = r.newCall(functions.Page, s, starts[i], starts[i]+limit-1, s.CountColumns(), s.ranksFlag())
 	}
 
 	if err := r.pipeline(ctx, calls); err != nil {
-		return nil, 0, unavailable("cannot be reached", fmt.Errorf("read a page: %w", err))
+		return nil, 0, nil, unavailable("cannot be reached", fmt.Errorf("read a page: %w", err))
 	}
 
 	for _, c := range calls {
-		values, err := r.trusted(c, 2)
+		values, err := r.trusted(c, 4)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, nil, err
 		}
 
 		count, _ := values[0].(int64)
 		total += count
 		positions, err := c.shard.decodeAll(values[1])
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, nil, err
 		}
-		merged = append(merged, positions...)
+		merged, better = append(merged, positions...), values[2:]
 	}
 
-	return merged, total, nil
+	return merged, total, better, nil
 }
 
 // maxRounds bounds the search for a deep page: with interpolation it takes about
@@ -171,7 +224,7 @@ func (r *Ranking) locate(ctx context.Context, board leaderboard.LiveBoard, offse
 	low, high := make([]int64, board.Shards), make([]int64, board.Shards)
 	calls := make([]*call, board.Shards)
 	for i, s := range shardsOf(board) {
-		calls[i] = r.newCall(functions.Page, s, 1, 0) // nothing but the count
+		calls[i] = r.newCall(functions.Page, s, 1, 0, s.CountColumns(), "o") // nothing but the count
 	}
 
 	if err := r.pipeline(ctx, calls); err != nil {
@@ -267,7 +320,7 @@ func narrow(low, high, before []int64, pivotShard int, offset int64) {
 // beforeEntry counts in every shard the entries before entry index of one shard.
 func (r *Ranking) beforeEntry(ctx context.Context, board leaderboard.LiveBoard, shardIndex int, index int64) ([]int64, error) {
 	s := shard{board.Shard(board.Season, shardIndex)}
-	c := r.newCall(functions.Page, s, strconv.FormatInt(index, 10), index)
+	c := r.newCall(functions.Page, s, index, index, s.CountColumns(), "o")
 	if err := r.pipeline(ctx, []*call{c}); err != nil {
 		return nil, unavailable("cannot be reached", fmt.Errorf("read an entry: %w", err))
 	}
@@ -285,7 +338,7 @@ func (r *Ranking) beforeEntry(ctx context.Context, board leaderboard.LiveBoard, 
 		return nil, unavailable("is changing too fast", fmt.Errorf("shard %d of board %s shrank during a search", shardIndex, board.Name))
 	}
 
-	counts, err := r.countBefore(ctx, board.Season, board, []*position{&entries[0]}, func(i int, _ *position) bool { return i != shardIndex })
+	counts, _, err := r.countBefore(ctx, board.Season, board, []*position{&entries[0]}, func(i int, _ *position) bool { return i != shardIndex })
 	if err != nil {
 		return nil, err
 	}

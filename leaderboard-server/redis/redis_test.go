@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,15 +23,24 @@ func TestMain(m *testing.M) { os.Exit(stores.Main(m, nil, &server)) }
 
 func TestEntriesAreEncodedExactly(t *testing.T) {
 	for _, order := range []leaderboard.Order{leaderboard.Descending, leaderboard.Ascending} {
-		s := shard{leaderboard.Shard{ShardID: leaderboard.ShardID{Board: 1, Season: 1}, Of: 1, Order: order, Scoring: leaderboard.Best}}
+		s := shard{leaderboard.Shard{ShardID: leaderboard.ShardID{Board: 1, Season: 1}, Of: 1, Fold: leaderboard.Fold{Order: order, Scoring: leaderboard.Best}}}
 		for _, score := range []int64{0, 1, -1, leaderboard.MaxScore, -leaderboard.MaxScore} {
 			for _, origin := range []int32{1, 2, 127, 128, math.MaxInt32} {
 				standing := entry(1<<40-1, score, 1<<48-1, origin)
 				e := s.encode(&standing)
 				p, err := s.decode(string(e.member), e.score)
 				require.NoError(t, err)
-				require.Equal(t, position{RankingEntry: leaderboard.RankingEntry{Player: standing.Player, Score: score, Origin: origin},
-					order: s.oriented(score), tie: standing.Event}, p)
+				require.Equal(t, ranked(standing), p.RankingEntry)
+				require.Equal(t, s.oriented(score), p.order)
+				require.Equal(t, string(e.member[:tieBytes]), p.key)
+
+				tuple := shard{leaderboard.Shard{ShardID: s.ShardID, Of: 1, Fold: leaderboard.Fold{Order: order, Columns: [4]leaderboard.Order{"Ascending", "Descending"}}}}
+				standing.Columns = leaderboard.Columns{score, -score}
+				e = tuple.encode(&standing)
+				p, err = tuple.decode(string(e.member), e.score)
+				require.NoError(t, err)
+				require.Equal(t, ranked(standing), p.RankingEntry)
+				require.Equal(t, string(appendNumber(appendNumber(nil, score), score)), p.group().key)
 			}
 		}
 	}
@@ -47,6 +57,38 @@ func TestEntriesAreEncodedExactly(t *testing.T) {
 		_, err := s.decode(bad.member, bad.score)
 		require.Error(t, err)
 	}
+}
+
+// ranked is the entry that a standing makes, without its rank.
+func ranked(s leaderboard.Standing) leaderboard.RankingEntry {
+	return leaderboard.RankingEntry{Player: s.Player, Score: s.Score, Columns: s.Columns, Event: s.Event, Origin: s.Origin}
+}
+
+// Numbers have the order of their bytes, and are read as they were written.
+func TestNumbersAreEncodedInTheirOrder(t *testing.T) {
+	values := []int64{0, leaderboard.MaxScore, -leaderboard.MaxScore}
+	for shift := range 53 {
+		for _, near := range []int64{-1, 0, 1} {
+			values = append(values, 1<<shift+near, -(1<<shift)+near)
+		}
+	}
+	slices.Sort(values)
+	values = slices.Compact(values)
+
+	encoded := make([]string, len(values))
+	for i, value := range values {
+		encoded[i] = string(appendNumber(nil, value))
+		require.LessOrEqual(t, len(encoded[i]), maxNumber)
+		read, rest, ok := readNumber(encoded[i] + "rest")
+		require.True(t, ok)
+		require.Equal(t, value, read)
+		require.Equal(t, "rest", rest)
+		for n := range encoded[i] {
+			_, _, ok := readNumber(encoded[i][:n])
+			require.False(t, ok, "the first %d bytes of %d", n, value)
+		}
+	}
+	require.True(t, slices.IsSorted(encoded))
 }
 
 func TestEveryPlayerHasAPlaceOfTheirOwn(t *testing.T) {
@@ -101,7 +143,9 @@ func TestScoresAreExactInRedis(t *testing.T) {
 	require.Equal(t, int64(bucketSize-1), total)
 
 	for i, e := range entries {
-		require.Equal(t, leaderboard.RankingEntry{Rank: int64(i + 1), Player: int64(i + 1), Score: scores[i], Origin: 1}, e)
+		want := ranked(chunk[i])
+		want.Rank, want.Place = int64(i+1), int64(i+1)
+		require.Equal(t, want, e)
 	}
 
 	encoding, err := client.ObjectEncoding(t.Context(), shardsOf(board)[0].bucketKey(r.prefix, 0)).Result()
@@ -123,29 +167,43 @@ func projection(identity string, standings ...leaderboard.Standing) leaderboard.
 func TestApplyIsTheJoin(t *testing.T) {
 	for _, scoring := range []leaderboard.Scoring{leaderboard.Best, leaderboard.First, leaderboard.Latest} {
 		for _, order := range []leaderboard.Order{leaderboard.Descending, leaderboard.Ascending} {
-			t.Run(string(scoring)+string(order), func(t *testing.T) {
-				r, board := newRankingOf(t, order, scoring)
-				fill(t, r, board, 3)
-				want := entry(2, 2, 2, 1)
-				rapid.Check(t, func(rt *rapid.T) {
-					s := entry(2, rapid.Int64Range(-3, 3).Draw(rt, "score"), rapid.Int64Range(1, 20).Draw(rt, "event"), 1)
-					s.Last = s.Event + rapid.Int64Range(0, 3).Draw(rt, "repetitions")
-					before := want
-					want = leaderboard.Join(order, scoring, want, s)
-					applied, err := r.Apply(t.Context(), projection("ledger", s))
-					require.NoError(rt, err)
-					require.Equal(rt, want.Score, applied[0].Score)
-					if scoring == leaderboard.Best {
-						require.Equal(rt, order.Better(want.Score, before.Score) || s.Score == before.Score && s.Event == before.Event, applied[0].Improved)
-					}
-				})
-
-				_, total, err := r.Page(t.Context(), board, 0, 10)
-				require.NoError(t, err)
-				require.Equal(t, int64(3), total)
-			})
+			for columns := range 3 {
+				t.Run(fmt.Sprintf("%s%s%d", scoring, order, columns), func(t *testing.T) { applyIsTheJoin(t, order, scoring, columns) })
+			}
 		}
 	}
+}
+
+func applyIsTheJoin(t *testing.T, order leaderboard.Order, scoring leaderboard.Scoring, columns int) {
+	t.Helper()
+	r, board := newRankingOf(t, order, scoring, columns)
+	fold := board.Fold()
+	fill(t, r, board, 3)
+	want := entry(2, 2, 2, 1)
+	rapid.Check(t, func(rt *rapid.T) {
+		s := entry(2, rapid.Int64Range(-3, 3).Draw(rt, "score"), rapid.Int64Range(1, 20).Draw(rt, "event"), 1)
+		s.Last = s.Event + rapid.Int64Range(0, 3).Draw(rt, "repetitions")
+		for i := range columns {
+			s.Columns[i] = rapid.SampledFrom([]int64{0, 1, -1, 256, -256, leaderboard.MaxScore}).Draw(rt, "column")
+		}
+		before := want
+		want = fold.Join(want, s)
+		applied, err := r.Apply(t.Context(), projection("ledger", s))
+		require.NoError(rt, err)
+		require.Equal(rt, want.Score, applied[0].Score)
+		require.Equal(rt, want.Columns, applied[0].Columns)
+		if !scoring.Ordered() {
+			require.Equal(rt, want.Event, applied[0].Event)
+		}
+		if scoring == leaderboard.Best {
+			same := fold.Compare(s, before) == 0 && s.Event == before.Event
+			require.Equal(rt, fold.Compare(want, before) < 0 || same, applied[0].Improved)
+		}
+	})
+
+	_, total, err := r.Page(t.Context(), board, 0, 10)
+	require.NoError(t, err)
+	require.Equal(t, int64(3), total)
 }
 
 // Of several submissions of one entry in a batch, each is answered for what it
@@ -156,10 +214,10 @@ func TestABatchIsAppliedInItsOrder(t *testing.T) {
 	fill(t, r, board, 3)
 	applied, err := r.Apply(t.Context(), projection("ledger", entry(9, 1, 50, 1), entry(9, 7, 51, 1), entry(9, 5, 52, 1), entry(8, 7, 53, 1)))
 	require.NoError(t, err)
-	nine := leaderboard.RankingEntry{Rank: 1, Player: 9, Score: 7, Origin: 1}
+	nine := leaderboard.RankingEntry{Rank: 1, Place: 1, Player: 9, Score: 7, Event: 51, Origin: 1}
 	require.Equal(t, []leaderboard.Applied{
 		{RankingEntry: nine, Improved: true}, {RankingEntry: nine, Improved: true}, {RankingEntry: nine},
-		{RankingEntry: leaderboard.RankingEntry{Rank: 2, Player: 8, Score: 7, Origin: 1}, Improved: true},
+		{RankingEntry: leaderboard.RankingEntry{Rank: 2, Place: 2, Player: 8, Score: 7, Event: 53, Origin: 1}, Improved: true},
 	}, applied)
 }
 
@@ -167,7 +225,7 @@ func TestABatchIsAppliedInItsOrder(t *testing.T) {
 // nothing.
 func TestRepetitions(t *testing.T) {
 	for _, scoring := range []leaderboard.Scoring{leaderboard.Best, leaderboard.First, leaderboard.Latest} {
-		r, board := newRankingOf(t, leaderboard.Descending, scoring)
+		r, board := newRankingOf(t, leaderboard.Descending, scoring, 0)
 		fill(t, r, board, 3)
 		for name, c := range map[string]struct {
 			s    leaderboard.Standing

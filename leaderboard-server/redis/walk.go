@@ -126,7 +126,7 @@ func (r *Ranking) Walk(ctx context.Context, board leaderboard.LiveBoard, walk le
 			return part, err
 		}
 
-		entries, end := view.merge(missing, &walk)
+		entries, end := view.merge(missing, &walk, board.Ranks)
 		part.Entries, part.Total = append(part.Entries, entries...), view.total
 		if end || walk.Passed >= part.Total {
 			return part, nil
@@ -155,7 +155,7 @@ type view struct {
 func (r *Ranking) readSnapshot(ctx context.Context, board leaderboard.LiveBoard, walk leaderboard.Walk, wanted int64) (*view, error) {
 	calls := make([]*call, board.Shards)
 	for i, s := range shardsOf(board) {
-		calls[i] = r.newCall(functions.Walk, s, walk.Snapshot, walk.Order, walk.Tie, wanted)
+		calls[i] = r.newCall(functions.Walk, s, walk.Snapshot, walk.Order, walk.Key, wanted, s.CountColumns())
 	}
 
 	if err := r.pipeline(ctx, calls); err != nil {
@@ -221,7 +221,7 @@ func (v *view) add(s shard, values []any) (stamp string, err error) {
 			return "", err
 		}
 
-		if !v.limited || bound.before(v.bound) {
+		if !v.limited || bound.before(&v.bound) {
 			v.limited, v.bound = true, bound
 		}
 	}
@@ -230,24 +230,24 @@ func (v *view) add(s shard, values []any) (stamp string, err error) {
 }
 
 // merge returns the next entries, at most limit, and moves the walk past them.
-func (v *view) merge(limit int64, walk *leaderboard.Walk) (entries []leaderboard.RankingEntry, end bool) {
-	sort.Slice(v.entries, func(i, j int) bool { return v.entries[i].before(v.entries[j]) })
+func (v *view) merge(limit int64, walk *leaderboard.Walk, ranks leaderboard.Ranks) (entries []leaderboard.RankingEntry, end bool) {
+	sort.Slice(v.entries, func(i, j int) bool { return v.entries[i].before(&v.entries[j]) })
 	for i := range v.entries {
 		p := &v.entries[i]
-		if v.limited && v.bound.before(*p) {
+		if v.limited && v.bound.before(p) {
 			break
 		}
 		if int64(len(entries)) == limit {
 			return entries, false
 		}
 
-		walk.Passed++
-		walk.Order, walk.Tie, p.Rank = p.order, p.tie, walk.Passed
+		walk.Pass(&p.RankingEntry, ranks)
+		walk.Order, walk.Key = p.order, p.key
 		entries = append(entries, p.RankingEntry)
 	}
 
 	if v.limited {
-		walk.Order, walk.Tie = v.bound.order, v.bound.tie
+		walk.Order, walk.Key = v.bound.order, v.bound.key
 	}
 
 	return entries, !v.limited

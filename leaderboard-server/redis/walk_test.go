@@ -62,10 +62,11 @@ func (w *walked) now() []leaderboard.RankingEntry {
 		list = append(list, s)
 	}
 
-	sort.Slice(list, func(i, j int) bool { return leaderboard.Descending.Before(list[i], list[j]) })
+	sort.Slice(list, func(i, j int) bool { return w.board.Fold().Before(list[i], list[j]) })
 	entries := make([]leaderboard.RankingEntry, len(list))
 	for i, s := range list {
-		entries[i] = leaderboard.RankingEntry{Rank: int64(i + 1), Player: s.Player, Score: s.Score, Origin: 1}
+		entries[i] = ranked(s)
+		entries[i].Rank, entries[i].Place = int64(i+1), int64(i+1)
 	}
 
 	return entries

@@ -49,6 +49,7 @@ func run(m *testing.M) int {
 type stored struct {
 	board         leaderboard.LiveBoard
 	player, score int64
+	columns       leaderboard.Columns
 	receipt       leaderboard.Receipt
 }
 
@@ -65,20 +66,34 @@ func round(t *testing.T, tenant *Tenant, replicas []*Replica, players []leaderbo
 		player, board := players[random.IntN(len(players))], boards[random.IntN(len(boards))]
 
 		score := random.Int64N(21) - 10 // few values: many ties
+		columns := randomColumns(random, board)
 		group.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
-			receipt, err := replicas[i%len(replicas)].Committer.Commit(ctx, ledgertest.Submission(player, board.Name, score))
+			submission := ledgertest.Submission(player, board.Name, score)
+			submission.Columns = columns
+			receipt, err := replicas[i%len(replicas)].Committer.Commit(ctx, submission)
 			if err != nil {
 				t.Error(err)
 			}
-			results[i] = stored{board, player.Number, score, receipt}
+			results[i] = stored{board, player.Number, score, columns, receipt}
 		})
 	}
 
 	group.Wait()
 	sortByEvent(results)
 	return results
+}
+
+// randomColumns are some for the board: few values, and now and then a great one.
+func randomColumns(random *rand.Rand, board leaderboard.LiveBoard) (columns leaderboard.Columns) {
+	for i := range board.Columns {
+		columns[i] = random.Int64N(3) - 1
+		if random.IntN(10) == 0 {
+			columns[i] = random.Int64N(2*leaderboard.MaxScore+1) - leaderboard.MaxScore
+		}
+	}
+	return columns
 }
 
 func sortByEvent(all []stored) {
@@ -118,11 +133,11 @@ func layout(t *testing.T, tenant *Tenant, seed uint64) {
 		case 2: // Redis loses the entries of some shards
 			tenant.evictSome(t, random)
 		case 3: // a season ends while scores come in, and on some boards it was to
-			tenant.endSeason(t, []string{"speed", "mood", "coins", "debut", leaderboard.GlobalBoard}[random.IntN(5)], "daily")
+			tenant.endSeason(t, []string{"speed", "mood", "coins", "debut", "tuple", "rating", "podium", leaderboard.GlobalBoard}[random.IntN(8)], "daily")
 		}
 
 		for _, s := range round(t, tenant, replicas, players, seed+uint64(step), 300) {
-			model.Submit(s.board, s.player, s.score, s.receipt.Event)
+			model.Submit(s.board, s.player, s.score, s.columns, s.receipt.Event)
 		}
 
 		replicas[0].Drop.Store(false)
@@ -142,7 +157,14 @@ func (t *Tenant) evictSome(tb testing.TB, random *rand.Rand) {
 	tb.Helper()
 	for range 3 {
 		board := t.Catalog.All()[random.IntN(len(t.Catalog.All()))]
-		key := fmt.Sprintf("%s{%s:1:%d}:2%s", t.Prefix, board.Name, random.IntN(board.Shards), []string{"e", "m"}[random.IntN(2)])
+		parts, format := []string{"e", "m"}, "2"
+		if board.Ranks == leaderboard.Dense {
+			parts = append(parts, "d")
+		}
+		if len(board.Columns) > 0 {
+			format = "3"
+		}
+		key := fmt.Sprintf("%s{%s:1:%d}:%s%s", t.Prefix, board.Name, random.IntN(board.Shards), format, parts[random.IntN(len(parts))])
 		require.NoError(tb, t.Client.Del(tb.Context(), key).Err())
 	}
 }

@@ -64,7 +64,7 @@ func startLoad(t *testing.T, tenant *Tenant, replicas []*Replica, players []lead
 		l.writers.Go(func() {
 			for ctx.Err() == nil {
 				board, score := boards[random.IntN(len(boards))], random.Int64N(21)-10
-				l.submit(replicas[i%len(replicas)], player, board, score)
+				l.submit(replicas[i%len(replicas)], player, board, score, randomColumns(random, board))
 			}
 		})
 	}
@@ -78,11 +78,13 @@ func startLoad(t *testing.T, tenant *Tenant, replicas []*Replica, players []lead
 
 // submit submits once. The deadline is the API's: whoever waits longer is not
 // acknowledged.
-func (l *load) submit(r *Replica, player leaderboard.PlayerName, board leaderboard.LiveBoard, score int64) {
+func (l *load) submit(r *Replica, player leaderboard.PlayerName, board leaderboard.LiveBoard, score int64, columns leaderboard.Columns) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 
-	receipt, err := r.Committer.Commit(ctx, ledgertest.Submission(player, board.Name, score))
+	submission := ledgertest.Submission(player, board.Name, score)
+	submission.Columns = columns
+	receipt, err := r.Committer.Commit(ctx, submission)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
@@ -90,7 +92,7 @@ func (l *load) submit(r *Replica, player leaderboard.PlayerName, board leaderboa
 		l.err = fmt.Errorf("submit to %s: %w", board.Name, err)
 		l.stop()
 	} else {
-		l.stored = append(l.stored, stored{board, player.Number, score, receipt})
+		l.stored = append(l.stored, stored{board, player.Number, score, columns, receipt})
 	}
 
 	close(l.more)
@@ -145,7 +147,7 @@ func (l *load) requireNothingLost(t *testing.T, tenant *Tenant, replicas []*Repl
 	sortByEvent(l.stored)
 
 	for _, s := range l.stored {
-		model.Submit(s.board, s.player, s.score, s.receipt.Event)
+		model.Submit(s.board, s.player, s.score, s.columns, s.receipt.Event)
 		if delayed(s.receipt) {
 			slow++
 		}

@@ -65,14 +65,14 @@ func TestSubmissionsAreAcceptedWhileRedisIsAway(t *testing.T) {
 	receipt := commitOne(t, r, ledgertest.Submission(players[0], "speed", 10))
 	require.Equal(t, leaderboard.RankingLive, receipt.Ranking)
 	require.Equal(t, int64(1), receipt.Rank)
-	model.Submit(speed, players[0].Number, 10, receipt.Event)
+	model.Submit(speed, players[0].Number, 10, leaderboard.Columns{}, receipt.Event)
 
 	server.Kill()
 	for i, p := range players {
 		receipt := commitOne(t, r, ledgertest.Submission(p, "speed", int64(i)))
 		require.Equal(t, leaderboard.RankingDelayed, receipt.Ranking)
 		require.Zero(t, receipt.Rank)
-		model.Submit(speed, p.Number, int64(i), receipt.Event)
+		model.Submit(speed, p.Number, int64(i), leaderboard.Columns{}, receipt.Event)
 	}
 
 	_, err := r.Ranking.Rank(t.Context(), speed, players[0].Number)
@@ -134,7 +134,7 @@ func TestRedisIsPutBackToAnOlderState(t *testing.T) {
 		if err != nil {
 			return false
 		}
-		require.Equal(t, leaderboard.RankingEntry{Rank: 1, Player: players[0].Number, Score: 30, Origin: speed.Number}, entry, "a state that had been superseded")
+		require.Equal(t, []int64{1, 30}, []int64{entry.Rank, entry.Score}, "a state that had been superseded")
 		answers++
 		return answers > 20
 	})
@@ -174,7 +174,7 @@ func TestTheNumberOfShardsChanges(t *testing.T) {
 
 	for i, p := range players {
 		receipt := commitOne(t, first, ledgertest.Submission(p, "speed", int64(i%5)))
-		model.Submit(speed, p.Number, int64(i%5), receipt.Event)
+		model.Submit(speed, p.Number, int64(i%5), leaderboard.Columns{}, receipt.Event)
 	}
 
 	tenant.RequireEqual(t, first.Ranking, model, players)
@@ -332,14 +332,14 @@ func TestARebuildBesideALongTransaction(t *testing.T) {
 	admin := server.Client()
 	require.NoError(t, admin.FlushAll(t.Context()).Err())
 	require.NoError(t, admin.Close())
-	var entry leaderboard.RankingEntry
+	var entry leaderboard.OwnEntry
 	eventually(t, "the ranking answers again", func() (ok bool) {
 		var err error
 		entry, err = r.Ranking.Rank(context.Background(), speed, players[0].Number)
 		return leaderboard.CodeOf(err) != leaderboard.CodeRankingUnavailable
 	})
 
-	require.Equal(t, leaderboard.RankingEntry{Rank: 2, Player: players[0].Number, Score: 20, Origin: speed.Number}, entry, "an acknowledged score is missing")
+	require.Equal(t, []int64{2, 20}, []int64{entry.Rank, entry.Score}, "an acknowledged score is missing")
 }
 
 // A receipt tells a rank only of an entry that reflects the submission: another

@@ -19,6 +19,7 @@ type Model struct {
 type modelEvent struct {
 	board                 leaderboard.LiveBoard
 	player, score, number int64
+	columns               leaderboard.Columns
 }
 
 // NewModel makes a model without entries.
@@ -28,25 +29,29 @@ func NewModel(catalog *leaderboard.Catalog) *Model {
 
 // Submit adds an event to the board's and to the global standings. Events must
 // come in their order. It reports whether the board's standing got better.
-func (m *Model) Submit(board leaderboard.LiveBoard, player, score, event int64) (improved bool) {
-	m.events = append(m.events, modelEvent{board, player, score, event})
-	improved = m.fold(board, board.Number, player, score, event)
+func (m *Model) Submit(board leaderboard.LiveBoard, player, score int64, columns leaderboard.Columns, event int64) (improved bool) {
+	e := modelEvent{board, player, score, event, columns}
+	m.events = append(m.events, e)
+	improved = m.fold(board, e)
 	if global := m.catalog.Global(); board.CountsTowardGlobal && board.Number != global.Number {
-		m.fold(global, board.Number, player, score, event)
+		m.fold(global, e)
 	}
 	return improved
 }
 
-func (m *Model) fold(board leaderboard.LiveBoard, origin int32, player, score, event int64) (improved bool) {
-	key := leaderboard.EntryKey{Board: board.Number, Season: board.Season, Player: player}
-	single := leaderboard.Single(key, score, event, origin)
+func (m *Model) fold(board leaderboard.LiveBoard, e modelEvent) (improved bool) {
+	key := leaderboard.EntryKey{Board: board.Number, Season: board.Season, Player: e.player}
+	single := leaderboard.Single(key, e.score, e.number, e.board.Number)
+	if e.board.Number == board.Number {
+		single.Columns = e.columns
+	}
 	before, had := m.standings[key]
 	if !had {
 		m.standings[key] = board.Scoring.Begin(single)
 		return true
 	}
 
-	after, improved, ok := leaderboard.Append(board.Order, board.Scoring, before, single)
+	after, improved, ok := board.Fold().Append(before, single)
 	if ok {
 		m.standings[key] = after
 	}
@@ -61,7 +66,7 @@ func (m *Model) EntriesIn(board leaderboard.LiveBoard, season leaderboard.Season
 	for _, e := range m.events {
 		counts := e.board.Number == board.Number || board.Name == leaderboard.GlobalBoard && e.board.CountsTowardGlobal
 		if counts && season.OpenAt(times[e.number]) {
-			of.fold(board, e.board.Number, e.player, e.score, e.number)
+			of.fold(board, e)
 		}
 	}
 	return of.Entries(board)
@@ -76,11 +81,31 @@ func (m *Model) Entries(board leaderboard.LiveBoard) []leaderboard.RankingEntry 
 		}
 	}
 
-	sort.Slice(standings, func(i, j int) bool { return board.Order.Before(standings[i], standings[j]) })
+	sort.Slice(standings, func(i, j int) bool { return board.Fold().Before(standings[i], standings[j]) })
 	entries := make([]leaderboard.RankingEntry, len(standings))
 	for i, s := range standings {
-		entries[i] = leaderboard.RankingEntry{Rank: int64(i + 1), Player: s.Player, Score: s.Score, Origin: s.Origin}
+		place := int64(i + 1)
+		better, distinct := better(board, standings[:i], s)
+		rank := map[leaderboard.Ranks]int64{leaderboard.Ordinal: place, leaderboard.Competition: better + 1, leaderboard.Dense: distinct + 1}[board.Ranks]
+		entries[i] = leaderboard.RankingEntry{Rank: rank, Place: place, Player: s.Player, Score: s.Score, Columns: s.Columns, Event: s.Event, Origin: s.Origin}
 	}
 
 	return entries
+}
+
+// better says how many of those before a standing have a better score or columns, and how
+// many different ones those have.
+func better(board leaderboard.LiveBoard, before []leaderboard.Standing, s leaderboard.Standing) (better, distinct int64) {
+	type has struct {
+		score   int64
+		columns leaderboard.Columns
+	}
+	seen := make(map[has]bool)
+	for _, b := range before {
+		if board.Fold().Compare(b, s) < 0 {
+			better++
+			seen[has{b.Score, b.Columns}] = true
+		}
+	}
+	return better, int64(len(seen))
 }

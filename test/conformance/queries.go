@@ -23,7 +23,11 @@ func requireQueries(tb testing.TB, ranking leaderboard.Ranking, board leaderboar
 	listed, err := ranking.Ranks(tb.Context(), queries)
 	require.NoError(tb, err)
 	for i, p := range players {
-		require.Equal(tb, ranks[p.Number], listed[i], "board %s", board.Name)
+		if e, ok := ranks[p.Number]; ok {
+			require.Equal(tb, own(want, e, board.Ranks), listed[i], "board %s", board.Name)
+		} else {
+			require.Zero(tb, listed[i], "board %s", board.Name)
+		}
 	}
 
 	const before, after, stride = 3, 4, 17
@@ -35,7 +39,9 @@ func requireQueries(tb testing.TB, ranking leaderboard.Ranking, board leaderboar
 			continue
 		}
 		require.NoError(tb, err)
-		require.Equal(tb, neighbours(want, e.Rank, before, after+1), got, "board %s", board.Name)
+		around := neighbours(want, e.Place, before, after+1)
+		around.Rank = e.Rank
+		require.Equal(tb, around, got, "board %s", board.Name)
 	}
 
 	for _, score := range []int64{-leaderboard.MaxScore, -11, -10, -3, 0, 7, 10, 11, leaderboard.MaxScore} {
@@ -47,11 +53,38 @@ func requireQueries(tb testing.TB, ranking leaderboard.Ranking, board leaderboar
 
 		got, err := ranking.AroundScore(tb.Context(), board, score, before, after)
 		require.NoError(tb, err)
-		require.Equal(tb, neighbours(want, atLeast+1, before, after), got, "board %s, score %d", board.Name, score)
+		around := neighbours(want, atLeast+1, before, after)
+		around.Rank = rankOfNew(board, want, score, better, atLeast)
+		require.Equal(tb, around, got, "board %s, score %d", board.Name, score)
 	}
 }
 
-// neighbours are the entries before a rank and those from it on.
+// own is an entry with where it stands among all.
+func own(all []leaderboard.RankingEntry, e leaderboard.RankingEntry, ranks leaderboard.Ranks) leaderboard.OwnEntry {
+	better := e.Place - 1
+	if ranks != leaderboard.Ordinal {
+		better = count(all, func(other leaderboard.RankingEntry) bool { return other.Rank < e.Rank })
+	}
+	return leaderboard.OwnEntry{RankingEntry: e, Better: better, Total: int64(len(all))}
+}
+
+// rankOfNew is the rank of a new entry with a score, after so many that are better, or as
+// good: the last of those by its columns, too.
+func rankOfNew(board leaderboard.LiveBoard, all []leaderboard.RankingEntry, score, better, atLeast int64) int64 {
+	shares := len(board.Columns) == 0 && atLeast > better
+	switch {
+	case board.Ranks == leaderboard.Competition && shares:
+		return better + 1
+	case board.Ranks == leaderboard.Dense && shares:
+		return all[atLeast-1].Rank
+	case board.Ranks == leaderboard.Dense && atLeast > 0:
+		return all[atLeast-1].Rank + 1
+	default:
+		return atLeast + 1
+	}
+}
+
+// neighbours are the entries before a place and those from it on.
 func neighbours(all []leaderboard.RankingEntry, rank, before, from int64) leaderboard.Neighbours {
 	total := int64(len(all))
 	part := all[max(rank-1-before, 0):min(rank-1+from, total)]

@@ -47,7 +47,7 @@ func startWriters(t *testing.T, tenant *Tenant, replicas []*Replica, players []l
 				n := random.IntN(len(players)/numberOfWriters)*numberOfWriters + i
 				board := boards[random.IntN(len(boards))]
 				w.still.RLock()
-				err := w.submit(replicas[i%len(replicas)], board, players[n], random.Int64N(21)-10) // few values: many ties
+				err := w.submit(replicas[i%len(replicas)], board, players[n], random.Int64N(21)-10, randomColumns(random, board)) // few values: many ties
 				w.still.RUnlock()
 				if err != nil {
 					t.Errorf("writer %d: %v", i, err)
@@ -62,11 +62,13 @@ func startWriters(t *testing.T, tenant *Tenant, replicas []*Replica, players []l
 	return w
 }
 
-func (w *writers) submit(r *Replica, board leaderboard.LiveBoard, player leaderboard.PlayerName, score int64) error {
+func (w *writers) submit(r *Replica, board leaderboard.LiveBoard, player leaderboard.PlayerName, score int64, columns leaderboard.Columns) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
-	receipt, err := r.Committer.Commit(ctx, ledgertest.Submission(player, board.Name, score))
+	submission := ledgertest.Submission(player, board.Name, score)
+	submission.Columns = columns
+	receipt, err := r.Committer.Commit(ctx, submission)
 	if err != nil {
 		return err
 	}
@@ -74,7 +76,7 @@ func (w *writers) submit(r *Replica, board leaderboard.LiveBoard, player leaderb
 	w.modelMu.Lock()
 	defer w.modelMu.Unlock()
 
-	w.model.Submit(board, player.Number, score, receipt.Event)
+	w.model.Submit(board, player.Number, score, columns, receipt.Event)
 	return nil
 }
 

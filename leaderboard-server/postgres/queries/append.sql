@@ -5,7 +5,8 @@
 --
 -- $1 player ids, $2 token versions, $3 board names, $4 scores, $5 idempotency keys
 -- (null: none), $6 fingerprints, $7 whether the submission is refused whatever is
--- found; arrays of one length. $8 how long keys are kept, $9 lock_timeout ('': nothing is waited for), $10 the
+-- found; arrays of one length. $11 further columns, as literals of arrays (null: none); all null
+-- where no submission has any. $8 how long keys are kept, $9 lock_timeout ('': nothing is waited for), $10 the
 -- season of global.
 --
 -- Two batches at once wait for each other only where they have a key in common. Keys
@@ -13,7 +14,7 @@
 WITH arguments AS MATERIALIZED (
     -- So that plans do not depend on how many there are, and one plan is made for all.
     SELECT $1::uuid[] AS ids, $2::int[] AS versions, $3::text[] AS boards, $4::bigint[] AS scores, $5::uuid[] AS keys,
-        $6::uuid[] AS fingerprints, $7::boolean[] AS refusals
+        $6::uuid[] AS fingerprints, $7::boolean[] AS refusals, $11::text[] AS columns
 ), ledger AS MATERIALIZED (
     -- Whoever holds a key must let go of it soon: the batch is then split.
     SELECT identity, history | pg_current_xact_id()::text::bigint AS xid, version, CASE WHEN $9::text <> '' THEN set_config('lock_timeout', $9::text, true) END,
@@ -22,15 +23,15 @@ WITH arguments AS MATERIALIZED (
         CASE WHEN clock_timestamp() > now() + interval '2 seconds' THEN repeat_transaction() END
     FROM ledger_here(), boards_version
 ), input AS MATERIALIZED (
-    SELECT i.ordinal, i.score, i.key, i.fingerprint, p.number AS player, b.number AS board, b.counts_toward_global AS global,
+    SELECT i.ordinal, i.score, i.columns, i.key, i.fingerprint, p.number AS player, b.number AS board, b.counts_toward_global AS global,
         CASE
             WHEN p.number IS NULL OR p.token_version <> i.token_version THEN 'unauthenticated'
             WHEN p.state <> 'active' THEN 'forbidden'
             WHEN b.number IS NULL OR NOT b.active THEN 'no-board'
             WHEN i.refused THEN 'refused'
         END AS verdict
-    FROM arguments CROSS JOIN unnest(ids, versions, boards, scores, keys, fingerprints, refusals)
-        WITH ORDINALITY AS i (id, token_version, board, score, key, fingerprint, refused, ordinal)
+    FROM arguments CROSS JOIN unnest(ids, versions, boards, scores, keys, fingerprints, refusals, columns)
+        WITH ORDINALITY AS i (id, token_version, board, score, key, fingerprint, refused, columns, ordinal)
     LEFT JOIN players p ON p.id = i.id
     LEFT JOIN boards b ON b.name = i.board
 ), numbered AS MATERIALIZED (
@@ -46,8 +47,8 @@ WITH arguments AS MATERIALIZED (
     ON CONFLICT (player, key) DO NOTHING
     RETURNING event
 ), appended AS (
-    INSERT INTO score_events (id, player, score, board, global_season, xid)
-    SELECT event, player, score, board, CASE WHEN global THEN $10::int END, (SELECT xid FROM ledger)
+    INSERT INTO score_events (id, player, score, board, global_season, xid, columns)
+    SELECT event, player, score, board, CASE WHEN global THEN $10::int END, (SELECT xid FROM ledger), columns::bigint[]
     FROM numbered
     WHERE key IS NULL OR event IN (SELECT event FROM keys)
 )

@@ -9,7 +9,7 @@
 WITH arguments AS MATERIALIZED (
     -- So that plans do not depend on how many there are, and one plan is made for all.
     SELECT $1::uuid[] AS ids, $2::int[] AS versions, $3::text[] AS boards, $4::bigint[] AS scores, $5::uuid[] AS keys,
-        $6::uuid[] AS fingerprints, $7::boolean[] AS refusals
+        $6::uuid[] AS fingerprints, $7::boolean[] AS refusals, $11::text[] AS columns
 ), ledger AS MATERIALIZED (
     -- Whoever holds a row must let go of it soon: the batch is then split.
     SELECT identity, history | pg_current_xact_id()::text::bigint AS xid, version, CASE WHEN $9::text <> '' THEN set_config('lock_timeout', $9::text, true) END,
@@ -26,16 +26,16 @@ WITH arguments AS MATERIALIZED (
     ) s
     WHERE b.fold >= 3 AND b.name = ANY ((SELECT boards FROM arguments)::text[])
 ), input AS MATERIALIZED (
-    SELECT i.ordinal, i.score, i.key, i.fingerprint, p.number AS player, b.number AS board, b.counts_toward_global AS global,
-        CASE b.board_order WHEN 'Descending' THEN 1 ELSE -1 END AS sign, b.fold,
+    SELECT i.ordinal, i.score, i.columns, i.key, i.fingerprint, p.number AS player, b.number AS board, b.counts_toward_global AS global,
+        CASE b.board_order WHEN 'Descending' THEN 1 ELSE -1 END AS sign, b.fold, b.columns AS defined,
         CASE
             WHEN p.number IS NULL OR p.token_version <> i.token_version THEN 'unauthenticated'
             WHEN p.state <> 'active' THEN 'forbidden'
             WHEN b.number IS NULL OR NOT b.active THEN 'no-board'
             WHEN i.refused THEN 'refused'
         END AS verdict
-    FROM arguments CROSS JOIN unnest(ids, versions, boards, scores, keys, fingerprints, refusals)
-        WITH ORDINALITY AS i (id, token_version, board, score, key, fingerprint, refused, ordinal)
+    FROM arguments CROSS JOIN unnest(ids, versions, boards, scores, keys, fingerprints, refusals, columns)
+        WITH ORDINALITY AS i (id, token_version, board, score, key, fingerprint, refused, columns, ordinal)
     LEFT JOIN players p ON p.id = i.id
     LEFT JOIN boards b ON b.name = i.board
 ), locked AS MATERIALIZED (
@@ -45,7 +45,7 @@ WITH arguments AS MATERIALIZED (
     ORDER BY s.board, s.season, s.player
     FOR UPDATE OF s
 ), judged AS MATERIALIZED (
-    SELECT i.ordinal, i.score, i.key, i.fingerprint, i.player, i.board, i.global, i.sign, i.fold,
+    SELECT i.ordinal, i.score, i.columns, i.key, i.fingerprint, i.player, i.board, i.global, i.sign, i.fold, i.defined,
         CASE
             WHEN i.verdict IS NOT NULL THEN i.verdict
             WHEN i.fold = 4 AND (l.highest + i.score > 9007199254740991 OR l.lowest + i.score < -9007199254740991) THEN 'out-of-range'
@@ -64,17 +64,21 @@ WITH arguments AS MATERIALIZED (
 ), accepted AS MATERIALIZED (
     SELECT * FROM numbered WHERE key IS NULL OR event IN (SELECT event FROM keys)
 ), appended AS (
-    INSERT INTO score_events (id, player, score, board, global_season, xid)
-    SELECT event, player, score, board, CASE WHEN global THEN $10::int END, (SELECT xid FROM ledger) FROM accepted
+    INSERT INTO score_events (id, player, score, board, global_season, xid, columns)
+    SELECT event, player, score, board, CASE WHEN global THEN $10::int END, (SELECT xid FROM ledger), columns::bigint[] FROM accepted
 ), folded AS (
-    INSERT INTO standings AS s (board, season, player, score, event, last_event, origin, fold)
-    SELECT a.board, o.season, a.player, CASE a.fold WHEN 5 THEN 1 ELSE a.score END, a.event, a.event, a.board, a.fold
+    INSERT INTO standings AS s (board, season, player, score, columns, event, last_event, origin, fold)
+    SELECT a.board, o.season, a.player, CASE a.fold WHEN 5 THEN 1 ELSE a.score END,
+        CASE WHEN a.defined <> '[]' THEN ranked_columns(a.columns::bigint[], a.defined) END, a.event, a.event, a.board, a.fold
     FROM accepted a JOIN open o ON o.board = a.board
     ORDER BY a.board, o.season, a.player
     ON CONFLICT (board, season, player) DO UPDATE SET
         -- Of a count, excluded has 1.
         score = CASE s.fold WHEN 3 THEN 0 ELSE s.score END + excluded.score,
-        event = CASE WHEN CASE s.fold WHEN 3 THEN 0 ELSE s.score END + excluded.score = s.score THEN s.event ELSE excluded.event END,
+        event = CASE WHEN CASE s.fold WHEN 3 THEN 0 ELSE s.score END + excluded.score = s.score AND excluded.columns IS NOT DISTINCT FROM s.columns
+            THEN s.event ELSE excluded.event END,
+        previous_columns = s.columns,
+        columns = excluded.columns,
         last_event = excluded.event,
         previous_score = s.score,
         entered = false,
@@ -83,15 +87,18 @@ WITH arguments AS MATERIALIZED (
     -- Two first submissions at once find no row to lock: the events may then be in
     -- the wrong order. Get new numbers.
     WHERE CASE WHEN greatest(s.last_event, s.event) > excluded.event THEN repeat_transaction() ELSE true END
-    RETURNING board, season, player, score, event, previous_score, entered
+    RETURNING board, season, player, score, columns, event, previous_score, previous_columns, entered
 )
 SELECT 'ledger' AS kind, (SELECT version FROM ledger) AS ordinal, (SELECT xid FROM ledger) AS event,
     (extract(epoch FROM now()) * 1000000)::bigint AS player, NULL::int AS board, NULL::boolean AS global,
-    (SELECT identity FROM ledger) AS verdict, NULL::int AS season, NULL::bigint AS score, NULL::bigint AS reached, NULL::boolean AS improved
+    (SELECT identity FROM ledger) AS verdict, NULL::int AS season, NULL::bigint AS score, NULL::bigint AS reached, NULL::boolean AS improved,
+    NULL::bigint[] AS columns
 UNION ALL
 SELECT 'stored', n.ordinal, n.event, n.player, n.board, n.global,
     CASE WHEN n.key IS NOT NULL AND n.event NOT IN (SELECT event FROM keys) THEN 'duplicate' END,
-    f.season, f.score, f.event, f.entered OR n.sign * f.score > n.sign * f.previous_score
+    f.season, f.score, f.event,
+    f.entered OR n.sign * f.score > n.sign * f.previous_score OR f.score = f.previous_score AND f.columns < f.previous_columns,
+    f.columns
 FROM numbered n LEFT JOIN folded f ON f.board = n.board AND f.player = n.player
 UNION ALL
-SELECT 'refused', ordinal, NULL, player, board, NULL, verdict, NULL, NULL, NULL, NULL FROM judged WHERE verdict IS NOT NULL
+SELECT 'refused', ordinal, NULL, player, board, NULL, verdict, NULL, NULL, NULL, NULL, NULL FROM judged WHERE verdict IS NOT NULL

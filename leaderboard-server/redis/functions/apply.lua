@@ -1,22 +1,30 @@
 -- Joins standings to one shard, in their order, and says what became of some: where
 -- the scoring is ordered the later last event wins, where the first submission stays the
--- lower tie, elsewhere the better score and then the lower tie. So it does no harm to apply a standing twice, late or in
--- another order.
+-- lower tie, elsewhere the better score, then the better columns, then the lower tie. So it
+-- does no harm to apply a standing twice, late or in another order.
 --
 -- KEYS: entries, state, applied transactions, then the bucket of each standing.
 -- ARGV: identity; the session of catch-up and how many chunks it has applied, or '';
 -- the highest bucket; 1 if the board's scoring is ordered, 2 if the first submission
 -- stays, else 0; the transaction all
--- of whose standings these are, or ''. Then for each standing five: field, member,
+-- of whose standings these are, or ''; the number of columns; o, c or d where ranks are
+-- ordinal, competition or dense. Then for each standing five: field, member,
 -- score, last event (6 bytes; '' if not ordered), and what to do: j join, a join and
 -- answer, r answer only, of an entry that reflects the standing.
 -- Returns: nothing if the caller is stale or the shard is not whole; else the head,
--- then for each answer rank (-1: not known), score, member, and 1 if the standing made
--- the entry better, or is what it is by now.
+-- then for each answer index (-1: not known), score, member, how many entries are better,
+-- how many of what they have is, and 1 if the standing made the entry better, or is what it
+-- is by now.
 local entries, state, applied = KEYS[1], KEYS[2], KEYS[3]
-local is = call('HMGET', state, 'id', 's', 'n', 'b', 'x', 'c')
+local is = call('HMGET', state, 'id', 's', 'n', 'b', 'x', 'c', 'd')
 local count = tonumber(is[6] or 0)
 if call('ZCARD', entries) ~= count then
+  return {}
+end
+local columns, ranks = tonumber(ARGV[7]), ARGV[8]
+local distinct = ranks == 'd' and distinct_key(state)
+local distinct_count = tonumber(is[7] or 0)
+if distinct and call('ZCARD', distinct) ~= distinct_count then
   return {}
 end
 if ARGV[2] == '' then
@@ -61,7 +69,7 @@ if is[5] then
 end
 
 local ordered, first_stays = ARGV[5] == '1', ARGV[5] == '2'
-local added = 0
+local added, distinct_added = 0, 0
 
 -- What is there of a player: member, score as text, last event; nil if nothing.
 local function entry_of(bucket, field, player)
@@ -69,21 +77,44 @@ local function entry_of(bucket, field, player)
   if not value then
     return nil
   end
-  local tie = sub(value, 1, 6)
-  local member = tie .. player .. (ordered and '' or sub(value, 7))
+  local has, past = key_ends(value, columns)
+  local member = sub(value, 1, past) .. player .. (ordered and '' or sub(value, past + 1))
   local score = call('ZSCORE', entries, member)
   if not score then
     return nil -- of before Redis lost the entries
   end
-  return member, score, ordered and number_at(#value > 6 and value or tie, #value > 6 and 7 or 1)
+  return member, score, ordered and (#value > past and sub(value, past + 1) or sub(value, has + 1, past))
+end
+
+-- The columns that a member begins with.
+local function columns_of(member)
+  return sub(member, 1, (key_ends(member, columns)))
+end
+
+local function tie_of(member)
+  local has, past = key_ends(member, columns)
+  return sub(member, has + 1, past)
+end
+
+-- Keeps the set of what the entries have, after an entry took the place of another one.
+local function replace_distinct(old, old_score, member, score)
+  distinct_added = distinct_added + call('ZADD', distinct, score, distinct_member(score, columns_of(member)))
+  if not old then
+    return
+  end
+  local has = columns_of(old)
+  local index = first_from(entries, old_score, has, false)
+  local rest = call('ZRANGE', entries, index, index, 'WITHSCORES')
+  if not rest[1] or tonumber(rest[2]) ~= tonumber(old_score) or compare(rest[1], has) ~= 0 then
+    distinct_added = distinct_added - call('ZREM', distinct, distinct_member(old_score, has))
+  end
 end
 
 -- Puts an entry in the place of what was there.
-local function replace(bucket, field, old, old_score, member, score, last)
-  if touched and call('HSETNX', touched, sub(member, 7, 11), '') == 1 and old then
+local function replace(bucket, field, player, old, old_score, member, score, last)
+  if touched and call('HSETNX', touched, player, '') == 1 and old then
     call('ZADD', kept, old_score, old)
   end
-  local tie = sub(member, 1, 6)
   if old ~= member then
     if old then
       call('ZREM', entries, old)
@@ -92,27 +123,37 @@ local function replace(bucket, field, old, old_score, member, score, last)
     end
   end
   call('ZADD', entries, score, member)
+  local has, past = key_ends(member, columns)
+  local key = sub(member, 1, past)
   if ordered then
-    call('HSET', bucket, field, last == tie and tie or tie .. last)
+    call('HSET', bucket, field, last == sub(key, has + 1) and key or key .. last)
   else
-    call('HSET', bucket, field, tie .. sub(member, 12))
+    call('HSET', bucket, field, key .. sub(member, past + #player + 1))
+  end
+  if distinct then
+    replace_distinct(old, old_score, member, score)
   end
 end
 
 -- Whose entry is asked for, and what became of the standing; of each the member and
 -- the score.
 local answers, members, scores = {}, {}, {}
-local a = 7
+local a = 9
 for i = 4, #KEYS do
   local field, member, score, last, task = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
   a = a + 5
-  local player = sub(member, 7, 11)
+  local player = player_of(member, columns)
   local old, old_score, old_last = entry_of(KEYS[i], field, player)
   local new, before = tonumber(score), old and tonumber(old_score)
+  -- Below 0: what the standing has is better than what is there.
+  local order = old and new - before
+  if order == 0 and columns > 0 then
+    order = compare(member, columns_of(old))
+  end
   if task == 'r' then
-    local reflects = old and (first_stays and number_at(old, 1) <= number_at(member, 1)
-      or ordered and number_at(last, 1) <= old_last
-      or not ordered and not first_stays and before <= new)
+    local reflects = old and (first_stays and compare(tie_of(old), tie_of(member)) <= 0
+      or ordered and compare(last, old_last) <= 0
+      or not ordered and not first_stays and order >= 0)
     if not members[player] then
       members[player], scores[player] = old, old_score
     end
@@ -120,18 +161,18 @@ for i = 4, #KEYS do
   else
     local better = not old
     if old and ordered then
-      better = number_at(last, 1) > old_last
+      better = compare(last, old_last) > 0
     elseif old and first_stays then
-      better = number_at(member, 1) < number_at(old, 1)
+      better = compare(tie_of(member), tie_of(old)) < 0
     elseif old then
-      better = new < before or new == before and number_at(member, 1) < number_at(old, 1)
+      better = order < 0 or order == 0 and compare(tie_of(member), tie_of(old)) < 0
     end
     if better then
-      replace(KEYS[i], field, old, old_score, member, score, last)
+      replace(KEYS[i], field, player, old, old_score, member, score, last)
     end
     members[player], scores[player] = better and member or old, better and score or old_score
     if task == 'a' then
-      local improved = better and (not old or new < before) or not better and old == member and new == before
+      local improved = better and (not old or order < 0) or not better and old == member and new == before
       answers[#answers + 1] = { player, improved and 1 or 0 }
     end
   end
@@ -139,16 +180,22 @@ end
 if added > 0 then
   call('HSET', state, 'c', count + added)
 end
+if distinct and (distinct_added ~= 0 or not is[7]) then
+  call('HSET', state, 'd', distinct_count + distinct_added)
+end
 
 local result = head(entries, state)
 for _, answer in ipairs(answers) do
   local member = members[answer[1]]
   local n = #result
   if member then
-    result[n + 1], result[n + 2], result[n + 3] = call('ZRANK', entries, member), scores[answer[1]], member
+    local score = scores[answer[1]]
+    result[n + 1], result[n + 2], result[n + 3] = call('ZRANK', entries, member), score, member
+    result[n + 4], result[n + 5] = standing_of(entries, state, ranks, score, member, columns)
   else
     result[n + 1], result[n + 2], result[n + 3] = -1, '', '' -- none, or one that is behind
+    result[n + 4], result[n + 5] = 0, 0
   end
-  result[n + 4] = answer[2]
+  result[n + 6] = answer[2]
 end
 return result

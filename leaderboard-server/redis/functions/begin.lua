@@ -28,7 +28,7 @@ if is[1] and is[1] ~= ARGV[1] then
   return { 'moved' }
 end
 if not is[1] then
-  call('UNLINK', entries) -- Redis lost the state: nobody knows what this is of
+  call('UNLINK', entries, distinct_key(state)) -- Redis lost the state: nobody knows what this is of
 end
 call('HSET', state, 'id', ARGV[1], 's', ARGV[2], 'n', 0)
 return { 'ready' }

@@ -5,12 +5,6 @@
 -- Set at the beginning of each function: Redis has no globals while it loads a library.
 local byte, sub, call
 
--- A number of 6 bytes, big-endian: a tie or an event.
-local function number_at(text, from)
-  local a, b, c, d, e, f = byte(text, from, from + 5)
-  return ((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f
-end
-
 -- Bounds what a function that may write to a Redis that is full writes there.
 local function check_lengths(arguments)
   for _, argument in ipairs(arguments) do
@@ -23,12 +17,66 @@ end
 -- How long an applied transaction is in the text of all of them.
 local transaction_digits = 16
 
+-- The sorted set of a shard whose ranks are dense: what its entries have, once each.
+local function distinct_key(state)
+  return sub(state, 1, -2) .. 'd'
+end
+
 -- What most answers begin with: identity, watermark, generation. A shard that lost a
 -- part, so that its entries are not as many as its state says, has no watermark.
 local function head(entries, state)
-  local is = call('HMGET', state, 'id', 'w', 'g', 'c')
+  local is = call('HMGET', state, 'id', 'w', 'g', 'c', 'd')
   local whole = call('ZCARD', entries) == tonumber(is[4] or 0)
+    and (not is[5] or call('ZCARD', distinct_key(state)) == tonumber(is[5]))
   return { is[1], whole and is[2] or false, is[3] }
+end
+
+-- Where a number ends that begins somewhere in a text. Its first byte tells how many there
+-- are (codec.go).
+local function number_end(text, at)
+  local first = byte(text, at)
+  if first < 128 then
+    first = 255 - first -- below 0
+  end
+  for length, past in ipairs({ 192, 224, 240, 248, 252, 254, 255 }) do
+    if first < past then
+      return at + length - 1
+    end
+  end
+  return at + 7
+end
+
+-- Where the columns end that a member, and the value of a player's field, begins with, and
+-- where the key does: the columns and the tie. Without columns a tie has 6 bytes.
+local function key_ends(text, columns)
+  if columns == 0 then
+    return 0, 6
+  end
+  local past = 0
+  for _ = 1, columns do
+    past = number_end(text, past + 1)
+  end
+  return past, number_end(text, past + 1)
+end
+
+-- The player's number in a member, as it stands there. Without columns it has 5 bytes.
+local function player_of(member, columns)
+  if columns == 0 then
+    return sub(member, 7, 11)
+  end
+  local _, past = key_ends(member, columns)
+  return sub(member, past + 1, number_end(member, past + 1))
+end
+
+-- Compares a member with the beginning of one: below 0, above 0, or 0 where it begins so.
+local function compare(member, beginning)
+  for i = 1, #beginning do
+    local difference = (byte(member, i) or -1) - byte(beginning, i)
+    if difference ~= 0 then
+      return difference
+    end
+  end
+  return 0
 end
 
 -- How long a list of names is at most: there are 4 of 13 letters.
@@ -60,25 +108,52 @@ end
 
 -- The member of a player of a shard, false if there is none. number is the player's, as
 -- in members.
-local function member_of(bucket, field, number, ordered)
+local function member_of(bucket, field, number, ordered, columns)
   local value = call('HGET', bucket, field)
-  return value and sub(value, 1, 6) .. number .. (ordered and '' or sub(value, 7))
+  if not value then
+    return false
+  end
+  local _, past = key_ends(value, columns)
+  return sub(value, 1, past) .. number .. (ordered and '' or sub(value, past + 1))
 end
 
--- The index of the first entry that ranks after a position or, where it is in the
--- set, is it (after_it: ranks after it). Among equal scores members are in the order
--- of their ties: search in halves.
-local function first_from(set, score, tie, after_it)
+-- The index of the first entry that ranks after a position or, where members of the score
+-- begin as it does, of the first of those (after_them: after the last of those). Among equal
+-- scores members are in the order of their bytes: search in halves.
+local function first_from(set, score, beginning, after_them)
   local low = call('ZCOUNT', set, '-inf', '(' .. score)
+  if beginning == '' and not after_them then
+    return low
+  end
   local high = low + call('ZCOUNT', set, score, score)
   while low < high do
     local middle = math.floor((low + high) / 2)
-    local n = number_at(call('ZRANGE', set, middle, middle)[1], 1)
-    if n < tie or after_it and n == tie then
+    local order = compare(call('ZRANGE', set, middle, middle)[1], beginning)
+    if order < 0 or after_them and order == 0 then
       low = middle + 1
     else
       high = middle
     end
   end
   return low
+end
+
+-- The member of the set of what a shard's entries have: the columns, which order equal
+-- scores, then the score, as members are unique.
+local function distinct_member(score, columns)
+  return columns .. string.format('%.0f', score)
+end
+
+-- How many entries are better than one, and how many of what they have is: 0 and 0 where
+-- ranks are ordinal, which need neither.
+local function standing_of(entries, state, ranks, score, member, columns)
+  if ranks == 'o' then
+    return 0, 0
+  end
+  local has = sub(member, 1, (key_ends(member, columns)))
+  local better = first_from(entries, score, has, false)
+  if ranks == 'c' then
+    return better, 0
+  end
+  return better, call('ZRANK', distinct_key(state), distinct_member(score, has)) or 0
 end

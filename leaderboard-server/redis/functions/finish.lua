@@ -8,8 +8,9 @@
 check_lengths(ARGV)
 local entries, state, applied = KEYS[1], KEYS[2], KEYS[3]
 local known = tonumber(ARGV[5])
-local is = call('HMGET', state, 's', 'n', 'c', 'x')
-if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] or call('ZCARD', entries) ~= tonumber(is[3] or 0) then
+local is = call('HMGET', state, 's', 'n', 'c', 'x', 'd')
+if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] or call('ZCARD', entries) ~= tonumber(is[3] or 0)
+  or is[5] and call('ZCARD', distinct_key(state)) ~= tonumber(is[5]) then
   return 0
 end
 -- They came one after the other: where the last one is, the others are, and all that

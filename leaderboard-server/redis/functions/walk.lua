@@ -3,8 +3,9 @@
 -- wanted one to the newest, or, the last, the entries as they are. Of a player it
 -- counts what the first of them has to say.
 --
--- KEYS: entries, state. ARGV: the snapshot's name; the position's stored score and
--- tie; how many entries are wanted of each source (below twice as many come).
+-- KEYS: entries, state. ARGV: the snapshot's name; the position's stored score and what
+-- members there begin with; how many entries are wanted of each source (below twice as many
+-- come); the number of columns.
 -- Returns: nothing if there is no such snapshot; else its stamp, how many entries
 -- it has, and for each source three: a list of member and score of each entry,
 -- and member and score of the last that was looked at ('' if it has no more).
@@ -24,13 +25,14 @@ if not kept or call('EXISTS', base .. 's:' .. ARGV[1], unpack(kept)) <= #kept or
 end
 sets[#sets + 1] = entries
 
-local score, tie, wanted = ARGV[2], tonumber(ARGV[3]), math.min(tonumber(ARGV[4]), 2000)
+local score, beginning, wanted = ARGV[2], ARGV[3], math.min(tonumber(ARGV[4]), 2000)
+local columns = tonumber(ARGV[5])
 
 -- Appends those of the range that none of the first snapshots has kept.
 local function select_into(list, range, snapshots)
   local hidden, players = {}, {}
   for i = 1, #range, 2 do
-    players[#players + 1] = sub(range[i], 7, 11)
+    players[#players + 1] = player_of(range[i], columns)
   end
   for k = 1, snapshots do
     for i, known in ipairs(call('HMGET', kept[k], unpack(players))) do
@@ -47,7 +49,7 @@ end
 local head = call('HMGET', kept[1], 'i', 'n')
 local result = { head[1], head[2] }
 for k, set in ipairs(sets) do
-  local list, index, last, last_score = {}, first_from(set, score, tie, true), '', ''
+  local list, index, last, last_score = {}, first_from(set, score, beginning, true), '', ''
   -- Where nearly all are hidden, a second chunk and then the next call go on.
   for _ = 1, 2 do
     local range = call('ZRANGE', set, index, index + wanted - 1, 'WITHSCORES')

@@ -14,13 +14,13 @@ for i = 3, #KEYS do
   call('UNLINK', KEYS[i])
 end
 if ARGV[2] ~= '' then
-  call('UNLINK', entries)
+  call('UNLINK', entries, distinct_key(state))
   drop_snapshots(state, is[2]) -- of the entries that are gone now
 end
 if ARGV[2] == '-' then
   call('UNLINK', state)
 elseif ARGV[2] ~= '' then
-  call('HDEL', state, 'b', 'x', 'c')
+  call('HDEL', state, 'b', 'x', 'c', 'd')
   call('HSET', state, 'id', ARGV[2], 'g', ARGV[1])
 end
 return 1

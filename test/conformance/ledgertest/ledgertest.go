@@ -6,6 +6,7 @@ package ledgertest
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -31,14 +32,26 @@ type Fixture struct {
 
 // Boards covers every fold: speed (Best, Descending), race (Best, Ascending),
 // mood (Latest), coins (Sum, counts toward global), golf (Sum, Ascending), debut (First),
-// plays (Count), sprint (Best, without a ranking of all time). Each has a window daily, and
-// some another one, hourly.
+// plays (Count), sprint (Best, without a ranking of all time); with columns tuple (Best),
+// rating (Latest) and podium (Best, in one shard). Ranks are Competition on race, tuple and
+// rating, and Dense on podium. Each has a window daily, and some another one, hourly.
 func Boards(tb testing.TB, shards int) leaderboard.Boards {
 	tb.Helper()
 	sprint := board("sprint", leaderboard.Descending, leaderboard.Best, shards)
 	sprint.WindowsOnly = true
 	list := append(firstBoards(shards), sprint,
-		board("debut", leaderboard.Descending, leaderboard.First, shards), board("plays", leaderboard.Descending, leaderboard.Count, shards))
+		board("debut", leaderboard.Descending, leaderboard.First, shards), board("plays", leaderboard.Descending, leaderboard.Count, shards),
+		withColumns(board("tuple", leaderboard.Descending, leaderboard.Best, shards), leaderboard.Ascending, leaderboard.Descending),
+		withColumns(board("rating", leaderboard.Descending, leaderboard.Latest, shards), leaderboard.Descending),
+		withColumns(board("podium", leaderboard.Ascending, leaderboard.Best, 1), leaderboard.Ascending))
+	for i := range list {
+		switch list[i].Name {
+		case "race", "tuple", "rating":
+			list[i].Ranks = leaderboard.Competition
+		case "podium":
+			list[i].Ranks = leaderboard.Dense
+		}
+	}
 
 	daily, hourly := Window("daily", "daily"), Window("hourly", "0 * * * *")
 	for i := range list {
@@ -50,6 +63,14 @@ func Boards(tb testing.TB, shards int) leaderboard.Boards {
 	boards, err := spread(tb, shards, list...).WithGlobal(func(global *leaderboard.Board) { global.Windows = []leaderboard.Window{daily} })
 	require.NoError(tb, err)
 	return boards
+}
+
+// withColumns is the board with a column of each order.
+func withColumns(b leaderboard.Board, orders ...leaderboard.Order) leaderboard.Board {
+	for i, order := range orders {
+		b.Columns = append(b.Columns, leaderboard.Column{Name: "column-" + strconv.Itoa(i), Order: order, Min: -leaderboard.MaxScore, Max: leaderboard.MaxScore})
+	}
+	return b
 }
 
 // Window is a window with a schedule, of UTC.
@@ -68,7 +89,7 @@ func firstBoards(shards int) []leaderboard.Board {
 
 func board(name string, order leaderboard.Order, scoring leaderboard.Scoring, shards int) leaderboard.Board {
 	return leaderboard.Board{Name: name, Order: order, Scoring: scoring, MinScore: -leaderboard.MaxScore, MaxScore: leaderboard.MaxScore,
-		CountsTowardGlobal: order == leaderboard.Descending, Shards: shards}
+		CountsTowardGlobal: order == leaderboard.Descending, Shards: shards, Ranks: leaderboard.Ordinal}
 }
 
 func spread(tb testing.TB, shards int, list ...leaderboard.Board) leaderboard.Boards {
@@ -218,7 +239,7 @@ func (f *Fixture) Players(tb testing.TB, n int) []leaderboard.PlayerName {
 
 // Submission is a submission of a player as the service would hand it in.
 func Submission(player leaderboard.PlayerName, board string, score int64) leaderboard.Submission {
-	ordered := board == "mood" || board == "coins" || board == "golf" || board == "plays"
+	ordered := board == "mood" || board == "coins" || board == "golf" || board == "plays" || board == "rating"
 	return leaderboard.Submission{Player: player.ID, TokenVersion: 1, Board: board, Ordered: ordered, Score: score}
 }
 

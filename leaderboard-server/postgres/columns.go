@@ -1,0 +1,57 @@
+package postgres
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// columnsLiteral is an array as PostgreSQL writes it.
+func columnsLiteral(columns []int64) pgtype.Text {
+	b := []byte("{")
+	for i, c := range columns {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, c, 10)
+	}
+	return pgtype.Text{String: string(append(b, '}')), Valid: true}
+}
+
+// readColumns takes the columns of a row; null is none.
+func readColumns(row []int64) (columns leaderboard.Columns) {
+	copy(columns[:], row)
+	return columns
+}
+
+// rankedColumns are the literals of the standings' columns as they are ranked; nil where no
+// board has any.
+func rankedColumns(catalog *leaderboard.Catalog, standings []leaderboard.Standing) (literals []pgtype.Text) {
+	for i, s := range standings {
+		board, ok := catalog.Numbered(s.Board)
+		if !ok || len(board.Columns) == 0 {
+			continue
+		}
+		if literals == nil {
+			literals = make([]pgtype.Text, len(standings))
+		}
+		ranked := board.Fold().Oriented(s.Columns)
+		literals[i] = columnsLiteral(ranked[:len(board.Columns)])
+	}
+	return literals
+}
+
+// columnsOfLog is SQL for the columns of an event of the board as they are ranked.
+func columnsOfLog(board leaderboard.LiveBoard) string {
+	ranked := make([]string, len(board.Columns))
+	for i, c := range board.Columns {
+		ranked[i] = "coalesce(columns[" + strconv.Itoa(i+1) + "], 0)"
+		if c.Order == leaderboard.Descending {
+			ranked[i] = "-" + ranked[i]
+		}
+	}
+	return "ARRAY[" + strings.Join(ranked, ", ") + "]"
+}
