@@ -221,14 +221,14 @@ func (a *API) topPlayers(w http.ResponseWriter, r *http.Request, service *leader
 		return err
 	}
 
-	rows, err := service.TopPlayers(r.Context(), query)
+	report, err := service.TopPlayers(r.Context(), query)
 	if err != nil {
 		return err
 	}
 
-	body := make([]ReportRow, len(rows))
-	for i, row := range rows {
-		body[i] = ReportRow{Board: query.Board, Rank: row.Rank, UserID: string(row.Player), Username: row.Username, GameID: row.Board, Score: row.Score,
+	body := make([]ReportRow, len(report.Rows))
+	for i, row := range report.Rows {
+		body[i] = ReportRow{Board: query.Board, Scoring: string(report.Scoring), Rank: row.Rank, UserID: string(row.Player), Username: row.Username, GameID: row.Board, Score: row.Score,
 			TotalScoresSubmitted: row.Submissions, DateRangeStart: query.From.String(), DateRangeEnd: query.To.String()}
 	}
 

@@ -216,7 +216,7 @@ func TestReportsAtTheEdgesOfDays(t *testing.T) {
 	at(30, "2026-03-10T23:59:59.999999Z")
 	rows := report("start_date=2026-03-10&end_date=2026-03-10")
 	require.Len(t, rows, 2)
-	require.Equal(t, httpapi.ReportRow{Board: "global", Rank: 1, UserID: id, Username: "ada", GameID: "race", Score: 30, TotalScoresSubmitted: 2,
+	require.Equal(t, httpapi.ReportRow{Board: "global", Scoring: "Best", Rank: 1, UserID: id, Username: "ada", GameID: "race", Score: 30, TotalScoresSubmitted: 2,
 		DateRangeStart: "2026-03-10", DateRangeEnd: "2026-03-10"}, rows[0], "equal scores: the event that came first")
 	require.Equal(t, "grace", rows[1].Username)
 	require.Len(t, report("start_date=2026-03-10&end_date=2026-03-10&limit=1"), 1)

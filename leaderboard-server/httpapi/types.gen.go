@@ -414,8 +414,13 @@ type ReportRow struct {
 
 	// Rank Counts from 1. Two players share one only where the board's `ranks` are `Competition` (1, 2, 2, 4) or `Dense`
 	// (1, 2, 2, 3), and both have the same score and columns.
-	Rank                 Rank  `json:"rank"`
-	Score                Score `json:"score"`
+	Rank  Rank  `json:"rank"`
+	Score Score `json:"score"`
+
+	// Scoring What the score is, see the call.
+	Scoring string `json:"scoring"`
+
+	// TotalScoresSubmitted How many scores the player submitted within the days.
 	TotalScoresSubmitted int64 `json:"total_scores_submitted"`
 
 	// UserID The player's id.

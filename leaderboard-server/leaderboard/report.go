@@ -80,6 +80,13 @@ type ReportQuery struct {
 	Limit int
 }
 
+// Report is the answer to a ReportQuery.
+type Report struct {
+	// Scoring is that of the board: it says what the scores are.
+	Scoring Scoring
+	Rows    []ReportRow
+}
+
 // ReportRow is one player of a report.
 type ReportRow struct {
 	// Rank counts from 1; equal scores order by who reached theirs first.
@@ -88,7 +95,8 @@ type ReportRow struct {
 	Username string
 	// Board is the name of the board where Score was made.
 	Board string
-	// Score is the player's best single submission within the days.
+	// Score is what the board's scoring makes of the player's submissions within the days,
+	// as if there had been no others.
 	Score int64
 	// Submissions is how many scores the player submitted within the days.
 	Submissions int64

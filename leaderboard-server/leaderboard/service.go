@@ -111,9 +111,10 @@ type Results interface {
 
 // Reports answers for past days from the ledger's events.
 type Reports interface {
-	// TopPlayers returns the best limit players by their best event with
-	// from <= at < to on the board; for GlobalBoard over all events that counted
-	// toward it.
+	// TopPlayers returns the best limit players of the board by the fold, see [Append], of
+	// their events with from <= at < to; for GlobalBoard of all events that counted toward
+	// it. A sum, unlike that of all time, can be beyond MaxScore: the error has
+	// CodeOutOfRange then.
 	TopPlayers(ctx context.Context, board LiveBoard, from, to time.Time, limit int) ([]ReportRow, error)
 }
 
@@ -269,18 +270,19 @@ func checkSubmission(catalog *Catalog, board LiveBoard, s Submission) (Columns, 
 }
 
 // TopPlayers returns the top players between two days.
-func (s *Service) TopPlayers(ctx context.Context, query ReportQuery) ([]ReportRow, error) {
+func (s *Service) TopPlayers(ctx context.Context, query ReportQuery) (Report, error) {
 	board, err := lookup(s.Catalog(), query.Board)
 	if err != nil {
-		return nil, err
+		return Report{}, err
 	}
 
 	from, to, err := query.Range()
 	if err != nil {
-		return nil, err
+		return Report{}, err
 	}
 
-	return s.Reports.TopPlayers(ctx, board, from, to, query.Limit)
+	rows, err := s.Reports.TopPlayers(ctx, board, from, to, query.Limit)
+	return Report{Scoring: board.Scoring, Rows: rows}, err
 }
 
 func lookup(catalog *Catalog, name string) (LiveBoard, error) {

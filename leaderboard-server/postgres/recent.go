@@ -32,7 +32,14 @@ func (l *Ledger) RollUpRecent(ctx context.Context) error {
 		return fmt.Errorf("close the quarter hours before %s: %w", open.Format(time.RFC3339), err)
 	}
 
-	return l.rollUpSteps(ctx, func(ctx context.Context, tx pgx.Tx) error { return rollUpQuarter(ctx, tx, open) }, rollUpHour)
+	for _, kind := range kinds {
+		quarters := quartersAndHours(kind)
+		err := l.rollUpSteps(ctx, func(ctx context.Context, tx pgx.Tx) error { return quarters.rollUpQuarter(ctx, tx, open) }, quarters.rollUpHour)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // UntilRollUp is how long it is from now until RollUpRecent has something to do.
@@ -50,21 +57,16 @@ func (l *Ledger) closeQuarters(ctx context.Context) (open time.Time, due bool, e
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
 
-	err = l.aside.QueryRow(ctx, `
-		WITH clock AS (
-			SELECT open, date_trunc('day', open AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - make_interval(hours => 24 * $2) AS oldest
-			FROM date_bin('15 minutes', now() - $1::interval, timestamptz '2000-01-01 00:00+00') AS open
-		), bounded AS (
-			UPDATE report_recent_progress SET since = greatest(oldest, least(since, date_trunc('day', open AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')),
-				hours_until = greatest(oldest, least(hours_until, date_bin('1 hour', open, timestamptz '2000-01-01 00:00+00'))),
-				quarters_until = greatest(oldest, least(quarters_until, open))
-			FROM clock WHERE since < oldest OR quarters_until > open
-		), tops AS (
-			DELETE FROM report_recent_tops USING clock WHERE hourly IN (false, true) AND start < oldest
-		), counts AS (
-			DELETE FROM report_recent_counts USING clock WHERE hourly IN (false, true) AND start < oldest
-		)
-		SELECT open, quarters_until < open FROM clock, report_recent_progress`, quarterDelay, recentDays).Scan(&open, &due)
+	err = pgx.BeginFunc(ctx, l.aside, func(tx pgx.Tx) error {
+		for _, kind := range kinds {
+			kindDue, err := quartersAndHours(kind).closeQuarters(ctx, tx, &open)
+			if err != nil {
+				return err
+			}
+			due = due || kindDue
+		}
+		return nil
+	})
 	if err != nil {
 		return open, false, fmt.Errorf("look how far recent events are rolled up: %w", err)
 	}
@@ -72,19 +74,45 @@ func (l *Ledger) closeQuarters(ctx context.Context) (open time.Time, due bool, e
 	return open.UTC(), due, nil
 }
 
+// closeQuarters is that of [Ledger] for one kind.
+func (t tier) closeQuarters(ctx context.Context, tx pgx.Tx, open *time.Time) (due bool, err error) {
+	var oldest time.Time
+	err = tx.QueryRow(ctx, t.sql(`
+		WITH clock AS (
+			SELECT open, date_trunc('day', open AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - make_interval(hours => 24 * $2) AS oldest
+			FROM date_bin('15 minutes', now() - $1::interval, timestamptz '2000-01-01 00:00+00') AS open
+		), bounded AS (
+			UPDATE {progress} SET since = greatest(oldest, least(since, date_trunc('day', open AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')),
+				hours_until = greatest(oldest, least(hours_until, date_bin('1 hour', open, timestamptz '2000-01-01 00:00+00'))),
+				quarters_until = greatest(oldest, least(quarters_until, open))
+			FROM clock WHERE since < oldest OR quarters_until > open
+		)
+		SELECT open, oldest, quarters_until < open FROM clock, {progress}`), quarterDelay, recentDays).Scan(open, &oldest, &due)
+	if err != nil {
+		return false, err
+	}
+
+	for _, table := range t.tables {
+		if _, err := tx.Exec(ctx, t.sql("DELETE FROM {"+table+"} WHERE {long} IN (false, true) AND start < $1"), oldest); err != nil {
+			return false, err
+		}
+	}
+	return due, nil
+}
+
 // rollUpQuarter rolls up the next quarter hour before open. ErrNoRows: there is none.
-func rollUpQuarter(ctx context.Context, tx pgx.Tx, open time.Time) error {
+func (t tier) rollUpQuarter(ctx context.Context, tx pgx.Tx, open time.Time) error {
 	var start time.Time
-	err := tx.QueryRow(ctx, "SELECT quarters_until FROM report_recent_progress WHERE quarters_until < $1 FOR UPDATE SKIP LOCKED", open).Scan(&start)
+	err := tx.QueryRow(ctx, t.sql("SELECT quarters_until FROM {progress} WHERE quarters_until < $1 FOR UPDATE SKIP LOCKED"), open).Scan(&start)
 	if err != nil {
 		return fmt.Errorf("take a quarter hour to roll up: %w", err)
 	}
 
 	next := start.Add(quarter)
-	if err := quartersAndHours.fold(ctx, tx, start, next); err != nil {
+	if err := t.roll(ctx, tx, false, start, next); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, "UPDATE report_recent_progress SET quarters_until = $1", next); err != nil {
+	if _, err := tx.Exec(ctx, t.sql("UPDATE {progress} SET quarters_until = $1"), next); err != nil {
 		return fmt.Errorf("record that %s is rolled up: %w", start.Format(time.RFC3339), err)
 	}
 
@@ -92,18 +120,18 @@ func rollUpQuarter(ctx context.Context, tx pgx.Tx, open time.Time) error {
 }
 
 // rollUpHour rolls up the next hour all of whose quarters are. ErrNoRows: there is none.
-func rollUpHour(ctx context.Context, tx pgx.Tx) error {
+func (t tier) rollUpHour(ctx context.Context, tx pgx.Tx) error {
 	var start time.Time
-	err := tx.QueryRow(ctx, "SELECT hours_until FROM report_recent_progress WHERE hours_until + interval '1 hour' <= quarters_until FOR UPDATE SKIP LOCKED").Scan(&start)
+	err := tx.QueryRow(ctx, t.sql("SELECT hours_until FROM {progress} WHERE hours_until + interval '1 hour' <= quarters_until FOR UPDATE SKIP LOCKED")).Scan(&start)
 	if err != nil {
 		return fmt.Errorf("take an hour to roll up: %w", err)
 	}
 
 	next := start.Add(time.Hour)
-	if err := quartersAndHours.merge(ctx, tx, start, next); err != nil {
+	if err := t.roll(ctx, tx, true, start, next); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, "UPDATE report_recent_progress SET hours_until = $1", next); err != nil {
+	if _, err := tx.Exec(ctx, t.sql("UPDATE {progress} SET hours_until = $1"), next); err != nil {
 		return fmt.Errorf("record that the hour from %s is rolled up: %w", start.Format(time.RFC3339), err)
 	}
 

@@ -98,6 +98,8 @@ func (l *Ledger) TopPlayers(ctx context.Context, board leaderboard.LiveBoard, fr
 		switch {
 		case err == nil:
 			return report, nil
+		case leaderboard.CodeOf(err) == leaderboard.CodeOutOfRange:
+			return nil, err
 		case sqlState(err) == stateQueryCanceled || ctx.Err() != nil:
 			return nil, leaderboard.Errorf(leaderboard.CodeUnavailable, "", "the report took too long: ask for fewer days").
 				WithCause(fmt.Errorf("report the top players: %w", err))
@@ -112,133 +114,46 @@ func (l *Ledger) TopPlayers(ctx context.Context, board leaderboard.LiveBoard, fr
 const reportSettings = "set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)"
 
 func (l *Ledger) topPlayers(ctx context.Context, board leaderboard.LiveBoard, from, to time.Time, limit int) (report []leaderboard.ReportRow, err error) {
-	sign := int64(1)
-	if board.Order == leaderboard.Ascending {
-		sign = -1
+	content, read := tops, bestPlayers
+	if board.Scoring != leaderboard.Best {
+		content, read = folds, foldedPlayers
 	}
 
 	// In one snapshot: what the progress names must be there.
 	err = pgx.BeginTxFunc(ctx, l.aside, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		var done progress
-		if err := tx.QueryRow(ctx, "SELECT d.since, days_until, months_until, r.since, hours_until, quarters_until, "+reportSettings+" FROM report_progress d, report_recent_progress r").
-			Scan(&done.since, &done.daysUntil, &done.monthsUntil, &done.recentSince, &done.hoursUntil, &done.quartersUntil, nil, nil); err != nil {
-			return err
-		}
-
-		s := done.split(from, to)
-		rows, err := tx.Query(ctx, topPlayersSQL, int64(board.Number), limit, sign,
-			s.months, s.days, s.before.from, s.before.to, s.after.from, s.after.to, s.hours, s.quarters)
+		done, err := content.beginReport(ctx, tx)
 		if err != nil {
 			return err
 		}
 
-		report, err = pgx.CollectRows(rows, pgx.RowToStructByPos[leaderboard.ReportRow])
+		report, err = read(ctx, tx, board, done.split(from, to), limit)
 		return err
 	})
 	return report, err
 }
 
-// progress says what is rolled up: the days from since to before daysUntil, and the
-// whole months among them that start before monthsUntil; the quarter hours from
-// recentSince to before quartersUntil, and the whole hours among them that start
-// before hoursUntil. All but hoursUntil and quartersUntil are midnights of UTC.
-type progress struct {
-	since, daysUntil, monthsUntil          time.Time
-	recentSince, hoursUntil, quartersUntil time.Time
+// beginReport returns how far the rollups are made, and makes the settings.
+func (k kind) beginReport(ctx context.Context, tx pgx.Tx) (done progress, err error) {
+	sql := fmt.Sprintf("SELECT d.since, days_until, months_until, r.since, hours_until, quarters_until, %s FROM %s d, %s r",
+		reportSettings, daysAndMonths(k).sql("{progress}"), quartersAndHours(k).sql("{progress}"))
+	err = tx.QueryRow(ctx, sql).Scan(&done.since, &done.daysUntil, &done.monthsUntil, &done.recentSince, &done.hoursUntil, &done.quartersUntil, nil, nil)
+	return done, err
 }
 
-// split is a range of time in parts that neither overlap nor leave a gap.
-type split struct {
-	// months, days, hours and quarters are rolled up; each is named by its first
-	// instant.
-	months, days, hours, quarters []time.Time
-	// before and after are what is to be read from events; they may be empty.
-	before, after interval
+// bestPlayers reports by the best event of each player.
+func bestPlayers(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, s split, limit int) ([]leaderboard.ReportRow, error) {
+	rows, err := tx.Query(ctx, topPlayersSQL, s.arguments(board, limit)...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[leaderboard.ReportRow])
 }
 
-// interval is from <= t < to.
-type interval struct{ from, to time.Time }
-
-func (p progress) split(from, to time.Time) split {
-	from, to = from.UTC(), to.UTC()
-	p.recentSince, p.hoursUntil, p.quartersUntil = p.recentSince.UTC(), p.hoursUntil.UTC(), p.quartersUntil.UTC()
-	if p.recentSince.After(p.daysUntil) || p.quartersUntil.Before(p.daysUntil) {
-		// There would be a gap between the days and the quarter hours.
-		p.recentSince, p.hoursUntil, p.quartersUntil = p.daysUntil, p.daysUntil, p.daysUntil
+// arguments are those of the statements of reports.
+func (s split) arguments(board leaderboard.LiveBoard, limit int) []any {
+	sign := int64(1)
+	if board.Order == leaderboard.Ascending {
+		sign = -1
 	}
-
-	at, end := latest(from, p.since), earliest(to, p.quartersUntil)
-	if at.Before(p.recentSince) {
-		at = ceiling(at, startOfDay, 0, 1)
-	} else if s := at.Truncate(quarter); s.Before(at) {
-		at = s.Add(quarter)
-	}
-	if end.Before(p.recentSince) {
-		end = startOfDay(end)
-	} else {
-		end = end.Truncate(quarter)
-	}
-
-	if !at.Before(end) {
-		return split{before: interval{from, to}, after: interval{to, to}}
-	}
-
-	s := split{before: interval{from, at}, after: interval{end, to}}
-	for at.Before(end) {
-		at = s.take(p, at, end)
-	}
-
-	return s
-}
-
-// take adds the longest period that begins at this instant, and returns its end.
-func (s *split) take(p progress, at, end time.Time) time.Time {
-	month, day, hour := at.AddDate(0, 1, 0), at.AddDate(0, 0, 1), at.Add(time.Hour)
-	switch {
-	case at.Equal(startOfMonth(at)) && at.Before(p.monthsUntil) && !month.After(end):
-		s.months = append(s.months, at)
-		return month
-	case at.Equal(startOfDay(at)) && !day.After(earliest(end, p.daysUntil)):
-		s.days = append(s.days, at)
-		return day
-	case at.Equal(at.Truncate(time.Hour)) && !hour.After(earliest(end, p.hoursUntil)):
-		s.hours = append(s.hours, at)
-		return hour
-	}
-
-	s.quarters = append(s.quarters, at)
-	return at.Add(quarter)
-}
-
-func startOfDay(t time.Time) time.Time {
-	y, m, d := t.UTC().Date()
-	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
-}
-
-func startOfMonth(t time.Time) time.Time {
-	y, m, _ := t.UTC().Date()
-	return time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)
-}
-
-// ceiling is the first start of a period that is not before t.
-func ceiling(t time.Time, start func(time.Time) time.Time, months, days int) time.Time {
-	s := start(t)
-	if s.Before(t) {
-		s = s.AddDate(0, months, days)
-	}
-	return s
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-func earliest(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
+	return []any{int64(board.Number), limit, sign, s.months, s.days, s.before.from, s.before.to, s.after.from, s.after.to, s.hours, s.quarters}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,13 +28,32 @@ type history struct {
 	first, today time.Time
 }
 
-// newHistory stores about as many events as asked for. Players come back, scores
-// are often equal, and every eighth event is at a midnight or just before.
+// eventOrder says how the numbers of events go with their times. They nearly always go up
+// with them; not where transactions overlap, or a clock was set back.
+type eventOrder int
+
+const (
+	inOrder eventOrder = iota
+	// nearly: not within half an hour.
+	nearly
+	shuffled
+	eventOrders
+)
+
+// newHistory stores about as many events as asked for, in any order.
 func newHistory(t *testing.T, days, players, events int) *history {
 	t.Helper()
+	return newOrderedHistory(t, eventOrder(rand.IntN(int(eventOrders))), days, players, events)
+}
+
+// newOrderedHistory stores about as many events as asked for. Players come back, scores
+// are often equal, and every eighth event is at a midnight or just before. There is a board of
+// every scoring in both orders: speed and race are those of Best.
+func newOrderedHistory(t *testing.T, order eventOrder, days, players, events int) *history {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	h := &history{Fixture: newFixture(t, postgres.Options{}), random: rand.New(rand.NewPCG(seed, 0))}
+	t.Logf("seed %d, order %d", seed, order)
+	h := &history{Fixture: ledgertest.New(t, server, reportBoards(t), postgres.Options{}), random: rand.New(rand.NewPCG(seed, 0))}
 	h.conn = h.Connect(t)
 	var now time.Time
 	require.NoError(t, h.conn.QueryRow(t.Context(), "SELECT now()").Scan(&now))
@@ -47,38 +67,72 @@ func newHistory(t *testing.T, days, players, events int) *history {
 		h.exec(t, "ALTER TABLE "+name+" OWNER TO "+pgx.Identifier{h.Owner}.Sanitize())
 	}
 
-	h.insert(t, h.Players(t, players), days, events)
+	h.insert(t, order, h.Players(t, players), days, events)
 	return h
 }
 
-func (h *history) insert(t *testing.T, players []leaderboard.PlayerName, days, events int) {
+// reportBoards are a board of each scoring in both orders.
+func reportBoards(t *testing.T) leaderboard.Boards {
+	t.Helper()
+	var list []leaderboard.Board
+	for _, scoring := range []leaderboard.Scoring{leaderboard.Best, leaderboard.First, leaderboard.Latest, leaderboard.Sum, leaderboard.Count} {
+		for name, order := range map[string]leaderboard.Order{"descending": leaderboard.Descending, "ascending": leaderboard.Ascending} {
+			board := leaderboard.Board{Name: strings.ToLower(string(scoring)) + "-" + name, Order: order, Scoring: scoring,
+				MinScore: -leaderboard.MaxScore, MaxScore: leaderboard.MaxScore, CountsTowardGlobal: order == leaderboard.Descending, Shards: 1}
+			if scoring == leaderboard.Best {
+				board.Name = map[leaderboard.Order]string{leaderboard.Descending: "speed", leaderboard.Ascending: "race"}[order]
+			}
+			list = append(list, board)
+		}
+	}
+
+	boards, err := leaderboard.NewBoards(list...)
+	require.NoError(t, err)
+	return boards
+}
+
+func (h *history) insert(t *testing.T, order eventOrder, players []leaderboard.PlayerName, days, events int) {
 	t.Helper()
 	boards := h.Catalog.All()
 	busy := h.random.IntN(days)
-	ids := h.random.Perm(events)
+	rows := make([][]any, events)
+	numbered := make(map[int]time.Time, events) // when each event was, as far as its number tells
+	for i := range rows {
+		day, board := h.random.IntN(days+1), boards[h.random.IntN(len(boards))]
+		player, score := players[h.random.IntN(len(players))], h.random.Int64N(2001)-1000
+		if i%3 == 0 { // more players than a rollup of one day names
+			day, board = busy, h.Board(t, "speed")
+		} else if board.Scoring != leaderboard.Best { // often the same player, with the same score
+			player, score = players[h.random.IntN(min(len(players), 70))], h.random.Int64N(5)-2
+		}
+
+		at := h.first.AddDate(0, 0, day).Add(time.Duration(h.random.Int64N(int64(24 * time.Hour))))
+		if i%8 == 0 {
+			at = h.first.AddDate(0, 0, day).Add(-time.Duration(h.random.IntN(2)) * time.Microsecond)
+		}
+		numbered[i] = at
+		switch order {
+		case nearly:
+			numbered[i] = at.Add(time.Duration(h.random.Int64N(int64(30 * time.Minute))))
+		case shuffled:
+			numbered[i] = at.Add(time.Duration(h.random.Int64N(int64(24*time.Hour) * int64(days))))
+		}
+
+		var global any
+		if board.CountsTowardGlobal {
+			global = 1
+		}
+		rows[i] = []any{nil, at, player.Number, score, board.Number, 1, global, true, nil} // as from before there was a log: the standings are not of these
+	}
+
+	places := h.random.Perm(events)
+	slices.SortStableFunc(places, func(a, b int) int { return numbered[a].Compare(numbered[b]) })
+	for number, i := range places {
+		rows[i][0] = int64(number + 1)
+	}
+
 	_, err := h.conn.CopyFrom(t.Context(), pgx.Identifier{"score_events"},
-		[]string{"id", "at", "player", "score", "board", "season", "global_season", "improved", "xid"},
-		pgx.CopyFromSlice(events, func(i int) ([]any, error) {
-			day := h.random.IntN(days + 1)
-			board := boards[h.random.IntN(len(boards))]
-			if i%3 == 0 { // more players than a rollup of one day names
-				day, board = busy, boards[1]
-			}
-
-			at := h.first.AddDate(0, 0, day).Add(time.Duration(h.random.Int64N(int64(24 * time.Hour))))
-			if i%8 == 0 {
-				at = h.first.AddDate(0, 0, day).Add(-time.Duration(h.random.IntN(2)) * time.Microsecond)
-			}
-
-			var global any
-			if board.CountsTowardGlobal {
-				global = 1
-			}
-
-			player := players[h.random.IntN(len(players))].Number
-			return []any{int64(ids[i] + 1), at, player, h.random.Int64N(2001) - 1000, board.Number, 1, global, true, nil}, nil // as from before there was a log: the standings are not of these
-		}))
-
+		[]string{"id", "at", "player", "score", "board", "season", "global_season", "improved", "xid"}, pgx.CopyFromRows(rows))
 	require.NoError(t, err)
 }
 
@@ -92,27 +146,32 @@ func (h *history) exec(t *testing.T, sql string, args ...any) {
 // their whole months.
 func (h *history) setProgress(t *testing.T, since, until time.Time) {
 	t.Helper()
-	h.exec(t, `UPDATE report_progress SET since = $1, days_until = $2, months_until = greatest(
-		date_trunc('month', ($1::date + interval '1 month' - interval '1 day')), date_trunc('month', $2::date::timestamp))`, since, until)
+	for _, table := range []string{"report_progress", "report_fold_progress"} {
+		h.exec(t, "UPDATE "+table+` SET since = $1, days_until = $2, months_until = greatest(
+			date_trunc('month', ($1::date + interval '1 month' - interval '1 day')), date_trunc('month', $2::date::timestamp))`, since, until)
+	}
 }
 
 // setRecent says that the quarter hours from since to before until are rolled up, and
 // those of the whole hours before hours.
 func (h *history) setRecent(t *testing.T, since, hours, until time.Time) {
 	t.Helper()
-	h.exec(t, "UPDATE report_recent_progress SET since = $1, hours_until = $2, quarters_until = $3", since, hours, until)
+	for _, table := range []string{"report_recent_progress", "report_recent_fold_progress"} {
+		h.exec(t, "UPDATE "+table+" SET since = $1, hours_until = $2, quarters_until = $3", since, hours, until)
+	}
 }
 
-// recent is how far quarter hours are rolled up.
+// recent is how far quarter hours are rolled up: those of all kinds are, as far.
 func (h *history) recent(t *testing.T) (since, hours, quarters time.Time) {
 	t.Helper()
-	require.NoError(t, h.conn.QueryRow(t.Context(), "SELECT since, hours_until, quarters_until FROM report_recent_progress").Scan(&since, &hours, &quarters))
+	require.NoError(t, h.conn.QueryRow(t.Context(), "SELECT since, hours_until, quarters_until FROM report_recent_progress NATURAL JOIN report_recent_fold_progress").Scan(&since, &hours, &quarters))
 	return since.UTC(), hours.UTC(), quarters.UTC()
 }
 
+// daysUntil is how far days are rolled up, of all kinds.
 func (h *history) daysUntil(t *testing.T) (until time.Time) {
 	t.Helper()
-	require.NoError(t, h.conn.QueryRow(t.Context(), "SELECT days_until FROM report_progress").Scan(&until))
+	require.NoError(t, h.conn.QueryRow(t.Context(), "SELECT days_until FROM report_progress NATURAL JOIN report_fold_progress").Scan(&until))
 	return until
 }
 
@@ -162,8 +221,14 @@ func (h *history) requirePlainReport(t *testing.T, board leaderboard.LiveBoard, 
 
 // Whatever is rolled up, a report is the plain answer.
 func TestReportsEqualThePlainAnswer(t *testing.T) {
+	for order, name := range []string{inOrder: "events in order", nearly: "events nearly in order", shuffled: "events in no order"} {
+		t.Run(name, func(t *testing.T) { testReports(t, eventOrder(order)) })
+	}
+}
+
+func testReports(t *testing.T, order eventOrder) {
 	const days = 130
-	h := newHistory(t, days, 1500, 12_000)
+	h := newOrderedHistory(t, order, days, 1500, 12_000)
 	h.requirePlain(t, 20)
 	since := h.first.AddDate(0, 0, h.random.IntN(40))
 	h.setProgress(t, since, since)
@@ -179,7 +244,11 @@ func TestReportsEqualThePlainAnswer(t *testing.T) {
 	h.requirePlain(t, 60)
 
 	// The same for the quarter hours of the last days, and those of the running day.
-	recently := h.today.AddDate(0, 0, -8)
+	recentDays := 8
+	if order != inOrder { // quicker
+		recentDays = 2
+	}
+	recently := h.today.AddDate(0, 0, -recentDays)
 	h.setRecent(t, recently, recently, recently)
 	require.NoError(t, h.Ledger.RollUpRecent(t.Context()))
 	_, hours, quarters := h.recent(t)
@@ -188,7 +257,7 @@ func TestReportsEqualThePlainAnswer(t *testing.T) {
 	h.requirePlain(t, 100)
 
 	for range 6 {
-		first := recently.AddDate(0, 0, h.random.IntN(8))
+		first := recently.AddDate(0, 0, h.random.IntN(recentDays))
 		last := first.Add(time.Duration(h.random.Int64N(int64(quarters.Sub(first)))))
 		h.setRecent(t, first, latest(first, last.Add(-time.Hour).Truncate(time.Hour)), last.Truncate(15*time.Minute))
 		h.requirePlain(t, 15)
@@ -198,42 +267,51 @@ func TestReportsEqualThePlainAnswer(t *testing.T) {
 	h.requirePlain(t, 60)
 
 	// A rollup alone answers for whole days: its events are not read.
-	board := h.Board(t, "speed")
-	from, to := since.AddDate(0, 0, 1), h.today.AddDate(0, 0, -1)
-	want := h.requirePlainReport(t, board, from, to, 100)
-	h.exec(t, "BEGIN")
 	h.exec(t, "CREATE TABLE kept AS SELECT * FROM score_events")
-	h.exec(t, "DELETE FROM score_events WHERE at >= $1 AND at < $2", from, to)
-	h.exec(t, "COMMIT")
-	got, err := h.Ledger.TopPlayers(t.Context(), board, from, to, 100)
-	require.NoError(t, err)
-	require.Equal(t, want, got)
-	h.exec(t, "DELETE FROM score_events")
-	h.exec(t, "INSERT INTO score_events SELECT * FROM kept")
+	h.requireRollups(t, order, since.AddDate(0, 0, 1), h.today.AddDate(0, 0, -1))
 
 	// So do those of quarter hours and hours, for the running day of any time zone.
 	h.setRecent(t, recently, recently, recently)
 	require.NoError(t, h.Ledger.RollUpRecent(t.Context()))
 	_, _, until := h.recent(t)
-	from = h.today.AddDate(0, 0, -1).Add(18*time.Hour + 15*time.Minute) // Kathmandu's midnight
-	want = h.requirePlainReport(t, board, from, until, 100)
-	h.exec(t, "DELETE FROM score_events WHERE at >= $1 AND at < $2", from, until)
-	got, err = h.Ledger.TopPlayers(t.Context(), board, from, until, 100)
-	require.NoError(t, err)
-	require.Equal(t, want, got)
-	h.exec(t, "DELETE FROM score_events")
-	h.exec(t, "INSERT INTO score_events SELECT * FROM kept")
+	h.requireRollups(t, order, h.today.AddDate(0, 0, -1).Add(18*time.Hour+15*time.Minute), until) // from Kathmandu's midnight
 
 	// Retention drops events and their rollups.
 	keeps := h.Open(t, postgres.Options{EventRetention: 50 * 24 * time.Hour})
 	require.NoError(t, keeps.Maintain(t.Context()))
-	var oldest, oldestTop, oldestCount time.Time
+	var oldest, oldestTop, oldestCount, oldestFold time.Time
 	require.NoError(t, h.conn.QueryRow(t.Context(), `SELECT date_trunc('month', (SELECT min(at) FROM score_events) AT TIME ZONE 'UTC'),
-		(SELECT min(start) FROM report_tops), (SELECT min(start) FROM report_counts)`).Scan(&oldest, &oldestTop, &oldestCount))
+		(SELECT min(start) FROM report_tops), (SELECT min(start) FROM report_counts), (SELECT min(start) FROM report_folds)`).
+		Scan(&oldest, &oldestTop, &oldestCount, &oldestFold))
 	require.True(t, oldest.After(since), "something was dropped")
 	require.Equal(t, oldest.UTC(), oldestTop)
 	require.Equal(t, oldest.UTC(), oldestCount)
+	require.Equal(t, oldest.UTC(), oldestFold)
 	h.requirePlain(t, 60)
+}
+
+// requireRollups checks that the reports of a range do not need its events, which are kept
+// in a table of that name. Without their order, rollups do not tell all of Latest.
+func (h *history) requireRollups(t *testing.T, order eventOrder, from, to time.Time) {
+	t.Helper()
+	want := make(map[string][]leaderboard.ReportRow)
+	for _, board := range h.Catalog.All() {
+		want[board.Name] = h.requirePlainReport(t, board, from, to, 100)
+	}
+
+	h.exec(t, "DELETE FROM score_events WHERE at >= $1 AND at < $2", from, to)
+	for _, board := range h.Catalog.All() {
+		if board.Scoring == leaderboard.Latest && order != inOrder {
+			continue
+		}
+		got, err := h.Ledger.TopPlayers(t.Context(), board, from, to, 100)
+		require.NoError(t, err)
+		require.NotEmpty(t, got)
+		require.Equal(t, want[board.Name], got, board.Name)
+	}
+
+	h.exec(t, "DELETE FROM score_events")
+	h.exec(t, "INSERT INTO score_events SELECT * FROM kept")
 }
 
 func latest(a, b time.Time) time.Time {
@@ -266,12 +344,16 @@ func TestQuartersAfterTheClockWasSetBack(t *testing.T) {
 	h.requirePlain(t, 30)
 
 	// Days later.
-	h.exec(t, "UPDATE report_recent_tops SET start = start - interval '3 days'")
-	h.exec(t, "UPDATE report_recent_counts SET start = start - interval '3 days'")
+	tables := []string{"report_recent_tops", "report_recent_counts", "report_recent_folds"}
+	for _, table := range tables {
+		h.exec(t, "UPDATE "+table+" SET start = start - interval '3 days'")
+	}
 	require.NoError(t, h.Ledger.RollUpRecent(t.Context()))
-	var old int
-	require.NoError(t, h.conn.QueryRow(t.Context(), "SELECT (SELECT count(*) FROM report_recent_tops WHERE start < $1) + (SELECT count(*) FROM report_recent_counts WHERE start < $1)", since).Scan(&old))
-	require.Zero(t, old)
+	for _, table := range tables {
+		var old int
+		require.NoError(t, h.conn.QueryRow(t.Context(), "SELECT count(*) FROM "+table+" WHERE start < $1", since).Scan(&old))
+		require.Zero(t, old, table)
+	}
 }
 
 // A quarter hour is closed when the transactions that ran in it have ended.

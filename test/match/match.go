@@ -151,8 +151,8 @@ func (r *Result) Board(ctx context.Context, name string) ([]gameclient.Entry, er
 	}
 }
 
-// Verify reads every board, every player's rank and the reports of the boards
-// of best scores, and returns what differs from the match.
+// Verify reads every board, every player's rank and the reports of the boards, and
+// returns what differs from the match.
 func (r *Result) Verify(ctx context.Context) error {
 	var differences []error
 	for _, board := range r.boards {
@@ -162,7 +162,7 @@ func (r *Result) Verify(ctx context.Context) error {
 		}
 
 		differences = append(differences, r.compare(board.Name, entries)...)
-		if board.Scoring == Best && board.Name != Global.Name {
+		if board.Name != Global.Name {
 			if err := r.verifyReport(ctx, board.Name); err != nil {
 				differences = append(differences, err)
 			}
@@ -237,8 +237,8 @@ func (r *Result) verifyReport(ctx context.Context, board string) error {
 	}
 }
 
-// compareReport: the players are new, so their best scores of the match's days
-// are their standings.
+// compareReport: the players are new, so what the board's scoring makes of the match's
+// days are their standings.
 func (r *Result) compareReport(ctx context.Context, board string) error {
 	const limit = 100
 	rows, err := r.Report(ctx, board, limit)

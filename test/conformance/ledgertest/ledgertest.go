@@ -248,31 +248,3 @@ func SaveStandings(tb testing.TB, ledger *postgres.Ledger) {
 	tb.Helper()
 	require.NoError(tb, catchup.SaveStandings(tb.Context(), ledger))
 }
-
-// PlainTopPlayers is a report straight over the events: what every report must
-// equal, and what a faster one is measured against.
-func PlainTopPlayers(ctx context.Context, conn *pgx.Conn, board leaderboard.LiveBoard, from, to time.Time, limit int) ([]leaderboard.ReportRow, error) {
-	sign := int64(1)
-	if board.Order == leaderboard.Ascending {
-		sign = -1
-	}
-
-	rows, err := conn.Query(ctx, `
-		SELECT row_number() OVER (ORDER BY t.best DESC), p.id::text, p.username, b.name, t.best[3], t.submissions
-		FROM (
-			SELECT player, max(ARRAY[$5 * score, -id, score, board]) AS best, count(*) AS submissions
-			FROM score_events
-			WHERE at >= $2 AND at < $3 AND CASE WHEN $1 = 1 THEN global_season IS NOT NULL ELSE board = $1 END
-			GROUP BY player
-			ORDER BY best DESC
-			LIMIT $4
-		) t
-		JOIN players p ON p.number = t.player
-		JOIN boards b ON b.number = t.best[4]
-		ORDER BY t.best DESC`, int64(board.Number), from, to, limit, sign)
-	if err != nil {
-		return nil, err
-	}
-
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[leaderboard.ReportRow])
-}
