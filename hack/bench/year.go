@@ -96,32 +96,85 @@ func measureYear(ctx context.Context, o options, r *report) error {
 		}
 	}
 
+	return measureFolds(ctx, o, r, ledger, conn, catalog, first)
+}
+
+// measureFolds measures reports over the same events as if the board had another scoring:
+// every player of every period counts then.
+func measureFolds(ctx context.Context, o options, r *report, ledger *postgres.Ledger, conn *pgx.Conn, catalog *leaderboard.Catalog, first time.Time) error {
+	board, err := catalog.Lookup("race")
+	if err != nil {
+		return err
+	}
+
+	t := r.table("Reports over a year of sums and the like", fmt.Sprintf("The same %d events, as if the board had another scoring; reports of %d rows, in ms.", o.events, leaderboard.DefaultReportLimit),
+		"scoring", "report", "rolling up, us an event", "rollups, B an event")
+	for _, scoring := range []leaderboard.Scoring{leaderboard.First, leaderboard.Latest, leaderboard.Sum, leaderboard.Count} {
+		board.Scoring = scoring
+		for _, sql := range []string{
+			fmt.Sprintf("UPDATE boards SET scoring = '%s' WHERE number = %d", scoring, board.Number),
+			"TRUNCATE report_folds",
+			"UPDATE report_fold_progress f SET since = p.since, days_until = p.since, months_until = date_trunc('month', p.since + interval '1 month') FROM report_progress p",
+		} {
+			if _, err := conn.Exec(ctx, sql); err != nil {
+				return fmt.Errorf("change the scoring: %w", err)
+			}
+		}
+
+		started := time.Now()
+		if err := ledger.Maintain(ctx); err != nil {
+			return err
+		}
+		rollup := time.Since(started)
+
+		var bytes float64
+		if _, err := conn.Exec(ctx, "VACUUM ANALYZE report_folds"); err != nil {
+			return fmt.Errorf("vacuum the rollups: %w", err)
+		}
+		if err := conn.QueryRow(ctx, "SELECT pg_total_relation_size('report_folds')::float8").Scan(&bytes); err != nil {
+			return fmt.Errorf("measure the rollups: %w", err)
+		}
+
+		took, _, err := timeReports(ctx, ledger, board, first.AddDate(0, 0, 1), leaderboard.DefaultReportLimit)
+		if err != nil {
+			return err
+		}
+		r.line(t, string(scoring), milliseconds(took), number(float64(rollup.Microseconds())/float64(o.events)), number(bytes/float64(o.events)))
+	}
+
 	return nil
 }
 
-// compareReports returns the median time of a report and the time of the plain query.
-func compareReports(ctx context.Context, ledger *postgres.Ledger, conn *pgx.Conn, board leaderboard.LiveBoard, from time.Time, limit int) (took, plain time.Duration, err error) {
-	to := from.AddDate(0, 0, yearDays)
-	var got []leaderboard.ReportRow
+// timeReports returns the median time of a report over a year, and the report.
+func timeReports(ctx context.Context, ledger *postgres.Ledger, board leaderboard.LiveBoard, from time.Time, limit int) (took time.Duration, got []leaderboard.ReportRow, err error) {
 	var times []time.Duration
-
 	for range reportRepeats {
 		started := time.Now()
-		if got, err = ledger.TopPlayers(ctx, board, from, to, limit); err != nil {
-			return 0, 0, err
+		if got, err = ledger.TopPlayers(ctx, board, from, from.AddDate(0, 0, yearDays), limit); err != nil {
+			return 0, nil, err
 		}
 		times = append(times, time.Since(started))
 	}
 
 	slices.Sort(times)
+	return times[len(times)/2], got, nil
+}
+
+// compareReports returns the median time of a report and the time of the plain query.
+func compareReports(ctx context.Context, ledger *postgres.Ledger, conn *pgx.Conn, board leaderboard.LiveBoard, from time.Time, limit int) (took, plain time.Duration, err error) {
+	took, got, err := timeReports(ctx, ledger, board, from, limit)
+	if err != nil {
+		return 0, 0, err
+	}
+
 	started := time.Now()
-	want, err := plainTopPlayers(ctx, conn, board, from, to, limit)
+	want, err := plainTopPlayers(ctx, conn, board, from, from.AddDate(0, 0, yearDays), limit)
 	plain = time.Since(started)
 	if err == nil && (len(got) != limit || !slices.Equal(got, want)) {
 		err = errors.New("the report differs from the plain query")
 	}
 
-	return times[len(times)/2], plain, err
+	return took, plain, err
 }
 
 // plainTopPlayers is a report by the best scores straight over the events: what a faster one

@@ -25,7 +25,7 @@ const foldedPlayersSQL = `
 		UNION ALL
 		SELECT false, unnest($11::timestamptz[])
 	), parts AS (
-		SELECT {part}
+		SELECT {event}
 		FROM (
 			SELECT * FROM score_events WHERE at >= $6 AND at < $7
 			UNION ALL
@@ -33,15 +33,9 @@ const foldedPlayersSQL = `
 		) e
 		WHERE board = $1
 		UNION ALL
-		SELECT f.board, u.*
-		FROM rollups JOIN report_folds f USING (monthly, start),
-			unnest(f.players, f.counts, f.scores, f.events, f.lasts, f.others) AS u (player, submissions, score, event, last, other)
-		WHERE f.board = $1
+		SELECT {rollup} FROM rollups JOIN report_folds f USING (monthly, start) WHERE f.board = $1
 		UNION ALL
-		SELECT f.board, u.*
-		FROM recent JOIN report_recent_folds f USING (hourly, start),
-			unnest(f.players, f.counts, f.scores, f.events, f.lasts, f.others) AS u (player, submissions, score, event, last, other)
-		WHERE f.board = $1
+		SELECT {rollup} FROM recent JOIN report_recent_folds f USING (hourly, start) WHERE f.board = $1
 	), folded AS MATERIALIZED ({fold}
 	)
 	SELECT row_number() OVER (ORDER BY $3 * t.score DESC, abs(t.event)), p.id::text, p.username, b.name, t.score::text, t.submissions::bigint,

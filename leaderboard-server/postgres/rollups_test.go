@@ -78,7 +78,7 @@ func reportBoards(t *testing.T) leaderboard.Boards {
 	for _, scoring := range []leaderboard.Scoring{leaderboard.Best, leaderboard.First, leaderboard.Latest, leaderboard.Sum, leaderboard.Count} {
 		for name, order := range map[string]leaderboard.Order{"descending": leaderboard.Descending, "ascending": leaderboard.Ascending} {
 			board := leaderboard.Board{Name: strings.ToLower(string(scoring)) + "-" + name, Order: order, Scoring: scoring,
-				MinScore: -leaderboard.MaxScore, MaxScore: leaderboard.MaxScore, CountsTowardGlobal: order == leaderboard.Descending, Shards: 1}
+				MinScore: -leaderboard.MaxScore, MaxScore: leaderboard.MaxScore, CountsTowardGlobal: order == leaderboard.Descending, Shards: 1, Ranks: leaderboard.Ordinal}
 			if scoring == leaderboard.Best {
 				board.Name = map[leaderboard.Order]string{leaderboard.Descending: "speed", leaderboard.Ascending: "race"}[order]
 			}

@@ -142,6 +142,7 @@ func layout(t *testing.T, tenant *Tenant, seed uint64) {
 
 		replicas[0].Drop.Store(false)
 		tenant.RequireEqual(t, replicas[step%2].Ranking, model, players)
+		tenant.requireReports(t, model, players)
 		t.Logf("step %d, fault %d: equal", step, fault)
 	}
 

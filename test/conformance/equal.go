@@ -118,3 +118,32 @@ func (t *Tenant) requirePages(tb testing.TB, ranking leaderboard.Ranking, board 
 		}
 	}
 }
+
+// requireReports checks that a report of all days is the board: both fold every event.
+func (t *Tenant) requireReports(tb testing.TB, model *Model, players []leaderboard.PlayerName) {
+	tb.Helper()
+	byID := make(map[leaderboard.PlayerID]int64, len(players))
+	for _, p := range players {
+		byID[p.ID] = p.Number
+	}
+
+	for _, board := range t.Catalog.All() {
+		if len(board.Columns) > 0 {
+			continue // reports go by the score alone
+		}
+		var want []leaderboard.RankingEntry
+		for _, e := range model.Entries(board) {
+			want = append(want, leaderboard.RankingEntry{Rank: e.Place, Player: e.Player, Score: e.Score, Origin: e.Origin})
+		}
+		rows, err := t.Ledger.TopPlayers(tb.Context(), board, time.Unix(0, 0), time.Now().Add(time.Hour), len(want)+1)
+		require.NoError(tb, err)
+
+		var got []leaderboard.RankingEntry
+		for _, row := range rows {
+			origin, err := t.Catalog.Lookup(row.Board)
+			require.NoError(tb, err)
+			got = append(got, leaderboard.RankingEntry{Rank: row.Rank, Player: byID[row.Player], Score: row.Score, Origin: origin.Number})
+		}
+		require.Equal(tb, want, got, "the report of board %s", board.Name)
+	}
+}

@@ -48,7 +48,8 @@ CREATE TABLE report_recent_folds (
 CREATE TABLE report_fold_progress (LIKE report_progress INCLUDING ALL);
 CREATE TABLE report_recent_fold_progress (LIKE report_recent_progress INCLUDING ALL);
 
--- A game that has no such board has none of their events either.
+-- A game that has no such board has none of their events either: it is folded as far as it is
+-- rolled up.
 INSERT INTO report_fold_progress (since, days_until, months_until)
     SELECT since, CASE WHEN due THEN since ELSE days_until END,
         CASE WHEN due THEN date_trunc('month', since + interval '1 month' - interval '1 day') ELSE months_until END

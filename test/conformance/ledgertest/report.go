@@ -23,6 +23,7 @@ func PlainTopPlayers(ctx context.Context, conn *pgx.Conn, board leaderboard.Live
 		return nil, err
 	}
 
+	fold := leaderboard.Fold{Order: board.Order, Scoring: board.Scoring} // reports go by the score alone
 	standings, reported, names := make(map[int64]leaderboard.Standing), make(map[int64]leaderboard.ReportRow), make(map[int32]string)
 	var event, score, player int64
 	var origin int32
@@ -33,7 +34,7 @@ func PlainTopPlayers(ctx context.Context, conn *pgx.Conn, board leaderboard.Live
 		before, had := standings[player]
 		after, ok := board.Scoring.Begin(single), true
 		if had {
-			after, _, ok = leaderboard.Append(board.Order, board.Scoring, before, single)
+			after, _, ok = fold.Append(before, single)
 		}
 		if !ok {
 			return fmt.Errorf("the sum of %s leaves the bounds", row.Username)
@@ -48,7 +49,7 @@ func PlainTopPlayers(ctx context.Context, conn *pgx.Conn, board leaderboard.Live
 	}
 
 	report := make([]leaderboard.ReportRow, 0, len(standings))
-	for i, s := range ranked(board.Order, standings) {
+	for i, s := range ranked(fold, standings) {
 		if i == limit {
 			break
 		}
@@ -59,13 +60,13 @@ func PlainTopPlayers(ctx context.Context, conn *pgx.Conn, board leaderboard.Live
 	return report, nil
 }
 
-func ranked(order leaderboard.Order, standings map[int64]leaderboard.Standing) []leaderboard.Standing {
+func ranked(fold leaderboard.Fold, standings map[int64]leaderboard.Standing) []leaderboard.Standing {
 	list := make([]leaderboard.Standing, 0, len(standings))
 	for _, s := range standings {
 		list = append(list, s)
 	}
 	slices.SortFunc(list, func(a, b leaderboard.Standing) int {
-		if order.Before(a, b) {
+		if fold.Before(a, b) {
 			return -1
 		}
 		return 1
