@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -25,8 +24,7 @@ func TestSlowBodiesAreBounded(t *testing.T) {
 	options.HTTP.BodyBudget = 100 << 10
 	api, err := httpapi.New(options)
 	require.NoError(t, err)
-	server := httptest.NewServer(api)
-	defer server.Close()
+	server := g.serveAPI(api)
 
 	large := fmt.Sprintf(`{"score":1,"game_id":%q}`, strings.Repeat("x", 60<<10))
 	begin := func() net.Conn { // sends all but the end of the body
@@ -52,7 +50,7 @@ func TestSlowBodiesAreBounded(t *testing.T) {
 	defer second.Close()
 	require.Equal(t, 503, status(second), "refused before its end has come")
 
-	answer := g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: large, invalid: true, server: server})
+	answer := g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: large, server: server})
 	answer.problem(503, "busy")
 	require.NotEmpty(t, answer.header.Get("Retry-After"))
 	for range 100 {
@@ -63,7 +61,7 @@ func TestSlowBodiesAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 404, status(first), "it was read to its end: there is no such board")
 	require.Eventually(t, func() bool { return api.BodyBytes() == 0 }, patience, time.Millisecond)
-	require.Equal(t, 404, g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: large, invalid: true, server: server}).status)
+	require.Equal(t, 404, g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: large, server: server}).status)
 
 	// A client that leaves gives back what it took.
 	third := begin()

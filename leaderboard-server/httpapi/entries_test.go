@@ -95,7 +95,7 @@ func TestBadCursors(t *testing.T) {
 	cursor := *g.walk("race", "", 2).NextCursor
 	refused := func(board, cursor string) {
 		t.Helper()
-		g.do(request{method: "GET", path: "/v1/boards/" + board + "/entries?cursor=" + cursor, invalid: len(cursor) > 512}).
+		g.do(request{method: "GET", path: "/v1/boards/" + board + "/entries?cursor=" + cursor}).
 			problem(422, "invalid-request", "cursor")
 	}
 
@@ -108,7 +108,7 @@ func TestBadCursors(t *testing.T) {
 	}
 
 	refused("golf", cursor)
-	g.do(request{method: "GET", path: "/v1/boards/race/entries?cursor=", invalid: true}).problem(422, "invalid-request", "cursor")
+	g.do(request{method: "GET", path: "/v1/boards/race/entries?cursor="}).problem(422, "invalid-request", "cursor")
 	g.do(request{method: "GET", path: "/v1/boards/chess/entries?cursor=" + cursor}).problem(404, "no-board", "board")
 	sealed, err := g.tokens.Seal("cursor", []byte("of a version to come"))
 	require.NoError(t, err)

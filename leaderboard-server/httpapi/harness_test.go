@@ -1,25 +1,18 @@
 package httpapi_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/legacy"
 	"github.com/jackc/pgx/v5"
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -36,6 +29,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/telemetry"
+	"github.com/leaderboard-dev/leaderboard-operator/test/contract"
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
 )
 
@@ -64,7 +58,8 @@ type game struct {
 	keys     keyset.Set
 	options  httpapi.Options
 	server   *httptest.Server
-	contract *contract
+	contract *contract.Contract
+	report   func(error) // fails the test, subtests included
 }
 
 // gameOptions change what newGame makes.
@@ -80,7 +75,7 @@ type gameOptions struct {
 
 func newGame(t *testing.T, with gameOptions) *game {
 	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
-	g := &game{t: t, contract: newContract(t)}
+	g := &game{t: t, report: func(err error) { t.Error(err) }}
 	var err error
 	g.database, err = postgresServer.CreateDatabase(ctx)
 	require.NoError(t, err)
@@ -142,15 +137,32 @@ func newGame(t *testing.T, with gameOptions) *game {
 		with.change(&g.options)
 	}
 
+	g.contract = served(t, g.options)
 	g.server = g.serve(g.options)
 	return g
 }
 
-// serve starts one more instance of the game's API.
+// served is the contract that a server with these options shows.
+func served(t *testing.T, options httpapi.Options) *contract.Contract {
+	api, err := httpapi.New(options)
+	require.NoError(t, err)
+	w := httptest.NewRecorder()
+	api.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/openapi.yaml", nil))
+	c, err := contract.Parse(w.Body.Bytes())
+	require.NoError(t, err)
+	return c
+}
+
+// serve starts one more instance of the game's API. Whatever reaches it, and what it
+// answers, is held to the contract.
 func (g *game) serve(options httpapi.Options) *httptest.Server {
 	api, err := httpapi.New(options)
 	require.NoError(g.t, err)
-	server := httptest.NewServer(api)
+	return g.serveAPI(api)
+}
+
+func (g *game) serveAPI(api http.Handler) *httptest.Server {
+	server := httptest.NewServer(g.contract.Handler(api, g.report))
 	g.t.Cleanup(server.Close)
 	return server
 }
@@ -162,10 +174,7 @@ type request struct {
 	token        string
 	body         string
 	form         bool
-	// invalid says that the request breaks the contract on purpose. All others,
-	// and every answer, are held to it.
-	invalid bool
-	server  *httptest.Server // nil: the game's first
+	server       *httptest.Server // nil: the game's first
 }
 
 // response is an answer that has been read.
@@ -207,9 +216,6 @@ func (g *game) do(r request) response {
 
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(g.t, err)
-	req.Body = io.NopCloser(strings.NewReader(r.body))
-	g.contract.check(g.t, req, answer, body, !r.invalid)
-
 	return response{g.t, answer.StatusCode, answer.Header, body}
 }
 
@@ -293,85 +299,4 @@ func (g *game) count(table string) (rows int) {
 	defer conn.Close(g.t.Context())
 	require.NoError(g.t, conn.QueryRow(g.t.Context(), "SELECT count(*) FROM "+pgx.Identifier{table}.Sanitize()).Scan(&rows))
 	return rows
-}
-
-// contract holds requests and answers to the OpenAPI document.
-type contract struct {
-	document *openapi3.T
-	router   routers.Router
-	mu       sync.Mutex
-	seen     map[string]bool // operationId and status
-}
-
-func newContract(t *testing.T) *contract {
-	file, err := os.ReadFile("openapi.yaml")
-	require.NoError(t, err)
-	document, err := openapi3.NewLoader().LoadFromData(file)
-	require.NoError(t, err)
-	require.NoError(t, document.Validate(t.Context()))
-
-	// Clients must ignore further fields; the server must not send undocumented ones.
-	no := false
-	for _, schema := range document.Components.Schemas {
-		if schema.Value.Type.Is("object") && schema.Value.AdditionalProperties.Has == nil && schema.Value.AdditionalProperties.Schema == nil {
-			schema.Value.AdditionalProperties = openapi3.AdditionalProperties{Has: &no}
-		}
-	}
-
-	form := document.Components.Schemas["TokenForm"].Value
-	form.AdditionalProperties = openapi3.AdditionalProperties{} // OAuth 2.0 wants unknown ones ignored
-	router, err := legacy.NewRouter(document)
-	require.NoError(t, err)
-
-	return &contract{document: document, router: router, seen: map[string]bool{}}
-}
-
-func (c *contract) check(t *testing.T, r *http.Request, answer *http.Response, body []byte, validRequest bool) {
-	t.Helper()
-	at := *r.URL
-	r.URL.Scheme, r.URL.Host = "", "" // the document's server is "/"
-	defer func() { *r.URL = at }()
-
-	route, parameters, err := c.router.FindRoute(r)
-	if err != nil {
-		expected := []int{http.StatusNotFound, http.StatusMethodNotAllowed}
-		switch r.Method {
-		case http.MethodHead: // what GET answers, without its body
-			expected = append(expected, http.StatusOK)
-		case http.MethodOptions: // a browser asks before it calls
-			expected = append(expected, http.StatusNoContent)
-		}
-		require.Contains(t, expected, answer.StatusCode, "%s %s is not in the contract: %v", r.Method, r.URL, err)
-		return
-	}
-
-	options := &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true, MultiError: true}
-	input := &openapi3filter.RequestValidationInput{Request: r, PathParams: parameters, Route: route, Options: options}
-	if validRequest {
-		require.NoError(t, openapi3filter.ValidateRequest(t.Context(), input), "the request is not as the contract says")
-	}
-
-	require.NoError(t, openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{RequestValidationInput: input,
-		Status: answer.StatusCode, Header: answer.Header, Body: io.NopCloser(bytes.NewReader(body)), Options: options}),
-		"the answer is not as the contract says: %d %s", answer.StatusCode, body)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-
-	c.seen[fmt.Sprint(route.Operation.OperationID, " ", answer.StatusCode)] = true
-}
-
-// unseen lists what is documented and has not been answered.
-func (c *contract) unseen() []string {
-	var missing []string
-	for _, item := range c.document.Paths.Map() {
-		for _, operation := range item.Operations() {
-			for status := range operation.Responses.Map() {
-				if key := operation.OperationID + " " + status; !c.seen[key] {
-					missing = append(missing, key)
-				}
-			}
-		}
-	}
-
-	return missing
 }

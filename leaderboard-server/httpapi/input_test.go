@@ -114,7 +114,7 @@ func TestBadBodies(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g.t = t
-			r := request{method: "POST", path: c.path, body: c.body, invalid: true}
+			r := request{method: "POST", path: c.path, body: c.body}
 			if c.path == submit {
 				r.token = token
 			}
@@ -156,7 +156,7 @@ func TestBadHeaders(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			g.t = t
 			g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: submission("", 1),
-				header: map[string]string{c.header: c.value}, invalid: true}).problem(c.status, c.slug, c.fields...)
+				header: map[string]string{c.header: c.value}}).problem(c.status, c.slug, c.fields...)
 		})
 	}
 
@@ -225,7 +225,7 @@ func TestBadQueries(t *testing.T) {
 		t.Run(c.path, func(t *testing.T) {
 			g.t = t
 			slug := map[int]string{422: "invalid-request", 404: "no-board"}[c.status]
-			g.do(request{method: "GET", path: c.path, token: token, invalid: true}).problem(c.status, slug, c.fields...)
+			g.do(request{method: "GET", path: c.path, token: token}).problem(c.status, slug, c.fields...)
 		})
 	}
 
@@ -233,7 +233,7 @@ func TestBadQueries(t *testing.T) {
 	before := g.written()
 	for _, path := range []string{"/v1/scores/submit?score=1", "/v1/auth/register?username=x", "/v1/auth/token?password=x"} {
 		name, _, _ := strings.Cut(path[strings.Index(path, "?")+1:], "=")
-		g.do(request{method: "POST", path: path, token: token, body: submission("", 1), invalid: true}).problem(422, "invalid-request", name)
+		g.do(request{method: "POST", path: path, token: token, body: submission("", 1)}).problem(422, "invalid-request", name)
 	}
 
 	require.Equal(t, before, g.written())
@@ -247,10 +247,10 @@ func TestManyErrors(t *testing.T) {
 		fields[fmt.Sprint(strings.Repeat("x", 15), i)] = i
 	}
 
-	answer := g.do(request{method: "POST", path: "/v1/auth/register", body: encode(fields), invalid: true})
+	answer := g.do(request{method: "POST", path: "/v1/auth/register", body: encode(fields)})
 	require.Equal(t, 422, answer.status)
 	require.Less(t, len(answer.body), 8<<10)
-	answer = g.do(request{method: "POST", path: "/v1/auth/register", body: `{"` + strings.Repeat("x", 60000) + `":1}`, invalid: true})
+	answer = g.do(request{method: "POST", path: "/v1/auth/register", body: `{"` + strings.Repeat("x", 60000) + `":1}`})
 	require.Equal(t, 422, answer.status)
 	require.Less(t, len(answer.body), 2<<10)
 }
@@ -326,7 +326,7 @@ func TestPathParametersAreDecodedOnce(t *testing.T) {
 		require.Contains(t, problem.Detail, fmt.Sprintf("%q", board), path)
 	}
 
-	g.do(request{method: "GET", path: "/v1/boards/%ff/entries", invalid: true}).problem(422, "invalid-request", "board")
+	g.do(request{method: "GET", path: "/v1/boards/%ff/entries"}).problem(422, "invalid-request", "board")
 	answer := g.do(request{method: "DELETE", path: "/v1/boards/100%25/entries"})
 	answer.problem(405, "method-not-allowed")
 	require.Equal(t, "GET, HEAD", answer.header.Get("Allow"))

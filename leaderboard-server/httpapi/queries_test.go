@@ -99,7 +99,7 @@ func TestLists(t *testing.T) {
 	ids, tokens := g.scored("race", 10, 20, 30, 40, 50)
 	newcomer, _ := g.player("newcomer")
 	ask := func(body string) response {
-		return g.do(request{method: "POST", path: "/v1/boards/race/entries/list", token: tokens[10], body: body, invalid: true})
+		return g.do(request{method: "POST", path: "/v1/boards/race/entries/list", token: tokens[10], body: body})
 	}
 
 	var got httpapi.EntryList
@@ -186,7 +186,7 @@ func TestBadQueriesOfEntries(t *testing.T) {
 		{"/v1/players/me/entries?boards=", []string{"boards"}},
 		{"/v1/players/me/entries?page=1", []string{"page"}},
 	} {
-		g.do(request{method: "GET", path: c.path, token: token, invalid: true}).problem(422, "invalid-request", c.fields...)
+		g.do(request{method: "GET", path: c.path, token: token}).problem(422, "invalid-request", c.fields...)
 	}
-	g.do(request{method: "GET", path: "/v1/players/me/entries?boards=race,,golf", token: token, invalid: true}).problem(404, "no-board", "boards")
+	g.do(request{method: "GET", path: "/v1/players/me/entries?boards=race,,golf", token: token}).problem(404, "no-board", "boards")
 }

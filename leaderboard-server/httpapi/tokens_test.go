@@ -146,13 +146,13 @@ func TestOAuth2Errors(t *testing.T) {
 		{form("grant_type", "password", "username", "nobody", "password", "x"), 400, httpapi.InvalidGrant},
 	} {
 		var answer httpapi.OAuthError
-		r := g.do(request{method: "POST", path: "/v1/auth/token", body: c.body, form: true, invalid: true})
+		r := g.do(request{method: "POST", path: "/v1/auth/token", body: c.body, form: true})
 		r.into(c.status, &answer)
 		require.Equal(t, c.code, answer.Error, c.body)
 		require.Equal(t, "no-store", r.header.Get("Cache-Control"))
 	}
 
-	g.do(request{method: "POST", path: "/v1/auth/token", body: strings.Repeat("a", 65<<10), form: true, invalid: true}).problem(413, "body-too-large")
+	g.do(request{method: "POST", path: "/v1/auth/token", body: strings.Repeat("a", 65<<10), form: true}).problem(413, "body-too-large")
 
 	good := form("grant_type", "password", "username", "ada", "password", "x")
 	strict := g.withBroken(func(o *httpapi.Options) {

@@ -571,14 +571,29 @@ type Forbidden = Problem
 // Gone A problem document (RFC 9457).
 type Gone = Problem
 
-// InternalApplicationJSON defines model for Internal.
-type InternalApplicationJSON = OAuthError
-
-// InternalApplicationProblemPlusJSON A problem document (RFC 9457).
-type InternalApplicationProblemPlusJSON = Problem
+// Internal A problem document (RFC 9457).
+type Internal = Problem
 
 // Invalid A problem document (RFC 9457).
 type Invalid = Problem
+
+// LoginInternalApplicationJSON defines model for LoginInternal.
+type LoginInternalApplicationJSON = OAuthError
+
+// LoginInternalApplicationProblemPlusJSON A problem document (RFC 9457).
+type LoginInternalApplicationProblemPlusJSON = Problem
+
+// LoginRateLimitedApplicationJSON defines model for LoginRateLimited.
+type LoginRateLimitedApplicationJSON = OAuthError
+
+// LoginRateLimitedApplicationProblemPlusJSON A problem document (RFC 9457).
+type LoginRateLimitedApplicationProblemPlusJSON = Problem
+
+// LoginUnavailableApplicationJSON defines model for LoginUnavailable.
+type LoginUnavailableApplicationJSON = OAuthError
+
+// LoginUnavailableApplicationProblemPlusJSON A problem document (RFC 9457).
+type LoginUnavailableApplicationProblemPlusJSON = Problem
 
 // Malformed A problem document (RFC 9457).
 type Malformed = Problem
@@ -586,11 +601,8 @@ type Malformed = Problem
 // NotFound A problem document (RFC 9457).
 type NotFound = Problem
 
-// RateLimitedApplicationJSON defines model for RateLimited.
-type RateLimitedApplicationJSON = OAuthError
-
-// RateLimitedApplicationProblemPlusJSON A problem document (RFC 9457).
-type RateLimitedApplicationProblemPlusJSON = Problem
+// RateLimited A problem document (RFC 9457).
+type RateLimited = Problem
 
 // TooLarge A problem document (RFC 9457).
 type TooLarge = Problem
@@ -601,11 +613,8 @@ type TooManyInFlight = Problem
 // Unauthenticated A problem document (RFC 9457).
 type Unauthenticated = Problem
 
-// UnavailableApplicationJSON defines model for Unavailable.
-type UnavailableApplicationJSON = OAuthError
-
-// UnavailableApplicationProblemPlusJSON A problem document (RFC 9457).
-type UnavailableApplicationProblemPlusJSON = Problem
+// Unavailable A problem document (RFC 9457).
+type Unavailable = Problem
 
 // UnsupportedMediaType A problem document (RFC 9457).
 type UnsupportedMediaType = Problem
