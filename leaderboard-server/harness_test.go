@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
+	"github.com/leaderboard-dev/leaderboard-operator/test/contract"
 	"github.com/leaderboard-dev/leaderboard-operator/test/gameclient"
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
 )
@@ -104,6 +105,9 @@ func start(t *testing.T, environment map[string]string) *running {
 
 	r.client, err = gameclient.New("http://"+s.api.address(), "")
 	require.NoError(t, err)
+	api, err := contract.Load("httpapi/openapi.yaml")
+	require.NoError(t, err)
+	r.client.Observe = api.Observer(20, func(err error) { t.Error(err) }).Observe
 	t.Cleanup(func() {
 		stop()
 		r.client.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	games "github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/test/contract"
 	"github.com/leaderboard-dev/leaderboard-operator/test/gameclient"
 )
 
@@ -40,6 +42,7 @@ var (
 	clientset  *kubernetes.Clientset
 	restConfig *rest.Config
 	via        string // host:port of the ingress
+	api        *contract.Contract
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -58,6 +61,10 @@ func run(m *testing.M) int {
 	}
 
 	via = parsed.Host
+	if api, err = contract.Load("../../leaderboard-server/httpapi/openapi.yaml"); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -213,12 +220,19 @@ func remove(t *testing.T, object client.Object) {
 	require.NoError(t, waitGone(t.Context(), object))
 }
 
-// connect returns a client of the game's endpoint.
+// connect returns a client of the game's endpoint. What it sends, and what the servers
+// answer, is held to the contract.
 func connect(t *testing.T, game *games.Leaderboard) *gameclient.Client {
 	t.Helper()
 	require.NotEmpty(t, game.Status.Endpoint)
 	c, err := gameclient.New(game.Status.Endpoint, via)
 	require.NoError(t, err)
+	observer := api.Observer(20, func(err error) { t.Error(err) })
+	c.Observe = func(request *http.Request, sent []byte, answer *http.Response, received []byte) {
+		if answer.Header.Get("X-Request-Id") != "" { // else it is the ingress controller's
+			observer.Observe(request, sent, answer, received)
+		}
+	}
 	t.Cleanup(c.Close)
 	return c
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
+	"github.com/leaderboard-dev/leaderboard-operator/test/contract"
 	"github.com/leaderboard-dev/leaderboard-operator/test/gameclient"
 	"github.com/leaderboard-dev/leaderboard-operator/test/site"
 )
@@ -51,6 +52,8 @@ type world struct {
 	t        *testing.T
 	replicas [2]*replica
 	crowd    *crowd
+	// observer holds what clients send, and what they are answered, to the contract.
+	observer *contract.Observer
 	// snapshot is a copy of Redis' data from some time ago; "": none yet.
 	snapshot string
 	// fresh is what a replica held on to before it was asked anything.
@@ -71,7 +74,9 @@ func newWorld(t *testing.T, players int) *world {
 
 	made, err := site.New(ctx, site.Options{Players: players, Online: players, Boards: boards, Durable: true, MaxConnections: 100})
 	require.NoError(t, err)
-	w := &world{Site: made, t: t}
+	api, err := contract.Load("../../leaderboard-server/httpapi/openapi.yaml")
+	require.NoError(t, err)
+	w := &world{Site: made, t: t, observer: api.Observer(100, func(err error) { t.Error(err) })}
 	t.Cleanup(func() {
 		if t.Failed() {
 			w.keepLogs()
@@ -116,6 +121,7 @@ func (w *world) newReplica(ctx context.Context, proxies *toxiproxy.ApiServer, na
 	require.NoError(w.t, r.Await(ctx))
 	r.client, err = gameclient.New(r.URL, "")
 	require.NoError(w.t, err)
+	r.client.Observe = w.observer.Observe
 	w.t.Cleanup(r.client.Close)
 
 	return r

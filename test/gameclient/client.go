@@ -20,6 +20,10 @@ const requestTimeout = time.Minute
 
 // Client calls one game's endpoint. Its methods may be used concurrently.
 type Client struct {
+	// Observe, where not nil, is called with each request and its answer, and with their
+	// bodies. To be set before the first call.
+	Observe func(request *http.Request, sent []byte, answer *http.Response, received []byte)
+
 	endpoint *url.URL
 	http     *http.Client
 }
@@ -242,19 +246,19 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 }
 
 func (c *Client) callWithHeader(ctx context.Context, header http.Header, method, path string, query url.Values, token string, body, answer any) error {
-	var reader io.Reader
+	var sent []byte
 	if body != nil {
 		encoded, err := json.Marshal(body)
 		if err != nil {
 			return fmt.Errorf("encode the request: %w", err)
 		}
-		reader = bytes.NewReader(encoded)
+		sent = encoded
 		header.Set("Content-Type", "application/json")
 	}
 
 	target := c.endpoint.JoinPath(path)
 	target.RawQuery = query.Encode()
-	request, err := http.NewRequestWithContext(ctx, method, target.String(), reader)
+	request, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(sent))
 	if err != nil {
 		return fmt.Errorf("make the request: %w", err)
 	}
@@ -274,6 +278,9 @@ func (c *Client) callWithHeader(ctx context.Context, header http.Header, method,
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
+	}
+	if c.Observe != nil {
+		c.Observe(request, sent, response, content)
 	}
 	if response.StatusCode >= http.StatusBadRequest {
 		problem := &Problem{Status: response.StatusCode, Body: string(content)}
