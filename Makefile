@@ -34,7 +34,7 @@ sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' -o -name '*.sql'
 
 .PHONY: help
 help: ## Show the targets.
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 ##@ Use
 
@@ -122,7 +122,7 @@ bin/images/$(ARCH)/ingress: $(shell find hack/devcluster/ingress -name '*.go' 2>
 ##@ Develop
 
 .PHONY: test
-test: install-for-tests bin/envtest bin/leaderboard-operator bin/leaderboard-server bin/race/leaderboard-server $(tools)/gotestsum $(tools)/helm ## Run every test, with the race detector, against real stores and a real API server.
+test: install-for-tests bin/envtest bin/leaderboard-operator bin/leaderboard-server bin/race/leaderboard-server $(tools)/gotestsum $(tools)/helm $(tools)/oasdiff ## Run every test, with the race detector, against real stores and a real API server.
 	hack/test.sh $(ARGS)
 
 .PHONY: faults
@@ -155,8 +155,13 @@ generate: $(tools)/controller-gen $(tools)/oapi-codegen ## Regenerate what is ge
 	go run ./hack/chartgen
 
 .PHONY: verify
-verify: generate $(tools)/helm ## Check that generated files, formatting, modules and chart are as they should be.
+verify: generate $(tools)/helm $(tools)/oasdiff ## Check that generated files, formatting, modules and chart are as they should be, and that the contract breaks no client.
 	hack/verify.sh
+
+.PHONY: release-contract
+release-contract: $(tools)/oasdiff ## Make the contract that is served now the released one, which later ones must not break.
+	hack/contract.sh
+	cp leaderboard-server/httpapi/openapi.yaml leaderboard-server/httpapi/released/
 
 .PHONY: bench
 bench: install-stores bin/bench bin/leaderboard-server ## Measure the server; prints ratios taken in one run and writes docs/benchmarks.md. ARGS="-only batch", "-size 10m".
@@ -194,6 +199,7 @@ install-for-tests:
 $(tools)/controller-gen: TOOL = sigs.k8s.io/controller-tools/cmd/controller-gen
 $(tools)/golangci-lint: TOOL = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 $(tools)/oapi-codegen: TOOL = github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen
+$(tools)/oasdiff: TOOL = github.com/oasdiff/oasdiff
 $(tools)/cyclonedx-gomod: TOOL = github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 $(tools)/gotestsum: TOOL = gotest.tools/gotestsum
 $(tools)/helm: TOOL = helm.sh/helm/v4/cmd/helm

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Run after make generate: nothing generated may differ from what is committed,
-# and nothing may be left to format or tidy.
+# nothing may be left to format or tidy, and the contract may break no client.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,6 +17,10 @@ hack/shared-modules.sh . hack/devcluster hack/tools || complain "the modules mus
   git status --short -- api config charts docs leaderboard-server >&2
   git diff --stat -- api config charts docs leaderboard-server >&2
   complain "generated files differ: run make generate and commit"
+}
+contract=$(hack/contract.sh 2>&1) || {
+  echo "$contract" >&2
+  complain "the contract breaks clients of the last release: leaderboard-server/httpapi/released/README.md"
 }
 bin/tools/helm lint --quiet charts/leaderboard-operator || complain "helm lint"
 bin/tools/helm template leaderboard-operator charts/leaderboard-operator >/dev/null || complain "helm template"
