@@ -94,7 +94,7 @@ func prepare(document *openapi3.T) error {
 }
 
 func closeObject(_ string, schema *openapi3.SchemaRef) error {
-	if schema.Value.Type.Is(openapi3.TypeObject) && schema.Value.AdditionalProperties.Has == nil {
+	if schema.Value.Type.Is(openapi3.TypeObject) && schema.Value.AdditionalProperties.Has == nil && schema.Value.AdditionalProperties.Schema == nil {
 		closed := false
 		schema.Value.AdditionalProperties.Has = &closed
 	}
