@@ -87,7 +87,7 @@ func bareHandler(settings config.Config, log *slog.Logger) (http.Handler, error)
 	stores := &instant{}
 	service, err := leaderboard.NewService(context.Background(), leaderboard.Dependencies{
 		Passwords: passwords, NormalizeUsername: auth.NormalizeUsername, Players: stores, Directory: stores,
-		Committer: stores, Ranking: stores, Reports: stores, Boards: stores, Results: stores,
+		Committer: stores, Ranking: stores, Reports: stores, Histories: stores, Times: stores, Boards: stores, Results: stores,
 	}, leaderboard.Boards{})
 	if err != nil {
 		return nil, err
@@ -179,6 +179,16 @@ func (s *instant) UpdatePasswordHash(context.Context, int64, string, string) err
 // TopPlayers implements [leaderboard.Reports].
 func (s *instant) TopPlayers(context.Context, leaderboard.LiveBoard, time.Time, time.Time, int) ([]leaderboard.ReportRow, error) {
 	return nil, nil
+}
+
+// History implements [leaderboard.Histories].
+func (s *instant) History(context.Context, leaderboard.HistoryQuery) (leaderboard.HistoryPart, error) {
+	return leaderboard.HistoryPart{}, nil
+}
+
+// ReachedAt implements [leaderboard.EntryTimes].
+func (s *instant) ReachedAt(_ context.Context, queries []leaderboard.ReachedQuery) ([]time.Time, error) {
+	return make([]time.Time, len(queries)), nil
 }
 
 // SyncBoards implements [leaderboard.BoardStore].

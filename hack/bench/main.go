@@ -91,6 +91,7 @@ var parts = []part{
 	{"columns", measureColumns},
 	{"growth", measureGrowth},
 	{"year", measureYear},
+	{"history", measureHistory},
 	{"today", measureToday},
 	{"idle", measureIdle},
 }

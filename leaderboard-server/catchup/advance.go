@@ -115,7 +115,9 @@ func route(catalog *leaderboard.Catalog, e leaderboard.Event, fn func(board lead
 // routeSingle hands what an event means for the seasons of one board to fn.
 func routeSingle(board leaderboard.LiveBoard, e leaderboard.Event, columns leaderboard.Columns, fn func(board leaderboard.LiveBoard, s leaderboard.Standing)) {
 	single := func(season int32) leaderboard.Standing {
-		return leaderboard.Single(leaderboard.EntryKey{Board: board.Number, Season: season, Player: e.Player}, e.Score, e.Number, e.Board).With(columns)
+		s := leaderboard.Single(leaderboard.EntryKey{Board: board.Number, Season: season, Player: e.Player}, e.Score, e.Number, e.Board).With(columns)
+		s.ReachedAt = e.At.UnixMicro()
+		return s
 	}
 
 	fn(board, single(board.Season))

@@ -96,6 +96,9 @@ type HTTP struct {
 	// ReportRatePerPlayer bounds the reports of one player, across all replicas:
 	// "2/s burst 60", or "off".
 	ReportRatePerPlayer Rate `env:"LEADERBOARD_REPORT_RATE_PER_PLAYER" envDefault:"2/s burst 60"`
+	// HistoryRatePerPlayer bounds the parts of histories that one player reads, its own
+	// and those of others, across all replicas: "2/s burst 60", or "off".
+	HistoryRatePerPlayer Rate `env:"LEADERBOARD_HISTORY_RATE_PER_PLAYER" envDefault:"2/s burst 60"`
 	// TrustedProxies are the networks (CIDRs, comma-separated) of the proxies
 	// whose X-Forwarded-For names the client. Empty: the peer is the client.
 	TrustedProxies Prefixes `env:"LEADERBOARD_TRUSTED_PROXIES"`

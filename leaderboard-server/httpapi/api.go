@@ -107,6 +107,7 @@ func (a *API) routes() chi.Router {
 	r.Get("/v1/boards/{board}/entries", a.handle(a.entries))
 	r.Get("/v1/boards/{board}/entries/around", a.handle(a.entriesAround))
 	r.Post("/v1/boards/{board}/entries/list", a.handle(a.listEntries))
+	r.Get("/v1/boards/{board}/players/{player}/history", a.handle(a.history))
 	r.Get("/v1/players/{player}/entries", a.handle(a.playerEntries))
 	r.Get("/openapi.yaml", func(w http.ResponseWriter, r *http.Request) {
 		answerAll(w, r, mediaYAML, a.contractYAML, contractMaxAge)

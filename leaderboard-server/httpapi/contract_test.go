@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
@@ -33,6 +34,7 @@ func calls(token string) map[string]request {
 		"entriesAround": {method: "GET", path: "/v1/boards/global/entries/around?player=me", token: token},
 		"listEntries":   {method: "POST", path: "/v1/boards/global/entries/list", token: token, body: list(nobody)},
 		"playerEntries": {method: "GET", path: "/v1/players/me/entries", token: token},
+		"history":       {method: "GET", path: "/v1/boards/global/players/me/history", token: token},
 	}
 }
 
@@ -125,7 +127,7 @@ func TestContract(t *testing.T) {
 
 	t.Run("401", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"submitScore", "myRank", "topPlayers", "entriesAround", "listEntries", "playerEntries"} {
+		for _, call := range []string{"submitScore", "myRank", "topPlayers", "entriesAround", "listEntries", "playerEntries", "history"} {
 			r := calls("")[call]
 			answer := g.do(r)
 			answer.problem(401, "unauthenticated")
@@ -167,6 +169,11 @@ func TestContract(t *testing.T) {
 		for _, path := range []string{"/v1/players/" + nobody + "/entries", "/v1/boards/global/entries/around?player=" + nobody} {
 			g.do(request{method: "GET", path: path}).problem(404, "no-player")
 		}
+		for path, slug := range map[string]string{"/v1/boards/chess/players/me/history": "no-board", "/v1/boards/laps/players/me/history?window=weekly": "no-window"} {
+			field, _ := strings.CutPrefix(slug, "no-")
+			g.do(request{method: "GET", path: path, token: token}).problem(404, slug, field)
+		}
+		g.do(request{method: "GET", path: "/v1/boards/global/players/" + nobody + "/history", token: token}).problem(404, "no-player")
 		_, fresh := g.player("without-scores")
 		g.do(calls(fresh)["myRank"]).problem(404, "no-entry")
 		g.do(calls(fresh)["entriesAround"]).problem(404, "no-entry")
@@ -198,7 +205,7 @@ func TestContract(t *testing.T) {
 		g.do(request{method: "GET", path: "/v1/boards/global/entries?cursor=" + *cursor}).problem(410, "walk-ended", "cursor")
 
 		g.dropSeasons("laps", "daily")
-		for _, call := range []string{"boardEntries", "entriesAround", "listEntries"} {
+		for _, call := range []string{"boardEntries", "entriesAround", "listEntries", "history"} {
 			r := calls(token)[call]
 			path, query, _ := strings.Cut(strings.Replace(r.path, "global", "laps", 1), "?")
 			r.path = path + "?window=daily&season=1&" + query
@@ -226,7 +233,7 @@ func TestContract(t *testing.T) {
 			require.Equal(t, 422, g.do(r).status)
 		}
 
-		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "seasons", "boardEntries", "entriesAround", "playerEntries"} {
+		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "seasons", "boardEntries", "entriesAround", "playerEntries", "history"} {
 			r := calls(token)[call]
 			r.path, _, _ = strings.Cut(r.path, "?")
 			r.path += "?game_id="
@@ -240,10 +247,10 @@ func TestContract(t *testing.T) {
 		g.t = t
 		strict := g.withBroken(func(o *httpapi.Options) {
 			rate := config.Rate{Events: 1, Per: time.Hour, Burst: 1}
-			o.Auth.LoginRatePerClient, o.Auth.RegisterRatePerUsername, o.HTTP.ReportRatePerPlayer = rate, rate, rate
+			o.Auth.LoginRatePerClient, o.Auth.RegisterRatePerUsername, o.HTTP.ReportRatePerPlayer, o.HTTP.HistoryRatePerPlayer = rate, rate, rate, rate
 		})
 
-		limits := map[string]string{"register": "register-username", "token": "login-client", "topPlayers": "report-player"}
+		limits := map[string]string{"register": "register-username", "token": "login-client", "topPlayers": "report-player", "history": "history-player"}
 		for range 2 {
 			for call := range limits {
 				g.do(strict(calls(token)[call]))
@@ -350,6 +357,7 @@ func TestWithoutRedis(t *testing.T) {
 	}
 
 	require.Equal(t, 200, g.do(calls(token)["topPlayers"]).status, "reports come from the ledger")
+	require.Equal(t, 200, g.do(calls(token)["history"]).status, "so do histories")
 	require.Equal(t, 200, g.do(calls(token)["token"]).status, "logins go on, with a limit of this process")
 
 	require.NoError(t, own.Start(t.Context()))
@@ -385,7 +393,7 @@ func TestWithoutPostgres(t *testing.T) {
 	g.submit(grace, "", 4)
 	server.Kill()
 
-	for _, call := range []string{"register", "token", "submitScore", "topPlayers"} {
+	for _, call := range []string{"register", "token", "submitScore", "topPlayers", "history"} {
 		g.do(calls(token)[call]).problem(503, "unavailable")
 	}
 
@@ -393,6 +401,11 @@ func TestWithoutPostgres(t *testing.T) {
 		answer := g.do(calls(token)[call])
 		require.Equal(t, 200, answer.status, "%s: %s", call, answer.body)
 	}
+
+	// A page has no times, and is there all the same.
+	var part httpapi.BoardEntries
+	g.do(request{method: "GET", path: "/v1/boards/global/entries?page=1&include=reached_at"}).into(200, &part)
+	require.Equal(t, json.RawMessage("null"), part.Entries[0].ReachedAt)
 
 	// A page has the names that the server knows, and the others once it can ask.
 	var page httpapi.Leaderboard

@@ -22,6 +22,7 @@ type entriesQuery struct {
 func (a *API) readEntriesQuery(r *http.Request) (entriesQuery, error) {
 	q := readQuery(r)
 	e := entriesQuery{view: q.view(), size: q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), int64(a.HTTP.MaxPageSize))}
+	e.view.ReachedAt = q.include()
 	e.cursor = q.text("cursor", "")
 	e.page, e.fromRank = q.integer("page", 0, math.MaxInt64), q.integer("from_rank", 0, math.MaxInt64)
 	least, most := q.optional("min_score", -leaderboard.MaxScore, leaderboard.MaxScore), q.optional("max_score", -leaderboard.MaxScore, leaderboard.MaxScore)
@@ -76,14 +77,14 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 	if page.Closed() {
 		asOf = page.ClosedAt
 	}
-	body := boardEntries(page.Of, asOf, page.TotalEntries, page.Entries)
+	body := boardEntries(page.Of, asOf, page.TotalEntries, pageEntries(page.Entries, query.view.ReachedAt))
 	if live {
 		answer(w, http.StatusOK, body)
 		return nil
 	}
 
 	maxAge := a.HTTP.PageMaxAge
-	if page.Closed() && !slices.ContainsFunc(page.Entries, func(e leaderboard.RankedEntry) bool { return e.Player == "" }) {
+	if page.Closed() && !page.Late && !slices.ContainsFunc(page.Entries, func(e leaderboard.RankedEntry) bool { return e.Player == "" }) {
 		maxAge = forever
 	}
 	timeless := body // the tag is of what is there, whenever it was read
@@ -107,7 +108,7 @@ func (a *API) walk(w http.ResponseWriter, r *http.Request, service *leaderboard.
 		return err
 	}
 
-	body := boardEntries(page.Of, page.AsOf, page.TotalEntries, page.Entries)
+	body := boardEntries(page.Of, page.AsOf, page.TotalEntries, pageEntries(page.Entries, query.view.ReachedAt))
 	if page.Next != nil {
 		next, err := a.sealCursor(page.Next)
 		if err != nil {
@@ -123,14 +124,15 @@ func (a *API) walk(w http.ResponseWriter, r *http.Request, service *leaderboard.
 	return nil
 }
 
-func boardEntries(of leaderboard.Of, asOf time.Time, total int64, entries []leaderboard.RankedEntry) BoardEntries {
-	return BoardEntries{GameID: of.Board, Window: of.Window, Season: seasonOf(of), AsOf: asOf.UTC(), TotalEntries: total, Entries: pageEntries(entries)}
+func boardEntries(of leaderboard.Of, asOf time.Time, total int64, entries []PageEntry) BoardEntries {
+	return BoardEntries{GameID: of.Board, Window: of.Window, Season: seasonOf(of), AsOf: asOf.UTC(), TotalEntries: total, Entries: entries}
 }
 
-func pageEntries(entries []leaderboard.RankedEntry) []PageEntry {
+func pageEntries(entries []leaderboard.RankedEntry, withTimes bool) []PageEntry {
 	list := make([]PageEntry, len(entries))
 	for i, e := range entries {
 		list[i] = pageEntry(e)
+		list[i].ReachedAt = reachedAt(withTimes, e.ReachedAt)
 	}
 	return list
 }
@@ -140,6 +142,7 @@ func (a *API) entriesAround(w http.ResponseWriter, r *http.Request, service *lea
 	const usual = 5
 	q := readQuery(r)
 	view := q.view()
+	view.ReachedAt = q.include()
 	before, after := q.between("before", usual, 0, leaderboard.MaxNeighbours), q.between("after", usual, 0, leaderboard.MaxNeighbours)
 	player := q.text("player", "")
 	score := q.optional("score", -leaderboard.MaxScore, leaderboard.MaxScore)
@@ -169,7 +172,7 @@ func (a *API) entriesAround(w http.ResponseWriter, r *http.Request, service *lea
 		return err
 	}
 
-	answer(w, http.StatusOK, EntriesAround{Board: around.Board, Window: around.Window, Season: seasonOf(around.Of), TotalEntries: around.TotalEntries, Rank: around.Rank, Entries: pageEntries(around.Entries)})
+	answer(w, http.StatusOK, EntriesAround{Board: around.Board, Window: around.Window, Season: seasonOf(around.Of), TotalEntries: around.TotalEntries, Rank: around.Rank, Entries: pageEntries(around.Entries, view.ReachedAt)})
 	return nil
 }
 
@@ -187,6 +190,7 @@ func (a *API) listEntries(w http.ResponseWriter, r *http.Request, service *leade
 
 	q := readQuery(r)
 	view := q.view()
+	view.ReachedAt = q.include()
 	if err := q.finish(); err != nil {
 		return err
 	}
@@ -210,7 +214,8 @@ func (a *API) listEntries(w http.ResponseWriter, r *http.Request, service *leade
 
 	body := EntryList{Board: list.Board, Window: list.Window, Season: seasonOf(list.Of), Entries: make([]ListedEntry, len(list.Entries)), WithoutEntry: make([]Player, len(list.Without))}
 	for i, e := range list.Entries {
-		body.Entries[i] = ListedEntry{Position: e.Position, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, Columns: columns(e.Columns), GameID: e.Board}
+		body.Entries[i] = ListedEntry{Position: e.Position, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, Columns: columns(e.Columns), GameID: e.Board,
+			ReachedAt: reachedAt(view.ReachedAt, e.ReachedAt)}
 	}
 	for i, name := range list.Without {
 		body.WithoutEntry[i] = Player{UserID: string(name.ID), Username: name.Username}

@@ -53,3 +53,20 @@ func FuzzCursor(f *testing.F) {
 		require.Equal(t, w, again)
 	})
 }
+
+// Whatever is sealed in a cursor of a history is none, or one that is written the same
+// again.
+func FuzzHistoryCursor(f *testing.F) {
+	f.Add(formatHistoryCursor(&leaderboard.HistoryCursor{Board: 1, Season: 1, Player: 7, Place: leaderboard.HistoryPlace{At: time.UnixMicro(1_700_000_000_000_000), Event: 12}}))
+	f.Add([]byte{historyVersion})
+	f.Add([]byte{historyVersion, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255})
+	f.Fuzz(func(t *testing.T, content []byte) {
+		c, ok := parseHistoryCursor(content)
+		if !ok {
+			return
+		}
+		again, ok := parseHistoryCursor(formatHistoryCursor(c))
+		require.True(t, ok)
+		require.Equal(t, c, again)
+	})
+}

@@ -21,6 +21,7 @@ const (
 type pageKey struct {
 	board      string
 	page, size int64
+	reachedAt  bool
 }
 
 type cachedPage struct {
@@ -62,7 +63,7 @@ func (c *pageCache) get(ctx context.Context, key pageKey, read pageReader) (docu
 		return page.document, nil
 	}
 
-	result := c.flight.DoChan(fmt.Sprintf("%s/%d/%d", key.board, key.page, key.size), func() (any, error) {
+	result := c.flight.DoChan(fmt.Sprint(key), func() (any, error) {
 		return c.renew(ctx, key, read)
 	})
 	if ok && age < c.ttl {

@@ -68,7 +68,7 @@ func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *lea
 	if list := q.text("boards", ""); list != "" {
 		boards = strings.Split(list, ",")
 	}
-	window := q.text("window", "")
+	window, withTimes := q.text("window", ""), q.include()
 	if err := q.finish(); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *lea
 	}
 	defer end()
 
-	player, err := service.PlayerEntries(r.Context(), id, boards, window)
+	player, err := service.PlayerEntries(r.Context(), id, boards, window, withTimes)
 	if err != nil {
 		return err
 	}
@@ -96,6 +96,7 @@ func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *lea
 	body := PlayerEntries{UserID: string(player.ID), Username: player.Username, Entries: make([]Entry, len(player.Entries))}
 	for i, e := range player.Entries {
 		body.Entries[i] = entry(e)
+		body.Entries[i].ReachedAt = reachedAt(withTimes, e.ReachedAt)
 	}
 	answer(w, http.StatusOK, body)
 	return nil

@@ -1,13 +1,17 @@
 package httpapi
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -60,6 +64,42 @@ func (q *query) required(name string) string {
 		return ""
 	}
 	return q.text(name, "")
+}
+
+// include takes what an answer is to have beyond the usual: names, separated by commas.
+func (q *query) include() (reachedAt bool) {
+	const name = "include"
+	list := q.text(name, "")
+	if list == "" {
+		return false
+	}
+	for what := range strings.SplitSeq(list, ",") {
+		switch {
+		case what != includeReachedAt:
+			q.wrong(name, "there is nothing named %s to include, only %s", quote(what), includeReachedAt)
+			return false
+		case reachedAt:
+			q.wrong(name, "include names %s twice", what)
+			return false
+		}
+		reachedAt = true
+	}
+	return reachedAt
+}
+
+// includeReachedAt asks for the times at which scores were reached.
+const includeReachedAt = "reached_at"
+
+// reachedAt writes when a score was reached: null where it is not known, and nothing where
+// it is not asked for.
+func reachedAt(asked bool, at time.Time) json.RawMessage {
+	switch {
+	case !asked:
+		return nil
+	case at.IsZero():
+		return json.RawMessage("null")
+	}
+	return bytes.TrimSpace(encode(at.UTC()))
 }
 
 // integer takes a number from 1 to most.

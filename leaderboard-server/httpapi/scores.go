@@ -95,6 +95,8 @@ func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.
 		page:  q.integer("page", 1, math.MaxInt64),
 		size:  q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), int64(a.HTTP.MaxPageSize)),
 		board: q.text("game_id", leaderboard.GlobalBoard),
+
+		reachedAt: q.include(),
 	}
 
 	if err := q.finish(); err != nil {
@@ -139,13 +141,13 @@ func (a *API) sharedPage(ctx context.Context, key pageKey, read pageReader) (doc
 }
 
 func readPage(ctx context.Context, service *leaderboard.Service, key pageKey) ([]byte, error) {
-	page, err := service.Page(ctx, leaderboard.View{Board: key.board}, key.page, key.size)
+	page, err := service.Page(ctx, leaderboard.View{Board: key.board, ReachedAt: key.reachedAt}, key.page, key.size)
 	if err != nil {
 		return nil, err
 	}
 
 	body := Leaderboard{GameID: page.Board, Page: page.Page, PageSize: page.PageSize, TotalEntries: page.TotalEntries,
-		Leaderboard: pageEntries(page.Entries)}
+		Leaderboard: pageEntries(page.Entries, key.reachedAt)}
 
 	return encode(body), nil
 }
@@ -185,17 +187,19 @@ func (a *API) myRank(w http.ResponseWriter, r *http.Request, service *leaderboar
 	}
 
 	q := readQuery(r)
-	board := q.text("game_id", leaderboard.GlobalBoard)
+	view := leaderboard.View{Board: q.text("game_id", leaderboard.GlobalBoard), ReachedAt: q.include()}
 	if err := q.finish(); err != nil {
 		return err
 	}
 
-	e, err := service.Rank(r.Context(), identity.Player, leaderboard.View{Board: board})
+	e, err := service.Rank(r.Context(), identity.Player, view)
 	if err != nil {
 		return err
 	}
 
-	answer(w, http.StatusOK, entry(e))
+	body := entry(e)
+	body.ReachedAt = reachedAt(view.ReachedAt, e.ReachedAt)
+	answer(w, http.StatusOK, body)
 	return nil
 }
 

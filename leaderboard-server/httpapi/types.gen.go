@@ -4,6 +4,7 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"time"
 )
 
@@ -202,8 +203,12 @@ type Entry struct {
 
 	// Rank Counts from 1. Two players share one only where the board's `ranks` are `Competition` (1, 2, 2, 4) or `Dense`
 	// (1, 2, 2, 3), and both have the same score and columns.
-	Rank  Rank  `json:"rank"`
-	Score Score `json:"score"`
+	Rank Rank `json:"rank"`
+
+	// ReachedAt When the score was reached; there if `include` asks for it. Null where it is not known: the score is from before
+	// the game kept these times, or the ledger cannot be asked right now.
+	ReachedAt ReachedAt `json:"reached_at,omitempty"`
+	Score     Score     `json:"score"`
 
 	// Season Which season of the window; absent for that of all time.
 	Season *int32 `json:"season,omitempty"`
@@ -249,6 +254,33 @@ type FieldError struct {
 // GameID A board's name.
 type GameID = string
 
+// History defines model for History.
+type History struct {
+	// Board The board's name.
+	Board string `json:"board"`
+
+	// NextCursor The `cursor` of older submissions; absent at the end.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Season Which season of the window; absent for all submissions.
+	Season *int32 `json:"season,omitempty"`
+
+	// Since The game has all submissions from then on, and none from before.
+	Since time.Time `json:"since"`
+
+	// Submissions The newest first.
+	Submissions []PastSubmission `json:"submissions"`
+
+	// UserID The player's id.
+	UserID UserID `json:"user_id"`
+
+	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
+	Username Username `json:"username"`
+
+	// Window The window that the submissions count in; `all` is all of them.
+	Window string `json:"window"`
+}
+
 // Leaderboard defines model for Leaderboard.
 type Leaderboard struct {
 	// GameID A board's name.
@@ -278,8 +310,12 @@ type ListedEntry struct {
 
 	// Rank Counts from 1. Two players share one only where the board's `ranks` are `Competition` (1, 2, 2, 4) or `Dense`
 	// (1, 2, 2, 3), and both have the same score and columns.
-	Rank  Rank  `json:"rank"`
-	Score Score `json:"score"`
+	Rank Rank `json:"rank"`
+
+	// ReachedAt When the score was reached; there if `include` asks for it. Null where it is not known: the score is from before
+	// the game kept these times, or the ledger cannot be asked right now.
+	ReachedAt ReachedAt `json:"reached_at,omitempty"`
+	Score     Score     `json:"score"`
 
 	// UserID The player's id.
 	UserID UserID `json:"user_id"`
@@ -308,14 +344,31 @@ type PageEntry struct {
 
 	// Rank Counts from 1. Two players share one only where the board's `ranks` are `Competition` (1, 2, 2, 4) or `Dense`
 	// (1, 2, 2, 3), and both have the same score and columns.
-	Rank  Rank  `json:"rank"`
-	Score Score `json:"score"`
+	Rank Rank `json:"rank"`
+
+	// ReachedAt When the score was reached; there if `include` asks for it. Null where it is not known: the score is from before
+	// the game kept these times, or the ledger cannot be asked right now.
+	ReachedAt ReachedAt `json:"reached_at,omitempty"`
+	Score     Score     `json:"score"`
 
 	// UserID The player's id; null while it cannot be looked up.
 	UserID *string `json:"user_id"`
 
 	// Username The player's name; null while it cannot be looked up.
 	Username *string `json:"username"`
+}
+
+// PastSubmission defines model for PastSubmission.
+type PastSubmission struct {
+	// Event The number of the submission among all of the game. Of equal scores, the one with the lower number ranks first.
+	Event int64 `json:"event"`
+
+	// GameID The board that it was submitted to.
+	GameID string `json:"game_id"`
+	Score  Score  `json:"score"`
+
+	// SubmittedAt When it came; it counts in the seasons of that time.
+	SubmittedAt time.Time `json:"submitted_at"`
 }
 
 // Player defines model for Player.
@@ -354,6 +407,10 @@ type Problem struct {
 // Rank Counts from 1. Two players share one only where the board's `ranks` are `Competition` (1, 2, 2, 4) or `Dense`
 // (1, 2, 2, 3), and both have the same score and columns.
 type Rank = int64
+
+// ReachedAt When the score was reached; there if `include` asks for it. Null where it is not known: the score is from before
+// the game kept these times, or the ledger cannot be asked right now.
+type ReachedAt = json.RawMessage
 
 // Receipt Of a repetition, `score_saved` and `game_id` are what the first submission stored; `score` and `rank` are those
 // of now.
@@ -550,11 +607,17 @@ type BoardPath = string
 // GameIDQuery defines model for GameIdQuery.
 type GameIDQuery = string
 
+// IncludeQuery defines model for IncludeQuery.
+type IncludeQuery = []string
+
 // PageQuery defines model for PageQuery.
 type PageQuery = int64
 
 // PageSizeQuery defines model for PageSizeQuery.
 type PageSizeQuery = int64
+
+// PlayerPath defines model for PlayerPath.
+type PlayerPath = string
 
 // SeasonQuery defines model for SeasonQuery.
 type SeasonQuery = int32
@@ -628,6 +691,10 @@ type BoardEntriesParams struct {
 	// Season A closed season of the window, which has to be named. Left out, the one that is open.
 	Season *SeasonQuery `form:"season,omitempty" json:"season,omitempty"`
 
+	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
+	// takes a look into the ledger.
+	Include *IncludeQuery `form:"include,omitempty" json:"include,omitempty"`
+
 	// PageSize Entries of a page. The maximum is a setting of the server; this document tells that of the server that it is from.
 	PageSize *PageSizeQuery `form:"page_size,omitempty" json:"page_size,omitempty"`
 
@@ -657,6 +724,10 @@ type EntriesAroundParams struct {
 	// Season A closed season of the window, which has to be named. Left out, the one that is open.
 	Season *SeasonQuery `form:"season,omitempty" json:"season,omitempty"`
 
+	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
+	// takes a look into the ledger.
+	Include *IncludeQuery `form:"include,omitempty" json:"include,omitempty"`
+
 	// Player A `user_id`, or `me` with a token. Excludes `score`.
 	Player *string `form:"player,omitempty" json:"player,omitempty"`
 
@@ -678,6 +749,25 @@ type ListEntriesParams struct {
 
 	// Season A closed season of the window, which has to be named. Left out, the one that is open.
 	Season *SeasonQuery `form:"season,omitempty" json:"season,omitempty"`
+
+	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
+	// takes a look into the ledger.
+	Include *IncludeQuery `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// HistoryParams defines parameters for History.
+type HistoryParams struct {
+	// Window The window's name. Left out, or `all`, all submissions.
+	Window *string `form:"window,omitempty" json:"window,omitempty"`
+
+	// Season A closed season of the window, which has to be named. Left out, the one that is open.
+	Season *SeasonQuery `form:"season,omitempty" json:"season,omitempty"`
+
+	// PageSize Entries of a page. The maximum is a setting of the server; this document tells that of the server that it is from.
+	PageSize *PageSizeQuery `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor The `next_cursor` of the answer before. Good for this board, player and season only, on every server of the game.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // SeasonsParams defines parameters for Seasons.
@@ -700,12 +790,20 @@ type LeaderboardParams struct {
 
 	// GameID The board's name.
 	GameID *GameIDQuery `form:"game_id,omitempty" json:"game_id,omitempty"`
+
+	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
+	// takes a look into the ledger.
+	Include *IncludeQuery `form:"include,omitempty" json:"include,omitempty"`
 }
 
 // MyRankParams defines parameters for MyRank.
 type MyRankParams struct {
 	// GameID The board's name.
 	GameID *GameIDQuery `form:"game_id,omitempty" json:"game_id,omitempty"`
+
+	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
+	// takes a look into the ledger.
+	Include *IncludeQuery `form:"include,omitempty" json:"include,omitempty"`
 }
 
 // PlayerEntriesParams defines parameters for PlayerEntries.
@@ -716,6 +814,10 @@ type PlayerEntriesParams struct {
 	// Window The window whose open season is meant; boards without it are left out, unless they are named. Left out, that
 	// of all time, or a board's first one where there is none of all time.
 	Window *string `form:"window,omitempty" json:"window,omitempty"`
+
+	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
+	// takes a look into the ledger.
+	Include *IncludeQuery `form:"include,omitempty" json:"include,omitempty"`
 }
 
 // TopPlayersParams defines parameters for TopPlayers.

@@ -24,11 +24,12 @@ func (s *Service) pageAt(ctx context.Context, view View, offset, size int64) (Pa
 		return Page{}, err
 	}
 
-	entries, total, err := s.entries(ctx, scope, offset, size)
+	page := Page{Of: scope.Of, PageSize: size}
+	page.Entries, page.TotalEntries, page.Late, err = s.entries(ctx, scope, offset, size)
 	if err != nil {
 		return Page{}, err
 	}
-	return Page{Of: scope.Of, PageSize: size, TotalEntries: total, Entries: entries}, nil
+	return page, nil
 }
 
 // PageFrom returns at most size entries of a board from a place on, which counts them one
@@ -81,7 +82,8 @@ func (s *Service) PageInRange(ctx context.Context, view View, scores ScoreRange,
 	if offset >= result.TotalEntries {
 		return result, nil
 	}
-	entries, _, err := s.entries(ctx, scope, counts[0]+offset, min(size, result.TotalEntries-offset))
+	entries, _, late, err := s.entries(ctx, scope, counts[0]+offset, min(size, result.TotalEntries-offset))
+	result.Late = late
 	for _, e := range entries {
 		if e.Score >= scores.Min && e.Score <= scores.Max { // entries may have moved since they were counted
 			result.Entries = append(result.Entries, e)
@@ -91,13 +93,22 @@ func (s *Service) PageInRange(ctx context.Context, view View, scores ScoreRange,
 }
 
 // entries reads a part of a board, with names.
-func (s *Service) entries(ctx context.Context, scope scope, offset, limit int64) ([]RankedEntry, int64, error) {
+func (s *Service) entries(ctx context.Context, scope scope, offset, limit int64) (ranked []RankedEntry, total int64, late bool, err error) {
 	entries, total, err := scope.ranking.Page(ctx, scope.board, offset, limit)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, false, err
 	}
-	named, err := s.named(ctx, scope, entries)
-	return named, total, err
+	ranked, late, err = s.ranked(ctx, scope, entries)
+	return ranked, total, late, err
+}
+
+// ranked fills in the players' names, and the times if they are asked for.
+func (s *Service) ranked(ctx context.Context, scope scope, entries []RankingEntry) (ranked []RankedEntry, late bool, err error) {
+	if ranked, err = s.named(ctx, scope, entries); err != nil {
+		return nil, false, err
+	}
+	late, err = s.addTimes(ctx, scope.each, entries, func(i int) *RankedEntry { return &ranked[i] })
+	return ranked, late, err
 }
 
 // named fills in the players' names. Ranks are served without the ledger, too: an
@@ -139,7 +150,9 @@ func (s *Service) Rank(ctx context.Context, id PlayerID, view View) (BoardEntry,
 		return BoardEntry{}, err
 	}
 
-	return scope.own(entry, name), nil
+	own := scope.own(entry, name)
+	_, err = s.addTimes(ctx, scope.each, []RankingEntry{entry.RankingEntry}, func(int) *RankedEntry { return &own.RankedEntry })
+	return own, err
 }
 
 // own puts the name to a player's own entry.
@@ -147,11 +160,18 @@ func (s scope) own(e OwnEntry, name PlayerName) BoardEntry {
 	return BoardEntry{On: s.Of, RankedEntry: s.ranked(e.RankingEntry, name), TotalEntries: e.Total, Percentile: e.Percentile()}
 }
 
+// each is the scope of every entry that was read of it.
+func (s scope) each(int) scope { return s }
+
 // ranked puts the names to an entry.
 func (s scope) ranked(e RankingEntry, name PlayerName) RankedEntry {
-	origin := s.board.Name // a board that another replica added a moment ago is not in this catalog yet
-	if board, ok := s.catalog.Numbered(e.Origin); ok {
-		origin = board.Name
+	return RankedEntry{Rank: e.Rank, Player: name.ID, Username: name.Username, Score: e.Score, Columns: s.board.Named(e.Columns), Board: s.originOf(e.Origin)}
+}
+
+// originOf names the board where a score was made.
+func (s scope) originOf(number int32) string {
+	if board, ok := s.catalog.Numbered(number); ok {
+		return board.Name
 	}
-	return RankedEntry{Rank: e.Rank, Player: name.ID, Username: name.Username, Score: e.Score, Columns: s.board.Named(e.Columns), Board: origin}
+	return s.board.Name // another replica added that board a moment ago
 }

@@ -54,13 +54,21 @@ func (s *Service) List(ctx context.Context, view View, ids []PlayerID) (List, er
 		return List{}, err
 	}
 
-	list := List{Of: scope.Of}
+	ranked := make([]RankedEntry, len(entries))
 	for i, e := range entries {
+		ranked[i] = scope.ranked(e.RankingEntry, names[i])
+	}
+	if _, err := s.addTimes(ctx, scope.each, withoutOthers(entries), func(i int) *RankedEntry { return &ranked[i] }); err != nil {
+		return List{}, err
+	}
+
+	list := List{Of: scope.Of}
+	for i, e := range ranked {
 		if e.Rank == 0 {
 			list.Without = append(list.Without, names[i])
 			continue
 		}
-		list.Entries = append(list.Entries, ListedEntry{Position: e.Place, RankedEntry: scope.ranked(e.RankingEntry, names[i])})
+		list.Entries = append(list.Entries, ListedEntry{Position: entries[i].Place, RankedEntry: e})
 	}
 
 	slices.SortFunc(list.Entries, func(a, b ListedEntry) int { return cmp.Compare(a.Position, b.Position) })
@@ -68,6 +76,15 @@ func (s *Service) List(ctx context.Context, view View, ids []PlayerID) (List, er
 		list.Entries[i].Position = int64(i) + 1
 	}
 	return list, nil
+}
+
+// withoutOthers are own entries without where they stand among all.
+func withoutOthers(own []OwnEntry) []RankingEntry {
+	entries := make([]RankingEntry, len(own))
+	for i, e := range own {
+		entries[i] = e.RankingEntry
+	}
+	return entries
 }
 
 // find finds all players of a list.
@@ -120,11 +137,14 @@ type BoardEntry struct {
 
 // PlayerEntries returns a player's entries in the open seasons of a window (empty: as in
 // [View]) of the named boards, or without names of all that have one. Boards without an
-// entry are left out.
-func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []string, window string) (PlayerEntries, error) {
+// entry are left out. reachedAt asks for the times at which the scores were reached.
+func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []string, window string, reachedAt bool) (PlayerEntries, error) {
 	scopes, err := s.chosen(s.Catalog(), boardNames, window)
 	if err != nil {
 		return PlayerEntries{}, err
+	}
+	for i := range scopes {
+		scopes[i].timed = reachedAt
 	}
 
 	name, err := s.Directory.Name(ctx, id)
@@ -141,10 +161,18 @@ func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []s
 		return PlayerEntries{}, err
 	}
 
-	result := PlayerEntries{PlayerName: name}
+	owned := make([]BoardEntry, len(entries))
 	for i, e := range entries {
+		owned[i] = scopes[i].own(e, name)
+	}
+	if _, err := s.addTimes(ctx, func(i int) scope { return scopes[i] }, withoutOthers(entries), func(i int) *RankedEntry { return &owned[i].RankedEntry }); err != nil {
+		return PlayerEntries{}, err
+	}
+
+	result := PlayerEntries{PlayerName: name}
+	for _, e := range owned {
 		if e.Rank != 0 {
-			result.Entries = append(result.Entries, scopes[i].own(e, name))
+			result.Entries = append(result.Entries, e)
 		}
 	}
 	return result, nil

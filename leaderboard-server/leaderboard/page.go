@@ -1,6 +1,9 @@
 package leaderboard
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // Limits of pages.
 const (
@@ -23,6 +26,9 @@ type RankedEntry struct {
 	// Board is the name of the board where the score was made: on GlobalBoard
 	// that of the board that counted toward it.
 	Board string
+	// ReachedAt is when the score was reached, where that is asked for; zero: it is not
+	// known.
+	ReachedAt time.Time
 }
 
 // Page is a part of a board in rank order.
@@ -33,6 +39,9 @@ type Page struct {
 	TotalEntries int64
 	// Entries is empty for a page past the end.
 	Entries []RankedEntry
+	// Late says that the times at which scores were reached are asked for and cannot all
+	// be looked up now.
+	Late bool
 }
 
 // PageOffset checks a page request and returns the number of entries before

@@ -17,8 +17,8 @@ const (
 	MaxAnnounced = 1_000
 )
 
-// allTimeSeason is the number of the season of all time, on every board.
-const allTimeSeason = 1
+// AllTimeSeason is the number of the season of all time, on every board.
+const AllTimeSeason = 1
 
 // Season is one run of a window of a board: between two resets.
 type Season struct {
@@ -91,7 +91,7 @@ func (b LiveBoard) ranIn(window string, season int32) bool {
 	if i >= 0 {
 		return b.Seasons[i].Window == window
 	}
-	return window != AllTime && season != allTimeSeason
+	return window != AllTime && season != AllTimeSeason
 }
 
 // HasWindow says whether a window is configured; that of all time is one.

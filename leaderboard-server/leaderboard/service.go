@@ -87,7 +87,7 @@ type RankingEntry struct {
 	Player  int64
 	Score   int64
 	Columns Columns
-	// Event is the one that reached the score.
+	// Event is the event that reached the score.
 	Event int64
 	// Origin is the number of the board where the score was made.
 	Origin int32
@@ -137,6 +137,8 @@ type Dependencies struct {
 	Committer         Committer
 	Ranking           Ranking
 	Reports           Reports
+	Histories         Histories
+	Times             EntryTimes
 	Boards            BoardStore
 	Results           Results
 }

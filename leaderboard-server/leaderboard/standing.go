@@ -20,6 +20,8 @@ type Standing struct {
 	// Origin is the number of the board where the score was made: on GlobalBoard
 	// that of the board that counted toward it, elsewhere the board itself.
 	Origin int32
+	// ReachedAt is the time of Event, in microseconds since 1970; 0: it is not known.
+	ReachedAt int64
 }
 
 // Key names the standing's entry.

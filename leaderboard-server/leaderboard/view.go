@@ -15,6 +15,8 @@ type View struct {
 	Window string
 	// Season is the ordinal of a closed season of the window; 0: the one that is open.
 	Season int32
+	// ReachedAt asks for the times at which scores were reached.
+	ReachedAt bool
 }
 
 // Of says what an answer is of.
@@ -39,20 +41,27 @@ type scope struct {
 	board LiveBoard
 	// ranking answers for it.
 	ranking Ranking
+	// season is that season where it is one of a window.
+	season Season
+	// timed says that the times at which scores were reached are asked for.
+	timed bool
 }
 
 // open finds what a view names.
-func (s *Service) open(ctx context.Context, view View) (scope, error) {
+func (s *Service) open(ctx context.Context, view View) (opened scope, err error) {
 	catalog := s.Catalog()
 	board, err := lookup(catalog, view.Board)
 	if err != nil {
 		return scope{}, err
 	}
-	if view.Season != 0 {
-		return s.openClosed(ctx, catalog, board, view)
-	}
 
-	return s.running(catalog, board, view.Window)
+	if view.Season != 0 {
+		opened, err = s.openClosed(ctx, catalog, board, view)
+	} else {
+		opened, err = s.running(catalog, board, view.Window)
+	}
+	opened.timed = view.ReachedAt
+	return opened, err
 }
 
 // running is the season of a window of the board that is open now.
@@ -61,12 +70,12 @@ func (s *Service) running(catalog *Catalog, board LiveBoard, window string) (sco
 	case window != "" && !board.HasWindow(window):
 		return scope{}, NoWindow(board, window)
 	case window == AllTime, window == "" && !board.WindowsOnly:
-		return scope{Of{Board: board.Name, Window: AllTime}, catalog, board, s.Ranking}, nil
+		return scope{Of{Board: board.Name, Window: AllTime}, catalog, board, s.Ranking, Season{}, false}, nil
 	}
 
 	if season, ok := board.SeasonAt(window, catalog.Now()); ok {
 		of := Of{Board: board.Name, Window: season.Window, Season: season.Ordinal}
-		return scope{of, catalog, board.In(season.Number), s.Ranking}, nil
+		return scope{of, catalog, board.In(season.Number), s.Ranking, season, false}, nil
 	}
 	return scope{}, Errorf(CodeNoSeason, "window", "no such season of board %s is open now: GET /v1/boards/%s says when one was or will be", board.Name, board.Name)
 }
@@ -96,7 +105,7 @@ func (s *Service) openClosed(ctx context.Context, catalog *Catalog, board LiveBo
 		return scope{}, Errorf(CodeNoSeason, "season", "season %d of window %s is not closed yet: leave season out to see the one that is open", view.Season, view.Window)
 	}
 	of := Of{Board: board.Name, Window: view.Window, Season: view.Season, ClosedAt: season.ClosedAt}
-	return scope{of, catalog, board.In(season.Number), s.Results}, nil
+	return scope{of, catalog, board.In(season.Number), s.Results, season, false}, nil
 }
 
 // NoWindow is an [Error] with CodeNoWindow.

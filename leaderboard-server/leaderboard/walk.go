@@ -75,7 +75,7 @@ func (s *Service) Walk(ctx context.Context, view View, walk *Walk, pageSize int6
 	if walk == nil {
 		// What fits a page is read at once and needs no snapshot.
 		page.AsOf = time.Now()
-		entries, total, err := s.entries(ctx, scope, 0, pageSize)
+		entries, total, _, err := s.entries(ctx, scope, 0, pageSize)
 		if err != nil || total <= pageSize {
 			page.Entries, page.TotalEntries = entries, total
 			return page, err
@@ -104,7 +104,7 @@ func (s *Service) Walk(ctx context.Context, view View, walk *Walk, pageSize int6
 	}
 
 	page.AsOf, page.TotalEntries, page.Next = walk.AsOf, part.Total, part.Next
-	page.Entries, err = s.named(ctx, scope, part.Entries)
+	page.Entries, _, err = s.ranked(ctx, scope, part.Entries)
 	return page, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,16 +23,16 @@ const (
 // saveSQL joins standings of scorings that are not ordered to those that are there.
 // What does not get better is found before it would be locked.
 const saveSQL = `
-	INSERT INTO standings AS s (board, season, player, score, columns, event, last_event, origin, fold)
-	SELECT i.board, i.season, i.player, i.score, i.columns::bigint[], i.event, i.event, i.origin, b.fold
-	FROM unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[], $7::text[]) AS i (board, season, player, score, event, origin, columns)
+	INSERT INTO standings AS s (board, season, player, score, columns, event, last_event, origin, fold, reached_at, xid)
+	SELECT i.board, i.season, i.player, i.score, i.columns::bigint[], i.event, i.event, i.origin, b.fold, i.reached_at, '0'
+	FROM unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[], $7::timestamptz[], $8::text[]) AS i (board, season, player, score, event, origin, reached_at, columns)
 	JOIN boards b ON b.number = i.board AND b.fold IN (0, 1, 2)
 	LEFT JOIN standings o ON o.board = i.board AND o.season = i.season AND o.player = i.player
 	WHERE o.player IS NULL OR CASE b.fold WHEN 0 THEN i.event < o.event WHEN 2 THEN (i.score, coalesce(i.columns::bigint[], '{}'), i.event) < (o.score, coalesce(o.columns, '{}'), o.event)
 		ELSE (-i.score, coalesce(i.columns::bigint[], '{}'), i.event) < (-o.score, coalesce(o.columns, '{}'), o.event) END
 	ORDER BY i.board, i.season, i.player
 	ON CONFLICT (board, season, player) DO UPDATE SET score = excluded.score, columns = excluded.columns, event = excluded.event, last_event = excluded.last_event,
-		origin = excluded.origin, previous_score = s.score, entered = false, version = s.version + 1, xid = pg_current_xact_id()
+		origin = excluded.origin, previous_score = s.score, entered = false, version = s.version + 1, reached_at = excluded.reached_at, xid = '0'
 	WHERE CASE s.fold WHEN 0 THEN excluded.event < s.event WHEN 2 THEN (excluded.score, coalesce(excluded.columns, '{}'), excluded.event) < (s.score, coalesce(s.columns, '{}'), s.event)
 		ELSE (-excluded.score, coalesce(excluded.columns, '{}'), excluded.event) < (-s.score, coalesce(s.columns, '{}'), s.event) END`
 
@@ -92,11 +93,21 @@ func (l *Ledger) saveChunk(ctx context.Context, tx pgx.Tx, chunk []leaderboard.S
 	columns := rankedColumns(l.catalog.Load(), chunk)
 	boards, seasons, origins := make([]int32, n), make([]int32, n), make([]int32, n)
 	players, scores, events := make([]int64, n), make([]int64, n), make([]int64, n)
+	times := make([]*time.Time, n)
 	for i, s := range chunk {
 		boards[i], seasons[i], players[i] = s.Board, s.Season, s.Player
-		scores[i], events[i], origins[i] = s.Score, s.Event, s.Origin
+		scores[i], events[i], origins[i], times[i] = s.Score, s.Event, s.Origin, reachedAt(s)
 	}
 
-	_, err := tx.Exec(ctx, saveSQL, boards, seasons, players, scores, events, origins, columns)
+	_, err := tx.Exec(ctx, saveSQL, boards, seasons, players, scores, events, origins, times, columns)
 	return err
+}
+
+// reachedAt is when the standing's score was reached; nil: it is not known.
+func reachedAt(s leaderboard.Standing) *time.Time {
+	if s.ReachedAt == 0 {
+		return nil
+	}
+	at := time.UnixMicro(s.ReachedAt)
+	return &at
 }

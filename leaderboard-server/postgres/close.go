@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -48,6 +49,7 @@ type ranksRow struct {
 	firstRank, firstOrder   int64
 	players, scores, events []int64
 	origins                 []int32
+	times                   []*time.Time
 	foreign                 bool // a score was made on another board
 	// columns are as they are ranked, one entry's after the other's. ranks are nil where they
 	// count one by one, and better, how many entries are, unless they are dense.
@@ -90,9 +92,9 @@ func (l *Ledger) writeRanks(ctx context.Context, board leaderboard.LiveBoard) (e
 		}
 		full := row
 		row = &ranksRow{}
-		return w.add(ctx, `INSERT INTO result_ranks (board, season, first_rank, players, scores, events, origins, first_order, columns, ranks, better)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (board, season, first_rank) DO UPDATE SET ranks = excluded.ranks, better = excluded.better`,
-			board.Number, board.Season, full.firstRank, full.players, full.scores, full.events, origins, full.firstOrder, full.columns, full.ranks, full.better)
+		return w.add(ctx, `INSERT INTO result_ranks (board, season, first_rank, players, scores, events, origins, first_order, columns, ranks, better, reached_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (board, season, first_rank) DO UPDATE SET ranks = excluded.ranks, better = excluded.better`,
+			board.Number, board.Season, full.firstRank, full.players, full.scores, full.events, origins, full.firstOrder, full.columns, full.ranks, full.better, full.times)
 	}
 
 	// It only reads, for as long as it may take: a transaction that writes would hold back
@@ -113,6 +115,7 @@ func (l *Ledger) writeRanks(ctx context.Context, board leaderboard.LiveBoard) (e
 					e.Better = better
 				}
 				row.add(board, e)
+				row.times = append(row.times, reachedAt(s))
 				if len(row.players) == resultRow {
 					if err := flush(); err != nil {
 						return err

@@ -82,7 +82,9 @@ type Ledger struct {
 	lookups *gate.Gate
 	// reports bounds the reports that are being read, with connections of aside: all but
 	// one, which is left to maintenance and rebuilds where there are two.
-	reports       *gate.Gate
+	reports *gate.Gate
+	// scans bounds the pages that wait among the reports.
+	scans         *gate.Gate
 	recentReports *reportCache
 	options       Options
 	writable      writable
@@ -125,6 +127,7 @@ func Open(ctx context.Context, options Options) (ledger *Ledger, err error) {
 	l := &Ledger{options: options, recentReports: recentReports, outdated: make(chan struct{}, 1),
 		lookups: gate.New(int(max(forPool/lookupShare, 1)), lookupQueue, "the server has too many players to look up, try again"),
 		reports: gate.New(int(max(forAside-1, 1)), reportQueue, "the server has too many reports to make, try again"),
+		scans:   gate.New(1, scanQueue, "the server has too many times to look up, try again"),
 	}
 	defer func() {
 		if err != nil {

@@ -138,7 +138,7 @@ func standingsSQL(board leaderboard.LiveBoard) (sql string, args []any) {
 
 	i := slices.IndexFunc(board.Seasons, func(s leaderboard.Season) bool { return s.Number == board.Season })
 	if i < 0 || board.Scoring.Ordered() {
-		return "SELECT board, season, player, score, event, greatest(last_event, event), origin, " + columns +
+		return "SELECT board, season, player, score, event, greatest(last_event, event), origin, " + reachedSQL + ", " + columns +
 			" FROM standings WHERE board = $1 AND season = $2 AND NOT removed ORDER BY " + sign + "score, " + byColumns + "event", []any{board.Number, board.Season}
 	}
 
@@ -147,9 +147,9 @@ func standingsSQL(board leaderboard.LiveBoard) (sql string, args []any) {
 	if board.Scoring == leaderboard.First {
 		first = "id"
 	}
-	return `SELECT $1::int, $2::int, player, score, id, id, board, columns FROM (
-			SELECT DISTINCT ON (player) player, score, id, board, columns
-			FROM (SELECT player, score, id, board, ` + ofLog + ` AS columns FROM score_events
+	return `SELECT $1::int, $2::int, player, score, id, id, board, at, columns FROM (
+			SELECT DISTINCT ON (player) player, score, id, board, at, columns
+			FROM (SELECT player, score, id, board, at, ` + ofLog + ` AS columns FROM score_events
 				WHERE at >= $3 AND at < $4 AND (board = $1 OR $1 = 1 AND global_season IS NOT NULL)) events
 			ORDER BY player, ` + first + `) folded
 		ORDER BY ` + best, []any{board.Number, board.Season, board.Seasons[i].Opens, board.Seasons[i].Closes}
@@ -164,10 +164,14 @@ func readStandings(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, 
 	}
 
 	var columns []int64
+	var at pgtype.Timestamptz
 	fold := board.Fold()
 	return streamWith(rows, size, fn, func(s *leaderboard.Standing) error {
-		err := rows.Scan(&s.Board, &s.Season, &s.Player, &s.Score, &s.Event, &s.Last, &s.Origin, &columns)
+		err := rows.Scan(&s.Board, &s.Season, &s.Player, &s.Score, &s.Event, &s.Last, &s.Origin, &at, &columns)
 		s.Columns = fold.Oriented(readColumns(columns))
+		if s.ReachedAt = 0; at.Valid {
+			s.ReachedAt = at.Time.UnixMicro()
+		}
 		return err
 	})
 }

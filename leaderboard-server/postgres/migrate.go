@@ -18,7 +18,8 @@ import (
 var migrationFiles embed.FS
 
 // maxDeadlocks is how often a migration is tried again that met statements which lock
-// its tables in another order: once a second at most, as PostgreSQL finds them.
+// its tables in another order, or for longer than it waits: once a second at most, as
+// PostgreSQL finds them, and migrations that bound their waits do so by a second or more.
 const maxDeadlocks = 30
 
 // maxRaces is how often one is tried again whose caller was not the first to make the
@@ -166,8 +167,8 @@ func MigrateTo(ctx context.Context, conn *pgx.Conn, schema string, version int) 
 	for deadlocks, races := 0, 0; ; {
 		done, err := migrateOne(ctx, conn, schema, list)
 		switch state := sqlState(err); {
-		case state == stateDeadlockDetected && deadlocks < maxDeadlocks:
-			deadlocks++ // with what servers of the version before are storing
+		case (state == stateDeadlockDetected || state == stateLockNotAvailable) && deadlocks < maxDeadlocks:
+			deadlocks++ // with what servers of the version before are storing or reading
 			continue
 		case (state == stateUniqueViolation || state == stateDuplicateSchema || state == stateDuplicateTable) && races < maxRaces:
 			races++ // another caller has just made the schema or the table of versions

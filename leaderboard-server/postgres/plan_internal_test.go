@@ -4,7 +4,14 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
+
+// HistoryInSmallParts is History that may read one span of the log at a time, for tests.
+func (l *Ledger) HistoryInSmallParts(ctx context.Context, query leaderboard.HistoryQuery) (leaderboard.HistoryPart, error) {
+	return l.history(ctx, query, 0)
+}
 
 // Plans says how often a pooled connection planned the batch statement for its
 // arguments, and how often it used the one plan for all, for tests.

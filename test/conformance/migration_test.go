@@ -233,7 +233,7 @@ func keyOf(key string) pgtype.UUID { return pgtype.UUID{Bytes: postgres.StoredKe
 func (t *Tenant) board(tb testing.TB, name string) []leaderboard.RankingEntry {
 	tb.Helper()
 	board := t.Board(tb, name)
-	rows, err := t.Connect(tb).Query(tb.Context(), `SELECT row_number() OVER (ORDER BY CASE WHEN $2 THEN -score ELSE score END, event), player, score, origin
+	rows, err := t.Connect(tb).Query(tb.Context(), `SELECT row_number() OVER (ORDER BY CASE WHEN $2 THEN -score ELSE score END, event), player, score, event, origin
 		FROM standings WHERE board = $1 ORDER BY 1`, board.Number, board.Order == leaderboard.Descending)
 	require.NoError(tb, err)
 	entries, err := pgx.CollectRows(rows, pgx.RowToStructByPos[leaderboard.RankingEntry])

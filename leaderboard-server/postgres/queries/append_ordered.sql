@@ -67,9 +67,9 @@ WITH arguments AS MATERIALIZED (
     INSERT INTO score_events (id, player, score, board, global_season, xid, columns)
     SELECT event, player, score, board, CASE WHEN global THEN $10::int END, (SELECT xid FROM ledger), columns::bigint[] FROM accepted
 ), folded AS (
-    INSERT INTO standings AS s (board, season, player, score, columns, event, last_event, origin, fold)
+    INSERT INTO standings AS s (board, season, player, score, columns, event, last_event, origin, fold, reached_at, xid)
     SELECT a.board, o.season, a.player, CASE a.fold WHEN 5 THEN 1 ELSE a.score END,
-        CASE WHEN a.defined <> '[]' THEN ranked_columns(a.columns::bigint[], a.defined) END, a.event, a.event, a.board, a.fold
+        CASE WHEN a.defined <> '[]' THEN ranked_columns(a.columns::bigint[], a.defined) END, a.event, a.event, a.board, a.fold, now(), '0'
     FROM accepted a JOIN open o ON o.board = a.board
     ORDER BY a.board, o.season, a.player
     ON CONFLICT (board, season, player) DO UPDATE SET
@@ -83,7 +83,11 @@ WITH arguments AS MATERIALIZED (
         previous_score = s.score,
         entered = false,
         version = s.version + 1,
-        xid = pg_current_xact_id()
+        -- Of the event that stays, if a server that knew times wrote it.
+        reached_at = CASE
+            WHEN CASE s.fold WHEN 3 THEN 0 ELSE s.score END + excluded.score <> s.score OR excluded.columns IS DISTINCT FROM s.columns THEN now()
+            WHEN s.xid = '0' THEN s.reached_at END,
+        xid = '0'
     -- Two first submissions at once find no row to lock: the events may then be in
     -- the wrong order. Get new numbers.
     WHERE CASE WHEN greatest(s.last_event, s.event) > excluded.event THEN repeat_transaction() ELSE true END

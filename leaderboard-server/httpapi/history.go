@@ -1,0 +1,119 @@
+package httpapi
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+const (
+	// historyPurpose tells cursors of histories from those of walks.
+	historyPurpose = "history"
+	// historyVersion begins the content of a cursor; another layout needs another.
+	historyVersion = 1
+)
+
+// history answers with a part of what a player submitted to a board.
+func (a *API) history(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+	identity, err := a.authenticate(r)
+	if err != nil {
+		return err
+	}
+	if err := a.limit(r, "history-player", string(identity.Player), a.HTTP.HistoryRatePerPlayer); err != nil {
+		return err
+	}
+
+	q := readQuery(r)
+	view := q.view()
+	size := q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), int64(a.HTTP.MaxPageSize))
+	cursor := q.text("cursor", "")
+	if err := q.finish(); err != nil {
+		return err
+	}
+
+	if view.Board, err = pathParameter(r, "board"); err != nil {
+		return err
+	}
+	name, err := pathParameter(r, "player")
+	if err != nil {
+		return err
+	}
+	player, err := a.playerNamed(r, name)
+	if err != nil {
+		return err
+	}
+	var from *leaderboard.HistoryCursor
+	if cursor != "" {
+		if from, err = a.openHistoryCursor(cursor); err != nil {
+			return err
+		}
+	}
+
+	history, err := service.History(r.Context(), view, player, from, size)
+	if err != nil {
+		return err
+	}
+
+	body := History{Board: history.Board, Window: history.Window, Season: seasonOf(history.Of), UserID: string(history.ID), Username: history.Username,
+		Since: history.Since, Submissions: make([]PastSubmission, len(history.Submissions))}
+	for i, s := range history.Submissions {
+		body.Submissions[i] = PastSubmission{Event: s.Event, Score: s.Score, SubmittedAt: s.At, GameID: s.Board}
+	}
+	if history.Next != nil {
+		next, err := a.Tokens.Seal(historyPurpose, formatHistoryCursor(history.Next))
+		if err != nil {
+			return err
+		}
+		body.NextCursor = &next
+	}
+	answer(w, http.StatusOK, body)
+	return nil
+}
+
+func formatHistoryCursor(c *leaderboard.HistoryCursor) []byte {
+	b := []byte{historyVersion}
+	b = binary.AppendUvarint(b, uint64(c.Board))
+	b = binary.AppendUvarint(b, uint64(c.Season))
+	b = binary.AppendUvarint(b, uint64(c.Player))
+	b = binary.AppendVarint(b, c.Place.At.UnixMicro())
+	return binary.AppendUvarint(b, uint64(c.Place.Event))
+}
+
+// openHistoryCursor reads a cursor that a server of this game wrote.
+func (a *API) openHistoryCursor(cursor string) (*leaderboard.HistoryCursor, error) {
+	refused := leaderboard.Errorf(leaderboard.CodeInvalid, "cursor",
+		"cursor is damaged or not one of a history of this game: pass next_cursor on as it is, or leave cursor out to begin")
+	if len(cursor) > maxCursor {
+		return nil, refused
+	}
+
+	content, err := a.Tokens.Open(historyPurpose, cursor)
+	if errors.Is(err, auth.ErrNotSealed) {
+		return nil, refused.WithCause(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+
+	c, ok := parseHistoryCursor(content)
+	if !ok {
+		return nil, refused // of a later version of the server
+	}
+	return c, nil
+}
+
+// parseHistoryCursor reads what formatHistoryCursor wrote.
+func parseHistoryCursor(content []byte) (c *leaderboard.HistoryCursor, ok bool) {
+	r := cursorReader{rest: content}
+	if version := r.bytes(1); version == nil || version[0] != historyVersion {
+		return nil, false
+	}
+
+	c = &leaderboard.HistoryCursor{Board: int32(r.uvarint()), Season: int32(r.uvarint()), Player: int64(r.uvarint())}
+	c.Place.At, c.Place.Event = time.UnixMicro(r.varint()).UTC(), int64(r.uvarint())
+	return c, !r.short && len(r.rest) == 0
+}
