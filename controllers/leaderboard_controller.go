@@ -165,6 +165,7 @@ func (r *LeaderboardReconciler) steps() []step {
 		{"retire-login", r.retireLogin},
 		{"end-season", r.endSeason},
 		{"seasons", r.readSeasons},
+		{"refolds", r.readRefolds},
 		{"check-rollout", r.checkRollout},
 		{"lower-connections", r.lowerConnections},
 	}
@@ -250,6 +251,9 @@ func (r *LeaderboardReconciler) finish(ctx context.Context, p *pass, err error) 
 	}
 	if p.seasonsNext > 0 {
 		again = min(again, p.seasonsNext)
+	}
+	if p.refoldsNext > 0 {
+		again = min(again, p.refoldsNext)
 	}
 	return ctrl.Result{RequeueAfter: jitter(again)}, nil
 }

@@ -381,7 +381,8 @@ func TestFilesAreReadAgain(t *testing.T) {
 	require.NoError(t, err)
 	fresh, err := withdrawn.Marshal()
 	require.NoError(t, err)
-	publish("..2", fresh, `{"boards":[{"name":"race"},{"name":"golf","order":"Ascending"}]}`)
+	const boards = `{"boards":[{"name":"race"},{"name":"golf","order":"Ascending"},{"name":"coins"}]}`
+	publish("..2", fresh, boards)
 	require.Eventually(t, func() bool {
 		_, err := r.client.Submit(t.Context(), token, "race", 2, "")
 		return err != nil && strings.Contains(err.Error(), "status 401")
@@ -393,6 +394,21 @@ func TestFilesAreReadAgain(t *testing.T) {
 		_, err := r.client.Submit(t.Context(), token, "golf", 70, "")
 		return err == nil
 	}, patience, 50*time.Millisecond, "a new board")
+
+	for _, score := range []int64{5, 1} {
+		_, err = r.client.Submit(t.Context(), token, "coins", score, "")
+		require.NoError(t, err)
+	}
+	publish("..sum", fresh, strings.Replace(boards, `"coins"`, `"coins","scoring":"Sum"`, 1))
+	require.Eventually(t, func() bool {
+		own, err := r.client.Rank(t.Context(), token, "coins")
+		require.NoError(t, err, "it is served all along")
+		require.Contains(t, []int64{5, 6}, own.Score)
+		return own.Score == 6
+	}, patience, 10*time.Millisecond, "another scoring")
+	sum, err := r.client.Submit(t.Context(), token, "coins", 4, "")
+	require.NoError(t, err)
+	require.Equal(t, int64(10), *sum.Score)
 
 	publish("..3", []byte("{"), `{"boards":[{"name":"NO"}]}`)
 	require.Eventually(t, func() bool { return strings.Count(r.logs.String(), "cannot be used") == 2 }, patience, 50*time.Millisecond)

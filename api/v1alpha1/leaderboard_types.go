@@ -105,18 +105,17 @@ type Board struct {
 	Name string `json:"name"`
 
 	// order says which score is best: Descending (the highest) or Ascending
-	// (the lowest). It cannot be changed later.
+	// (the lowest). May be changed: see scoring.
 	// +optional
 	// +default="Descending"
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="order cannot be changed, as past scores were ranked by it: add a board with another name instead"
 	Order Order `json:"order,omitempty"`
 
 	// scoring says how submissions make a player's score: the Best of them, the First,
 	// the Latest, their Sum, or their Count.
-	// It cannot be changed later.
+	// Another order or scoring has the board made of all its scores once more, while it is
+	// served as it was: status.refolds says how far that is, or why it cannot be done.
 	// +optional
 	// +default="Best"
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="scoring cannot be changed, as past scores were folded by it: add a board with another name instead"
 	Scoring Scoring `json:"scoring,omitempty"`
 
 	// minScore is the lowest score that a submission may carry.
@@ -154,7 +153,7 @@ type Board struct {
 
 	// columns are further numbers of each submission, which rank entries of equal scores,
 	// one after the other. They are of the submission that the score is of, never mixed from
-	// several.
+	// several. Their names and orders cannot be changed later.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4
@@ -508,6 +507,14 @@ type LeaderboardStatus struct {
 	// +kubebuilder:validation:MaxItems=520
 	Seasons []SeasonStatus `json:"seasons,omitempty"`
 
+	// refolds are the boards that are not served with the order and scoring of the spec yet,
+	// and those that cannot be.
+	// +optional
+	// +listType=map
+	// +listMapKey=board
+	// +kubebuilder:validation:MaxItems=64
+	Refolds []RefoldStatus `json:"refolds,omitempty"`
+
 	// boards is the number of boards, global included.
 	// +optional
 	Boards int32 `json:"boards,omitempty"`
@@ -559,6 +566,53 @@ type SeasonStatus struct {
 	// lastEntries is how many entries its results have.
 	// +optional
 	LastEntries int64 `json:"lastEntries,omitempty"`
+}
+
+// RefoldStep is what is done to give a board another order or scoring.
+type RefoldStep string
+
+// The steps, in their order.
+const (
+	// RefoldWaiting: the servers have not begun yet.
+	RefoldWaiting RefoldStep = "Waiting"
+	// RefoldFolding: they read the scores.
+	RefoldFolding RefoldStep = "Folding"
+	// RefoldRanking: they make the ranking, and catch up with what has come since.
+	RefoldRanking RefoldStep = "Ranking"
+	// RefoldRefused: it cannot be done as things are; the board stays as it was.
+	RefoldRefused RefoldStep = "Refused"
+)
+
+// RefoldStatus is how far a board is on the way to another order or scoring.
+type RefoldStatus struct {
+	// board is the board's name.
+	// +required
+	Board string `json:"board"`
+
+	// order and scoring are those that it is served with, until all is done.
+	// +required
+	Order Order `json:"order"`
+
+	// scoring: see order.
+	// +required
+	Scoring Scoring `json:"scoring"`
+
+	// step is what is done: Waiting for the servers to begin, Folding the scores, making the
+	// Ranking; or Refused.
+	// +required
+	Step RefoldStep `json:"step"`
+
+	// events is how many scores of the board there were when it began.
+	// +optional
+	Events int64 `json:"events,omitempty"`
+
+	// folded is how many of them have been read.
+	// +optional
+	Folded int64 `json:"folded,omitempty"`
+
+	// message says why it is refused, and what to do.
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // Leaderboard is one game's leaderboard service: its REST endpoint, its scores

@@ -50,7 +50,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "measure only these parts, comma-separated: "+strings.Join(partNames(), ", "))
 	flag.StringVar(&o.calls, "calls", "", "of the part http measure only the calls whose names begin so, and not the stores")
 	flag.DurationVar(&o.duration, "duration", 8*time.Second, "how long each load lasts")
-	flag.IntVar(&o.events, "events", 10_000_000, "events of the reports")
+	flag.IntVar(&o.events, "events", 10_000_000, "events of the reports, and of the board that is refolded")
 	flag.Parse()
 	n, ok := map[string]int{"10k": 10_000, "100k": 100_000, "1m": 1_000_000, "10m": 10_000_000}[strings.ToLower(*size)]
 	if !ok {
@@ -89,6 +89,7 @@ var parts = []part{
 	{"queries", measureQueries},
 	{"windows", measureWindows},
 	{"columns", measureColumns},
+	{"refold", measureRefold},
 	{"growth", measureGrowth},
 	{"year", measureYear},
 	{"history", measureHistory},

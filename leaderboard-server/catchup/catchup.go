@@ -28,6 +28,7 @@ const (
 
 // Ledger is the log and its standings.
 type Ledger interface {
+	Refolds
 	// TryLead returns the lead, or nil if another process has it, and the number of the
 	// last event. Whether the lead was lost is looked for every probe.
 	TryLead(ctx context.Context, probe time.Duration) (lead *leaderboard.Leadership, lastEvent int64, err error)
@@ -99,10 +100,16 @@ type Status struct {
 	// Rebuilding is how many shards are being rebuilt or are waiting for it; of a
 	// leader.
 	Rebuilding int
+	// Refolding is how many boards are to get another order or scoring, those included of
+	// which that was refused. RefoldEvents is how many events there are to fold for the one
+	// that is made now, and RefoldedEvents how many of them were; of a leader.
+	Refolding                    int
+	RefoldEvents, RefoldedEvents int64
 	// Applied counts standings that were applied, Saved those that were written to the
 	// checkpoint, Rebuilds the shards that were rebuilt from nothing, and Errors failed
-	// ticks, since the process started. Closed counts seasons that were closed.
-	Applied, Saved, Rebuilds, Closed, Errors uint64
+	// ticks, since the process started. Closed counts seasons that were closed, and
+	// Refolds boards that were refolded.
+	Applied, Saved, Rebuilds, Closed, Refolds, Errors uint64
 }
 
 // New makes a catch-up that works every interval while events come in, and less often
@@ -161,7 +168,7 @@ func (c *CatchUp) Run(ctx context.Context) {
 		if lead != nil {
 			c.lead(lead)
 			lead.Release()
-			c.update(func(s *Status) { s.Leading, s.Rebuilding = false, 0 })
+			c.update(func(s *Status) { s.Leading, s.Rebuilding, s.Refolding = false, 0, 0 })
 		} else if err != nil && ctx.Err() == nil && !failing {
 			c.log.WarnContext(ctx, "catch-up cannot reach the ledger", "error", err)
 		}
@@ -208,9 +215,10 @@ func (c *CatchUp) follow(ctx context.Context, d time.Duration) bool {
 // lead ticks until the lead is lost or Redis cannot be reached, and then waits for its
 // repairs.
 func (c *CatchUp) lead(lead *leaderboard.Leadership) {
-	ctx := lead.Context
+	ctx, end := context.WithCancel(lead.Context)
 	t := newTerm(c)
 	defer t.repairs.Wait()
+	defer end() // what takes long is for the next leader
 
 	c.update(func(s *Status) { s.Leading = true })
 	failing := false

@@ -47,6 +47,8 @@
 //	another ledger (failover, restore)        another identity: discarded and rebuilt
 //	another number of shards                  another identity: discarded and rebuilt
 //	PostgreSQL was put back                   the watermark is ahead: discarded and rebuilt
+//	a leader ended during a refold            the next one goes on with the next part, or with
+//	                                          a ranking made of the standings that there are
 //	a dump was restored                       the checkpoint is of another history: the
 //	                                          log behind it is folded, then it is moved
 //
@@ -57,6 +59,14 @@
 // events that the change concerns. Every process announces seasons ([FollowSeasons]); the
 // leader makes the rankings of those that will open soon, closes those that are over, see
 // seasons, and deletes their rankings.
+//
+// # Another order or scoring
+//
+// A board that is to get another one ([leaderboard.Refold]) gets a second ranking, which is
+// made while ticks go on and is none of the shards that they look after: its watermark is below
+// which transaction every event is in its standings, and it is begun again where Redis has
+// lost it. When the board is switched, the leader goes on with it as with any other. See
+// refolds, and the package postgres for what the ledger does.
 //
 // # Who writes what
 //

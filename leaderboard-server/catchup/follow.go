@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
@@ -12,6 +13,9 @@ import (
 const (
 	// seasonPoll is how often it is looked, in memory, whether a season is to be announced.
 	seasonPoll = time.Second
+	// refoldPoll is how often it is looked whether a board that is refolded has been switched:
+	// who takes submissions finds out at once.
+	refoldPoll = time.Second
 	// catalogAge is how old what is known of boards with windows may be: an end that was
 	// moved is known to all replicas by then, to those that take submissions at once.
 	catalogAge = 15 * time.Second
@@ -47,7 +51,7 @@ func FollowSeasons(ctx context.Context, catalogs Catalogs, changed func(), log *
 		switch {
 		case catalog.AnnouncementDue(catalog.Now()):
 			_, err = catalogs.AnnounceSeasons(ctx)
-		case outdated || catalog.HasWindows() && time.Since(loaded) > catalogAge:
+		case outdated || catalog.HasWindows() && time.Since(loaded) > catalogAge || refolding(catalog) && time.Since(loaded) >= refoldPoll:
 			_, err = catalogs.LoadCatalog(ctx)
 		default:
 			continue
@@ -61,4 +65,9 @@ func FollowSeasons(ctx context.Context, catalogs Catalogs, changed func(), log *
 		}
 		failing = err != nil
 	}
+}
+
+// refolding says whether a board is on the way to another order or scoring.
+func refolding(catalog *leaderboard.Catalog) bool {
+	return slices.ContainsFunc(catalog.Refolding(), func(b leaderboard.LiveBoard) bool { return b.Refold.Refused == "" })
 }

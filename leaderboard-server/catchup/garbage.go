@@ -27,7 +27,7 @@ type garbage struct {
 }
 
 // collect deletes the rankings of boards and windows that are no longer configured and of
-// seasons that are over, and those in the storage format of servers that are no more. What
+// seasons that are over, those that refolds have superseded, and those in the storage format of servers that are no more. What
 // fails is tried again.
 func (t *term) collect(ctx context.Context) error {
 	now := time.Now()
@@ -57,6 +57,9 @@ func (t *term) collectRankings(ctx context.Context) error {
 			if err := t.forget(ctx, board); err != nil {
 				return err
 			}
+		}
+		if err := t.collectRetired(ctx, board, now); err != nil {
+			return err
 		}
 		for _, s := range board.Seasons {
 			if s.Swept || served[board.In(s.Number).SeasonID()] || now.Before(s.Opens) {

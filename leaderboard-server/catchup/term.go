@@ -53,6 +53,7 @@ type term struct {
 	fold    fold
 	garbage garbage
 	seasons seasons
+	refolds refolds
 	// away counts the last ticks that reached nothing of Redis.
 	away int
 	// durable is the highest transaction, plus one, of an event that this term has
@@ -123,6 +124,7 @@ func (t *term) tick(ctx context.Context) (busy bool, err error) {
 	read, advanceErr := t.advance(ctx, whole, snapshot)
 	saveErr := t.save(ctx)
 	t.closeSeasons(ctx, snapshot)
+	t.refold(ctx)
 	if err = errors.Join(err, advanceErr, saveErr, t.report(ctx, shards, snapshot)); err == nil {
 		err = t.collect(ctx)
 	}

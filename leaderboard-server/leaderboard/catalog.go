@@ -19,6 +19,12 @@ type LiveBoard struct {
 	// Seasons are the runs of the windows, in the order of the windows, then of time. Of
 	// those that are over for good only each window's last one is among them.
 	Seasons []Season
+	// Refold is the change of order or scoring that is under way; nil: none is.
+	Refold *Refold
+	// Retired are the rankings that are served no more and not deleted yet.
+	Retired []RetiredRanking
+	// own is the board's fold where the season that is meant has another one.
+	own *Fold
 	// Active is false for a board that is no longer configured: its scores are
 	// kept, and entries on GlobalBoard may still come from it.
 	Active bool

@@ -17,8 +17,9 @@ const (
 	MaxAnnounced = 1_000
 )
 
-// AllTimeSeason is the number of the season of all time, on every board.
-const AllTimeSeason = 1
+// allTimeSeason is the number of the season of all time, on every board that was not
+// refolded: see [RefoldSeason].
+const allTimeSeason = 1
 
 // Season is one run of a window of a board: between two resets.
 type Season struct {
@@ -36,6 +37,9 @@ type Season struct {
 	Entries int64
 	// Swept says that nothing of the season is left in rankings.
 	Swept bool
+	// Order is the one by which the results are, where the board got another one since;
+	// empty: the board's.
+	Order Order
 	// Dropped says that the results are no longer kept.
 	Dropped bool
 }
@@ -46,9 +50,22 @@ func (s Season) Closed() bool { return !s.ClosedAt.IsZero() }
 // OpenAt says whether an event at a time counts in the season.
 func (s Season) OpenAt(at time.Time) bool { return !at.Before(s.Opens) && at.Before(s.Closes) }
 
-// In is the board with another season that is meant.
+// In is the board with another season that is meant, and the fold of that one.
 func (b LiveBoard) In(season int32) LiveBoard {
+	if fold := b.foldOf(season); fold != b.Fold() {
+		own := b.foldOf(0)
+		b.Board, b.own = b.WithFold(fold), &own
+	}
 	b.Season = season
+	return b
+}
+
+// InClosed is the board with a season that is meant whose results are final, in their order.
+func (b LiveBoard) InClosed(season Season) LiveBoard {
+	b = b.In(season.Number)
+	if season.Order != "" {
+		b.Order = season.Order
+	}
 	return b
 }
 
@@ -91,7 +108,7 @@ func (b LiveBoard) ranIn(window string, season int32) bool {
 	if i >= 0 {
 		return b.Seasons[i].Window == window
 	}
-	return window != AllTime && season != AllTimeSeason
+	return isAllTime(season) == (window == AllTime)
 }
 
 // HasWindow says whether a window is configured; that of all time is one.

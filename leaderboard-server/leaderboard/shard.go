@@ -41,7 +41,7 @@ type Shard struct {
 
 // Shard returns one shard of a season of the board.
 func (b LiveBoard) Shard(season int32, index int) Shard {
-	return Shard{ShardID: ShardID{b.Number, season, index}, Name: b.Name, Of: b.Shards, Fold: b.Fold(), Ranks: b.Ranks}
+	return Shard{ShardID: ShardID{b.Number, season, index}, Name: b.Name, Of: b.Shards, Fold: b.foldOf(season), Ranks: b.Ranks}
 }
 
 // AllShards returns all shards of the board's open season.

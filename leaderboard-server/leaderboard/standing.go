@@ -76,7 +76,7 @@ func (f Fold) Append(s, event Standing) (after Standing, improved, ok bool) {
 	}
 
 	if f.Compare(after, s) == 0 {
-		after.Event = s.Event
+		after.Event, after.ReachedAt = s.Event, s.ReachedAt
 	}
 	return after, f.Compare(after, s) < 0, true
 }

@@ -105,7 +105,7 @@ func (s *Service) openClosed(ctx context.Context, catalog *Catalog, board LiveBo
 		return scope{}, Errorf(CodeNoSeason, "season", "season %d of window %s is not closed yet: leave season out to see the one that is open", view.Season, view.Window)
 	}
 	of := Of{Board: board.Name, Window: view.Window, Season: view.Season, ClosedAt: season.ClosedAt}
-	return scope{of, catalog, board.In(season.Number), s.Results, season, false}, nil
+	return scope{of, catalog, board.InClosed(season), s.Results, season, false}, nil
 }
 
 // NoWindow is an [Error] with CodeNoWindow.

@@ -3,6 +3,9 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,7 +15,8 @@ import (
 
 // SyncBoards implements [leaderboard.BoardStore]: new boards get a number and their first
 // season, windows have theirs announced, boards that are no longer configured become
-// inactive, and nothing is ever deleted or numbered anew.
+// inactive, those with another order or scoring are refolded, and nothing is ever deleted or
+// numbered anew.
 func (l *Ledger) SyncBoards(ctx context.Context, boards leaderboard.Boards) (*leaderboard.Catalog, error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
@@ -34,9 +38,6 @@ func (l *Ledger) SyncBoards(ctx context.Context, boards leaderboard.Boards) (*le
 		return announceSeasons(ctx, tx)
 	})
 	if err != nil {
-		if code := leaderboard.CodeOf(err); code == leaderboard.CodeConflict {
-			return nil, err
-		}
 		return nil, fmt.Errorf("bring the ledger's boards in line with the configuration: %w", err)
 	}
 
@@ -53,15 +54,16 @@ func syncBoards(ctx context.Context, tx pgx.Tx, existing []leaderboard.LiveBoard
 	for i, b := range boards {
 		names[i] = b.Name
 		old, known := byName[b.Name]
-		switch {
-		case known && (old.Order != b.Order || old.Scoring != b.Scoring):
-			return leaderboard.Errorf(leaderboard.CodeConflict, "boards",
-				"board %s has order %s and scoring %s, by which its scores were ranked and folded; they cannot become %s and %s: add a board with another name instead",
-				b.Name, old.Order, old.Scoring, b.Order, b.Scoring)
-		case known && old.Fold() != b.Fold():
-			return leaderboard.Errorf(leaderboard.CodeConflict, "boards",
-				"board %s cannot get other columns, or columns of another order, as its scores were ranked without: add a board with another name instead", b.Name)
-		case known && old.Equal(b) && old.Active:
+		if known {
+			if err := syncRefold(ctx, tx, old, b); err != nil {
+				return err
+			}
+			b = b.WithFold(old.Fold())
+			if !b.SameColumns(old.Board) {
+				b.Columns = old.Columns
+			}
+		}
+		if known && old.Equal(b) && old.Active {
 			continue
 		}
 		if err := upsertBoard(ctx, tx, b, known); err != nil {
@@ -73,6 +75,13 @@ func syncBoards(ctx context.Context, tx pgx.Tx, existing []leaderboard.LiveBoard
 		return fmt.Errorf("deactivate boards: %w", err)
 	}
 
+	for _, old := range existing {
+		if !slices.Contains(names, old.Name) {
+			if err := syncRefold(ctx, tx, old, old.Board); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -142,11 +151,21 @@ func nullTime(t time.Time) *time.Time {
 
 // LoadCatalog reads the boards with their seasons and remembers them for Catalog.
 func (l *Ledger) LoadCatalog(ctx context.Context) (*leaderboard.Catalog, error) {
+	return l.loadCatalog(ctx, l.pool)
+}
+
+// beginner is what a pool and a connection have in common.
+type beginner interface {
+	BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error)
+}
+
+func (l *Ledger) loadCatalog(ctx context.Context, from beginner) (*leaderboard.Catalog, error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
 
 	var catalog *leaderboard.Catalog
-	err := pgx.BeginTxFunc(ctx, l.pool, oneSnapshot, func(tx pgx.Tx) error {
+	ticket := l.catalogs.begin()
+	err := pgx.BeginTxFunc(ctx, from, oneSnapshot, func(tx pgx.Tx) error {
 		boards, err := readBoards(ctx, tx)
 		if err != nil {
 			return err
@@ -167,8 +186,29 @@ func (l *Ledger) LoadCatalog(ctx context.Context) (*leaderboard.Catalog, error) 
 		return nil, unavailable("read the boards", err)
 	}
 
-	l.catalog.Store(catalog)
+	l.catalogs.store(ticket, catalog)
 	return catalog, nil
+}
+
+// catalogs has the boards as they were read last. Of two that are read at the same time the
+// one stays whose reading began later: what was superseded does not come back.
+type catalogs struct {
+	latest atomic.Pointer[leaderboard.Catalog]
+	begun  atomic.Uint64
+
+	mu     sync.Mutex
+	stored uint64 // the ticket of latest
+}
+
+func (c *catalogs) begin() (ticket uint64) { return c.begun.Add(1) }
+
+func (c *catalogs) store(ticket uint64, catalog *leaderboard.Catalog) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ticket > c.stored {
+		c.stored = ticket
+		c.latest.Store(catalog)
+	}
 }
 
 // oneSnapshot is for reading what belongs together.
@@ -176,7 +216,7 @@ var oneSnapshot = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.Re
 
 // Catalog returns the boards as of the last SyncBoards or LoadCatalog; nil
 // before the first.
-func (l *Ledger) Catalog() *leaderboard.Catalog { return l.catalog.Load() }
+func (l *Ledger) Catalog() *leaderboard.Catalog { return l.catalogs.latest.Load() }
 
 // readBoards returns the boards with their windows and the seasons that are not over for
 // good; one without the season of all time has season 0.
@@ -209,7 +249,10 @@ func readBoards(ctx context.Context, tx pgx.Tx) ([]leaderboard.LiveBoard, error)
 	if err := readWindows(ctx, tx, byNumber); err != nil {
 		return nil, err
 	}
-	return boards, readRunningSeasons(ctx, tx, byNumber)
+	if err := readRunningSeasons(ctx, tx, byNumber); err != nil {
+		return nil, err
+	}
+	return boards, readRefolds(ctx, tx, byNumber)
 }
 
 func readWindows(ctx context.Context, tx pgx.Tx, boards map[int32]*leaderboard.LiveBoard) error {

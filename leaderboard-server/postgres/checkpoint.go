@@ -90,7 +90,7 @@ func (l *Ledger) SaveStandings(ctx context.Context, from, until uint64, standing
 
 func (l *Ledger) saveChunk(ctx context.Context, tx pgx.Tx, chunk []leaderboard.Standing) error {
 	n := len(chunk)
-	columns := rankedColumns(l.catalog.Load(), chunk)
+	columns := rankedColumnsOf(l.Catalog(), chunk)
 	boards, seasons, origins := make([]int32, n), make([]int32, n), make([]int32, n)
 	players, scores, events := make([]int64, n), make([]int64, n), make([]int64, n)
 	times := make([]*time.Time, n)

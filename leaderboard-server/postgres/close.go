@@ -226,6 +226,19 @@ func (l *Ledger) SweepSeason(ctx context.Context, board leaderboard.LiveBoard) e
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
 
+	if err := l.deleteStandings(ctx, board); err != nil {
+		return err
+	}
+
+	_, err := l.pool.Exec(ctx, "UPDATE window_seasons SET swept = true WHERE board = $1 AND number = $2 AND closed_at IS NOT NULL", board.Number, board.Season)
+	if err != nil {
+		return fmt.Errorf("record that season %d of board %s is swept: %w", board.Season, board.Name, err)
+	}
+	return nil
+}
+
+// deleteStandings deletes those of the board's season, some at a time.
+func (l *Ledger) deleteStandings(ctx context.Context, board leaderboard.LiveBoard) error {
 	for deleted := int64(checkpointChunk); deleted == checkpointChunk; {
 		tag, err := l.aside.Exec(ctx, `DELETE FROM standings WHERE ctid = ANY (ARRAY(
 			SELECT ctid FROM standings WHERE board = $1 AND season = $2 LIMIT $3))`, board.Number, board.Season, checkpointChunk)
@@ -233,11 +246,6 @@ func (l *Ledger) SweepSeason(ctx context.Context, board leaderboard.LiveBoard) e
 			return fmt.Errorf("delete the standings of season %d of board %s: %w", board.Season, board.Name, err)
 		}
 		deleted = tag.RowsAffected()
-	}
-
-	_, err := l.pool.Exec(ctx, "UPDATE window_seasons SET swept = true WHERE board = $1 AND number = $2 AND closed_at IS NOT NULL", board.Number, board.Season)
-	if err != nil {
-		return fmt.Errorf("record that season %d of board %s is swept: %w", board.Season, board.Name, err)
 	}
 	return nil
 }

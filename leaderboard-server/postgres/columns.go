@@ -27,19 +27,31 @@ func readColumns(row []int64) (columns leaderboard.Columns) {
 	return columns
 }
 
-// rankedColumns are the literals of the standings' columns as they are ranked; nil where no
-// board has any.
-func rankedColumns(catalog *leaderboard.Catalog, standings []leaderboard.Standing) (literals []pgtype.Text) {
+// rankedColumns are the literals of the columns of a board's standings as they are ranked;
+// nil where it has none.
+func rankedColumns(board leaderboard.Board, standings []leaderboard.Standing) []pgtype.Text {
+	if len(board.Columns) == 0 {
+		return nil
+	}
+
+	literals := make([]pgtype.Text, len(standings))
 	for i, s := range standings {
-		board, ok := catalog.Numbered(s.Board)
-		if !ok || len(board.Columns) == 0 {
-			continue
-		}
-		if literals == nil {
-			literals = make([]pgtype.Text, len(standings))
-		}
 		ranked := board.Fold().Oriented(s.Columns)
 		literals[i] = columnsLiteral(ranked[:len(board.Columns)])
+	}
+	return literals
+}
+
+// rankedColumnsOf is rankedColumns of standings of several boards.
+func rankedColumnsOf(catalog *leaderboard.Catalog, standings []leaderboard.Standing) (literals []pgtype.Text) {
+	for i, s := range standings {
+		board, _ := catalog.Numbered(s.Board)
+		if one := rankedColumns(board.Board, standings[i:i+1]); one != nil {
+			if literals == nil {
+				literals = make([]pgtype.Text, len(standings))
+			}
+			literals[i] = one[0]
+		}
 	}
 	return literals
 }

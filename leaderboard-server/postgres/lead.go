@@ -86,7 +86,7 @@ const (
 	keySQL     = "hashtextextended('fold ' || 'standings'::regclass::oid || ' ' || key, 0)"
 )
 
-const lockSQL = "SELECT pg_try_advisory_lock(" + keySQL + "), key::text, CASE WHEN is_called THEN last_value ELSE 0 END FROM lead_key, event_ids"
+const lockSQL = "SELECT pg_try_advisory_lock(" + keySQL + "), key::text, CASE WHEN is_called THEN last_value ELSE 0 END, version FROM lead_key, event_ids, boards_version"
 
 // heldSQL says whether a session whose login may use this schema holds the advisory lock
 // with the key that is formatted into it. Others see no more of it than its login.
@@ -139,12 +139,16 @@ func (l *Ledger) tryLock(ctx context.Context) (held *pgx.Conn, lastEvent int64, 
 
 	var ok bool
 	var key string
-	err = conn.QueryRow(ctx, lockSQL).Scan(&ok, &key, &lastEvent)
+	var version int64
+	err = conn.QueryRow(ctx, lockSQL).Scan(&ok, &key, &lastEvent, &version)
 	if err != nil || !ok {
 		conn.Release()
 	}
 	if err != nil {
 		return nil, 0, err
+	}
+	if catalog := l.Catalog(); catalog != nil && catalog.Version() != version {
+		l.noteOutdated() // who takes no submissions finds out here
 	}
 	if !ok {
 		return nil, lastEvent, l.outwit(ctx, key)

@@ -88,7 +88,7 @@ type Ledger struct {
 	recentReports *reportCache
 	options       Options
 	writable      writable
-	catalog       atomic.Pointer[leaderboard.Catalog]
+	catalogs      catalogs
 	login         atomic.Pointer[login]
 	strangerLook  atomic.Pointer[time.Time] // when it was last looked who has the lead
 	outdated      chan struct{}

@@ -168,9 +168,12 @@ func TestBoardsAreNumberedForEver(t *testing.T) {
 	changed.Scoring = leaderboard.Sum
 	boards, err = leaderboard.NewBoards(changed)
 	require.NoError(t, err)
-	_, err = f.Ledger.SyncBoards(t.Context(), boards)
-	require.Equal(t, leaderboard.CodeConflict, leaderboard.CodeOf(err))
-	require.ErrorContains(t, err, "board new has order Descending and scoring Best")
+	catalog, err = f.Ledger.SyncBoards(t.Context(), boards)
+	require.NoError(t, err)
+	live, err := catalog.Lookup("new")
+	require.NoError(t, err)
+	require.Equal(t, only, live.Board, "another scoring is for catch-up to make")
+	require.Equal(t, changed.Fold(), live.Refold.Fold)
 }
 
 func TestReplicasSyncBoardsAtTheSameTime(t *testing.T) {

@@ -101,10 +101,15 @@ func (l *Ledger) ReadBoard(ctx context.Context, board leaderboard.LiveBoard, siz
 // read runs fn in a read-only transaction of one snapshot, until it makes no
 // progress.
 func read(ctx context.Context, pool *pgxpool.Pool, fn func(ctx context.Context, tx pgx.Tx, progress func()) error) error {
+	return readFor(ctx, pool, readProgress, fn)
+}
+
+// readFor is read where the first rows take longer.
+func readFor(ctx context.Context, pool *pgxpool.Pool, patience time.Duration, fn func(ctx context.Context, tx pgx.Tx, progress func()) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watchdog := time.AfterFunc(readProgress, func() {
-		cancel(fmt.Errorf("nothing was read for %s: %w", readProgress, context.DeadlineExceeded))
+	watchdog := time.AfterFunc(patience, func() {
+		cancel(fmt.Errorf("nothing was read for %s: %w", patience, context.DeadlineExceeded))
 	})
 	defer watchdog.Stop()
 
@@ -114,7 +119,7 @@ func read(ctx context.Context, pool *pgxpool.Pool, fn func(ctx context.Context, 
 		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', '0', true), set_config('work_mem', '64MB', true)"); err != nil {
 			return err
 		}
-		return fn(ctx, tx, func() { watchdog.Reset(readProgress) })
+		return fn(ctx, tx, func() { watchdog.Reset(patience) })
 	})
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return errors.Join(err, cause)
@@ -198,7 +203,7 @@ const orderedEventsSQL = `
 	WHERE e.xid >= $1 AND e.xid < $2 AND ($3 = 0 OR e.board = $3 OR $3 = 1 AND e.global_season IS NOT NULL)`
 
 func (l *Ledger) readEvents(ctx context.Context, tx pgx.Tx, board int32, from, until uint64, size int, fn func([]leaderboard.Event) error) error {
-	catalog := l.catalog.Load()
+	catalog := l.catalogs.latest.Load()
 	if catalog == nil {
 		return errors.New("the boards are not loaded yet")
 	}

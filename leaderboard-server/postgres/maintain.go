@@ -48,6 +48,12 @@ func (l *Ledger) applyRetention(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
 
+	// A refold reads all events of its board.
+	var refolding bool
+	if err := l.aside.QueryRow(ctx, "SELECT EXISTS (SELECT FROM refolds WHERE season IS NOT NULL)").Scan(&refolding); err != nil || refolding {
+		return err
+	}
+
 	keep := fmt.Sprintf("%d seconds", int64(l.options.EventRetention.Seconds()))
 	for {
 		var state string

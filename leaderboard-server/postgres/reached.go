@@ -128,7 +128,9 @@ func (l *Ledger) reachedInStandings(ctx context.Context, r *reached, open []int)
 		q := r.queries[o]
 		boards[i], seasons[i], players[i], events[i] = q.Board.Number, q.Board.Season, q.Player, q.Event
 		if q.WithoutStandings() {
-			seasons[i] = leaderboard.AllTimeSeason // where the event may be the best, too
+			if board, ok := l.Catalog().Numbered(q.Board.Number); ok {
+				seasons[i] = board.Season // of all time, where the event may be the best, too
+			}
 		}
 	}
 	rows, err := l.pool.Query(ctx, `

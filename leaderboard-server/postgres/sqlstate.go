@@ -25,6 +25,7 @@ const (
 	stateQueryCanceled         = "57014"
 	stateAdminShutdown         = "57P01"
 	stateCrashShutdown         = "57P02"
+	stateBoardsChanged         = "LB001" // boards_changed() in the migrations
 	stateCannotConnectNow      = "57P03"
 	classDataException         = "22"
 	classConstraintViolation   = "23"

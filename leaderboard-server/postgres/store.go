@@ -28,7 +28,7 @@ var (
 // batch has one submission of a player to a board whose scoring is ordered at most.
 // See [leaderboard.ErrRepeat] and [leaderboard.ErrRejected] for its errors.
 func (l *Ledger) Store(ctx context.Context, batch []leaderboard.Submission) (leaderboard.Stored, error) {
-	catalog := l.catalog.Load()
+	catalog := l.catalogs.latest.Load()
 	if catalog == nil {
 		return leaderboard.Stored{}, errors.New("the boards are not loaded yet")
 	}
@@ -46,6 +46,15 @@ func (l *Ledger) Store(ctx context.Context, batch []leaderboard.Submission) (lea
 	defer conn.Release()
 
 	stored, repeated, err := l.append(ctx, conn.Conn(), arguments, batch, catalog)
+	if sqlState(err) == stateBoardsChanged { // and nothing was stored
+		if catalog, err = l.loadCatalog(ctx, conn.Conn()); err != nil {
+			return leaderboard.Stored{}, fmt.Errorf("%w: %w", leaderboard.ErrRepeat, err)
+		}
+		if arguments, err = newStoreArguments(batch, catalog); err != nil {
+			return leaderboard.Stored{}, err
+		}
+		stored, repeated, err = l.append(ctx, conn.Conn(), arguments, batch, catalog)
+	}
 	l.writable.observe(conn.Conn(), err)
 	if err != nil {
 		return leaderboard.Stored{}, classify(err)
@@ -105,7 +114,8 @@ func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Cata
 			}
 			key := entry{a.players[i], s.Board}
 			if entries[key] {
-				return nil, fmt.Errorf("a batch has two submissions of one player to board %s, whose scoring is ordered", s.Board)
+				// It was formed before the board's scoring was: its parts are stored by themselves.
+				return nil, fmt.Errorf("%w: it has two submissions of one player to board %s, whose scoring is ordered", leaderboard.ErrRejected, s.Board)
 			}
 			entries[key] = true
 		}
@@ -165,29 +175,12 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 	defer rows.Close()
 
 	stored.Outcomes = make([]leaderboard.Outcome, len(batch))
-	var at time.Time
-	main := func(leaderboard.LiveBoard) int32 { return 0 }
-	known := false // whether the catalog's seasons are those of the transaction
-	for rows.Next() {
-		if err := rows.Scan(fields...); err != nil {
-			return stored, nil, err
-		}
-		if row.kind == "ledger" {
-			stored.Identity, stored.Xid = row.verdict.String, uint64(row.event.Int64)
-			at = time.UnixMicro(row.player.Int64)
-			known = catalog.Knows(row.ordinal, at)
-			main = func(b leaderboard.LiveBoard) int32 {
-				if b.WindowsOnly && !known {
-					return 0
-				}
-				return b.Main(at)
-			}
-			continue
-		}
-
+	r := storedRows{catalog: catalog}
+	main := r.main
+	note := func(row *storedRow) {
 		i := int(row.ordinal - 1)
 		outcome := &stored.Outcomes[i]
-		row.fill(outcome, catalog, main)
+		row.fill(outcome, r.catalog, main)
 		if row.kind == "refused" {
 			outcome.Err = refusal(row.verdict.String, batch[i])
 		}
@@ -195,15 +188,40 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 			repeated = append(repeated, i)
 		}
 	}
-
-	if !known {
-		l.noteOutdated()
-	} else if catalog.HasWindows() {
-		for i := range stored.Outcomes {
-			addWindows(&stored.Outcomes[i], batch[i], catalog, at)
+	var kept []storedRow
+	for rows.Next() {
+		if err := rows.Scan(fields...); err != nil {
+			return stored, nil, err
+		}
+		switch {
+		case row.kind == "ledger":
+			stored.Identity, stored.Xid = row.verdict.String, uint64(row.event.Int64)
+			r.version, r.at = row.ordinal, time.UnixMicro(row.player.Int64)
+			r.known = catalog.Knows(r.version, r.at)
+		case r.version != catalog.Version():
+			kept = append(kept, row)
+		default:
+			note(&row)
 		}
 	}
-	return stored, repeated, rows.Err()
+	if err := rows.Err(); err != nil {
+		return stored, nil, err
+	}
+
+	if r.version != catalog.Version() {
+		l.reload(ctx, conn, &r)
+		for i := range kept {
+			note(&kept[i])
+		}
+	}
+	if !r.known {
+		l.noteOutdated()
+	} else if r.catalog.HasWindows() {
+		for i := range stored.Outcomes {
+			addWindows(&stored.Outcomes[i], batch[i], r.catalog, r.at)
+		}
+	}
+	return stored, repeated, nil
 }
 
 // addWindows adds the standings that a submission makes in windows. They are left to
@@ -254,6 +272,9 @@ func (r *storedRow) fill(outcome *leaderboard.Outcome, catalog *leaderboard.Cata
 	if r.score.Valid && r.season.Int32 == main {
 		outcome.Standing = r.standing(board)
 		outcome.Improved = r.improved.Bool
+	}
+	if r.kind == "stored" && outcome.Standing == nil && board.Scoring.Ordered() && r.verdict.String != "duplicate" {
+		outcome.Entry.Season = 0 // it was not ordered, or in another ranking, when this was stored
 	}
 }
 

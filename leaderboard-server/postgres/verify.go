@@ -55,7 +55,11 @@ const verifySQL = `
 		FROM kept GROUP BY board, season, player
 	)
 	SELECT board, season, player, coalesce(s.score || '@' || s.event, ''), coalesce(f.score || '@' || f.event, '')
-	FROM folded f FULL JOIN (SELECT * FROM standings WHERE NOT removed) s USING (board, season, player)
+	FROM folded f FULL JOIN (
+		SELECT * FROM standings s WHERE NOT removed
+			AND NOT EXISTS (SELECT FROM retired_rankings r WHERE r.board = s.board AND r.season = s.season)
+			AND NOT EXISTS (SELECT FROM refolds r WHERE r.board = s.board AND r.season = s.season)
+	) s USING (board, season, player)
 	WHERE f.score IS DISTINCT FROM s.score OR f.event IS DISTINCT FROM s.event AND f.untied IS NOT TRUE
 	ORDER BY board, season, player LIMIT $1`
 

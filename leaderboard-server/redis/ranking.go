@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -167,7 +166,7 @@ func (r *Ranking) ForgetSeasons() {
 	catalog := r.boards.Catalog()
 	listed := func(id leaderboard.ShardID) bool {
 		board, ok := catalog.Numbered(id.Board)
-		return ok && (id.Season == board.Season || slices.ContainsFunc(board.Seasons, func(s leaderboard.Season) bool { return s.Number == id.Season }))
+		return ok && board.HasRanking(id.Season)
 	}
 
 	r.seen.Range(func(key, _ any) bool {

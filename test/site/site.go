@@ -62,6 +62,9 @@ type Site struct {
 	programs []*Program
 }
 
+// BoardsFile is where the boards file is that the servers read.
+func (s *Site) BoardsFile() string { return s.file("boards.json") }
+
 // New starts the stores and makes the game.
 func New(ctx context.Context, options Options) (s *Site, err error) {
 	s = &Site{options: options}

@@ -29,6 +29,7 @@ WITH arguments AS MATERIALIZED (
             WHEN p.state <> 'active' THEN 'forbidden'
             WHEN b.number IS NULL OR NOT b.active THEN 'no-board'
             WHEN i.refused THEN 'refused'
+            WHEN b.fold >= 3 THEN boards_changed() -- its standings would not be made
         END AS verdict
     FROM arguments CROSS JOIN unnest(ids, versions, boards, scores, keys, fingerprints, refusals, columns)
         WITH ORDINALITY AS i (id, token_version, board, score, key, fingerprint, refused, columns, ordinal)

@@ -1,0 +1,52 @@
+package provision
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
+)
+
+// BoardFold is the order and scoring that a tenant's board is served with, and how far it
+// is on the way to others.
+type BoardFold struct {
+	Board, Order, Scoring string
+	// WantedOrder and WantedScoring are what the servers were told that it is to get; empty:
+	// nothing else.
+	WantedOrder, WantedScoring string
+	// Begun says that scores are read, and Ranking that all of those that there were have
+	// been. Refused says why it cannot be done.
+	Begun, Ranking bool
+	Refused        string
+	// Events is how many scores there were when it began, and Folded how many of them were
+	// read.
+	Events, Folded int64
+}
+
+// Folds reads the boards of a tenant that are configured, global apart.
+func (p *Postgres) Folds(ctx context.Context, t tenant.Tenant) (folds []BoardFold, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+
+	err = pgx.BeginTxFunc(ctx, p.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if err := becomeOwner(ctx, tx, t); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `
+			SELECT b.name, b.board_order, b.scoring, coalesce(r.board_order, ''), coalesce(r.scoring, ''),
+				coalesce(r.season IS NOT NULL, false), coalesce(r.season IS NOT NULL AND r.parts_done >= r.parts, false), coalesce(r.refused, ''),
+				coalesce(r.events, 0), coalesce(r.events_done, 0)
+			FROM boards b LEFT JOIN refolds r ON r.board = b.number
+			WHERE b.active AND b.number <> 1 ORDER BY b.number`)
+		if err != nil {
+			return err
+		}
+		folds, err = pgx.CollectRows(rows, pgx.RowToStructByPos[BoardFold])
+		return err
+	})
+	if err != nil {
+		return nil, postgresError(err, "read the order and scoring of the boards of %s", t.ID)
+	}
+	return folds, nil
+}

@@ -1,0 +1,78 @@
+package controllers
+
+import (
+	"context"
+	"time"
+
+	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
+)
+
+// refoldsLook is how often it is looked how far boards are that get another order or
+// scoring, and refusedLook how often where that was refused.
+const refoldsLook, refusedLook = 3 * time.Second, 30 * time.Second
+
+// readRefolds tells in the status of the boards that are not served as the spec has them. It
+// asks PostgreSQL where the spec has changed, something is under way, or the whole game is
+// looked at.
+func (r *LeaderboardReconciler) readRefolds(ctx context.Context, p *pass) error {
+	status := &p.lb.Status
+	changed := p.base.Status.ObservedGeneration != p.lb.Generation
+	if p.fresh && !changed && len(status.Refolds) == 0 {
+		return nil
+	}
+
+	folds, err := p.stores.postgres.Folds(ctx, p.tenant)
+	if err != nil {
+		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
+	}
+	status.Refolds = refoldsOf(p.lb.Spec.Boards, folds)
+	p.refoldsNext = untilRefolds(status.Refolds)
+	return nil
+}
+
+// refoldsOf compares the boards of a spec with how they are served. One that no server has
+// stored yet is not among them.
+func refoldsOf(boards []v1alpha1.Board, folds []provision.BoardFold) []v1alpha1.RefoldStatus {
+	served := make(map[string]provision.BoardFold, len(folds))
+	for _, f := range folds {
+		served[f.Board] = f
+	}
+
+	var list []v1alpha1.RefoldStatus
+	for _, b := range boards {
+		f, ok := served[b.Name]
+		order, scoring := string(b.Order), string(b.Scoring)
+		if !ok || f.Order == order && f.Scoring == scoring {
+			continue
+		}
+
+		is := v1alpha1.RefoldStatus{Board: b.Name, Order: v1alpha1.Order(f.Order), Scoring: v1alpha1.Scoring(f.Scoring), Step: v1alpha1.RefoldWaiting}
+		switch told := f.WantedOrder == order && f.WantedScoring == scoring; {
+		case !told: // the servers have read an older spec
+		case f.Refused != "":
+			is.Step, is.Message = v1alpha1.RefoldRefused, f.Refused
+		case f.Ranking:
+			is.Step, is.Events, is.Folded = v1alpha1.RefoldRanking, f.Events, f.Events
+		case f.Begun:
+			is.Step, is.Events, is.Folded = v1alpha1.RefoldFolding, f.Events, f.Folded
+		}
+		list = append(list, is)
+	}
+	return list
+}
+
+// untilRefolds is in how long the status has to tell something else; 0: not known.
+func untilRefolds(refolds []v1alpha1.RefoldStatus) time.Duration {
+	var next time.Duration
+	for _, is := range refolds {
+		look := refoldsLook
+		if is.Step == v1alpha1.RefoldRefused {
+			look = refusedLook
+		}
+		if next == 0 || look < next {
+			next = look
+		}
+	}
+	return next
+}

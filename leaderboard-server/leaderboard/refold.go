@@ -1,0 +1,124 @@
+package leaderboard
+
+import (
+	"errors"
+	"slices"
+	"time"
+)
+
+// WithFold is the board with the order and scoring of another fold.
+func (b Board) WithFold(f Fold) Board {
+	b.Order, b.Scoring = f.Order, f.Scoring
+	return b
+}
+
+// String is for messages.
+func (f Fold) String() string {
+	return "order " + string(f.Order) + " and scoring " + string(f.Scoring)
+}
+
+// SameColumns says whether the boards have the same columns, whatever their bounds: the
+// values of past submissions are those.
+func (b Board) SameColumns(other Board) bool {
+	return slices.EqualFunc(b.Columns, other.Columns, func(c, o Column) bool { return c.Name == o.Name && c.Order == o.Order })
+}
+
+// Refold is a change of a board's fold. Until it is done the board is as it was.
+type Refold struct {
+	// Fold is the one that the board is to get.
+	Fold
+	// Season is the number of the ranking that is made; 0: none yet.
+	Season int32
+	// Refused says why it cannot be done as things are; empty: nothing is known against it.
+	Refused string
+	// OfColumns says that it was refused for other columns that were asked for.
+	OfColumns bool
+}
+
+// RetiredRanking is one that a refold has superseded, or that was given up.
+type RetiredRanking struct {
+	Season int32
+	Fold
+	// At is when, by the ledger's clock.
+	At time.Time
+}
+
+// firstRefold is below the numbers of rankings of all time that refolds have made: seasons
+// of windows do not come to it.
+const firstRefold = 1 << 30
+
+// RefoldSeason is the number of the ranking that the n-th refold of a board makes, from 1.
+func RefoldSeason(n int32) int32 { return firstRefold + n }
+
+// isAllTime says whether a season's number is one of all time.
+func isAllTime(season int32) bool { return season == allTimeSeason || season > firstRefold }
+
+// foldOf is the fold of one of the board's rankings.
+func (b LiveBoard) foldOf(season int32) Fold {
+	own := b.Fold()
+	if b.own != nil {
+		own = *b.own
+	}
+	if season == 0 {
+		return own
+	}
+	if b.Refold != nil && b.Refold.Season == season {
+		return b.Refold.Fold
+	}
+	for _, r := range b.Retired {
+		if r.Season == season {
+			return r.Fold
+		}
+	}
+	return own
+}
+
+// HasRanking says whether a season's number is of one of the board's rankings, as far as
+// they are known.
+func (b LiveBoard) HasRanking(season int32) bool {
+	return season == b.Season || b.Refold != nil && b.Refold.Season == season ||
+		slices.ContainsFunc(b.Seasons, func(s Season) bool { return s.Number == season }) ||
+		slices.ContainsFunc(b.Retired, func(r RetiredRanking) bool { return r.Season == season })
+}
+
+// Refolding are the active boards that are to get another fold.
+func (c *Catalog) Refolding() []LiveBoard {
+	var boards []LiveBoard
+	for _, b := range c.list {
+		if b.Refold != nil && b.Active {
+			boards = append(boards, b)
+		}
+	}
+	return boards
+}
+
+// ErrRefoldMoved says that a refold is not what the caller takes it for: the board's
+// configuration was changed, or another process goes on with it.
+var ErrRefoldMoved = errors.New("the refold was changed in the meantime")
+
+// RefoldRefusedError says that a board cannot get another fold, and why.
+type RefoldRefusedError struct {
+	Reason string
+	// Final says that it will not be another time, unless something else is asked for.
+	Final bool
+}
+
+// Error is the reason.
+func (r *RefoldRefusedError) Error() string { return r.Reason }
+
+// RefoldWork is how far a refold has come.
+type RefoldWork struct {
+	// Board has the season that is made, and its fold.
+	Board LiveBoard
+	// Cut is up to which event the standings are made, once all parts are done, and Xid
+	// below which transaction every event is up to Cut.
+	Cut int64
+	Xid uint64
+	// Parts is in how many parts the players are folded, and PartsDone how many are.
+	Parts, PartsDone int
+	// Events is how many there were when it began, and Done how many of them are folded.
+	Events, Done int64
+}
+
+// Folded says that all parts are done.
+func (w RefoldWork) Folded() bool { return w.PartsDone >= w.Parts }

@@ -1,0 +1,317 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+const (
+	// cutWait is how long a cut waits for the batches that are being stored. Those that come
+	// in the meantime wait for it.
+	cutWait = "200ms"
+	// cutTimeout bounds what is done while batches wait: they are repeated after 2 s.
+	cutTimeout = 1500 * time.Millisecond
+	// refoldPart is how many events are sorted at a time, some 300 MB on PostgreSQL's disk.
+	refoldPart = 4_000_000
+	// refoldPatience is for how long reading a part may bring nothing: all of the log is
+	// read, and a part of it sorted, before the first event comes.
+	refoldPatience = 10 * time.Minute
+	// upgradeTime is how long after an upgrade servers of the version before may go on. They
+	// would append to a board that has become ordered without making its standings.
+	upgradeTime = 15 * time.Minute
+)
+
+// Events of a board are cut in two by their numbers: while nobody can append, the last
+// number is read, so every event up to it is committed and every later one has a higher
+// number. What is before a cut never changes any more, so it is read in as many parts, and
+// as often, as it takes.
+const cutSQL = `
+	SELECT CASE WHEN is_called THEN last_value ELSE 0 END, history | pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+	FROM event_ids, ledger_here()`
+
+// stopAppending has everybody who appends wait until the transaction ends. Only the parent
+// is locked: all appends go by way of it, and vacuuming a partition does not.
+func stopAppending(ctx context.Context, tx pgx.Tx) (last int64, xid uint64, err error) {
+	if _, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", cutWait); err != nil {
+		return 0, 0, err
+	}
+	if _, err := tx.Exec(ctx, "LOCK TABLE ONLY score_events IN SHARE MODE"); err != nil {
+		return 0, 0, fmt.Errorf("wait for the batches that are being stored: %w", err)
+	}
+	err = tx.QueryRow(ctx, cutSQL).Scan(&last, &xid)
+	return last, xid, err
+}
+
+// cut returns the number of the last event, and a transaction below which every event is up
+// to it.
+func (l *Ledger) cut(ctx context.Context) (last int64, xid uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, cutTimeout)
+	defer cancel()
+
+	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		last, xid, err = stopAppending(ctx, tx)
+		return err
+	})
+	return last, xid, err
+}
+
+// syncRefold records the fold that a board is to get, or that it keeps the one that it has.
+// Other columns are refused: past submissions have none of theirs.
+func syncRefold(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, configured leaderboard.Board) error {
+	is, want := leaderboard.Refold{Fold: board.Fold()}, leaderboard.Refold{Fold: board.WithFold(configured.Fold()).Fold()}
+	if board.Refold != nil {
+		is = *board.Refold
+	}
+	var refused *string
+	if want.OfColumns = !configured.SameColumns(board.Board); want.OfColumns {
+		refused = new(fmt.Sprintf("board %s cannot get other columns, whose values its past scores do not have: add a board with another name instead", board.Name))
+	}
+	if is.Fold == want.Fold && is.OfColumns == want.OfColumns {
+		return nil
+	}
+
+	if err := dropRefold(ctx, tx, board); err != nil {
+		return err
+	}
+	if want.Fold == board.Fold() && !want.OfColumns {
+		return nil
+	}
+	_, err := tx.Exec(ctx, "INSERT INTO refolds (board, board_order, scoring, of_columns, refused, final) VALUES ($1, $2, $3, $4, $5, $4)",
+		board.Number, want.Order, want.Scoring, want.OfColumns, refused)
+	if err != nil {
+		return fmt.Errorf("store the new %s of board %s: %w", want.Fold, board.Name, err)
+	}
+	return nil
+}
+
+// dropRefold gives the board's refold up. What was made of it is deleted later.
+func dropRefold(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard) error {
+	_, err := tx.Exec(ctx, `
+		WITH dropped AS (DELETE FROM refolds WHERE board = $1 RETURNING board, season, board_order, scoring)
+		INSERT INTO retired_rankings (board, season, board_order, scoring) SELECT board, season, board_order, scoring FROM dropped WHERE season IS NOT NULL`, board.Number)
+	if err != nil {
+		return fmt.Errorf("give the refold of board %s up: %w", board.Name, err)
+	}
+	return nil
+}
+
+// readRefolds adds the refolds of the boards and their retired rankings.
+func readRefolds(ctx context.Context, tx pgx.Tx, boards map[int32]*leaderboard.LiveBoard) error {
+	rows, err := tx.Query(ctx, `
+		SELECT board, board_order, scoring, coalesce(season, 0), coalesce(refused, ''), of_columns, NULL::timestamptz FROM refolds
+		UNION ALL
+		SELECT board, board_order, scoring, season, '', false, retired_at FROM retired_rankings`)
+	if err != nil {
+		return fmt.Errorf("query the refolds: %w", err)
+	}
+	defer rows.Close()
+
+	for rows.Next() {
+		var number int32
+		var r leaderboard.Refold
+		var retired *time.Time
+		if err := rows.Scan(&number, &r.Order, &r.Scoring, &r.Season, &r.Refused, &r.OfColumns, &retired); err != nil {
+			return fmt.Errorf("read the refolds: %w", err)
+		}
+		board := boards[number]
+		r.Columns = board.Fold().Columns // a board keeps its columns
+		if retired == nil {
+			board.Refold = &r
+		} else {
+			board.Retired = append(board.Retired, leaderboard.RetiredRanking{Season: r.Season, Fold: r.Fold, At: *retired})
+		}
+	}
+	return rows.Err()
+}
+
+// PrepareRefold begins the refold that the catalog has of the board, or finds out how far it
+// has come. A [leaderboard.RefoldRefusedError], of this or a later step, says that it cannot
+// be done as things are: see RefuseRefold.
+func (l *Ledger) PrepareRefold(ctx context.Context, board leaderboard.LiveBoard) (leaderboard.RefoldWork, error) {
+	work, err := l.refoldWork(ctx, board)
+	if err != nil {
+		return work, err
+	}
+	if err := l.checkRefold(ctx, l.pool, board); err != nil {
+		return work, err
+	}
+	here, err := l.Snapshot(ctx)
+	if err != nil {
+		return work, err
+	}
+	if work.Board.Season != 0 && leaderboard.HistoryStart(here.Xmin) == leaderboard.HistoryStart(work.Xid) {
+		return work, nil
+	}
+
+	if err := l.beginRefold(ctx, board); err != nil {
+		return work, err
+	}
+	return l.refoldWork(ctx, board)
+}
+
+// refoldWork reads how far a refold has come; one that is not begun has season 0.
+func (l *Ledger) refoldWork(ctx context.Context, board leaderboard.LiveBoard) (leaderboard.RefoldWork, error) {
+	ctx, cancel := l.deadline(ctx)
+	defer cancel()
+
+	w := leaderboard.RefoldWork{Board: board}
+	var season int32
+	var fold leaderboard.Fold
+	var xid int64
+	refused := leaderboard.RefoldRefusedError{}
+	err := l.pool.QueryRow(ctx, `SELECT coalesce(season, 0), board_order, scoring, coalesce(cut, 0), coalesce(cut_xid, 0), parts, parts_done, events, events_done, coalesce(refused, ''), final
+		FROM refolds WHERE board = $1`, board.Number).
+		Scan(&season, &fold.Order, &fold.Scoring, &w.Cut, &xid, &w.Parts, &w.PartsDone, &w.Events, &w.Done, &refused.Reason, &refused.Final)
+	fold.Columns = board.Fold().Columns
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && fold != board.Refold.Fold {
+		return w, leaderboard.ErrRefoldMoved
+	}
+	if err != nil {
+		return w, unavailable("read a refold", err)
+	}
+	if refused.Final {
+		return w, &refused
+	}
+
+	refold := *board.Refold
+	refold.Season = season
+	w.Board.Refold, w.Xid = &refold, uint64(xid)
+	w.Board = w.Board.In(season)
+	return w, nil
+}
+
+// checkRefold says why a board cannot be refolded now: a [leaderboard.RefoldRefusedError],
+// or nil.
+func (l *Ledger) checkRefold(ctx context.Context, from querier, board leaderboard.LiveBoard) error {
+	ctx, cancel := l.deadline(ctx)
+	defer cancel()
+
+	var cut, windows bool
+	var wait pgtype.Int8
+	err := from.QueryRow(ctx, `
+		SELECT b.log_cut, EXISTS (SELECT FROM windows WHERE board = b.number AND active) OR EXISTS (SELECT FROM window_seasons WHERE board = b.number AND closed_at IS NULL),
+			(SELECT ceil(extract(epoch FROM this.applied_at + $2::interval - now()) / 60)::bigint FROM schema_migrations first, schema_migrations this
+				WHERE first.version = 1 AND this.name = 'refolds' AND this.applied_at > first.applied_at + $2::interval)
+		FROM boards b WHERE b.number = $1`, board.Number, upgradeTime).Scan(&cut, &windows, &wait)
+	if err != nil {
+		return unavailable("look whether a board can be refolded", err)
+	}
+
+	want := board.Refold.Fold
+	switch {
+	case cut:
+		return refuse("board %s cannot get %s: retention has dropped scores of it, of which the new ranking would have to be made. Add a board with another name instead", board.Name, want)
+	case windows:
+		return refuse("board %s cannot get %s while it has windows: remove them, and add them again afterwards. It begins when the seasons that are open have been closed", board.Name, want)
+	case want.Scoring.Ordered() && wait.Int64 > 0:
+		return refuse("board %s gets %s in %d minutes, when no server of the version before can be left", board.Name, want, wait.Int64)
+	}
+	return nil
+}
+
+func refuse(format string, args ...any) error {
+	return &leaderboard.RefoldRefusedError{Reason: fmt.Sprintf(format, args...)}
+}
+
+// RefuseRefold records why a refold cannot be done, if that is what the error says, and
+// gives up what was made of it.
+func (l *Ledger) RefuseRefold(ctx context.Context, board leaderboard.LiveBoard, why error) error {
+	refused := (*leaderboard.RefoldRefusedError)(nil)
+	if !errors.As(why, &refused) {
+		return nil
+	}
+
+	ctx, cancel := l.deadline(ctx)
+	defer cancel()
+
+	want := board.Refold.Fold
+	_, err := l.pool.Exec(ctx, `
+		WITH given_up AS (
+			INSERT INTO retired_rankings (board, season, board_order, scoring)
+			SELECT board, season, board_order, scoring FROM refolds WHERE board = $1 AND board_order = $2 AND scoring = $3 AND season IS NOT NULL
+		)
+		UPDATE refolds SET refused = $4, final = $5, season = NULL, cut = NULL, cut_xid = NULL
+		WHERE board = $1 AND board_order = $2 AND scoring = $3 AND (refused IS DISTINCT FROM $4 OR season IS NOT NULL)`,
+		board.Number, want.Order, want.Scoring, refused.Reason, refused.Final)
+	if err != nil {
+		return fmt.Errorf("record that board %s cannot be refolded: %w", board.Name, err)
+	}
+	return nil
+}
+
+// beginRefold gives the refold a season and the first cut. One that has a season, of
+// another history, begins again with another.
+func (l *Ledger) beginRefold(ctx context.Context, board leaderboard.LiveBoard) error {
+	last, xid, err := l.cut(ctx)
+	if err != nil {
+		return fmt.Errorf("cut the log: %w", err)
+	}
+	events, err := l.countEvents(ctx, board, last)
+	if err != nil {
+		return fmt.Errorf("count the events of board %s: %w", board.Name, err)
+	}
+
+	ctx, cancel := l.deadline(ctx)
+	defer cancel()
+
+	want := board.Refold.Fold
+	return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		var before pgtype.Int4
+		err := tx.QueryRow(ctx, "SELECT season FROM refolds WHERE board = $1 AND board_order = $2 AND scoring = $3 FOR UPDATE",
+			board.Number, want.Order, want.Scoring).Scan(&before)
+		if errors.Is(err, pgx.ErrNoRows) || err == nil && before.Int32 != board.Refold.Season {
+			return leaderboard.ErrRefoldMoved
+		}
+		if err != nil {
+			return err
+		}
+		if before.Valid {
+			_, err := tx.Exec(ctx, "INSERT INTO retired_rankings (board, season, board_order, scoring) VALUES ($1, $2, $3, $4)",
+				board.Number, before.Int32, want.Order, want.Scoring)
+			if err != nil {
+				return err
+			}
+		}
+
+		var made int32
+		if err := tx.QueryRow(ctx, "UPDATE boards SET refolds = refolds + 1 WHERE number = $1 RETURNING refolds", board.Number).Scan(&made); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE refolds SET season = $2, cut = $3, cut_xid = $4, parts = $5, parts_done = 0, events = $6, events_done = 0, refused = NULL WHERE board = $1`,
+			board.Number, leaderboard.RefoldSeason(made), last, int64(xid), (events+refoldPart-1)/refoldPart, events)
+		return err
+	})
+}
+
+func (l *Ledger) countEvents(ctx context.Context, board leaderboard.LiveBoard, last int64) (events int64, err error) {
+	err = readFor(ctx, l.aside, refoldPatience, func(ctx context.Context, tx pgx.Tx, _ func()) error {
+		if err := alone(ctx, tx); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, "SELECT count(*) FROM score_events WHERE board = $1 AND id <= $2", board.Number, last).Scan(&events)
+	})
+	return events, err
+}
+
+// SweepRetired deletes the standings of a retired ranking of the board, which is the season
+// that is meant, and forgets it. Nothing of it is left in Redis.
+func (l *Ledger) SweepRetired(ctx context.Context, board leaderboard.LiveBoard) error {
+	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
+	defer cancel()
+
+	if err := l.deleteStandings(ctx, board); err != nil {
+		return err
+	}
+	_, err := l.pool.Exec(ctx, "DELETE FROM retired_rankings WHERE board = $1 AND season = $2", board.Number, board.Season)
+	if err != nil {
+		return fmt.Errorf("forget a retired ranking of board %s: %w", board.Name, err)
+	}
+	return nil
+}

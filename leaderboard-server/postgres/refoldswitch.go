@@ -1,0 +1,231 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// refoldStep is how many event numbers a cut moves on at a time, some 0.3 s.
+const refoldStep = 20_000
+
+// AdvanceRefold folds the events after the cut into the standings of the refold, as many as
+// fit a transaction, and moves the cut. It returns the standings that changed, and whether
+// the cut was the last event when it began.
+func (l *Ledger) AdvanceRefold(ctx context.Context, work leaderboard.RefoldWork) (after leaderboard.RefoldWork, changed []leaderboard.Standing, caughtUp bool, err error) {
+	last, xid, err := l.cut(ctx)
+	if err != nil {
+		return work, nil, false, fmt.Errorf("cut the log: %w", err)
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
+	defer cancel()
+
+	until := last
+	if until > work.Cut+refoldStep {
+		until, xid = work.Cut+refoldStep, work.Xid
+	}
+	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		if err := lockRefold(ctx, tx, work); err != nil {
+			return err
+		}
+		if changed, err = foldTail(ctx, tx, work, until); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "UPDATE refolds SET cut = $2, cut_xid = $3 WHERE board = $1", work.Board.Number, until, int64(xid))
+		return err
+	})
+	if err != nil {
+		return work, nil, false, fmt.Errorf("fold what has come to board %s: %w", work.Board.Name, err)
+	}
+
+	after = work
+	after.Cut, after.Xid = until, xid
+	return after, changed, until == last, nil
+}
+
+// SwitchRefold gives the board its new fold and ranking, while nobody can append. apply gets
+// the standings that changed since the last AdvanceRefold, to join them to the ranking: the
+// board is switched if it returns nil. False: too much has come since.
+func (l *Ledger) SwitchRefold(ctx context.Context, work leaderboard.RefoldWork, apply func(ctx context.Context, changed []leaderboard.Standing) error) (after leaderboard.RefoldWork, switched bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, l.options.Timeout+cutTimeout)
+	defer cancel()
+
+	after = work
+	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		switched = false
+		// Before anybody waits: what others may hold for longer.
+		if _, err := tx.Exec(ctx, "LOCK TABLE boards IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+			return fmt.Errorf("wait for other replicas: %w", err)
+		}
+		if err := lockRefold(ctx, tx, work); err != nil {
+			return err
+		}
+		if err := l.checkRefold(ctx, tx, work.Board); err != nil {
+			return err
+		}
+		if err := forgetRollups(ctx, tx); err != nil {
+			return err
+		}
+
+		ctx, cancel := context.WithTimeout(ctx, cutTimeout)
+		defer cancel()
+		last, xid, err := stopAppending(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if last > work.Cut+refoldStep {
+			return errTooMuch
+		}
+		changed, err := foldTail(ctx, tx, work, last)
+		if err != nil {
+			return err
+		}
+		if err := apply(ctx, changed); err != nil {
+			return err
+		}
+		after.Cut, after.Xid, switched = last, xid, true
+		return switchBoard(ctx, tx, work.Board)
+	})
+	if errors.Is(err, errTooMuch) {
+		return work, false, nil
+	}
+	if err != nil {
+		return work, false, fmt.Errorf("switch board %s to %s: %w", work.Board.Name, work.Board.Fold(), err)
+	}
+	return after, switched, nil
+}
+
+var errTooMuch = errors.New("too much has come since the cut")
+
+// lockRefold makes sure that the refold is where the caller takes it for until the
+// transaction ends.
+func lockRefold(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork) error {
+	var cut int64
+	err := tx.QueryRow(ctx, "SELECT cut FROM refolds WHERE board = $1 AND season = $2 AND parts_done = parts FOR UPDATE",
+		work.Board.Number, work.Board.Season).Scan(&cut)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && cut != work.Cut {
+		return leaderboard.ErrRefoldMoved
+	}
+	return err
+}
+
+// foldTail folds the events after the cut up to another one into the standings.
+func foldTail(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork, until int64) ([]leaderboard.Standing, error) {
+	board := work.Board
+	rows, err := tx.Query(ctx, `SELECT `+playerEventColumns+` FROM score_events WHERE board = $1 AND xid >= $2 AND id > $3 AND id <= $4 ORDER BY id`,
+		board.Number, int64(work.Xid), work.Cut, until)
+	if err != nil {
+		return nil, err
+	}
+	events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e playerEvent, err error) {
+		return e, e.scan(row)
+	})
+	if err != nil || len(events) == 0 {
+		return nil, err
+	}
+
+	standings, err := readPlayers(ctx, tx, board, events)
+	if err != nil {
+		return nil, err
+	}
+	changed := make(map[int64]bool)
+	for _, e := range events {
+		after := e.standing(board)
+		before, known := standings[e.player]
+		if known {
+			after, err = appendEvent(board, before, after)
+		} else {
+			after = board.Scoring.Begin(after)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if after != before {
+			standings[e.player], changed[e.player] = after, true
+		}
+	}
+
+	list := make([]leaderboard.Standing, 0, len(changed))
+	for player := range changed {
+		list = append(list, standings[player])
+	}
+	_, err = tx.Exec(ctx, refoldedSQL+` ON CONFLICT (board, season, player) DO UPDATE SET score = excluded.score, event = excluded.event,
+		last_event = excluded.last_event, previous_score = s.score, entered = false, version = s.version + 1,
+		columns = excluded.columns, reached_at = excluded.reached_at, xid = '0'`,
+		refoldedArgs(board, list)...)
+	return list, err
+}
+
+// readPlayers reads the standings of the players of events.
+func readPlayers(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, events []playerEvent) (map[int64]leaderboard.Standing, error) {
+	players := make([]int64, len(events))
+	for i, e := range events {
+		players[i] = e.player
+	}
+	rows, err := tx.Query(ctx, "SELECT player, score, event, last_event, columns, "+reachedSQL+" FROM standings WHERE board = $1 AND season = $2 AND player = ANY ($3)",
+		board.Number, board.Season, players)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+
+	standings := make(map[int64]leaderboard.Standing, len(players))
+	for rows.Next() {
+		s := leaderboard.Standing{EntryKey: leaderboard.EntryKey{Board: board.Number, Season: board.Season}, Origin: board.Number}
+		var columns []int64
+		var at pgtype.Timestamptz
+		if err := rows.Scan(&s.Player, &s.Score, &s.Event, &s.Last, &columns, &at); err != nil {
+			return nil, err
+		}
+		s.Columns = board.Fold().Oriented(readColumns(columns))
+		if at.Valid {
+			s.ReachedAt = at.Time.UnixMicro()
+		}
+		standings[s.Player] = s
+	}
+	return standings, rows.Err()
+}
+
+// forgetRollups has reports read the events, and rollups made again: they name the best by
+// the order that there was, and are of the scoring that there was.
+func forgetRollups(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", cutWait); err != nil { // who rolls up has read the fold
+		return err
+	}
+	for _, sql := range []string{
+		"UPDATE report_progress SET days_until = since, months_until = date_trunc('month', since + interval '1 month' - interval '1 day')::date",
+		"UPDATE report_fold_progress SET days_until = since, months_until = date_trunc('month', since + interval '1 month' - interval '1 day')::date",
+		"UPDATE report_recent_progress SET hours_until = since, quarters_until = since",
+		"UPDATE report_recent_fold_progress SET hours_until = since, quarters_until = since",
+	} {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("have the rollups of reports made again: %w", err)
+		}
+	}
+	return nil
+}
+
+// switchBoard makes the season that is meant the board's ranking of all time, and its fold
+// the board's.
+func switchBoard(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard) error {
+	for _, sql := range []string{
+		`INSERT INTO retired_rankings (board, season, board_order, scoring)
+			SELECT b.number, s.number, b.board_order, b.scoring FROM boards b JOIN seasons s ON s.board = b.number WHERE b.number = $1 AND s.number <> $2`,
+		`UPDATE window_seasons s SET board_order = b.board_order FROM boards b
+			WHERE b.number = s.board AND s.board = $1 AND s.board_order IS NULL AND s.number <> $2`,
+		`UPDATE boards b SET board_order = f.board_order, scoring = f.scoring FROM refolds f WHERE b.number = $1 AND f.board = $1 AND f.season = $2`,
+		`UPDATE seasons SET number = $2 WHERE board = $1`,
+		`DELETE FROM refolds WHERE board = $1 AND season = $2`,
+	} {
+		if _, err := tx.Exec(ctx, sql, board.Number, board.Season); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,297 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/catchup"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
+	"github.com/leaderboard-dev/leaderboard-operator/test/conformance/ledgertest"
+)
+
+// folds are those that boards of these tests have.
+var folds = []leaderboard.Fold{
+	{Order: leaderboard.Descending, Scoring: leaderboard.Best}, {Order: leaderboard.Ascending, Scoring: leaderboard.Best},
+	{Order: leaderboard.Descending, Scoring: leaderboard.First}, {Order: leaderboard.Ascending, Scoring: leaderboard.Latest},
+	{Order: leaderboard.Descending, Scoring: leaderboard.Sum}, {Order: leaderboard.Ascending, Scoring: leaderboard.Sum},
+	{Order: leaderboard.Descending, Scoring: leaderboard.Count},
+}
+
+// withColumnsUntil is how many of the folds boards with columns may have, the first ones.
+const withColumnsUntil = 4
+
+// foldedBoard is a board without windows.
+func foldedBoard(name string, fold leaderboard.Fold, shards int) leaderboard.Board {
+	return leaderboard.Board{Name: name, MinScore: -leaderboard.MaxScore, MaxScore: leaderboard.MaxScore, Shards: shards, Ranks: leaderboard.Ordinal}.WithFold(fold)
+}
+
+// switches are a board for each change of one fold to another, before and after.
+func switches(tb testing.TB, shards int) (before, after leaderboard.Boards) {
+	tb.Helper()
+	var lists [2][]leaderboard.Board
+	for i, from := range folds {
+		for j, to := range folds {
+			if i != j {
+				name := fmt.Sprintf("from-%d-to-%d", i, j)
+				for k, fold := range []leaderboard.Fold{from, to} {
+					board := foldedBoard(name, fold, shards)
+					if max(i, j) < withColumnsUntil {
+						board.Columns = []leaderboard.Column{{Name: "deaths", Order: leaderboard.Ascending, Min: -leaderboard.MaxScore, Max: leaderboard.MaxScore}}
+						board.Ranks = leaderboard.Competition
+					}
+					lists[k] = append(lists[k], board)
+				}
+			}
+		}
+	}
+
+	before, err := leaderboard.NewBoards(lists[0]...)
+	require.NoError(tb, err)
+	after, err = leaderboard.NewBoards(lists[1]...)
+	require.NoError(tb, err)
+	return before, after
+}
+
+// crowd submits through replicas until it is stopped, and reads what it submitted to.
+type crowd struct {
+	tenant   *Tenant
+	replicas []*Replica
+	players  []leaderboard.PlayerName
+	boards   []string
+
+	stop  context.CancelFunc
+	going sync.WaitGroup
+	mu    sync.Mutex
+	// all is what was acknowledged, and repeats what was sent again with its key.
+	all     []stored
+	repeats atomic.Int64
+	// forgiving: rankings may have been lost, and are not to be had at every moment.
+	forgiving atomic.Bool
+}
+
+// await waits until so many more submissions were acknowledged.
+func (c *crowd) await(tb testing.TB, n int) {
+	tb.Helper()
+	count := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.all)
+	}
+	until := count() + n
+	require.Eventually(tb, func() bool { return count() >= until }, time.Minute, time.Millisecond)
+}
+
+func startCrowd(tb testing.TB, tenant *Tenant, replicas []*Replica, players []leaderboard.PlayerName, boards leaderboard.Boards) *crowd {
+	tb.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	c := &crowd{tenant: tenant, replicas: replicas, players: players, stop: stop}
+	for _, b := range boards.All()[1:] {
+		c.boards = append(c.boards, b.Name)
+	}
+	for i := range 8 {
+		random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(i)))
+		c.going.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				c.submit(tb, random, fmt.Sprintf("%d-%d", i, n))
+			}
+		})
+	}
+	for _, r := range replicas {
+		c.going.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
+			for ctx.Err() == nil {
+				c.read(tb, r, random)
+			}
+		})
+	}
+	tb.Cleanup(func() { c.end() })
+	return c
+}
+
+func (c *crowd) end() []stored {
+	c.stop()
+	c.going.Wait()
+	sortByEvent(c.all)
+	return c.all
+}
+
+func (c *crowd) submit(tb testing.TB, random *rand.Rand, key string) {
+	r, player, name := c.replicas[random.IntN(len(c.replicas))], c.players[random.IntN(len(c.players))], c.boards[random.IntN(len(c.boards))]
+	board, err := r.Ledger.Catalog().Lookup(name)
+	if err != nil {
+		tb.Error(err)
+		return
+	}
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	submission := leaderboard.Submission{Player: player.ID, TokenVersion: 1, Board: name, Ordered: board.Scoring.Ordered(), Score: random.Int64N(21) - 10, Columns: randomColumns(random, board), IdempotencyKey: key}
+	receipt, err := r.Committer.Commit(ctx, submission)
+	if err != nil {
+		tb.Errorf("board %s: %v", name, err)
+		return
+	}
+	c.mu.Lock()
+	c.all = append(c.all, stored{board, player.Number, submission.Score, submission.Columns, receipt})
+	c.mu.Unlock()
+
+	if random.IntN(10) == 0 {
+		again, err := c.replicas[random.IntN(len(c.replicas))].Committer.Commit(ctx, submission)
+		if err != nil || !again.Replayed || again.Event != receipt.Event {
+			tb.Errorf("board %s: a repetition of event %d was answered %+v, %v", name, receipt.Event, again, err)
+		}
+		c.repeats.Add(1)
+	}
+}
+
+// read looks at a board by what the replica knows of it: it is served, in the order that it
+// says.
+func (c *crowd) read(tb testing.TB, r *Replica, random *rand.Rand) {
+	board, err := r.Ledger.Catalog().Lookup(c.boards[random.IntN(len(c.boards))])
+	if err != nil {
+		tb.Error(err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	entries, _, err := r.Ranking.Page(ctx, board, 0, 50)
+	if err != nil && !c.forgiving.Load() {
+		tb.Errorf("board %s (season %d): %v", board.Name, board.Season, err)
+	}
+	if !slices.IsSortedFunc(entries, func(a, b leaderboard.RankingEntry) int {
+		switch {
+		case board.Order.Better(a.Score, b.Score):
+			return -1
+		case a.Score == b.Score:
+			return 0
+		}
+		return 1
+	}) {
+		tb.Errorf("board %s (season %d) is not in %s order: %v", board.Name, board.Season, board.Order, entries)
+	}
+}
+
+// requireFolded waits until the boards are folded as they are configured.
+func requireFolded(tb testing.TB, ledger *postgres.Ledger, boards leaderboard.Boards) *leaderboard.Catalog {
+	tb.Helper()
+	var catalog *leaderboard.Catalog
+	require.Eventually(tb, func() bool {
+		var err error
+		catalog, err = ledger.LoadCatalog(context.Background())
+		if err != nil {
+			return false
+		}
+		for _, b := range boards.All() {
+			live, err := catalog.Lookup(b.Name)
+			if err != nil || live.Fold() != b.Fold() || live.Refold != nil {
+				return false
+			}
+		}
+		return true
+	}, time.Minute, 20*time.Millisecond)
+	return catalog
+}
+
+// requireModel waits until every replica has what the events make.
+func (t *Tenant) requireModel(tb testing.TB, catalog *leaderboard.Catalog, replicas []*Replica, all []stored, players []leaderboard.PlayerName) {
+	tb.Helper()
+	model := NewModel(catalog)
+	for _, s := range all {
+		board, err := catalog.Lookup(s.board.Name)
+		require.NoError(tb, err)
+		model.Submit(board, s.player, s.score, s.columns, s.receipt.Event)
+	}
+	for _, r := range replicas {
+		_, err := r.Ledger.LoadCatalog(tb.Context())
+		require.NoError(tb, err)
+		t.RequireEqual(tb, r.Ranking, model, players)
+	}
+
+	err := errors.New("not saved yet")
+	for range 100 { // the leader may be ahead of it
+		if err = catchup.SaveStandings(tb.Context(), t.Ledger); err == nil {
+			break
+		}
+	}
+	require.NoError(tb, err)
+	mismatches, err := t.Ledger.Verify(tb.Context(), 10)
+	require.NoError(tb, err)
+	require.Empty(tb, mismatches)
+}
+
+// Every change of order or scoring ends with what the whole log makes, however much comes in
+// meanwhile, and until then the board is what it was.
+func TestRefoldEveryWay(t *testing.T) {
+	for _, shards := range []int{1, 3} {
+		t.Run(fmt.Sprintf("shards=%d", shards), func(t *testing.T) {
+			before, after := switches(t, shards)
+			tenant := NewTenantOf(t, ledgertest.New(t, pg, before, postgres.Options{}), Standalone(rdb))
+			replicas := []*Replica{tenant.Start(t), tenant.Start(t)}
+			players := tenant.Players(t, 40)
+			tenant.RequireEqual(t, replicas[0].Ranking, NewModel(tenant.Catalog), nil)
+			crowd := startCrowd(t, tenant, replicas, players, before)
+
+			_, err := replicas[0].Ledger.SyncBoards(t.Context(), after)
+			require.NoError(t, err)
+			catalog := requireFolded(t, tenant.Ledger, after)
+			all := crowd.end()
+			t.Logf("%d submissions, %d repetitions", len(all), crowd.repeats.Load())
+			tenant.requireModel(t, catalog, replicas, all, players)
+		})
+	}
+}
+
+// Changes of changes, a leader that ends anywhere, a Redis that loses everything: at the end
+// each board is what the log makes by the last configuration.
+func TestRefoldThroughFaults(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	configured := func() leaderboard.Boards {
+		var list []leaderboard.Board
+		for i := range 6 {
+			list = append(list, foldedBoard(fmt.Sprint("board-", i), folds[random.IntN(len(folds))], 2))
+		}
+		boards, err := leaderboard.NewBoards(list...)
+		require.NoError(t, err)
+		return boards
+	}
+
+	boards := configured()
+	tenant := NewTenantOf(t, ledgertest.New(t, pg, boards, postgres.Options{}), Standalone(rdb))
+	replicas := []*Replica{tenant.Start(t), tenant.Start(t), tenant.Start(t)}
+	players := tenant.Players(t, 60)
+	tenant.RequireEqual(t, replicas[0].Ranking, NewModel(tenant.Catalog), nil)
+	crowd := startCrowd(t, tenant, replicas, players, boards)
+	conn := tenant.Connect(t)
+
+	for range 25 {
+		switch random.IntN(4) {
+		case 0:
+			crowd.forgiving.Store(true)
+			require.NoError(t, tenant.forgetAll(t))
+		case 1:
+			_, err := conn.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks
+				WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+			require.NoError(t, err)
+		default:
+			boards = configured()
+			_, err := replicas[random.IntN(len(replicas))].Ledger.SyncBoards(t.Context(), boards)
+			require.NoError(t, err)
+		}
+		crowd.await(t, random.IntN(300))
+	}
+
+	catalog := requireFolded(t, tenant.Ledger, boards)
+	tenant.requireModel(t, catalog, replicas, crowd.end(), players)
+}
