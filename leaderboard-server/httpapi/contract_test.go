@@ -88,7 +88,7 @@ func TestContract(t *testing.T) {
 		g.t = t
 		g.openSeasons()
 		g.submit(token, "laps", 60)
-		g.endSeason("laps", "daily")
+		g.endSeason("laps")
 		for _, path := range []string{
 			"/v1/leaderboard/global?game_id=laps&page=1&page_size=5",
 			"/v1/leaderboard/my_rank?game_id=laps",

@@ -106,7 +106,7 @@ func TestHistoryCursorsAreOfOneHistory(t *testing.T) {
 	}
 
 	// When the season has ended, its history begins again.
-	g.endSeason("laps", "daily")
+	g.endSeason("laps")
 	require.Eventually(t, func() bool {
 		g.submit(token, "laps", 50)
 		return submitted(g.history(token, "laps", "me", "window=daily"))[0] == 50

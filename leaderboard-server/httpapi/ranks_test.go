@@ -18,10 +18,10 @@ const ranksFile = `{"boards": [
 	{"name": "medals", "ranks": "Dense", "windows": [{"name": "daily", "schedule": "daily"}]},
 	{"name": "tied", "ranks": "Competition"}]}`
 
-// play submits a score with columns.
-func (g *game) play(token, board string, score int64, columns string, header map[string]string) response {
+// play submits a score with columns to the board match.
+func (g *game) play(token string, score int64, columns string, header map[string]string) response {
 	return g.do(request{method: "POST", path: "/v1/scores/submit", token: token, header: header,
-		body: fmt.Sprintf(`{"game_id": %q, "score": %d, "columns": %s}`, board, score, columns)})
+		body: fmt.Sprintf(`{"game_id": "match", "score": %d, "columns": %s}`, score, columns)})
 }
 
 // Most kills, then the fewest deaths, then the longest time.
@@ -34,19 +34,19 @@ func TestColumns(t *testing.T) {
 
 	var receipt httpapi.Receipt
 	for i, columns := range []string{`{"deaths": 3, "time": 61250}`, `{"deaths": 2, "time": 5}`, `{"deaths": 2, "time": 9}`, `{"deaths": 2, "time": 9}`} {
-		g.play(tokens[i], "match", 20, columns, nil).into(200, &receipt)
+		g.play(tokens[i], 20, columns, nil).into(200, &receipt)
 	}
 	require.Equal(t, int64(1), *receipt.Rank)
 	require.Equal(t, httpapi.Columns{"deaths": 2, "time": 9}, *receipt.Columns)
 
 	// A better column makes the entry better; a worse one changes nothing of it.
-	g.play(tokens[0], "match", 20, `{"deaths": 1, "time": 1}`, nil).into(200, &receipt)
+	g.play(tokens[0], 20, `{"deaths": 1, "time": 1}`, nil).into(200, &receipt)
 	require.True(t, *receipt.Improved)
 	require.Equal(t, int64(1), *receipt.Rank)
-	g.play(tokens[0], "match", 20, `{"deaths": 2, "time": 100}`, nil).into(200, &receipt)
+	g.play(tokens[0], 20, `{"deaths": 2, "time": 100}`, nil).into(200, &receipt)
 	require.False(t, *receipt.Improved)
 	require.Equal(t, httpapi.Columns{"deaths": 1, "time": 1}, *receipt.Columns)
-	g.play(tokens[4], "match", 30, `{"deaths": 1000, "time": 0}`, nil).into(200, &receipt)
+	g.play(tokens[4], 30, `{"deaths": 1000, "time": 0}`, nil).into(200, &receipt)
 	require.Equal(t, int64(1), *receipt.Rank)
 
 	check := func(query string) {
@@ -78,9 +78,9 @@ func TestColumns(t *testing.T) {
 		return board.Windows[0].Season != nil
 	}, patience, 20*time.Millisecond)
 	for i := range 3 {
-		g.play(tokens[i], "match", 20, []string{`{"deaths": 1, "time": 1}`, `{"deaths": 1, "time": 1}`, `{"deaths": 1, "time": -1}`}[i], nil).into(200, &receipt)
+		g.play(tokens[i], 20, []string{`{"deaths": 1, "time": 1}`, `{"deaths": 1, "time": 1}`, `{"deaths": 1, "time": -1}`}[i], nil).into(200, &receipt)
 	}
-	g.endSeason("match", "daily")
+	g.endSeason("match")
 	season := "/v1/boards/match/entries/around?window=daily&season=1&"
 	var around httpapi.EntriesAround
 	g.do(request{method: "GET", path: season + "player=me&before=1&after=0", token: tokens[2]}).into(200, &around)
@@ -141,12 +141,12 @@ func TestRepeatedColumns(t *testing.T) {
 	key := map[string]string{"Idempotency-Key": "one"}
 
 	var receipt httpapi.Receipt
-	g.play(token, "match", 5, `{"deaths": 1, "time": 2}`, key).into(200, &receipt)
-	g.play(token, "match", 5, `{"time": 2.0, "deaths": 1e0}`, key).into(200, &receipt)
+	g.play(token, 5, `{"deaths": 1, "time": 2}`, key).into(200, &receipt)
+	g.play(token, 5, `{"time": 2.0, "deaths": 1e0}`, key).into(200, &receipt)
 	require.True(t, receipt.Replayed)
 	require.Equal(t, httpapi.Columns{"deaths": 1, "time": 2}, *receipt.Columns)
-	g.play(token, "match", 5, `{"deaths": 2, "time": 1}`, key).problem(409, "idempotency-key-reused", "Idempotency-Key")
-	g.play(token, "match", 5, `{"deaths": 1, "time": 3}`, key).problem(409, "idempotency-key-reused", "Idempotency-Key")
+	g.play(token, 5, `{"deaths": 2, "time": 1}`, key).problem(409, "idempotency-key-reused", "Idempotency-Key")
+	g.play(token, 5, `{"deaths": 1, "time": 3}`, key).problem(409, "idempotency-key-reused", "Idempotency-Key")
 }
 
 // Of 50, 40, 40, 30 the ranks are 1, 2, 2, 4, or 1, 2, 2, 3, in every call.

@@ -92,7 +92,7 @@ func TestReachedAtInAClosedSeason(t *testing.T) {
 	require.Len(t, open, 2)
 	require.True(t, timeOf(t, open[0]).Before(timeOf(t, open[1])))
 
-	g.endSeason("laps", "daily")
+	g.endSeason("laps")
 	path := "window=daily&season=1"
 	require.Eventually(t, func() bool {
 		return g.do(request{method: "GET", path: "/v1/boards/laps/entries?page=1&" + path}).status == 200

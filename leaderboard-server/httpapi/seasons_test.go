@@ -20,8 +20,9 @@ const windowsFile = `{"boards": [
 		{"name": "cup", "start": "2026-01-01T00:00:00Z", "end": "2100-01-01T00:00:00Z"}]},
 	{"name": "sprint", "allTime": false, "windows": [{"name": "hourly", "schedule": "0 * * * *", "keep": 3}]}]}`
 
-// endSeason ends the open season of a window, and waits until its results are there.
-func (g *game) endSeason(board, window string) {
+// endSeason ends the open season of the board's window daily, and waits until its results are
+// there.
+func (g *game) endSeason(board string) {
 	g.t.Helper()
 	conn, err := pgx.Connect(g.t.Context(), postgresServer.URL(g.database))
 	require.NoError(g.t, err)
@@ -30,12 +31,12 @@ func (g *game) endSeason(board, window string) {
 	var closing int
 	require.Eventually(g.t, func() bool {
 		var ends *time.Time
-		require.NoError(g.t, conn.QueryRow(context.Background(), "SELECT end_season($1, $2, NULL, '-infinity')", board, window).Scan(&ends))
+		require.NoError(g.t, conn.QueryRow(context.Background(), "SELECT end_season($1, 'daily', NULL, '-infinity')", board).Scan(&ends))
 		return ends != nil
 	}, patience, 20*time.Millisecond)
 	require.Eventually(g.t, func() bool {
 		err := conn.QueryRow(context.Background(), `SELECT count(*) FROM window_seasons s JOIN boards b ON b.number = s.board
-			WHERE b.name = $1 AND s.name = $2 AND s.closes_at < '2090-01-01' AND s.closes_at < now() + interval '3 seconds' AND s.closed_at IS NULL`, board, window).Scan(&closing)
+			WHERE b.name = $1 AND s.name = 'daily' AND s.closes_at < '2090-01-01' AND s.closes_at < now() + interval '3 seconds' AND s.closed_at IS NULL`, board).Scan(&closing)
 		return err == nil && closing == 0
 	}, patience, 20*time.Millisecond)
 }
@@ -106,7 +107,7 @@ func TestASeasonOfAWindow(t *testing.T) {
 	require.Equal(t, int64(3), page.TotalEntries)
 	running := *g.walkIn("laps", "window=daily", 2).NextCursor
 
-	g.endSeason("laps", "daily")
+	g.endSeason("laps")
 	g.submit(tokens[70], "laps", 40) // of the next season
 	g.get("/v1/boards/laps/entries?page=1&window=daily", &page)
 	require.Equal(t, [][2]int64{{1, 40}}, scoresOf(page.Entries))

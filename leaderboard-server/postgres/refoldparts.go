@@ -159,12 +159,10 @@ type playerEvent struct {
 	columns           []int64
 }
 
-// playerEventColumns are what scan takes.
+// playerEventColumns are what fields are of.
 const playerEventColumns = "player, id, score, at, columns"
 
-func (e *playerEvent) scan(row pgx.CollectableRow) error {
-	return row.Scan(&e.player, &e.id, &e.score, &e.at, &e.columns)
-}
+func (e *playerEvent) fields() []any { return []any{&e.player, &e.id, &e.score, &e.at, &e.columns} }
 
 // standing is what the event makes by itself of the board's season.
 func (e *playerEvent) standing(board leaderboard.LiveBoard) leaderboard.Standing {
@@ -185,11 +183,11 @@ func (l *Ledger) readPart(ctx context.Context, work leaderboard.RefoldWork, fn f
 		if err != nil {
 			return err
 		}
-		return streamWith(rows, refoldRead, func(chunk []playerEvent) error {
+		return stream(rows, refoldRead, func(chunk []playerEvent) error {
 			progress()
 			defer progress()
 			return fn(chunk)
-		}, func(e *playerEvent) error { return e.scan(rows) })
+		}, (*playerEvent).fields)
 	})
 }
 

@@ -124,7 +124,8 @@ func foldTail(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork, until
 		return nil, err
 	}
 	events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e playerEvent, err error) {
-		return e, e.scan(row)
+		err = row.Scan(e.fields()...)
+		return e, err
 	})
 	if err != nil || len(events) == 0 {
 		return nil, err

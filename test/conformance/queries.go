@@ -54,7 +54,7 @@ func requireQueries(tb testing.TB, ranking leaderboard.Ranking, board leaderboar
 		got, err := ranking.AroundScore(tb.Context(), board, score, before, after)
 		require.NoError(tb, err)
 		around := neighbours(want, atLeast+1, before, after)
-		around.Rank = rankOfNew(board, want, score, better, atLeast)
+		around.Rank = rankOfNew(board, want, better, atLeast)
 		require.Equal(tb, around, got, "board %s, score %d", board.Name, score)
 	}
 }
@@ -68,9 +68,9 @@ func own(all []leaderboard.RankingEntry, e leaderboard.RankingEntry, ranks leade
 	return leaderboard.OwnEntry{RankingEntry: e, Better: better, Total: int64(len(all))}
 }
 
-// rankOfNew is the rank of a new entry with a score, after so many that are better, or as
-// good: the last of those by its columns, too.
-func rankOfNew(board leaderboard.LiveBoard, all []leaderboard.RankingEntry, score, better, atLeast int64) int64 {
+// rankOfNew is the rank of a new entry after so many that have a better score, or as good a
+// one: the last of those by its columns, too.
+func rankOfNew(board leaderboard.LiveBoard, all []leaderboard.RankingEntry, better, atLeast int64) int64 {
 	shares := len(board.Columns) == 0 && atLeast > better
 	switch {
 	case board.Ranks == leaderboard.Competition && shares:

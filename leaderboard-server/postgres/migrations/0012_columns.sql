@@ -2,6 +2,10 @@
 -- Further columns, which rank entries of equal scores, and ranks that entries share. Servers
 -- of the version before know neither: a board may have columns once they are gone.
 
+-- Who appends, or wants a standing, queues behind this while it waits for a reader, such as a
+-- report: not for longer than this. It is then tried again.
+SET LOCAL lock_timeout = '1s';
+
 ALTER TABLE boards ADD COLUMN ranks text NOT NULL DEFAULT 'Ordinal' CHECK (ranks IN ('Ordinal', 'Competition', 'Dense'));
 
 -- What a board's columns are: name, order, min, max and decimals of each.
