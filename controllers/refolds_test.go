@@ -27,7 +27,7 @@ func TestTheStatusTellsOfRefolds(t *testing.T) {
 	require.NoError(t, err)
 	defer server.Close()
 	sync := func(scoring leaderboard.Scoring) leaderboard.LiveBoard {
-		boards, err := leaderboard.NewBoards(leaderboard.Board{Name: "arena", Order: leaderboard.Descending, Scoring: scoring, Shards: 1})
+		boards, err := leaderboard.NewBoards(leaderboard.Board{Name: "arena", Order: leaderboard.Descending, Scoring: scoring, Shards: 1, Ranks: leaderboard.Ordinal})
 		require.NoError(t, err)
 		catalog, err := server.SyncBoards(t.Context(), boards)
 		require.NoError(t, err)

@@ -33,6 +33,9 @@ func (r *LeaderboardReconciler) keepReplicas(ctx context.Context, p *pass) error
 	key := client.ObjectKey{Namespace: p.lb.Namespace, Name: workload.Name(p.lb)}
 	scaler := &autoscalingv2.HorizontalPodAutoscaler{}
 	err := r.Client.Get(ctx, key, scaler)
+	if apierrors.IsNotFound(err) && p.lb.Status.ObservedGeneration != p.lb.Generation {
+		err = r.Live.Get(ctx, key, scaler) // it may have been made a moment ago
+	}
 	if apierrors.IsNotFound(err) || err == nil && !metav1.IsControlledBy(scaler, p.lb) {
 		return nil
 	}

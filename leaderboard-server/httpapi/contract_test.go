@@ -97,13 +97,23 @@ func TestContract(t *testing.T) {
 			"/v1/boards/laps/entries?window=daily&season=1&from_rank=1&page_size=5",
 			"/v1/boards/laps/entries?min_score=1&max_score=90&page=1",
 			"/v1/boards/laps/entries/around?window=daily&season=1&score=5&before=1&after=1",
-			"/v1/players/me/entries?boards=laps&window=cup",
+			"/v1/players/me/entries?boards=laps&window=cup&include=reached_at",
+			"/v1/leaderboard/global?include=reached_at",
+			"/v1/leaderboard/my_rank?include=reached_at",
+			"/v1/boards/laps/entries?include=reached_at",
+			"/v1/boards/laps/entries/around?player=me&include=reached_at",
+			"/v1/boards/laps/players/me/history?window=daily&season=1&page_size=1",
 		} {
 			require.Equal(t, 200, g.do(request{method: "GET", path: path, token: token}).status, path)
 		}
 		r := calls(token)["listEntries"]
-		r.path, r.body = "/v1/boards/laps/entries/list?window=daily&season=1", list(id)
+		r.path, r.body = "/v1/boards/laps/entries/list?window=daily&season=1&include=reached_at", list(id)
 		require.Equal(t, 200, g.do(r).status)
+
+		g.submit(token, "laps", 59)
+		var part httpapi.History
+		g.do(request{method: "GET", path: "/v1/boards/laps/players/me/history?page_size=1", token: token}).into(200, &part)
+		require.Equal(t, 200, g.do(request{method: "GET", path: "/v1/boards/laps/players/me/history?page_size=1&cursor=" + *part.NextCursor, token: token}).status)
 	})
 
 	t.Run("304", func(t *testing.T) {
@@ -276,9 +286,11 @@ func TestContract(t *testing.T) {
 		strict := g.withBroken(func(o *httpapi.Options) {
 			o.Auth.LoginRatePerUsername = config.Rate{Events: 1, Per: time.Hour, Burst: 1}
 		})
-		require.Equal(t, 200, g.do(strict(login("second", password))).status)
-		refused(400, login("second", "wrong horse"))
-		refused(429, strict(login("second", password)))
+		// Of an account that has not logged in yet, nothing counts under another rate.
+		require.Equal(t, 201, g.do(request{method: "POST", path: "/v1/auth/register", body: credentials("strict", password)}).status)
+		require.Equal(t, 200, g.do(strict(login("strict", password))).status)
+		refused(400, login("strict", "wrong horse"))
+		refused(429, strict(login("strict", password)))
 		refused(503, g.withBroken(func(o *httpapi.Options) { o.Service = func() *leaderboard.Service { return nil } })(login("ada", password)))
 
 		g.sql("UPDATE players SET password_hash = 'no hash' WHERE username = 'second'")

@@ -300,15 +300,17 @@ func (h *history) requireRollups(t *testing.T, order eventOrder, from, to time.T
 	}
 
 	h.exec(t, "DELETE FROM score_events WHERE at >= $1 AND at < $2", from, to)
+	rows := 0
 	for _, board := range h.Catalog.All() {
 		if board.Scoring == leaderboard.Latest && order != inOrder {
 			continue
 		}
 		got, err := h.Ledger.TopPlayers(t.Context(), board, from, to, 100)
 		require.NoError(t, err)
-		require.NotEmpty(t, got)
 		require.Equal(t, want[board.Name], got, board.Name)
+		rows += len(got) // a board may have none in a short range
 	}
+	require.NotZero(t, rows)
 
 	h.exec(t, "DELETE FROM score_events")
 	h.exec(t, "INSERT INTO score_events SELECT * FROM kept")

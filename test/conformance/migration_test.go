@@ -236,7 +236,11 @@ func (t *Tenant) board(tb testing.TB, name string) []leaderboard.RankingEntry {
 	rows, err := t.Connect(tb).Query(tb.Context(), `SELECT row_number() OVER (ORDER BY CASE WHEN $2 THEN -score ELSE score END, event), player, score, event, origin
 		FROM standings WHERE board = $1 ORDER BY 1`, board.Number, board.Order == leaderboard.Descending)
 	require.NoError(tb, err)
-	entries, err := pgx.CollectRows(rows, pgx.RowToStructByPos[leaderboard.RankingEntry])
+	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e leaderboard.RankingEntry, err error) {
+		err = row.Scan(&e.Rank, &e.Player, &e.Score, &e.Event, &e.Origin)
+		e.Place = e.Rank
+		return e, err
+	})
 	require.NoError(tb, err)
 	return entries
 }

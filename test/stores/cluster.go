@@ -68,12 +68,21 @@ func StartRedisCluster(ctx context.Context, options RedisClusterOptions) (*Redis
 	return c, nil
 }
 
-func startClusterNode(ctx context.Context) (*Redis, error) {
-	busPort, err := freePort() // the default, ten thousand more than the port, need not exist
-	if err != nil {
-		return nil, err
+// startClusterNode starts a node; another process may take the port of its bus first.
+func startClusterNode(ctx context.Context) (node *Redis, err error) {
+	for range 3 {
+		busPort, failed := freePort() // the default, ten thousand more than the port, need not exist
+		if failed != nil {
+			return nil, failed
+		}
+		if node, err = startClusterNodeAt(ctx, busPort); err == nil {
+			return node, nil
+		}
 	}
+	return nil, err
+}
 
+func startClusterNodeAt(ctx context.Context, busPort int) (*Redis, error) {
 	return StartRedis(ctx, RedisOptions{ACLFile: true, Args: append(replicationArgs(), "--cluster-enabled", "yes",
 		"--cluster-port", strconv.Itoa(busPort), "--cluster-node-timeout", clusterNodeTimeout,
 		// However long a replica was cut off, it takes over; and it stays with its master.

@@ -75,7 +75,8 @@ BEGIN
     RAISE EXCEPTION 'the scoring of a board was changed' USING ERRCODE = 'LB001';
 END $$;
 
--- As before, and notes of which boards it drops events.
+-- As before, and drops the rollups of other scorings than Best, too, and notes of which
+-- boards it drops events.
 CREATE OR REPLACE FUNCTION apply_retention(keep interval, OUT state text, OUT pause interval)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '50ms' AS $$
 DECLARE
