@@ -191,8 +191,8 @@ func (l *Ledger) readPart(ctx context.Context, work leaderboard.RefoldWork, fn f
 	})
 }
 
-// insertStandings adds standings of a refold. Those that are there are the same: whoever
-// folds the events before a cut gets the same.
+// insertStandings adds standings of a refold. Those that are there are the same: the
+// events before a cut make the same, however often they are folded.
 func (l *Ledger) insertStandings(ctx context.Context, board leaderboard.LiveBoard, standings []leaderboard.Standing) error {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()

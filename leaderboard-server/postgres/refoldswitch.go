@@ -59,7 +59,7 @@ func (l *Ledger) SwitchRefold(ctx context.Context, work leaderboard.RefoldWork, 
 	after = work
 	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		switched = false
-		// Before anybody waits: what others may hold for longer.
+		// Before appends have to wait: what others may hold for longer.
 		if _, err := tx.Exec(ctx, "LOCK TABLE boards IN SHARE ROW EXCLUSIVE MODE"); err != nil {
 			return fmt.Errorf("wait for other replicas: %w", err)
 		}
