@@ -558,6 +558,10 @@ func TestTheLastHistory(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, events)
 
+	reached, err := ledger.ReachedAt(t.Context(), []leaderboard.ReachedQuery{{Board: speed, RankingEntry: leaderboard.RankingEntry{Rank: 1, Place: 1, Player: player.Number, Event: stored.Outcomes[0].Event}}})
+	require.NoError(t, err)
+	require.NotZero(t, reached[0], "from the log")
+
 	ledgertest.SaveStandings(t, ledger)
 	mismatches, err := ledger.Verify(t.Context(), 10)
 	require.NoError(t, err)

@@ -19,6 +19,9 @@ import (
 // read may take.
 const readProgress = 30 * time.Second
 
+// lastOfHistory are the bits of the transaction's number in [leaderboard.HistoryEnd].
+const lastOfHistory = "((1::bigint << 48) - 1)"
+
 // Snapshot returns the ledger's present point in history. Its transaction numbers
 // are those of the log, see log_xid() in the migrations.
 func (l *Ledger) Snapshot(ctx context.Context) (leaderboard.Snapshot, error) {

@@ -78,7 +78,7 @@ func (l *Ledger) reachedSoon(ctx context.Context, r *reached) error {
 	rows, err := l.pool.Query(ctx, `
 		SELECT e.id, e.at
 		FROM ledger_state s, unnest($1::bigint[]) q (id) JOIN score_events e ON e.id = q.id
-		WHERE e.at > now() - $2::interval AND e.xid >= s.checkpoint AND e.xid < (s.checkpoint >> 48 << 48) + (1::bigint << 48)`, r.events(newer), reachedLag)
+		WHERE e.at > now() - $2::interval AND e.xid >= s.checkpoint AND e.xid < s.checkpoint | `+lastOfHistory, r.events(newer), reachedLag)
 	if err == nil {
 		err = r.fill(rows, newer)
 	}
@@ -93,14 +93,14 @@ func (l *Ledger) reachedInResults(ctx context.Context, r *reached, closed []int)
 		return nil
 	}
 
-	boards, seasons, ranks := make([]int32, len(closed)), make([]int32, len(closed)), make([]int64, len(closed))
+	boards, seasons, places := make([]int32, len(closed)), make([]int32, len(closed)), make([]int64, len(closed))
 	for i, n := range closed {
-		boards[i], seasons[i], ranks[i] = r.queries[n].Board.Number, r.queries[n].Board.Season, r.queries[n].Rank
+		boards[i], seasons[i], places[i] = r.queries[n].Board.Number, r.queries[n].Board.Season, r.queries[n].Place
 	}
 	rows, err := l.pool.Query(ctx, `
-		SELECT q.ordinal - 1, r.reached_at[q.rank - r.first_rank + 1]
-		FROM unnest($1::int[], $2::int[], $3::bigint[]) WITH ORDINALITY q (board, season, rank, ordinal)
-		JOIN result_ranks r ON r.board = q.board AND r.season = q.season AND r.first_rank = (q.rank - 1) / $4 * $4 + 1`, boards, seasons, ranks, int64(resultRow))
+		SELECT q.ordinal - 1, r.reached_at[q.place - r.first_rank + 1]
+		FROM unnest($1::int[], $2::int[], $3::bigint[]) WITH ORDINALITY q (board, season, place, ordinal)
+		JOIN result_ranks r ON r.board = q.board AND r.season = q.season AND r.first_rank = (q.place - 1) / $4 * $4 + 1`, boards, seasons, places, int64(resultRow))
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func TestResultsOfManyRows(t *testing.T) {
 		}
 		// Few scores, so that ties reach over the ends of rows.
 		_, err := conn.Exec(t.Context(), `INSERT INTO score_events (id, at, player, score, board, global_season, columns)
-			SELECT nextval('event_ids'), s.opens_at + interval '1 second', p.number, (p.number * 7919) % 11, $2, CASE WHEN $3 THEN 1 END, CASE WHEN $4 THEN ARRAY[p.number % 3] END
+			SELECT nextval('event_ids'), s.opens_at + p.number * interval '1 millisecond', p.number, (p.number * 7919) % 11, $2, CASE WHEN $3 THEN 1 END, CASE WHEN $4 THEN ARRAY[p.number % 3] END
 			FROM players p, window_seasons s WHERE s.board = $1 AND s.number = 101`, board.Number, origin, name == leaderboard.GlobalBoard, name == "podium")
 		require.NoError(t, err)
 		season := board.In(101)
@@ -73,6 +73,8 @@ func TestResultsOfManyRows(t *testing.T) {
 			all = append(all, part...)
 		}
 		require.Len(t, all, players)
+		var opens time.Time
+		require.NoError(t, conn.QueryRow(t.Context(), "SELECT opens_at FROM window_seasons WHERE board = $1 AND number = 101", board.Number).Scan(&opens))
 		var better, distinct int64
 		for i, e := range all {
 			require.Equal(t, (e.Player*7919)%11, e.Score)
@@ -96,6 +98,11 @@ func TestResultsOfManyRows(t *testing.T) {
 					better = int64(i)
 				}
 				require.Equal(t, leaderboard.OwnEntry{RankingEntry: e, Better: better, Total: players}, got)
+
+				closed := leaderboard.Season{Number: 101, ClosedAt: time.Now()}
+				reached, err := f.Ledger.ReachedAt(t.Context(), []leaderboard.ReachedQuery{{Board: season, Season: closed, RankingEntry: e}})
+				require.NoError(t, err)
+				require.Equal(t, time.Duration(e.Player)*time.Millisecond, reached[0].Sub(opens), "place %d of %s", i+1, name)
 			}
 			if name == leaderboard.GlobalBoard {
 				require.NotEqual(t, board.Number, e.Origin)

@@ -40,7 +40,7 @@ const verifySQL = `
 		SELECT c.*, lag(ROW(c.score, c.columns)) OVER (PARTITION BY c.board, c.season, c.player ORDER BY c.id) IS DISTINCT FROM ROW(c.score, c.columns) AS changed,
 			row_number() OVER (PARTITION BY c.board, c.season, c.player ORDER BY c.id) = 1 AS first
 		FROM counted c, ledger_state l
-		WHERE c.fold >= 3 OR c.xid IS NULL OR c.xid < l.checkpoint OR c.xid >= log_history() + ((1::bigint << 48) - 1)
+		WHERE c.fold >= 3 OR c.xid IS NULL OR c.xid < l.checkpoint OR c.xid >= log_history() | ` + lastOfHistory + `
 	), folded AS (
 		SELECT board, season, player, min(fold) >= 3 AND bool_or(xid IS NULL) AS untied, CASE min(fold)
 			WHEN 0 THEN (array_agg(score ORDER BY id))[1] WHEN 1 THEN max(score) WHEN 2 THEN min(score)
