@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
@@ -43,12 +44,13 @@ func refoldsOf(boards []v1alpha1.Board, folds []provision.BoardFold) []v1alpha1.
 	for _, b := range boards {
 		f, ok := served[b.Name]
 		order, scoring := string(b.Order), string(b.Scoring)
-		if !ok || f.Order == order && f.Scoring == scoring {
+		otherColumns := !slices.Equal(f.Columns, columnsOf(b))
+		if !ok || f.Order == order && f.Scoring == scoring && !otherColumns {
 			continue
 		}
 
 		is := v1alpha1.RefoldStatus{Board: b.Name, Order: v1alpha1.Order(f.Order), Scoring: v1alpha1.Scoring(f.Scoring), Step: v1alpha1.RefoldWaiting}
-		switch told := f.WantedOrder == order && f.WantedScoring == scoring; {
+		switch told := f.WantedOrder == order && f.WantedScoring == scoring && f.OtherColumns == otherColumns; {
 		case !told: // the servers have read an older spec
 		case f.Refused != "":
 			is.Step, is.Message = v1alpha1.RefoldRefused, f.Refused
@@ -60,6 +62,15 @@ func refoldsOf(boards []v1alpha1.Board, folds []provision.BoardFold) []v1alpha1.
 		list = append(list, is)
 	}
 	return list
+}
+
+// columnsOf are the columns of a board as [provision.BoardFold] has them.
+func columnsOf(b v1alpha1.Board) []string {
+	var columns []string
+	for _, c := range b.Columns {
+		columns = append(columns, c.Name+" "+string(c.Order))
+	}
+	return columns
 }
 
 // untilRefolds is in how long the status has to tell something else; 0: not known.

@@ -26,8 +26,8 @@ func TestTheStatusTellsOfRefolds(t *testing.T) {
 	server, err := ledger.Open(t.Context(), ledger.Options{URL: string(secret.Data[workload.DatabaseURLKey])})
 	require.NoError(t, err)
 	defer server.Close()
-	sync := func(scoring leaderboard.Scoring) leaderboard.LiveBoard {
-		boards, err := leaderboard.NewBoards(leaderboard.Board{Name: "arena", Order: leaderboard.Descending, Scoring: scoring, Shards: 1, Ranks: leaderboard.Ordinal})
+	sync := func(scoring leaderboard.Scoring, columns ...leaderboard.Column) leaderboard.LiveBoard {
+		boards, err := leaderboard.NewBoards(leaderboard.Board{Name: "arena", Order: leaderboard.Descending, Scoring: scoring, Shards: 1, Ranks: leaderboard.Ordinal, Columns: columns})
 		require.NoError(t, err)
 		catalog, err := server.SyncBoards(t.Context(), boards)
 		require.NoError(t, err)
@@ -42,6 +42,17 @@ func TestTheStatusTellsOfRefolds(t *testing.T) {
 		require.Equal(t, []any{"arena", v1alpha1.OrderDescending, v1alpha1.ScoringBest},
 			[]any{lb.Status.Refolds[0].Board, lb.Status.Refolds[0].Order, lb.Status.Refolds[0].Scoring}, "it is served as it was")
 	}
+
+	patch(t, lb, func() {
+		lb.Spec.Boards[0].Columns = []v1alpha1.Column{{Name: "deaths", Order: v1alpha1.OrderAscending}}
+	})
+	is(v1alpha1.RefoldWaiting)
+	sync(leaderboard.Best, leaderboard.Column{Name: "deaths", Order: leaderboard.Ascending})
+	is(v1alpha1.RefoldRefused)
+	require.Contains(t, lb.Status.Refolds[0].Message, "cannot get other columns")
+	patch(t, lb, func() { lb.Spec.Boards[0].Columns = nil })
+	eventually(t, lb, func() bool { return len(lb.Status.Refolds) == 0 })
+	sync(leaderboard.Best)
 
 	patch(t, lb, func() { lb.Spec.Boards[0].Scoring = v1alpha1.ScoringSum })
 	is(v1alpha1.RefoldWaiting)
@@ -90,6 +101,11 @@ func TestRefoldsOf(t *testing.T) {
 		"half way":               {func(f *provision.BoardFold) { f.Begun, f.Folded = true, 5 }, v1alpha1.RefoldFolding, 5, refoldsLook},
 		"all was read":           {func(f *provision.BoardFold) { f.Begun, f.Ranking = true, true }, v1alpha1.RefoldRanking, 10, refoldsLook},
 		"refused":                {func(f *provision.BoardFold) { f.Refused = "no" }, v1alpha1.RefoldRefused, 0, refusedLook},
+		"other columns":          {func(f *provision.BoardFold) { f.Columns = []string{"deaths Ascending"} }, v1alpha1.RefoldWaiting, 0, refoldsLook},
+		"columns refused": {func(f *provision.BoardFold) {
+			f.Columns, f.OtherColumns, f.Refused = []string{"deaths Ascending"}, true, "no"
+		}, v1alpha1.RefoldRefused, 0, refusedLook},
+		"other ones were asked": {func(f *provision.BoardFold) { f.OtherColumns, f.Refused = true, "no" }, v1alpha1.RefoldWaiting, 0, refoldsLook},
 	} {
 		f := served
 		test.change(&f)

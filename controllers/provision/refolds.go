@@ -8,13 +8,17 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
 )
 
-// BoardFold is the order and scoring that a tenant's board is served with, and how far it
-// is on the way to others.
+// BoardFold is the order, scoring and columns that a tenant's board is served with, and how
+// far it is on the way to others.
 type BoardFold struct {
 	Board, Order, Scoring string
+	// Columns are its further columns, each with its name, a space and its order.
+	Columns []string
 	// WantedOrder and WantedScoring are what the servers were told that it is to get; empty:
 	// nothing else.
 	WantedOrder, WantedScoring string
+	// OtherColumns says that they were told of others, which it does not get.
+	OtherColumns bool
 	// Begun says that scores are read, and Ranking that all of those that there were have
 	// been. Refused says why it cannot be done.
 	Begun, Ranking bool
@@ -34,7 +38,9 @@ func (p *Postgres) Folds(ctx context.Context, t tenant.Tenant) (folds []BoardFol
 			return err
 		}
 		rows, err := tx.Query(ctx, `
-			SELECT b.name, b.board_order, b.scoring, coalesce(r.board_order, ''), coalesce(r.scoring, ''),
+			SELECT b.name, b.board_order, b.scoring,
+				ARRAY(SELECT (c.value ->> 'name') || ' ' || (c.value ->> 'order') FROM jsonb_array_elements(b.columns) WITH ORDINALITY c (value, place) ORDER BY c.place),
+				coalesce(r.board_order, ''), coalesce(r.scoring, ''), coalesce(r.of_columns, false),
 				coalesce(r.season IS NOT NULL, false), coalesce(r.season IS NOT NULL AND r.parts_done >= r.parts, false), coalesce(r.refused, ''),
 				coalesce(r.events, 0), coalesce(r.events_done, 0)
 			FROM boards b LEFT JOIN refolds r ON r.board = b.number
