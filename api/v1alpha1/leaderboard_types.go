@@ -507,8 +507,8 @@ type LeaderboardStatus struct {
 	// +kubebuilder:validation:MaxItems=520
 	Seasons []SeasonStatus `json:"seasons,omitempty"`
 
-	// refolds are the boards that are not served with the order and scoring of the spec yet,
-	// and those that cannot be.
+	// refolds are the boards that are not served with the order, scoring and columns of the spec
+	// yet, and those that cannot be.
 	// +optional
 	// +listType=map
 	// +listMapKey=board
