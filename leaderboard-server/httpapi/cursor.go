@@ -56,15 +56,21 @@ func formatWalk(w *leaderboard.Walk) []byte {
 	return b
 }
 
-// openCursor reads a cursor that a server of this game wrote.
+// openCursor reads a cursor of a walk that a server of this game wrote.
 func (a *API) openCursor(cursor string) (*leaderboard.Walk, error) {
+	return openSealed(a, cursorPurpose, cursor, "this game", parseWalk)
+}
+
+// openSealed reads a cursor that a server of this game sealed for a purpose. source is what
+// a client is told that it has to be of.
+func openSealed[T any](a *API, purpose, cursor, source string, parse func(content []byte) (*T, bool)) (*T, error) {
 	refused := leaderboard.Errorf(leaderboard.CodeInvalid, "cursor",
-		"cursor is damaged or not one of this game: pass next_cursor on as it is, or leave cursor out to begin")
+		"cursor is damaged or not one of %s: pass next_cursor on as it is, or leave cursor out to begin", source)
 	if len(cursor) > maxCursor {
 		return nil, refused
 	}
 
-	content, err := a.Tokens.Open(cursorPurpose, cursor)
+	content, err := a.Tokens.Open(purpose, cursor)
 	if errors.Is(err, auth.ErrNotSealed) {
 		return nil, refused.WithCause(err)
 	}
@@ -72,11 +78,11 @@ func (a *API) openCursor(cursor string) (*leaderboard.Walk, error) {
 		return nil, err
 	}
 
-	w, ok := parseWalk(content)
+	read, ok := parse(content)
 	if !ok {
 		return nil, refused // of a later version of the server
 	}
-	return w, nil
+	return read, nil
 }
 
 // parseWalk reads what sealCursor wrote.

@@ -2,11 +2,9 @@ package httpapi
 
 import (
 	"encoding/binary"
-	"errors"
 	"net/http"
 	"time"
 
-	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
@@ -48,7 +46,7 @@ func (a *API) history(w http.ResponseWriter, r *http.Request, service *leaderboa
 	}
 	var from *leaderboard.HistoryCursor
 	if cursor != "" {
-		if from, err = a.openHistoryCursor(cursor); err != nil {
+		if from, err = openSealed(a, historyPurpose, cursor, "a history of this game", parseHistoryCursor); err != nil {
 			return err
 		}
 	}
@@ -81,29 +79,6 @@ func formatHistoryCursor(c *leaderboard.HistoryCursor) []byte {
 	b = binary.AppendUvarint(b, uint64(c.Player))
 	b = binary.AppendVarint(b, c.Place.At.UnixMicro())
 	return binary.AppendUvarint(b, uint64(c.Place.Event))
-}
-
-// openHistoryCursor reads a cursor that a server of this game wrote.
-func (a *API) openHistoryCursor(cursor string) (*leaderboard.HistoryCursor, error) {
-	refused := leaderboard.Errorf(leaderboard.CodeInvalid, "cursor",
-		"cursor is damaged or not one of a history of this game: pass next_cursor on as it is, or leave cursor out to begin")
-	if len(cursor) > maxCursor {
-		return nil, refused
-	}
-
-	content, err := a.Tokens.Open(historyPurpose, cursor)
-	if errors.Is(err, auth.ErrNotSealed) {
-		return nil, refused.WithCause(err)
-	}
-	if err != nil {
-		return nil, err
-	}
-
-	c, ok := parseHistoryCursor(content)
-	if !ok {
-		return nil, refused // of a later version of the server
-	}
-	return c, nil
 }
 
 // parseHistoryCursor reads what formatHistoryCursor wrote.

@@ -6,11 +6,11 @@
 -- KEYS: entries, state, applied transactions, then the bucket of each standing.
 -- ARGV: identity; the session of catch-up and how many chunks it has applied, or '';
 -- the highest bucket; 1 if the board's scoring is ordered, 2 if the first submission
--- stays, else 0; the transaction all
--- of whose standings these are, or ''; the number of columns; o, c or d where ranks are
--- ordinal, competition or dense. Then for each standing five: field, member,
--- score, last event (6 bytes; '' if not ordered), and what to do: j join, a join and
--- answer, r answer only, of an entry that reflects the standing.
+-- stays, else 0; the transaction all of whose standings these are, or ''; the number of
+-- columns; o, c or d where ranks are ordinal, competition or dense. Then for each standing
+-- five: field, member, score, last event (as a tie is in members; '' if not ordered), and
+-- what to do: j join, a join and answer, r answer only, of an entry that reflects the
+-- standing.
 -- Returns: nothing if the caller is stale or the shard is not whole; else the head,
 -- then for each answer index (-1: not known), score, member, how many entries are better,
 -- how many of what they have is, and 1 if the standing made the entry better, or is what it
