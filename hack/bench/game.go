@@ -9,6 +9,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 	"github.com/leaderboard-dev/leaderboard-operator/test/site"
 )
 
@@ -149,4 +153,33 @@ func entriesAt(ctx context.Context, url string) int64 {
 	}
 
 	return page.TotalEntries
+}
+
+// openLedger opens the ledger of the game, with its boards, and a connection of its own.
+// closeAll ends both.
+func (s *game) openLedger(ctx context.Context, options postgres.Options) (ledger *postgres.Ledger, catalog *leaderboard.Catalog, conn *pgx.Conn, closeAll func(), err error) {
+	options.URL = s.Postgres.URL(s.Database)
+	if ledger, err = postgres.Open(ctx, options); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			ledger.Close()
+		}
+	}()
+
+	configured, err := leaderboard.ParseBoards([]byte(boards))
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
+	if catalog, err = ledger.SyncBoards(ctx, configured); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	if conn, err = s.Connect(ctx); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	return ledger, catalog, conn, func() {
+		_ = conn.Close(context.WithoutCancel(ctx))
+		ledger.Close()
+	}, nil
 }

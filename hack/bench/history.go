@@ -33,30 +33,16 @@ func measureHistory(ctx context.Context, _ options, r *report) error {
 	}
 	defer s.Close()
 
-	ledger, err := postgres.Open(ctx, postgres.Options{URL: s.Postgres.URL(s.Database)})
+	ledger, catalog, conn, closeAll, err := s.openLedger(ctx, postgres.Options{})
 	if err != nil {
 		return err
 	}
-	defer ledger.Close()
+	defer closeAll()
 
-	configured, err := leaderboard.ParseBoards([]byte(boards))
-	if err != nil {
-		return err
-	}
-	catalog, err := ledger.SyncBoards(ctx, configured)
-	if err != nil {
-		return err
-	}
 	board, err := catalog.Lookup("race")
 	if err != nil {
 		return err
 	}
-
-	conn, err := s.Connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
 	if err := fillHistory(ctx, conn, ledger, catalog, board); err != nil {
 		return err
 	}

@@ -59,34 +59,11 @@ func measureRefold(ctx context.Context, o options, r *report) error {
 	return nil
 }
 
-// fillRace stores events of the board race, at least one of every player, and waits until
-// the ranking and the standings have them.
+// fillRace stores events of the board race, at least one of every player.
 func (s *game) fillRace(ctx context.Context, conn *pgx.Conn, entries, events int) error {
-	for _, sql := range []string{
-		"SET synchronous_commit = off",
-		fmt.Sprintf(`INSERT INTO score_events (id, player, score, board, xid)
-			SELECT nextval('event_ids'), 1 + (g * 7919) %% %d, (random() * 1e6)::bigint, (SELECT number FROM boards WHERE name = 'race'), (SELECT log_xid())
-			FROM generate_series(1::bigint, %d) g`, entries, max(events, entries)),
-		"VACUUM ANALYZE score_events",
-	} {
-		if _, err := conn.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("store %d events: %w", events, err)
-		}
-	}
-
-	ctx, cancel := context.WithTimeout(ctx, rebuildPatience)
-	defer cancel()
-	for saved := 0; saved != entries || entriesAt(ctx, s.server.URL+"/v1/boards/race/entries?page=1") != int64(entries); {
-		if err := pause(ctx, refoldRound); err != nil {
-			return err
-		}
-		err := conn.QueryRow(ctx, "SELECT count(*) FROM standings WHERE board = (SELECT number FROM boards WHERE name = 'race')").Scan(&saved)
-		if err != nil {
-			return err
-		}
-	}
-	_, err := conn.Exec(ctx, "CHECKPOINT")
-	return err
+	return s.fillBoard(ctx, conn, "race", "?page=1", entries, fmt.Sprintf(`INSERT INTO score_events (id, player, score, board, xid)
+		SELECT nextval('event_ids'), 1 + (g * 7919) %% %d, (random() * 1e6)::bigint, (SELECT number FROM boards WHERE name = 'race'), (SELECT log_xid())
+		FROM generate_series(1::bigint, %d) g`, entries, max(events, entries)))
 }
 
 // refold has the board race become a sum with submissions beside it, and says how long it

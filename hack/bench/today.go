@@ -33,27 +33,11 @@ func measureToday(ctx context.Context, o options, r *report) error {
 // reportsOfToday stores the day's events, rolls them up as a server does that has been
 // running, and compares reports with the query over the events.
 func (s *game) reportsOfToday(ctx context.Context, o options, r *report, midnight time.Time) error {
-	ledger, err := postgres.Open(ctx, postgres.Options{URL: s.Postgres.URL(s.Database), ReportTimeout: rebuildPatience})
+	ledger, catalog, conn, closeAll, err := s.openLedger(ctx, postgres.Options{ReportTimeout: rebuildPatience})
 	if err != nil {
 		return err
 	}
-	defer ledger.Close()
-
-	configured, err := leaderboard.ParseBoards([]byte(boards))
-	if err != nil {
-		return err
-	}
-
-	catalog, err := ledger.SyncBoards(ctx, configured)
-	if err != nil {
-		return err
-	}
-
-	conn, err := s.Connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer closeAll()
 
 	if err := insertEvents(ctx, conn, catalog, midnight, o.events); err != nil {
 		return err

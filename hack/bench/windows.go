@@ -29,6 +29,8 @@ const (
 	// closingRound is how long submissions run before it is looked again whether the
 	// season is closed.
 	closingRound = 500 * time.Millisecond
+	// fillRound is between two looks whether what was stored is ranked.
+	fillRound = 500 * time.Millisecond
 	// opening is how long after its announcement a first season opens, and more.
 	opening = 6 * time.Second
 )
@@ -125,27 +127,28 @@ func measureSeasonEnd(ctx context.Context, o options, r *report) error {
 	return nil
 }
 
-// fillSeason gives every player an entry in the season of the board three, and waits until
-// the ranking and the standings of all time have them.
+// fillSeason gives every player an entry in the season of the board three.
 func (s *game) fillSeason(ctx context.Context, conn *pgx.Conn, entries int) error {
-	for _, sql := range []string{
-		"SET synchronous_commit = off",
-		`INSERT INTO score_events (id, player, score, board, xid)
-			SELECT nextval('event_ids'), number, (random() * 1e9)::bigint, (SELECT number FROM boards WHERE name = 'three'), (SELECT log_xid()) FROM players`,
-		"VACUUM ANALYZE score_events",
-	} {
+	return s.fillBoard(ctx, conn, "three", "?window=daily&page=1", entries, `INSERT INTO score_events (id, player, score, board, xid)
+		SELECT nextval('event_ids'), number, (random() * 1e9)::bigint, (SELECT number FROM boards WHERE name = 'three'), (SELECT log_xid()) FROM players`)
+}
+
+// fillBoard stores events of a board by a statement, and waits until its ranking, which the
+// query is asked of, and its standings of all time have so many entries.
+func (s *game) fillBoard(ctx context.Context, conn *pgx.Conn, board, query string, entries int, insert string) error {
+	for _, sql := range []string{"SET synchronous_commit = off", insert, "VACUUM ANALYZE score_events"} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("store %d events: %w", entries, err)
+			return fmt.Errorf("store the events of %d entries: %w", entries, err)
 		}
 	}
 
 	ctx, cancel := context.WithTimeout(ctx, rebuildPatience)
 	defer cancel()
-	for saved := 0; saved != entries || entriesAt(ctx, s.server.URL+"/v1/boards/three/entries?window=daily&page=1") != int64(entries); {
-		if err := pause(ctx, closingRound); err != nil {
+	for saved := 0; saved != entries || entriesAt(ctx, s.server.URL+"/v1/boards/"+board+"/entries"+query) != int64(entries); {
+		if err := pause(ctx, fillRound); err != nil {
 			return err
 		}
-		err := conn.QueryRow(ctx, "SELECT count(*) FROM standings WHERE board = (SELECT number FROM boards WHERE name = 'three')").Scan(&saved)
+		err := conn.QueryRow(ctx, "SELECT count(*) FROM standings WHERE board = (SELECT number FROM boards WHERE name = $1)", board).Scan(&saved)
 		if err != nil {
 			return err
 		}

@@ -32,27 +32,11 @@ func measureYear(ctx context.Context, o options, r *report) error {
 	}
 	defer s.Close()
 
-	ledger, err := postgres.Open(ctx, postgres.Options{URL: s.Postgres.URL(s.Database), ReportTimeout: rebuildPatience})
+	ledger, catalog, conn, closeAll, err := s.openLedger(ctx, postgres.Options{ReportTimeout: rebuildPatience})
 	if err != nil {
 		return err
 	}
-	defer ledger.Close()
-
-	configured, err := leaderboard.ParseBoards([]byte(boards))
-	if err != nil {
-		return err
-	}
-
-	catalog, err := ledger.SyncBoards(ctx, configured)
-	if err != nil {
-		return err
-	}
-
-	conn, err := s.Connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer closeAll()
 
 	first := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -yearDays)
 	if err := insertYear(ctx, conn, catalog, first, o.events); err != nil {
