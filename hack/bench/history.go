@@ -98,6 +98,9 @@ func measureHistory(ctx context.Context, _ options, r *report) error {
 		season := leaderboard.Season{Number: 2, Opens: time.Now().AddDate(0, 0, -days), Closes: time.Now().AddDate(0, 0, 1)}
 		if _, err := line(fmt.Sprintf("when 10 scores were reached, in a window of %d days", days), func(int64) error {
 			_, err := ledger.ReachedAt(ctx, timesOf(entries, 10, season))
+			if leaderboard.CodeOf(err) == leaderboard.CodeUnavailable {
+				return nil // it takes too long, and the page goes out without the times
+			}
 			return err
 		}); err != nil {
 			return err
