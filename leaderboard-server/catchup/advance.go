@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -55,8 +57,8 @@ func (c *chunk) add(s leaderboard.Standing, shard *leaderboard.Shard) {
 }
 
 // abandon waits for what failed sessions have on their way.
-func abandon(works map[leaderboard.ShardID]*work) {
-	for _, w := range works {
+func abandon(works iter.Seq[*work]) {
+	for w := range works {
 		if w.session != nil {
 			_ = w.session.Wait() // the session has failed already
 		}
@@ -131,7 +133,7 @@ func routeSingle(board leaderboard.LiveBoard, e leaderboard.Event, columns leade
 func (t *term) advance(ctx context.Context, whole map[leaderboard.ShardID]*work, snapshot leaderboard.Snapshot) (read bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	defer abandon(whole)
+	defer abandon(maps.Values(whole))
 
 	from := t.fold.upTo
 	for _, w := range whole {

@@ -140,12 +140,12 @@ func (t *term) catchUpAndSwitch(ctx context.Context, m *remade) error {
 		if err != nil {
 			return err
 		}
-		sessions, err := t.join(ctx, m, changed)
+		works, err := t.join(ctx, m, changed)
 		if err != nil {
 			return err
 		}
 		m.RefoldWork, m.watermark = after, max(m.watermark, formatXid(after.Xid))
-		if err := t.finishAll(ctx, sessions, m.watermark); err != nil {
+		if err := t.finishAll(ctx, works, m.watermark); err != nil {
 			return err
 		}
 		if !caughtUp {
@@ -161,9 +161,9 @@ func (t *term) catchUpAndSwitch(ctx context.Context, m *remade) error {
 
 // switchBoard has the board switched. False: too much has come in the meantime.
 func (t *term) switchBoard(ctx context.Context, m *remade) (switched bool, err error) {
-	var sessions []*remadeShard
+	var works []*work
 	after, switched, err := t.ledger.SwitchRefold(ctx, m.RefoldWork, func(ctx context.Context, changed []leaderboard.Standing) (err error) {
-		if sessions, err = t.join(ctx, m, changed); err != nil {
+		if works, err = t.join(ctx, m, changed); err != nil {
 			return err
 		}
 		// What Redis lost since is not to be switched to.
@@ -175,7 +175,7 @@ func (t *term) switchBoard(ctx context.Context, m *remade) (switched bool, err e
 	}
 
 	// The next tick goes on with the ranking; where this fails, it repairs it first.
-	if err := t.finishAll(ctx, sessions, formatXid(after.Xid)); err != nil {
+	if err := t.finishAll(ctx, works, formatXid(after.Xid)); err != nil {
 		t.log.DebugContext(ctx, "the new ranking is caught up later", "error", err)
 		return true, nil
 	}

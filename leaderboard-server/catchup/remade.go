@@ -3,6 +3,7 @@ package catchup
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
@@ -27,27 +28,35 @@ func (t *term) makeRanking(ctx context.Context, work leaderboard.RefoldWork) (*r
 		return m, nil
 	}
 
-	sessions := make([]*remadeShard, len(shards))
-	for i, shard := range shards {
+	works, err := t.beginAll(ctx, shards, func(i int) leaderboard.SessionStart {
 		is := states[i]
-		if is.Err != nil {
-			return nil, is.Err
-		}
-		session, err := t.ranking.Begin(ctx, shard, leaderboard.SessionStart{Ledger: m.ledger, Watermark: is.Watermark, Discard: is.Identity != "" || !is.Whole, Repair: true})
-		if err != nil {
-			return nil, fmt.Errorf("begin: %w", err)
-		}
-		sessions[i] = &remadeShard{session: session}
-	}
-	defer waitFor(sessions)
-
-	err = ahead(ctx, func(ctx context.Context, put func([]leaderboard.Standing) error) error {
-		return t.ledger.ReadRefold(ctx, work, chunkSize, put)
-	}, func(chunk []leaderboard.Standing) error { return t.spread(ctx, sessions, chunk) })
+		return leaderboard.SessionStart{Ledger: m.ledger, Watermark: is.Watermark, Discard: is.Identity != "" || !is.Whole, Repair: true}
+	})
 	if err != nil {
 		return nil, err
 	}
-	return m, t.finishAll(ctx, sessions, m.watermark)
+	defer abandon(slices.Values(works))
+
+	err = ahead(ctx, func(ctx context.Context, put func([]leaderboard.Standing) error) error {
+		return t.ledger.ReadRefold(ctx, work, chunkSize, put)
+	}, func(chunk []leaderboard.Standing) error { return t.spread(ctx, works, chunk) })
+	if err != nil {
+		return nil, err
+	}
+	return m, t.finishAll(ctx, works, m.watermark)
+}
+
+// beginAll begins a session on each shard.
+func (t *term) beginAll(ctx context.Context, shards []leaderboard.Shard, start func(i int) leaderboard.SessionStart) ([]*work, error) {
+	works := make([]*work, len(shards))
+	for i, shard := range shards {
+		session, err := t.ranking.Begin(ctx, shard, start(i))
+		if err != nil {
+			return nil, fmt.Errorf("begin: %w", err)
+		}
+		works[i] = &work{shard: shard, session: session}
+	}
+	return works, nil
 }
 
 // whole says whether the shards are where the refold has left them; nil: they are.
@@ -63,49 +72,20 @@ func (m *remade) whole(shards []leaderboard.Shard, states []leaderboard.ShardSta
 	return nil
 }
 
-// remadeShard is a shard of a ranking that is made, and what is on its way to it.
-type remadeShard struct {
-	session leaderboard.RankingSession
-	chunk   []leaderboard.Standing
-}
-
-// spread hands standings, each of another entry, to the shards that they belong to.
-func (t *term) spread(ctx context.Context, shards []*remadeShard, standings []leaderboard.Standing) error {
+// spread hands standings to the shards that they belong to.
+func (t *term) spread(ctx context.Context, works []*work, standings []leaderboard.Standing) error {
 	for _, s := range standings {
-		w := shards[leaderboard.ShardIndex(s.Player, len(shards))]
-		if w.chunk = append(w.chunk, s); len(w.chunk) == chunkSize {
-			if err := t.sendChunk(ctx, w); err != nil {
-				return err
-			}
+		w := works[leaderboard.ShardIndex(s.Player, len(works))]
+		if t.add(ctx, w, s); w.err != nil {
+			return w.err
 		}
 	}
 	return ctx.Err()
 }
 
-func (t *term) sendChunk(ctx context.Context, w *remadeShard) error {
-	if len(w.chunk) == 0 {
-		return nil
-	}
-	if err := w.session.Apply(ctx, w.chunk); err != nil {
-		return err
-	}
-	applied := uint64(len(w.chunk))
-	t.update(func(s *Status) { s.Applied += applied })
-	w.chunk = w.chunk[:0]
-	return nil
-}
-
-func waitFor(shards []*remadeShard) {
-	for _, w := range shards {
-		if w != nil {
-			_ = w.session.Wait() // what failed has failed already
-		}
-	}
-}
-
-func (t *term) finishAll(ctx context.Context, shards []*remadeShard, watermark string) error {
-	for _, w := range shards {
-		if err := t.sendChunk(ctx, w); err != nil {
+func (t *term) finishAll(ctx context.Context, works []*work, watermark string) error {
+	for _, w := range works {
+		if err := t.send(ctx, w); err != nil {
 			return err
 		}
 		if err := w.session.Finish(ctx, watermark, nil); err != nil {
@@ -116,32 +96,30 @@ func (t *term) finishAll(ctx context.Context, shards []*remadeShard, watermark s
 }
 
 // join joins the standings that changed to the ranking, without moving the watermark.
-func (t *term) join(ctx context.Context, m *remade, changed []leaderboard.Standing) ([]*remadeShard, error) {
+func (t *term) join(ctx context.Context, m *remade, changed []leaderboard.Standing) ([]*work, error) {
 	shards := m.Board.AllShards()
 	if err := m.whole(shards, t.ranking.States(ctx, shards)); err != nil {
 		return nil, err
 	}
 
-	sessions := make([]*remadeShard, len(shards))
-	for i, shard := range shards {
-		session, err := t.ranking.Begin(ctx, shard, leaderboard.SessionStart{Ledger: m.ledger, Watermark: m.watermark})
-		if err != nil {
-			return nil, fmt.Errorf("begin: %w", err)
-		}
-		sessions[i] = &remadeShard{session: session}
-	}
-	defer waitFor(sessions)
-
-	if err := t.spread(ctx, sessions, changed); err != nil {
+	works, err := t.beginAll(ctx, shards, func(int) leaderboard.SessionStart {
+		return leaderboard.SessionStart{Ledger: m.ledger, Watermark: m.watermark}
+	})
+	if err != nil {
 		return nil, err
 	}
-	for _, w := range sessions {
-		if err := t.sendChunk(ctx, w); err != nil {
+	defer abandon(slices.Values(works))
+
+	if err := t.spread(ctx, works, changed); err != nil {
+		return nil, err
+	}
+	for _, w := range works {
+		if err := t.send(ctx, w); err != nil {
 			return nil, err
 		}
 		if err := w.session.Wait(); err != nil {
 			return nil, err
 		}
 	}
-	return sessions, nil
+	return works, nil
 }
