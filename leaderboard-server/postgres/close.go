@@ -136,7 +136,7 @@ func (l *Ledger) writeRanks(ctx context.Context, board leaderboard.LiveBoard) (e
 
 // alone keeps a read to one process: what takes seconds is not to take every processor.
 func alone(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, "SELECT set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)")
+	_, err := tx.Exec(ctx, "SELECT "+reportSettings)
 	return err
 }
 

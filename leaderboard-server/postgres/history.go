@@ -46,7 +46,7 @@ func (l *Ledger) history(ctx context.Context, query leaderboard.HistoryQuery, bu
 
 	r := &historyReader{query: query, budget: budget, slice: historySlice}
 	// In one snapshot: what the progress names must be there.
-	err = pgx.BeginTxFunc(ctx, l.aside, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, l.aside, oneSnapshot, func(tx pgx.Tx) error {
 		r.tx = tx
 		return r.read(ctx)
 	})
@@ -132,15 +132,16 @@ func (r *historyReader) read(ctx context.Context) error {
 // begin returns the spans of what is asked for in which the player has events or may have,
 // the newest last.
 func (r *historyReader) begin(ctx context.Context) ([]span, error) {
-	var done progress
+	done, err := tops.beginReport(ctx, r.tx)
+	if err != nil {
+		return nil, err
+	}
 	var now time.Time
-	err := r.tx.QueryRow(ctx, `
-		SELECT d.since, days_until, months_until, r.since, hours_until, quarters_until, clock_timestamp(), least(
+	err = r.tx.QueryRow(ctx, `
+		SELECT clock_timestamp(), least(
 			(SELECT min(at) FROM score_events_default),
 			(SELECT min(to_date(right(c.relname, 6), 'YYYYMM'))::timestamp AT TIME ZONE 'UTC' FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-			WHERE i.inhparent = 'score_events'::regclass AND c.relname ~ '^score_events_[0-9]{6}$')), `+reportSettings+`
-		FROM report_progress d, report_recent_progress r`).
-		Scan(&done.since, &done.daysUntil, &done.monthsUntil, &done.recentSince, &done.hoursUntil, &done.quartersUntil, &now, &r.part.Since, nil, nil)
+			WHERE i.inhparent = 'score_events'::regclass AND c.relname ~ '^score_events_[0-9]{6}$'))`).Scan(&now, &r.part.Since)
 	if err != nil {
 		return nil, err
 	}

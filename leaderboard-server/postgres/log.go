@@ -116,7 +116,7 @@ func readFor(ctx context.Context, pool *pgxpool.Pool, patience time.Duration, fn
 	})
 	defer watchdog.Stop()
 
-	err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	err := pgx.BeginTxFunc(ctx, pool, oneSnapshot, func(tx pgx.Tx) error {
 		// A whole board takes longer than the role's limit for requests. A ranking is
 		// written twice as fast in rank order: the sort gets memory.
 		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', '0', true), set_config('work_mem', '64MB', true)"); err != nil {
@@ -139,15 +139,14 @@ func standingsSQL(board leaderboard.LiveBoard) (sql string, args []any) {
 		sign = ""
 	}
 
-	columns, byColumns, ofLog := "NULL::bigint[]", "", "NULL::bigint[]"
+	byColumns, ofLog := "", "NULL::bigint[]"
 	if len(board.Columns) > 0 {
-		columns, byColumns, ofLog = "columns", "coalesce(columns, '{}'), ", columnsOfLog(board)
+		byColumns, ofLog = "coalesce(columns, '{}'), ", columnsOfLog(board)
 	}
 
 	i := slices.IndexFunc(board.Seasons, func(s leaderboard.Season) bool { return s.Number == board.Season })
 	if i < 0 || board.Scoring.Ordered() {
-		return "SELECT board, season, player, score, event, greatest(last_event, event), origin, " + reachedSQL + ", " + columns +
-			" FROM standings WHERE board = $1 AND season = $2 AND NOT removed ORDER BY " + sign + "score, " + byColumns + "event", []any{board.Number, board.Season}
+		return "SELECT " + standingSQL + " FROM standings WHERE board = $1 AND season = $2 AND NOT removed ORDER BY " + sign + "score, " + byColumns + "event", []any{board.Number, board.Season}
 	}
 
 	best := sign + "score, " + byColumns + "id"
@@ -171,17 +170,34 @@ func readStandings(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, 
 		return err
 	}
 
-	var columns []int64
-	var at pgtype.Timestamptz
-	fold := board.Fold()
+	row := standingRow{fold: board.Fold()}
 	return streamWith(rows, size, fn, func(s *leaderboard.Standing) error {
-		err := rows.Scan(&s.Board, &s.Season, &s.Player, &s.Score, &s.Event, &s.Last, &s.Origin, &at, &columns)
-		s.Columns = fold.Oriented(readColumns(columns))
-		if s.ReachedAt = 0; at.Valid {
-			s.ReachedAt = at.Time.UnixMicro()
-		}
+		err := rows.Scan(row.fields(s)...)
+		row.complete(s)
 		return err
 	})
+}
+
+// standingSQL are the columns that a standingRow is scanned from.
+const standingSQL = "board, season, player, score, event, greatest(last_event, event), origin, " + reachedSQL + ", columns"
+
+// standingRow reads standings that are ranked by a fold.
+type standingRow struct {
+	fold    leaderboard.Fold
+	at      pgtype.Timestamptz
+	columns []int64
+}
+
+func (r *standingRow) fields(s *leaderboard.Standing) []any {
+	return []any{&s.Board, &s.Season, &s.Player, &s.Score, &s.Event, &s.Last, &s.Origin, &r.at, &r.columns}
+}
+
+// complete sets what was scanned into the row.
+func (r *standingRow) complete(s *leaderboard.Standing) {
+	s.Columns = r.fold.Oriented(readColumns(r.columns))
+	if s.ReachedAt = 0; r.at.Valid {
+		s.ReachedAt = r.at.Time.UnixMicro()
+	}
 }
 
 // eventsSQL reads events of the log. $3 a board's number, 0: all; of global those
@@ -206,7 +222,7 @@ const orderedEventsSQL = `
 	WHERE e.xid >= $1 AND e.xid < $2 AND ($3 = 0 OR e.board = $3 OR $3 = 1 AND e.global_season IS NOT NULL)`
 
 func (l *Ledger) readEvents(ctx context.Context, tx pgx.Tx, board int32, from, until uint64, size int, fn func([]leaderboard.Event) error) error {
-	catalog := l.catalogs.latest.Load()
+	catalog := l.Catalog()
 	if catalog == nil {
 		return errors.New("the boards are not loaded yet")
 	}

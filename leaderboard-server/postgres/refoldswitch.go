@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
@@ -169,25 +168,20 @@ func readPlayers(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, ev
 	for i, e := range events {
 		players[i] = e.player
 	}
-	rows, err := tx.Query(ctx, "SELECT player, score, event, last_event, columns, "+reachedSQL+" FROM standings WHERE board = $1 AND season = $2 AND player = ANY ($3)",
+	rows, err := tx.Query(ctx, "SELECT "+standingSQL+" FROM standings WHERE board = $1 AND season = $2 AND player = ANY ($3)",
 		board.Number, board.Season, players)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 
-	standings := make(map[int64]leaderboard.Standing, len(players))
+	standings, row := make(map[int64]leaderboard.Standing, len(players)), standingRow{fold: board.Fold()}
 	for rows.Next() {
-		s := leaderboard.Standing{EntryKey: leaderboard.EntryKey{Board: board.Number, Season: board.Season}, Origin: board.Number}
-		var columns []int64
-		var at pgtype.Timestamptz
-		if err := rows.Scan(&s.Player, &s.Score, &s.Event, &s.Last, &columns, &at); err != nil {
+		var s leaderboard.Standing
+		if err := rows.Scan(row.fields(&s)...); err != nil {
 			return nil, err
 		}
-		s.Columns = board.Fold().Oriented(readColumns(columns))
-		if at.Valid {
-			s.ReachedAt = at.Time.UnixMicro()
-		}
+		row.complete(&s)
 		standings[s.Player] = s
 	}
 	return standings, rows.Err()
@@ -199,14 +193,14 @@ func forgetRollups(ctx context.Context, tx pgx.Tx) error {
 	if _, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", cutWait); err != nil { // who rolls up has read the fold
 		return err
 	}
-	for _, sql := range []string{
-		"UPDATE report_progress SET days_until = since, months_until = date_trunc('month', since + interval '1 month' - interval '1 day')::date",
-		"UPDATE report_fold_progress SET days_until = since, months_until = date_trunc('month', since + interval '1 month' - interval '1 day')::date",
-		"UPDATE report_recent_progress SET hours_until = since, quarters_until = since",
-		"UPDATE report_recent_fold_progress SET hours_until = since, quarters_until = since",
-	} {
-		if _, err := tx.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("have the rollups of reports made again: %w", err)
+	for _, k := range kinds {
+		for _, sql := range []string{
+			daysAndMonths(k).sql("UPDATE {progress} SET days_until = since, months_until = date_trunc('month', since + interval '1 month' - interval '1 day')::date"),
+			quartersAndHours(k).sql("UPDATE {progress} SET hours_until = since, quarters_until = since"),
+		} {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return fmt.Errorf("have the rollups of reports made again: %w", err)
+			}
 		}
 	}
 	return nil

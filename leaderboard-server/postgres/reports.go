@@ -120,7 +120,7 @@ func (l *Ledger) topPlayers(ctx context.Context, board leaderboard.LiveBoard, fr
 	}
 
 	// In one snapshot: what the progress names must be there.
-	err = pgx.BeginTxFunc(ctx, l.aside, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, l.aside, oneSnapshot, func(tx pgx.Tx) error {
 		done, err := content.beginReport(ctx, tx)
 		if err != nil {
 			return err

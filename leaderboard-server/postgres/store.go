@@ -28,7 +28,7 @@ var (
 // batch has one submission of a player to a board whose scoring is ordered at most.
 // See [leaderboard.ErrRepeat] and [leaderboard.ErrRejected] for its errors.
 func (l *Ledger) Store(ctx context.Context, batch []leaderboard.Submission) (leaderboard.Stored, error) {
-	catalog := l.catalogs.latest.Load()
+	catalog := l.Catalog()
 	if catalog == nil {
 		return leaderboard.Stored{}, errors.New("the boards are not loaded yet")
 	}
