@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -167,97 +166,6 @@ func TestNothingChangedWritesNothing(t *testing.T) {
 	}
 }
 
-// replicasOf reads spec.replicas and who set it last.
-func replicasOf(t *testing.T, lb *v1alpha1.Leaderboard) int32 {
-	t.Helper()
-	return *deploymentOf(t, lb).Spec.Replicas
-}
-
-// scale plays the autoscaler.
-func scale(t *testing.T, lb *v1alpha1.Leaderboard, replicas int32) {
-	t.Helper()
-	deployment := deploymentOf(t, lb)
-	autoscaler := &autoscalingv2.HorizontalPodAutoscaler{}
-	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(deployment), autoscaler))
-	require.NoError(t, cluster.SubResource("scale").Patch(t.Context(), deployment,
-		client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)),
-		client.FieldOwner("kube-controller-manager")))
-}
-
-// The number of Pods passes to the autoscaler and back without ever falling to
-// the default, and what the autoscaler sets is left alone.
-func TestReplicasAndAutoscaling(t *testing.T) {
-	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := newLeaderboard(ns, class)
-	lb.Spec.Replicas = new(int32(4))
-	create(t, lb)
-	becomes(t, lb, allReady)
-
-	// From here on nobody may see fewer than 3 Pods.
-	least := int32(100)
-	stop := watchReplicas(t, ns, &least)
-	patch(t, lb, func() {
-		lb.Spec.Replicas, lb.Spec.Autoscaling = nil, &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 6, TargetCPUUtilizationPercentage: 50}
-	})
-
-	becomes(t, lb, allReady)
-	require.EqualValues(t, 4, replicasOf(t, lb), "what was there is where the autoscaler begins")
-	scale(t, lb, 6)
-
-	touch(t, lb) // a pass that applies the Deployment
-	require.EqualValues(t, 6, replicasOf(t, lb), "what the autoscaler sets is its own")
-	scale(t, lb, 3)
-	touch(t, lb)
-	require.EqualValues(t, 3, replicasOf(t, lb))
-
-	patch(t, lb, func() { lb.Spec.Replicas, lb.Spec.Autoscaling = new(int32(5)), nil })
-	becomes(t, lb, allReady)
-	require.EqualValues(t, 5, replicasOf(t, lb))
-	eventuallyGone(t, &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: workload.Name(lb)}})
-
-	// And once more, since each hand-over leaves traces in the managed fields.
-	patch(t, lb, func() {
-		lb.Spec.Replicas, lb.Spec.Autoscaling = nil, &v1alpha1.AutoscalingSpec{MinReplicas: 3, MaxReplicas: 6, TargetCPUUtilizationPercentage: 50}
-	})
-	becomes(t, lb, allReady)
-	require.EqualValues(t, 5, replicasOf(t, lb))
-	touch(t, lb)
-	require.EqualValues(t, 5, replicasOf(t, lb))
-	stop()
-	require.GreaterOrEqual(t, least, int32(3))
-}
-
-// Without a number in the spec, turning autoscaling off keeps the Pods that there are,
-// also when the operator is looked at again, until somebody says a number.
-func TestAutoscalingIsTurnedOff(t *testing.T) {
-	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := newLeaderboard(ns, class)
-	lb.Spec.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 3, MaxReplicas: 6, TargetCPUUtilizationPercentage: 50}
-	create(t, lb)
-	becomes(t, lb, allReady)
-	scale(t, lb, 6)
-
-	least := int32(100)
-	stop := watchReplicas(t, ns, &least)
-	patch(t, lb, func() { lb.Spec.Autoscaling = nil })
-	becomes(t, lb, allReady)
-	eventuallyGone(t, &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: workload.Name(lb)}})
-	touch(t, lb)
-	stop()
-	require.EqualValues(t, 6, replicasOf(t, lb))
-	require.EqualValues(t, 6, least)
-	require.EqualValues(t, 6, lb.Status.KeptReplicas)
-
-	patch(t, lb, func() { lb.Spec.Replicas = new(int32(2)) })
-	becomes(t, lb, allReady)
-	require.EqualValues(t, 2, replicasOf(t, lb))
-	require.Zero(t, lb.Status.KeptReplicas)
-}
-
 // Pods whose Leaderboard is deleted and leaves its objects behind would be without
 // logins: they end.
 func TestOrphanedPodsEnd(t *testing.T) {
@@ -269,41 +177,6 @@ func TestOrphanedPodsEnd(t *testing.T) {
 	patch(t, lb, func() { controllerutil.RemoveFinalizer(lb, metav1.FinalizerOrphanDependents) })
 	eventuallyGone(t, deployment)
 	eventuallyGone(t, lb)
-}
-
-// A game that has an autoscaler from the beginning begins with the least number.
-func TestAutoscalingFromTheBeginning(t *testing.T) {
-	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := newLeaderboard(ns, class)
-	lb.Spec.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 3, MaxReplicas: 4, TargetCPUUtilizationPercentage: 50}
-	create(t, lb)
-	becomes(t, lb, allReady)
-	require.EqualValues(t, 3, replicasOf(t, lb))
-	touch(t, lb)
-	require.EqualValues(t, 3, replicasOf(t, lb))
-}
-
-// An autoscaler takes 0 for being switched off: a game that was stopped, or whose
-// Deployment somebody scaled to 0, starts again.
-func TestAutoscalingFromZero(t *testing.T) {
-	class := newClass(t, startManager(t), postgres, redis)
-	ns := namespace(t)
-	playDeployments(t, ns)
-	lb := newLeaderboard(ns, class)
-	lb.Spec.Replicas = new(int32(0))
-	create(t, lb)
-	becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "False WorkloadUnavailable"})
-	patch(t, lb, func() {
-		lb.Spec.Replicas, lb.Spec.Autoscaling = nil, &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 6, TargetCPUUtilizationPercentage: 50}
-	})
-	becomes(t, lb, allReady)
-	require.EqualValues(t, 2, replicasOf(t, lb))
-
-	scale(t, lb, 0)
-	deployment := deploymentOf(t, lb)
-	eventually(t, deployment, func() bool { return *deployment.Spec.Replicas == 2 })
 }
 
 // Before Kubernetes 1.37 an autoscaler has no generation.
@@ -328,26 +201,4 @@ func touch(t *testing.T, lb *v1alpha1.Leaderboard) {
 		return deployment.Spec.Template.Annotations["games.leaderboard.dev/boards-checksum"] != before
 	})
 	becomes(t, lb, allReady)
-}
-
-// watchReplicas notes the least spec.replicas that any version of the
-// namespace's Deployment has, until stop is called.
-func watchReplicas(t *testing.T, namespace string, least *int32) (stop func()) {
-	t.Helper()
-	watcher, err := cluster.Watch(t.Context(), &appsv1.DeploymentList{}, client.InNamespace(namespace))
-	require.NoError(t, err)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for event := range watcher.ResultChan() {
-			if deployment, is := event.Object.(*appsv1.Deployment); is && deployment.Spec.Replicas != nil {
-				*least = min(*least, *deployment.Spec.Replicas)
-			}
-		}
-	}()
-
-	return func() {
-		watcher.Stop()
-		<-done
-	}
 }

@@ -87,7 +87,10 @@ func (r *LeaderboardReconciler) decideReplicas(ctx context.Context, p *pass) (bo
 		return false, nil
 	}
 
+	// Where the autoscaler has set another number since that one was read, the apply is a
+	// conflict, and the next pass sees the new one.
 	handOver := appsv1ac.Deployment(live.Name, live.Namespace).
+		WithResourceVersion(live.ResourceVersion).
 		WithSpec(appsv1ac.DeploymentSpec().WithReplicas(replicas))
 	if err := r.Client.Apply(ctx, handOver, handOverOwner, client.ForceOwnership); err != nil {
 		return false, fmt.Errorf("hand spec.replicas of the Deployment over: %w", err)
