@@ -52,6 +52,19 @@ var faults = []fault{
 		r.Kill()
 		return r.Restart()
 	}},
+	{name: "a board gets another fold", target: atClients | atPostgres, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		defer pause(ctx, hold(random))
+		return w.shift(random)
+	}},
+	{name: "a board gets another fold while a server is killed", target: atServers | atPostgres, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		if err := w.shift(random); err != nil {
+			return err
+		}
+		pause(ctx, time.Duration(random.Int64N(int64(5*time.Second)))) // before it is taken up, in the middle, or after
+		r := w.one(random)
+		r.Kill()
+		return r.Restart()
+	}},
 	{name: "kill -9 a server", target: atServers, run: func(ctx context.Context, w *world, random *rand.Rand) error {
 		r := w.one(random)
 		r.Kill()
@@ -104,8 +117,9 @@ var faults = []fault{
 		return w.sqlBeside(ctx, hold(random), "SELECT pg_current_xact_id()", lose)
 	}},
 	// As one that evicts keys would.
-	{name: "Redis loses the entries of a board", target: atRedis, run: losesKey("*}:2e")},
-	{name: "Redis loses the state of a board", target: atRedis, run: losesKey("*}:2m")},
+	{name: "Redis loses the entries of a board", target: atRedis, run: losesKey("*}:[23]e")},
+	{name: "Redis loses the state of a board", target: atRedis, run: losesKey("*}:[23]m")},
+	{name: "Redis loses what the ranks of a board are counted by", target: atRedis, run: losesKey("*}:[23]d")},
 	{name: "Redis forgets its functions", target: atRedis, run: func(ctx context.Context, w *world, _ *rand.Rand) error {
 		return w.redisCommand(ctx, "FUNCTION", "FLUSH")
 	}},

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -140,6 +141,13 @@ func (m *memory) acknowledged(player, board string, r record) {
 		known.live = r.live && b == board // a receipt is about its own board
 		k.records = append(k.records, known)
 	}
+}
+
+// recordsOf are what is known of a player's best submissions on a board.
+func (m *memory) recordsOf(player, board string) []record {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.of(player, board).records)
 }
 
 // least is the worst score that the player may be shown with on the board by an

@@ -48,10 +48,12 @@ func (w *world) verify(ctx context.Context, c *crowd, tally *tally) error {
 	}
 
 	c.mu.Unlock()
-	err = errors.Join(err, w.sameStandings(ctx))
+	// First, as the standings of both folds are the fold of the events.
+	err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.hasShifted(ctx, conn) }), w.sameStandings(ctx))
 	for _, board := range boardNames {
 		err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compare(ctx, conn, board) }))
 	}
+	err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compareHistories(ctx, conn) }))
 	for _, board := range seasonBoards {
 		err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compareSeasons(ctx, conn, board) }))
 	}
@@ -74,16 +76,16 @@ type counts struct {
 // count compares the ledger's events with what was submitted: every acknowledged
 // submission is there once, every other one at most once, and nothing else is.
 func (c *crowd) count(ctx context.Context, conn *pgx.Conn) (found counts, err error) {
-	type key struct{ player, score int64 }
+	type key struct{ player, identity int64 }
 	stored := make(map[key]int)
-	rows, err := conn.Query(ctx, "SELECT player, score FROM score_events")
+	rows, err := conn.Query(ctx, "SELECT player, coalesce(columns[2], score) FROM score_events")
 	if err != nil {
 		return found, err
 	}
 
 	for rows.Next() {
 		var k key
-		if err := rows.Scan(&k.player, &k.score); err != nil {
+		if err := rows.Scan(&k.player, &k.identity); err != nil {
 			return found, err
 		}
 		stored[k]++
@@ -94,7 +96,7 @@ func (c *crowd) count(ctx context.Context, conn *pgx.Conn) (found counts, err er
 	}
 
 	for _, s := range c.submissions {
-		k := key{s.player, s.score}
+		k := key{s.player, s.identity()}
 		switch n := stored[k]; {
 		case n == 0 && s.acknowledged:
 			found.lost++
@@ -138,9 +140,12 @@ func (w *world) sameStandings(ctx context.Context) error {
 
 // boardSQL is a board in rank order, by nothing but the standings.
 const boardSQL = `
-	SELECT row_number() OVER (ORDER BY CASE b.board_order WHEN 'Descending' THEN -s.score ELSE s.score END, s.event), p.id::text, p.username, s.score, o.name
-	FROM standings s JOIN boards b ON b.number = s.board JOIN players p ON p.number = s.player JOIN boards o ON o.number = s.origin
-	WHERE b.name = $1 AND s.season = 1 AND NOT s.removed ORDER BY 1`
+	SELECT CASE b.ranks WHEN 'Dense' THEN dense_rank() OVER (ORDER BY f.best, s.columns) ELSE row_number() OVER (ORDER BY f.best, s.columns, s.event) END,
+		p.id::text, p.username, s.score, o.name
+	FROM boards b JOIN seasons n ON n.board = b.number JOIN standings s ON s.board = b.number AND s.season = n.number
+		JOIN players p ON p.number = s.player JOIN boards o ON o.number = s.origin
+		CROSS JOIN LATERAL (SELECT CASE b.board_order WHEN 'Descending' THEN -s.score ELSE s.score END AS best) f
+	WHERE b.name = $1 AND NOT s.removed ORDER BY f.best, s.columns, s.event`
 
 // settle repeats a check until it passes: what was given up may still be on its way.
 // It returns what was wrong last once that took too long.

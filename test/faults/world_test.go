@@ -34,16 +34,22 @@ const (
 )
 
 // boardNames are those of all boards.
-var boardNames = []string{"global", "race", "golf", "mood", "debut", "plays", "coins"}
+var boardNames = []string{"global", "race", "golf", "mood", "debut", "plays", "coins", "rally", "shift"}
 
-// boards of the campaign: every order and scoring, and a ranking that is spread.
+// boards of the campaign: every order and scoring, a ranking that is spread, one with columns
+// and ranks that are shared, and one whose fold changes.
 const boards = `{"boards": [
 	{"name": "race", "shards": 3, "windows": [{"name": "daily", "schedule": "daily", "keep": 1000}]},
 	{"name": "golf", "order": "Ascending"},
 	{"name": "mood", "scoring": "Latest", "countsTowardGlobal": false, "windows": [{"name": "daily", "schedule": "daily", "keep": 1000}]},
 	{"name": "debut", "scoring": "First", "countsTowardGlobal": false},
 	{"name": "plays", "scoring": "Count", "countsTowardGlobal": false},
-	{"name": "coins", "scoring": "Sum", "countsTowardGlobal": false}]}`
+	{"name": "coins", "scoring": "Sum", "countsTowardGlobal": false},
+	{"name": "rally", "countsTowardGlobal": false, "ranks": "Dense", "columns": [{"name": "medals", "order": "Descending"}, {"name": "serial", "order": "Ascending"}]},
+	` + unshifted + `]}`
+
+// unshifted is how the board whose fold changes begins.
+const unshifted = `{"name": "shift", "countsTowardGlobal": false, "order": "Descending", "scoring": "Best"}`
 
 // world is two replicas of a server, each of which reaches the stores through
 // proxies of its own.
@@ -56,6 +62,8 @@ type world struct {
 	observer *contract.Observer
 	// snapshot is a copy of Redis' data from some time ago; "": none yet.
 	snapshot string
+	// fold is the last one that the board shift was given; "": it has its first.
+	fold string
 	// fresh is what a replica held on to before it was asked anything.
 	fresh footprint
 }

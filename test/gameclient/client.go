@@ -137,7 +137,15 @@ func (c *Client) Login(ctx context.Context, username, password string) (string, 
 // Submit submits a score to a board; the empty board is "global". A key, where
 // not empty, makes the submission safe to repeat.
 func (c *Client) Submit(ctx context.Context, token, board string, score int64, key string) (Receipt, error) {
+	return c.SubmitColumns(ctx, token, board, score, nil, key)
+}
+
+// SubmitColumns submits a score with the board's further columns, by name.
+func (c *Client) SubmitColumns(ctx context.Context, token, board string, score int64, columns map[string]int64, key string) (Receipt, error) {
 	body := map[string]any{"score": score}
+	if len(columns) > 0 {
+		body["columns"] = columns
+	}
 	if board != "" {
 		body["game_id"] = board
 	}
@@ -226,6 +234,30 @@ func (c *Client) Window(ctx context.Context, board, window string, season int32,
 	}
 	err := c.call(ctx, http.MethodGet, "/v1/boards/"+board+"/entries", query, "", nil, &answer)
 	return answer.Entries, err
+}
+
+// PastSubmission is one submission of a player.
+type PastSubmission struct {
+	Event int64 `json:"event"`
+	Score int64 `json:"score"`
+}
+
+// History is a part of what a player submitted to a board, the newest first.
+type History struct {
+	Submissions []PastSubmission `json:"submissions"`
+	NextCursor  string           `json:"next_cursor"`
+}
+
+// History reads what a player submitted to a board, from where the cursor says; an empty one
+// is the beginning.
+func (c *Client) History(ctx context.Context, token, board, player, cursor string) (History, error) {
+	query := url.Values{"page_size": {"100"}}
+	if cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	var answer History
+	err := c.call(ctx, http.MethodGet, "/v1/boards/"+board+"/players/"+player+"/history", query, token, nil, &answer)
+	return answer, err
 }
 
 // TopPlayers reads the report of the inclusive days from start to end (UTC).
