@@ -59,7 +59,7 @@ func (a *API) history(w http.ResponseWriter, r *http.Request, service *leaderboa
 	body := History{Board: history.Board, Window: history.Window, Season: seasonOf(history.Of), UserID: string(history.ID), Username: history.Username,
 		Since: history.Since, Submissions: make([]PastSubmission, len(history.Submissions))}
 	for i, s := range history.Submissions {
-		body.Submissions[i] = PastSubmission{Event: s.Event, Score: s.Score, SubmittedAt: s.At, GameID: s.Board}
+		body.Submissions[i] = PastSubmission{Event: s.Event, Score: s.Score, Columns: columns(s.Columns), SubmittedAt: s.At, GameID: s.Board}
 	}
 	if history.Next != nil {
 		next, err := a.Tokens.Seal(historyPurpose, formatHistoryCursor(history.Next))

@@ -71,6 +71,19 @@ func TestHistory(t *testing.T) {
 	require.Empty(t, g.history(other, "golf", "me", "").Submissions, "no submission is no problem")
 }
 
+// What was submitted has the columns of its board, as they were submitted.
+func TestHistoryOfColumns(t *testing.T) {
+	g := newGame(t, gameOptions{boards: ranksFile})
+	_, token := g.player("ada")
+	g.play(token, 20, `{"deaths": 3, "time": 61250}`, nil)
+	g.play(token, 5, `{"deaths": 0, "time": 9}`, nil)
+
+	past := g.history(token, "match", "me", "").Submissions
+	require.Len(t, past, 2)
+	require.Equal(t, httpapi.Columns{"deaths": 0, "time": 9}, *past[0].Columns)
+	require.Equal(t, httpapi.Columns{"deaths": 3, "time": 61250}, *past[1].Columns)
+}
+
 func TestHistoryCursorsAreOfOneHistory(t *testing.T) {
 	g := newGame(t, gameOptions{boards: windowsFile})
 	g.openSeasons()

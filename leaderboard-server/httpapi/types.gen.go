@@ -360,6 +360,9 @@ type PageEntry struct {
 
 // PastSubmission defines model for PastSubmission.
 type PastSubmission struct {
+	// Columns The further columns, by name, of the submission that the score is of; absent where the board has none.
+	Columns *Columns `json:"columns,omitempty"`
+
 	// Event The number of the submission among all of the game. Of equal scores, the one with the lower number ranks first.
 	Event int64 `json:"event"`
 

@@ -45,8 +45,9 @@ type HistoryPart struct {
 // HistoryEvent is a score that the player submitted.
 type HistoryEvent struct {
 	// Number is the event's place in the ledger's order.
-	Number int64
-	Score  int64
+	Number  int64
+	Score   int64
+	Columns Columns
 	// At is when it came, by the ledger's clock.
 	At time.Time
 	// Board is the number of the board that it was submitted to.
@@ -76,7 +77,9 @@ type History struct {
 type PastSubmission struct {
 	Event int64
 	Score int64
-	At    time.Time
+	// Columns are those of the board that it was submitted to, by name; nil where it has none.
+	Columns map[string]int64
+	At      time.Time
 	// Board is the name of the board that it was submitted to.
 	Board string
 }
@@ -114,7 +117,8 @@ func (s *Service) History(ctx context.Context, view View, id PlayerID, cursor *H
 
 	history := History{Of: scope.Of, PlayerName: name, Since: part.Since, Submissions: make([]PastSubmission, len(part.Events))}
 	for i, e := range part.Events {
-		history.Submissions[i] = PastSubmission{Event: e.Number, Score: e.Score, At: e.At, Board: scope.originOf(e.Board)}
+		origin, _ := scope.catalog.Numbered(e.Board)
+		history.Submissions[i] = PastSubmission{Event: e.Number, Score: e.Score, Columns: origin.Named(e.Columns), At: e.At, Board: scope.originOf(e.Board)}
 	}
 	if part.Next != nil {
 		history.Next = &begin

@@ -242,7 +242,7 @@ func (r *historyReader) holding(ctx context.Context, s split) ([]span, error) {
 // historySQL reads a player's events between two instants, of global ($4 = 1) those that
 // count there.
 const historySQL = `
-	SELECT id, score, at, board FROM score_events
+	SELECT id, score, columns, at, board FROM score_events
 	WHERE at >= $1 AND at < $2 AND player = $3 AND (board = $4 OR $4 = 1 AND global_season IS NOT NULL)
 		AND ($5::timestamptz IS NULL OR (at, id) < ($5, $6))
 	ORDER BY at DESC, id DESC LIMIT $7`
@@ -264,9 +264,10 @@ func (r *historyReader) readSpan(ctx context.Context, s span) (rest span, err er
 	if err != nil {
 		return rest, err
 	}
-	events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (leaderboard.HistoryEvent, error) {
-		e, err := pgx.RowToStructByPos[leaderboard.HistoryEvent](row)
-		e.At = e.At.UTC()
+	events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e leaderboard.HistoryEvent, err error) {
+		var columns []int64
+		err = row.Scan(&e.Number, &e.Score, &columns, &e.At, &e.Board)
+		e.Columns, e.At = readColumns(columns), e.At.UTC()
 		return e, err
 	})
 	if err != nil {

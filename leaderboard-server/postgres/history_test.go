@@ -21,15 +21,18 @@ func (h *history) plainHistory(t *testing.T, q leaderboard.HistoryQuery) []leade
 	if q.To.IsZero() {
 		q.To = time.Now().AddDate(1, 0, 0)
 	}
-	rows, err := h.conn.Query(t.Context(), `SELECT id, score, at, board FROM score_events
+	rows, err := h.conn.Query(t.Context(), `SELECT id, score, columns, at, board FROM score_events
 		WHERE player = $1 AND at >= $2 AND at < $3 AND CASE WHEN $4 = 1 THEN global_season IS NOT NULL ELSE board = $4 END
 		ORDER BY at DESC, id DESC`, q.Player, q.From, q.To, q.Board.Number)
 	require.NoError(t, err)
-	events, err := pgx.CollectRows(rows, pgx.RowToStructByPos[leaderboard.HistoryEvent])
+	events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e leaderboard.HistoryEvent, err error) {
+		var columns []int64
+		err = row.Scan(&e.Number, &e.Score, &columns, &e.At, &e.Board)
+		copy(e.Columns[:], columns)
+		e.At = e.At.UTC()
+		return e, err
+	})
 	require.NoError(t, err)
-	for i := range events {
-		events[i].At = events[i].At.UTC()
-	}
 	return events
 }
 
