@@ -77,6 +77,13 @@ var storms = []fault{
 			return err
 		})
 	}},
+	{name: "histories are asked for all the time", target: atClients, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		return w.storm(ctx, random, []int{http.StatusTooManyRequests}, func(ctx context.Context, client *gameclient.Client, random *rand.Rand) error {
+			player, of := w.Players[random.IntN(len(w.Players))], w.Players[random.IntN(len(w.Players))]
+			_, err := client.History(ctx, player.Token, boardNames[random.IntN(len(boardNames))], of.ID, "")
+			return err
+		})
+	}},
 }
 
 // readNeighbours checks that a player is among its neighbours, who are in rank order
