@@ -12,6 +12,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
@@ -91,6 +94,10 @@ func malformed(format string, args ...any) *problem {
 	return newProblem(kindMalformed, fmt.Sprintf(format, args...))
 }
 
+// strictness leaves to this package, which names the field, what names that are there twice
+// and lone surrogates are told.
+var strictness = jsonv2.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
 // parseObject splits a JSON object into its fields.
 func parseObject(content []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(content) {
@@ -98,41 +105,41 @@ func parseObject(content []byte) (map[string]json.RawMessage, error) {
 	}
 
 	// A byte order mark may be ignored (RFC 8259, section 8.1), and some engines write one.
-	decoder := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(content, []byte("\ufeff"))))
-	token, err := decoder.Token()
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(bytes.TrimPrefix(content, []byte("\ufeff"))), strictness)
+	token, err := decoder.ReadToken()
 	if err != nil {
 		return nil, malformed("the body is not valid JSON")
 	}
-	if token != json.Delim('{') {
+	if token.Kind() != jsontext.KindBeginObject {
 		return nil, malformed("the body must be a JSON object")
 	}
 
 	fields := map[string]json.RawMessage{}
-	for decoder.More() {
-		name, err := decoder.Token()
+	for decoder.PeekKind() != jsontext.KindEndObject {
+		name, err := decoder.ReadToken()
+		if err != nil {
+			return nil, malformed("the body is not valid JSON near byte %d", decoder.InputOffset())
+		}
+		key := name.String() // before the next read, which it is not good for
+
+		value, err := decoder.ReadValue()
 		if err != nil {
 			return nil, malformed("the body is not valid JSON near byte %d", decoder.InputOffset())
 		}
 
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return nil, malformed("the body is not valid JSON near byte %d", decoder.InputOffset())
-		}
-
-		key, _ := name.(string) // a name cannot be anything else
 		if _, twice := fields[key]; twice {
 			p := malformed("the field %s is there twice", quote(key))
 			p.errors = []FieldError{{Field: shorten(key), Message: p.detail}}
 			return nil, p
 		}
 
-		fields[key] = value
+		fields[key] = json.RawMessage(value.Clone())
 	}
 
-	if _, err := decoder.Token(); err != nil {
+	if _, err := decoder.ReadToken(); err != nil {
 		return nil, malformed("the body is not valid JSON: it ends too early")
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
 		return nil, malformed("the body goes on after its JSON object")
 	}
 
