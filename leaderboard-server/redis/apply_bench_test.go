@@ -15,13 +15,20 @@ import (
 )
 
 // What Redis spends on a standing of a batch, a third of which improve an entry: with
-// an answer, as of the board that was submitted to, and without, as of global.
+// an answer, as of the board that was submitted to, without, as of global, and with an
+// answer on a board of two columns.
 func BenchmarkApply(b *testing.B) {
-	r, _ := benchBoard(b, testBoard(1))
-	event := int64(benchPlayers)
-	for _, size := range []int{1, 64, 256} {
-		for name, ask := range map[string]bool{"answer": true, "join": false} {
-			b.Run(fmt.Sprintf("%s/batch=%d", name, size), func(b *testing.B) {
+	columns := testBoard(1)
+	columns.Columns = []leaderboard.Column{{Name: "deaths", Order: leaderboard.Ascending}, {Name: "time", Order: leaderboard.Descending}}
+	for _, kind := range []struct {
+		name  string
+		board leaderboard.LiveBoard
+		ask   bool
+	}{{"answer", testBoard(1), true}, {"join", testBoard(1), false}, {"columns", columns, true}} {
+		r, _ := benchBoard(b, kind.board)
+		event := int64(benchPlayers)
+		for _, size := range []int{1, 64, 256} {
+			b.Run(fmt.Sprintf("%s/batch=%d", kind.name, size), func(b *testing.B) {
 				before := redisTime(b, r)
 				for b.Loop() {
 					p := leaderboard.Projection{Identity: "ledger", Changes: make([]leaderboard.Change, size)}
@@ -31,7 +38,11 @@ func BenchmarkApply(b *testing.B) {
 						if event%3 == 0 {
 							score = event
 						}
-						p.Changes[i] = leaderboard.Change{Standing: entry(1+rand.Int64N(benchPlayers), score, event, 1), Ask: ask}
+						standing := entry(1+rand.Int64N(benchPlayers), score, event, 1)
+						for c := range kind.board.Columns {
+							standing.Columns[c] = rand.Int64N(60_000)
+						}
+						p.Changes[i] = leaderboard.Change{Standing: standing, Ask: kind.ask}
 					}
 					if _, err := r.Apply(b.Context(), p); err != nil {
 						b.Fatal(err)

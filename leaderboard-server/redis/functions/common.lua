@@ -38,10 +38,20 @@ local function number_end(text, at)
   if first < 128 then
     first = 255 - first -- below 0
   end
-  for length, past in ipairs({ 192, 224, 240, 248, 252, 254, 255 }) do
-    if first < past then
-      return at + length - 1
-    end
+  if first < 192 then
+    return at
+  elseif first < 224 then
+    return at + 1
+  elseif first < 240 then
+    return at + 2
+  elseif first < 248 then
+    return at + 3
+  elseif first < 252 then
+    return at + 4
+  elseif first < 254 then
+    return at + 5
+  elseif first < 255 then
+    return at + 6
   end
   return at + 7
 end
