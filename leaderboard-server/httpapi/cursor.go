@@ -13,11 +13,12 @@ const (
 	// cursorPurpose tells cursors from whatever else is sealed.
 	cursorPurpose = "cursor"
 	// cursorVersion begins the content of a cursor; another layout needs another. That of
-	// boards with columns, or ranks that entries share, has more.
-	cursorVersion, longCursorVersion = 1, 2
+	// boards with columns, or ranks that entries share, has more, and that of places that a
+	// walk came to on its way back, or goes back from, all.
+	cursorVersion, longCursorVersion, backCursorVersion = 1, 2, 3
 	// tieBytes is how long a key is where a board has no columns.
 	tieBytes = 6
-	// maxCursor bounds a cursor, in bytes; ours have some 180, or 280.
+	// maxCursor bounds a cursor, in bytes; ours have some 180, or 280, and 400 at most.
 	maxCursor = 512
 )
 
@@ -27,11 +28,15 @@ func (a *API) sealCursor(w *leaderboard.Walk) (string, error) {
 }
 
 func formatWalk(w *leaderboard.Walk) []byte {
-	long := w.Rank != 0 || len(w.Key) != tieBytes
-	b := []byte{cursorVersion}
-	if long {
-		b[0] = longCursorVersion
+	version := byte(cursorVersion)
+	switch {
+	case w.Back || w.Before:
+		version = backCursorVersion
+	case w.Rank != 0 || len(w.Key) != tieBytes:
+		version = longCursorVersion
 	}
+
+	b := []byte{version}
 	b = binary.AppendUvarint(b, uint64(w.Board))
 	b = binary.AppendUvarint(b, uint64(w.Season))
 	b = binary.AppendUvarint(b, uint64(len(w.Snapshot)))
@@ -40,7 +45,7 @@ func formatWalk(w *leaderboard.Walk) []byte {
 	b = binary.AppendVarint(b, w.AsOf.UnixMilli())
 	b = binary.AppendVarint(b, w.Expires.UnixMilli())
 	b = binary.AppendVarint(b, w.Order)
-	if !long {
+	if version == cursorVersion {
 		tie := append(make([]byte, 8-tieBytes, 8), w.Key...)
 		b = binary.AppendUvarint(b, binary.BigEndian.Uint64(tie))
 		return binary.AppendUvarint(b, uint64(w.Passed))
@@ -53,7 +58,24 @@ func formatWalk(w *leaderboard.Walk) []byte {
 	for _, c := range w.Columns {
 		b = binary.AppendVarint(b, c)
 	}
-	return b
+	if version == longCursorVersion {
+		return b
+	}
+
+	b = append(b, flag(w.Back), flag(w.Before))
+	if b = binary.AppendUvarint(b, uint64(w.Tied)); w.Tied == 0 {
+		return b
+	}
+	b = binary.AppendVarint(b, w.TiedFrom.Order)
+	b = binary.AppendUvarint(b, uint64(len(w.TiedFrom.Key)))
+	return append(append(b, w.TiedFrom.Key...), flag(w.TiedFrom.Before))
+}
+
+func flag(set bool) byte {
+	if set {
+		return 1
+	}
+	return 0
 }
 
 // openCursor reads a cursor of a walk that a server of this game wrote.
@@ -65,7 +87,7 @@ func (a *API) openCursor(cursor string) (*leaderboard.Walk, error) {
 // a client is told that it has to be of.
 func openSealed[T any](a *API, purpose, cursor, source string, parse func(content []byte) (*T, bool)) (*T, error) {
 	refused := leaderboard.Errorf(leaderboard.CodeInvalid, "cursor",
-		"cursor is damaged or not one of %s: pass next_cursor on as it is, or leave cursor out to begin", source)
+		"cursor is damaged or not one of %s: pass the cursor of an answer on as it is, or leave cursor out to begin", source)
 	if len(cursor) > maxCursor {
 		return nil, refused
 	}
@@ -89,7 +111,7 @@ func openSealed[T any](a *API, purpose, cursor, source string, parse func(conten
 func parseWalk(content []byte) (w *leaderboard.Walk, ok bool) {
 	r := cursorReader{rest: content}
 	version := r.bytes(1)
-	if version == nil || version[0] != cursorVersion && version[0] != longCursorVersion {
+	if version == nil || version[0] < cursorVersion || version[0] > backCursorVersion {
 		return nil, false
 	}
 
@@ -112,6 +134,15 @@ func parseWalk(content []byte) (w *leaderboard.Walk, ok bool) {
 			w.Columns[i] = r.varint()
 		}
 	}
+	if version[0] == backCursorVersion {
+		w.Back, w.Before = r.flag(), r.flag()
+		if w.Tied = int64(r.uvarint()); w.Tied != 0 {
+			w.TiedFrom.Order = r.varint()
+			w.TiedFrom.Key = string(r.bytes(r.uvarint()))
+			w.TiedFrom.Before = r.flag()
+		}
+		r.short = r.short || !w.Back && !w.Before
+	}
 	return w, !r.short && len(r.rest) == 0
 }
 
@@ -129,6 +160,11 @@ func (r *cursorReader) bytes(n uint64) []byte {
 	b := r.rest[:n]
 	r.rest = r.rest[n:]
 	return b
+}
+
+func (r *cursorReader) flag() bool {
+	b := r.bytes(1)
+	return b != nil && b[0] == 1
 }
 
 func (r *cursorReader) uvarint() uint64 {

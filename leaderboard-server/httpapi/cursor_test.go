@@ -22,12 +22,16 @@ func TestCursorsCarryEverything(t *testing.T) {
 	now := time.Now().Truncate(time.Millisecond)
 
 	const most = leaderboard.MaxScore
-	for i, order := range []int64{-most - 1, -1, 0, most, most} {
+	for i, order := range []int64{-most - 1, -1, 0, most, most, most, most, most} {
 		walk := &leaderboard.Walk{Board: 1<<31 - 1, Season: 1<<31 - 1, Snapshot: "ABCDEFGHIJKLM", Stamp: 1<<64 - 1,
-			AsOf: now, Expires: now.Add(time.Minute), Order: order, Key: strings.Repeat("\xff", tieBytes), Passed: 1 << 40}
-		if i == 4 { // of a board with columns, and ranks that entries share
+			AsOf: now, Expires: now.Add(time.Minute), Passed: 1 << 40,
+			WalkPlace: leaderboard.WalkPlace{Order: order, Key: strings.Repeat("\xff", tieBytes), Before: i == 5 || i == 7}, Back: i > 5}
+		if i == 4 || i == 7 { // of a board with columns, and ranks that entries share
 			walk.Key = strings.Repeat("\xff", 4*8+tieBytes)
 			walk.Rank, walk.Score, walk.Columns = 1<<40, -most, leaderboard.Columns{most, -most, most, -most}
+		}
+		if i == 7 { // back among entries that share a rank
+			walk.Tied, walk.TiedFrom = 1<<40, leaderboard.WalkPlace{Order: -most, Key: walk.Key, Before: true}
 		}
 		cursor, err := api.sealCursor(walk)
 		require.NoError(t, err)

@@ -39,14 +39,14 @@ func (a *API) readEntriesQuery(r *http.Request) (entriesQuery, error) {
 
 	switch {
 	case e.cursor != "" && (e.page != 0 || e.fromRank != 0 || e.scores != nil):
-		q.wrong("cursor", "cursor goes on where the last answer ended: leave out page, from_rank, min_score and max_score")
+		q.wrong("cursor", "cursor goes on where another answer began or ended: leave out page, from_rank, min_score and max_score")
 	case e.fromRank != 0 && (e.page != 0 || e.scores != nil):
 		q.wrong("from_rank", "from_rank cannot be combined with page, min_score or max_score")
 	}
 	return e, q.finish()
 }
 
-// entries answers with a part of a board: live, or on a walk to its end.
+// entries answers with a part of a board: live, or on a walk through it.
 func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
 	query, err := a.readEntriesQuery(r)
 	if err != nil {
@@ -93,7 +93,7 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 	return nil
 }
 
-// walk answers with a part of a board on a walk to its end.
+// walk answers with a part of a board on a walk through it.
 func (a *API) walk(w http.ResponseWriter, r *http.Request, service *leaderboard.Service, query entriesQuery) error {
 	var walk *leaderboard.Walk
 	var err error
@@ -109,13 +109,16 @@ func (a *API) walk(w http.ResponseWriter, r *http.Request, service *leaderboard.
 	}
 
 	body := boardEntries(page.Of, page.AsOf, page.TotalEntries, pageEntries(page.Entries, query.view.ReachedAt))
-	if page.Next != nil {
-		next, err := a.sealCursor(page.Next)
+	for cursor, on := range map[**string]*leaderboard.Walk{&body.PreviousCursor: page.Previous, &body.NextCursor: page.Next} {
+		if on == nil {
+			continue
+		}
+		sealed, err := a.sealCursor(on)
 		if err != nil {
 			return err
 		}
-		if body.NextCursor = &next; !page.Closed() {
-			expires := page.Next.Expires.UTC()
+		if *cursor = &sealed; !page.Closed() {
+			expires := on.Expires.UTC()
 			body.ExpiresAt = &expires
 		}
 	}

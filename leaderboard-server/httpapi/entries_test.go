@@ -65,12 +65,28 @@ func TestAWalkThroughABoard(t *testing.T) {
 		entries = append(entries, part.Entries...)
 	}
 
-	require.Nil(t, part.ExpiresAt)
+	require.Equal(t, first.ExpiresAt, part.ExpiresAt)
+	require.Nil(t, first.PreviousCursor)
 	require.Len(t, entries, 7)
 	for i, e := range entries {
 		name := fmt.Sprintf("player-%d", i)
 		require.Equal(t, httpapi.PageEntry{Rank: int64(i + 1), UserID: e.UserID, Username: &name, Score: 100 - int64(i), GameID: "race"}, e)
 	}
+
+	// Back in parts of another size, and on again.
+	before := entries[:6]
+	for part.PreviousCursor != nil {
+		cursor := *part.PreviousCursor
+		part = g.walk("race", cursor, 4)
+		require.Equal(t, part, g.walk("race", cursor, 4), "a part can be asked for again")
+		require.Equal(t, []any{int64(7), first.AsOf, first.ExpiresAt}, []any{part.TotalEntries, part.AsOf, part.ExpiresAt})
+		n := len(before) - len(part.Entries)
+		require.Equal(t, before[n:], part.Entries)
+		on := g.walk("race", *part.NextCursor, 1)
+		require.Equal(t, entries[len(before)], on.Entries[0])
+		before = before[:n]
+	}
+	require.Empty(t, before)
 }
 
 // What fits a part needs no cursor, and leaves nothing in Redis.

@@ -39,8 +39,9 @@ func FuzzBody(f *testing.F) {
 // Whatever is sealed in a cursor is no walk, or one that is written the same again.
 func FuzzCursor(f *testing.F) {
 	now := time.UnixMilli(1_700_000_000_000)
-	f.Add(formatWalk(&leaderboard.Walk{Board: 1, Season: 1, Snapshot: "A1", Stamp: 7, AsOf: now, Expires: now, Order: -12, Key: "\x00\x00\x00\x00\x00\x03", Passed: 100}))
-	f.Add(formatWalk(&leaderboard.Walk{Board: 1, Season: 1, Snapshot: "A1", AsOf: now, Expires: now, Key: "\x81\x02\x00\x00\x00\x00\x00\x03", Rank: 2, Score: 5, Passed: 100}))
+	f.Add(formatWalk(&leaderboard.Walk{Board: 1, Season: 1, Snapshot: "A1", Stamp: 7, AsOf: now, Expires: now, WalkPlace: leaderboard.WalkPlace{Order: -12, Key: "\x00\x00\x00\x00\x00\x03"}, Passed: 100}))
+	f.Add(formatWalk(&leaderboard.Walk{Board: 1, Season: 1, Snapshot: "A1", AsOf: now, Expires: now, WalkPlace: leaderboard.WalkPlace{Key: "\x81\x02\x00\x00\x00\x00\x00\x03"}, Rank: 2, Score: 5, Passed: 100}))
+	f.Add(formatWalk(&leaderboard.Walk{Board: 1, Season: 1, Snapshot: "A1", AsOf: now, Expires: now, Back: true, WalkPlace: leaderboard.WalkPlace{Order: 7, Key: "\x81\x02", Before: true}, Rank: 2, Score: 5, Passed: 100, Tied: 3, TiedFrom: leaderboard.WalkPlace{Order: 7, Key: "\x81", Before: true}}))
 	f.Add([]byte{cursorVersion})
 	f.Add([]byte{cursorVersion, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255})
 	f.Fuzz(func(t *testing.T, content []byte) {

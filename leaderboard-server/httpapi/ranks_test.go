@@ -176,6 +176,7 @@ func TestSharedRanks(t *testing.T) {
 		// Each entry alone on its page, and on a walk with parts of one.
 		got = nil
 		next := ""
+		var previous *string
 		for i := range scores {
 			var page httpapi.BoardEntries
 			g.do(request{method: "GET", path: fmt.Sprintf("/v1/boards/%s/entries?page=%d&page_size=1", board, i+1)}).into(200, &page)
@@ -183,12 +184,20 @@ func TestSharedRanks(t *testing.T) {
 
 			var part httpapi.BoardEntries
 			g.do(request{method: "GET", path: "/v1/boards/" + board + "/entries?page_size=1" + next}).into(200, &part)
-			got = append(got, part.Entries[0].Rank)
+			got, previous = append(got, part.Entries[0].Rank), part.PreviousCursor
 			if part.NextCursor != nil {
 				next = "&cursor=" + *part.NextCursor
 			}
 		}
 		require.Equal(t, ranks, got, "a walk")
+
+		for i := len(scores) - 2; i >= 0; i-- {
+			var part httpapi.BoardEntries
+			g.do(request{method: "GET", path: "/v1/boards/" + board + "/entries?page_size=1&cursor=" + *previous}).into(200, &part)
+			require.Equal(t, ranks[i], part.Entries[0].Rank, "back at %d", i+1)
+			previous = part.PreviousCursor
+		}
+		require.Nil(t, previous)
 
 		var list httpapi.EntryList
 		g.do(request{method: "POST", path: "/v1/boards/" + board + "/entries/list", token: tokens[0], body: encode(map[string]any{"players": []string{ids[3], ids[2], ids[1]}})}).into(200, &list)

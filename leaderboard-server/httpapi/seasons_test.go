@@ -156,6 +156,12 @@ func TestASeasonOfAWindow(t *testing.T) {
 	rest := g.walkIn("laps", closed+"&cursor="+*part.NextCursor, 2)
 	require.Equal(t, [][2]int64{{3, 70}}, scoresOf(rest.Entries))
 	require.Nil(t, rest.NextCursor)
+	require.Nil(t, rest.ExpiresAt)
+	require.Nil(t, part.PreviousCursor)
+	first := g.walkIn("laps", closed+"&cursor="+*rest.PreviousCursor, 2)
+	require.Equal(t, part.Entries, first.Entries)
+	require.Nil(t, first.PreviousCursor)
+	require.Equal(t, rest.Entries, g.walkIn("laps", closed+"&cursor="+*first.NextCursor, 9).Entries)
 
 	var seasons httpapi.SeasonList
 	g.get("/v1/boards/laps/seasons?window=daily", &seasons)

@@ -129,14 +129,17 @@ type BoardEntries struct {
 	AsOf    time.Time   `json:"as_of"`
 	Entries []PageEntry `json:"entries"`
 
-	// ExpiresAt Until when the walk can go on; absent at the end, and of a closed season.
+	// ExpiresAt Until when the walk can go on or back; absent without a cursor, and of a closed season.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// GameID A board's name.
 	GameID GameID `json:"game_id"`
 
-	// NextCursor The `cursor` of the next part; absent at the end.
+	// NextCursor On a walk, the `cursor` of the next part; absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// PreviousCursor On a walk, the `cursor` of the part before this one; absent where no entry is better.
+	PreviousCursor *string `json:"previous_cursor,omitempty"`
 
 	// Season Which season of the window; absent for that of all time.
 	Season *int32 `json:"season,omitempty"`
@@ -701,7 +704,7 @@ type BoardEntriesParams struct {
 	// PageSize Entries of a page. The maximum is a setting of the server; this document tells that of the server that it is from.
 	PageSize *PageSizeQuery `form:"page_size,omitempty" json:"page_size,omitempty"`
 
-	// Cursor The `next_cursor` of the answer before. Good for this board only, on every server of the game.
+	// Cursor A `next_cursor` or `previous_cursor` of the walk. Good for this board only, on every server of the game.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Page Which page, from 1.

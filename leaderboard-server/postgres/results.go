@@ -196,14 +196,18 @@ func (r *Results) Walk(ctx context.Context, board leaderboard.LiveBoard, walk le
 		return leaderboard.WalkPart{}, leaderboard.WalkEnded() // it began while the season was open
 	}
 
-	entries, total, err := r.Page(ctx, board, walk.Passed, limit)
+	better, worse := walk, walk
+	if walk.Back {
+		better.Passed = max(walk.Passed-limit, 0)
+	} else {
+		worse.Passed += limit
+	}
+	entries, total, err := r.Page(ctx, board, better.Passed, worse.Passed-better.Passed)
 	if err != nil {
 		return leaderboard.WalkPart{}, err
 	}
 
 	part := leaderboard.WalkPart{Entries: entries, Total: total}
-	if walk.Passed += int64(len(entries)); walk.Passed < total && len(entries) > 0 {
-		part.Next = &walk
-	}
+	part.Between(better, worse)
 	return part, nil
 }

@@ -39,7 +39,7 @@ func (r *Ranking) BeginWalk(ctx context.Context, board leaderboard.LiveBoard) (l
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 
-	walk := leaderboard.Walk{Board: board.Number, Season: board.Season, Order: beforeAll}
+	walk := leaderboard.Walk{Board: board.Number, Season: board.Season, WalkPlace: leaderboard.WalkPlace{Order: beforeAll}}
 	stamps := make([]string, 0, board.Shards)
 	shards := shardsOf(board)
 
@@ -111,38 +111,60 @@ func stampOf(stamps []string) uint64 {
 func (r *Ranking) Walk(ctx context.Context, board leaderboard.LiveBoard, walk leaderboard.Walk, limit int64) (leaderboard.WalkPart, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
+	if walk.Back {
+		return r.walkBack(ctx, board, walk, limit)
+	}
 
-	part := leaderboard.WalkPart{Entries: make([]leaderboard.RankingEntry, 0, limit)}
+	begun := walk
+	read, total, end, err := r.nextEntries(ctx, board, &walk, limit)
+	if err != nil {
+		return leaderboard.WalkPart{}, err
+	}
+
+	part := leaderboard.WalkPart{Entries: make([]leaderboard.RankingEntry, len(read)), Total: total}
+	for i := range read {
+		walk.Pass(&read[i].RankingEntry, board.Ranks)
+		part.Entries[i] = read[i].RankingEntry
+	}
+	if part.Between(begun, walk); end {
+		part.Next = nil
+	}
+	return part, nil
+}
+
+// nextEntries are the next entries in the walk's direction, at most limit, and moves the
+// walk's place past them.
+func (r *Ranking) nextEntries(ctx context.Context, board leaderboard.LiveBoard, walk *leaderboard.Walk, limit int64) (read []position, total int64, end bool, err error) {
+	read = make([]position, 0, limit)
 	for range maxWalkRounds {
-		missing := limit - int64(len(part.Entries))
+		missing := limit - int64(len(read))
 		// Shards have about equally many of the next entries, give or take some.
 		wanted := missing
 		if of := int64(board.Shards); of > 1 {
 			wanted = missing/of + missing/of/4 + 16
 		}
 
-		view, err := r.readSnapshot(ctx, board, walk, min(wanted, snapshotChunk))
+		view, err := r.readSnapshot(ctx, board, *walk, min(wanted, snapshotChunk))
 		if err != nil {
-			return part, err
+			return nil, 0, false, err
 		}
 
-		entries, end := view.merge(missing, &walk, board.Ranks)
-		part.Entries, part.Total = append(part.Entries, entries...), view.total
-		if end || walk.Passed >= part.Total {
-			return part, nil
-		}
-		if int64(len(part.Entries)) == limit {
+		var more []position
+		more, end = view.merge(missing, &walk.WalkPlace)
+		read, total = append(read, more...), view.total
+		if end || int64(len(read)) == limit {
 			break
 		}
 	}
 
-	part.Next = &walk
-	return part, nil
+	return read, total, end, nil
 }
 
 // view is what several sources told of a snapshot: all shards, and of each the
 // snapshots and the entries as they are.
 type view struct {
+	// back says that the next entry is the one that ranks last.
+	back    bool
 	total   int64
 	entries []position
 	// limited says that some source has more, and bound up to where all sources
@@ -151,18 +173,18 @@ type view struct {
 	bound   position
 }
 
-// readSnapshot reads what comes after the walk's position in one round trip.
+// readSnapshot reads what comes after the walk's place in its direction, in one round trip.
 func (r *Ranking) readSnapshot(ctx context.Context, board leaderboard.LiveBoard, walk leaderboard.Walk, wanted int64) (*view, error) {
 	calls := make([]*call, board.Shards)
 	for i, s := range shardsOf(board) {
-		calls[i] = r.newCall(functions.Walk, s, walk.Snapshot, walk.Order, walk.Key, wanted, s.CountColumns())
+		calls[i] = r.newCall(functions.Walk, s, walk.Snapshot, walk.Order, walk.Key, wanted, s.CountColumns(), walk.Before, walk.Back)
 	}
 
 	if err := r.pipeline(ctx, calls); err != nil {
 		return nil, unavailable("cannot be reached", fmt.Errorf("read a snapshot: %w", err))
 	}
 
-	v := &view{}
+	v := &view{back: walk.Back}
 	stamps := make([]string, len(calls))
 	for i, c := range calls {
 		values, err := c.values(0)
@@ -221,7 +243,7 @@ func (v *view) add(s shard, values []any) (stamp string, err error) {
 			return "", err
 		}
 
-		if !v.limited || bound.before(&v.bound) {
+		if !v.limited || v.sooner(&bound, &v.bound) {
 			v.limited, v.bound = true, bound
 		}
 	}
@@ -229,26 +251,38 @@ func (v *view) add(s shard, values []any) (stamp string, err error) {
 	return stamp, nil
 }
 
-// merge returns the next entries, at most limit, and moves the walk past them.
-func (v *view) merge(limit int64, walk *leaderboard.Walk, ranks leaderboard.Ranks) (entries []leaderboard.RankingEntry, end bool) {
-	sort.Slice(v.entries, func(i, j int) bool { return v.entries[i].before(&v.entries[j]) })
-	for i := range v.entries {
-		p := &v.entries[i]
-		if v.limited && v.bound.before(p) {
-			break
-		}
-		if int64(len(entries)) == limit {
-			return entries, false
-		}
-
-		walk.Pass(&p.RankingEntry, ranks)
-		walk.Order, walk.Key = p.order, p.key
-		entries = append(entries, p.RankingEntry)
+// sooner says whether the walk comes by p before it comes by q.
+func (v *view) sooner(p, q *position) bool {
+	if v.back {
+		p, q = q, p
 	}
+	return p.before(q)
+}
 
+// merge returns the next entries, at most limit, and moves the place past them.
+func (v *view) merge(limit int64, place *leaderboard.WalkPlace) (entries []position, end bool) {
+	sort.Slice(v.entries, func(i, j int) bool { return v.sooner(&v.entries[i], &v.entries[j]) })
+	entries = v.entries
 	if v.limited {
-		walk.Order, walk.Key = v.bound.order, v.bound.key
+		entries = entries[:sort.Search(len(entries), func(i int) bool { return v.sooner(&v.bound, &entries[i]) })]
 	}
 
-	return entries, !v.limited
+	switch {
+	case int64(len(entries)) > limit:
+		entries, end = entries[:limit], false
+		*place = entries[limit-1].next(v.back)
+	case v.limited:
+		*place = v.bound.next(v.back)
+	default:
+		end = true
+		if n := len(entries); n > 0 {
+			*place = entries[n-1].next(v.back)
+		}
+	}
+	return entries, end
+}
+
+// next is the place after an entry, in the direction of a walk.
+func (p *position) next(back bool) leaderboard.WalkPlace {
+	return leaderboard.WalkPlace{Order: p.order, Key: p.key, Before: back}
 }

@@ -3,6 +3,7 @@ package redis
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -32,7 +33,10 @@ func latestBoard(shards int) leaderboard.LiveBoard {
 }
 
 func newWalked(t *testing.T, shards int, players int64) *walked {
-	board := latestBoard(shards)
+	return newWalkedOn(t, latestBoard(shards), players)
+}
+
+func newWalkedOn(t *testing.T, board leaderboard.LiveBoard, players int64) *walked {
 	r, client := newRankingWith(t, board)
 	r.prefix = fmt.Sprintf("lb:walked-%d:", rand.Uint64())
 	w := &walked{Ranking: r, t: t, client: client, board: board, entries: make(map[int64]leaderboard.Standing), event: players}
@@ -46,10 +50,16 @@ func newWalked(t *testing.T, shards int, players int64) *walked {
 }
 
 // set gives a player a score.
-func (w *walked) set(player, score int64) {
+func (w *walked) set(player, score int64) { w.setTo(player, score, leaderboard.Columns{}) }
+
+// setTo gives a player a score and, where the board has some, columns.
+func (w *walked) setTo(player, score int64, columns leaderboard.Columns) {
 	w.t.Helper()
 	w.event++
 	s := entry(player, score, w.event, 1)
+	if len(w.board.Columns) > 0 {
+		s.Columns = columns
+	}
 	_, err := w.Apply(w.t.Context(), leaderboard.Projection{Identity: "ledger", Changes: []leaderboard.Change{{Standing: s}}})
 	require.NoError(w.t, err)
 	w.entries[player] = s
@@ -68,6 +78,7 @@ func (w *walked) now() []leaderboard.RankingEntry {
 		entries[i] = ranked(s)
 		entries[i].Rank, entries[i].Place = int64(i+1), int64(i+1)
 	}
+	w.board.Ranks.CountOn(entries)
 
 	return entries
 }
@@ -88,57 +99,62 @@ func (w *walked) ended(walk leaderboard.Walk) {
 
 func (w *walked) keys() []string {
 	w.t.Helper()
-	keys, err := w.client.Keys(w.t.Context(), w.prefix+"{*}:2[sto]:*").Result()
+	keys, err := w.client.Keys(w.t.Context(), w.prefix+"{*}:*[sto]:*").Result()
 	require.NoError(w.t, err)
 	return keys
 }
 
-// Walks that begin at different times each see the board of their beginning,
-// whatever happens in between.
+// Walks that begin at different times and go on and back each see the board of their
+// beginning, whatever happens in between.
 func TestWalksSeeTheBoardOfTheirBeginning(t *testing.T) {
-	for _, shards := range []int{1, 3, 16} {
-		t.Run(fmt.Sprint(shards), func(t *testing.T) {
+	competition, dense, columns := latestBoard(3), latestBoard(1), latestBoard(3)
+	competition.Ranks, dense.Ranks, columns.Ranks = leaderboard.Competition, leaderboard.Dense, leaderboard.Competition
+	columns.Columns = []leaderboard.Column{{Name: "time", Order: leaderboard.Ascending}}
+
+	for name, board := range map[string]leaderboard.LiveBoard{
+		"1 shard": latestBoard(1), "3 shards": latestBoard(3), "16 shards": latestBoard(16),
+		"competition": competition, "dense": dense, "columns": columns,
+	} {
+		t.Run(name, func(t *testing.T) {
 			seed := uint64(time.Now().UnixNano())
 			t.Logf("seed %d", seed)
 			random := rand.New(rand.NewPCG(seed, 0))
-			w := newWalked(t, shards, 400)
+			w := newWalkedOn(t, board, 400)
 			w.snapshotSharing = 0
 			w.snapshotLifetime = 10 * time.Minute
 			change := func(n int) {
 				for range n {
-					w.set(1+random.Int64N(500), random.Int64N(20))
+					w.setTo(1+random.Int64N(500), random.Int64N(20), leaderboard.Columns{random.Int64N(3)})
 				}
 			}
 
-			type walker struct {
-				walk      *leaderboard.Walk
-				want, got []leaderboard.RankingEntry
-			}
 			var walkers []*walker
 			for step, under := 0, 0; step < 3 || under > 0; step++ {
 				if step < 3 {
 					walk := w.begin()
 					walkers = append(walkers, &walker{walk: &walk, want: w.now()})
-					require.Len(t, w.keys(), 3*shards*(step+1))
+					require.Len(t, w.keys(), 3*board.Shards*(step+1))
 				}
 				change(random.IntN(150))
 				under = 0
 
 				for _, v := range walkers {
-					if v.walk == nil {
+					// Some go back where they can, and all get to the end at last.
+					back := step < 20 && random.IntN(5) < 2
+					if v.walk == nil && !back {
 						continue
 					}
-
-					part, err := w.Walk(t.Context(), w.board, *v.walk, 1+random.Int64N(60))
-					require.NoError(t, err)
-					require.Equal(t, int64(len(v.want)), part.Total)
-					v.got, v.walk = append(v.got, part.Entries...), part.Next
+					v.step(t, w, back, 1+random.Int64N(60))
 					under++
 				}
 			}
 
-			for i, v := range walkers {
-				require.Equal(t, v.want, v.got, "walk %d", i)
+			for _, v := range walkers { // and all the way back
+				for v.previous != nil {
+					v.step(t, w, true, 1+random.Int64N(60))
+					change(10)
+				}
+				require.Zero(t, v.at)
 			}
 
 			entries, _, err := w.Page(t.Context(), w.board, 0, 1000)
@@ -151,6 +167,103 @@ func TestWalksSeeTheBoardOfTheirBeginning(t *testing.T) {
 				require.True(t, ttl > 0 && ttl <= 2*w.snapshotLifetime+time.Second, "%s lives %v", key, ttl)
 			}
 		})
+	}
+}
+
+// walker reads a snapshot on and back.
+type walker struct {
+	walk, previous *leaderboard.Walk
+	want           []leaderboard.RankingEntry
+	// at is how many entries are before the place that the last part led to.
+	at int64
+}
+
+// step reads a part and compares it: from the beginning or the end of the last part, back
+// where that is asked for and can be done.
+func (v *walker) step(t *testing.T, w *walked, back bool, limit int64) leaderboard.WalkPart {
+	t.Helper()
+	if v.walk == nil && v.previous == nil {
+		return leaderboard.WalkPart{}
+	}
+	from := v.walk
+	if from == nil || back && v.previous != nil {
+		from = v.previous
+	}
+
+	part, err := w.Walk(t.Context(), w.board, *from, limit)
+	require.NoError(t, err)
+	require.Equal(t, int64(len(v.want)), part.Total)
+	require.LessOrEqual(t, int64(len(part.Entries)), limit)
+
+	n := int64(len(part.Entries))
+	begins := from.Passed
+	if from.Back {
+		begins -= n
+	}
+	require.Equal(t, v.want[begins:begins+n], part.Entries, "at %d of %d", begins, len(v.want))
+	require.Equal(t, begins > 0, part.Previous != nil, "at %d", begins)
+	require.Equal(t, begins+n < part.Total, part.Next != nil, "at %d", begins)
+	if part.Previous != nil {
+		require.Equal(t, begins, part.Previous.Passed)
+	}
+	if part.Next != nil {
+		require.Equal(t, begins+n, part.Next.Passed)
+	}
+	v.walk, v.previous, v.at = part.Next, part.Previous, begins
+	if !from.Back {
+		v.at += n
+	}
+	return part
+}
+
+// Where thousands share a rank, the way back to the first of them takes several calls, and
+// parts without entries; nobody is left out or told a wrong rank.
+func TestAWalkBackAmongManyWhoShareARank(t *testing.T) {
+	for _, shards := range []int{1, 3} {
+		board := latestBoard(shards)
+		board.Ranks = leaderboard.Competition
+		w := newWalkedOn(t, board, 3)
+		const many, worse = 12_000, 30
+		for p := int64(1); p <= worse; p++ {
+			w.set(10+many+p, -p)
+		}
+		standings := make([]leaderboard.Change, 0, many)
+		for p := int64(10); p < 10+many; p++ {
+			w.event++
+			s := entry(p, 2, w.event, 1)
+			standings, w.entries[p] = append(standings, leaderboard.Change{Standing: s}), s
+		}
+		for chunk := range slices.Chunk(standings, 500) {
+			_, err := w.Apply(t.Context(), leaderboard.Projection{Identity: "ledger", Changes: chunk})
+			require.NoError(t, err)
+		}
+		walk := w.begin()
+		v := &walker{walk: &walk, want: w.now()}
+		for p := int64(10); p < 10+many; p += 3 { // a third is kept, and is elsewhere by now
+			w.set(p, 5+p%3)
+		}
+
+		for v.walk != nil {
+			limit := int64(1000)
+			if v.at == 12*limit {
+				limit = worse / 2
+			}
+			v.step(t, w, false, limit)
+		}
+		v.step(t, w, true, 3) // in between those who are worse
+		empty := 0
+		for v.previous != nil {
+			if len(v.step(t, w, true, 1000).Entries) == 0 {
+				empty++
+			}
+		}
+		if shards == 1 {
+			require.Positive(t, empty, "more share the rank than one call looks through")
+		}
+		require.Less(t, empty, 10)
+		for v.walk != nil { // parts may be read again in any direction
+			v.step(t, w, false, 1000)
+		}
 	}
 }
 
@@ -167,14 +280,25 @@ func TestAWalkWhereEverybodyHasChanged(t *testing.T) {
 	}
 
 	var got []leaderboard.RankingEntry
+	var last *leaderboard.Walk
 	for next, parts := &walk, 0; next != nil; parts++ {
 		part, err := w.Walk(t.Context(), w.board, *next, 100)
 		require.NoError(t, err)
-		got, next = append(got, part.Entries...), part.Next
+		got, next, last = append(got, part.Entries...), part.Next, part.Previous
 		require.Less(t, parts, n)
 	}
 
 	require.Equal(t, want, got)
+
+	got = nil
+	for back, parts := last, 0; back != nil; parts++ {
+		part, err := w.Walk(t.Context(), w.board, *back, 100)
+		require.NoError(t, err)
+		got, back = append(part.Entries, got...), part.Previous
+		require.Less(t, parts, n)
+	}
+	require.Equal(t, want[:len(got)], got)
+	require.Greater(t, len(got), len(want)-101)
 }
 
 // pass lets time go by for all snapshots of the first shard, oldest first.

@@ -36,6 +36,7 @@ func (t *Tenant) RequireEqual(tb testing.TB, ranking *redis.Ranking, model *Mode
 					t.compared[id] = true // they never change
 					require.Equal(tb, int64(len(want)), s.Entries, "season %d of window %s of board %s", s.Ordinal, w.Name, board.Name)
 					t.requireRanking(tb, t.Ledger.Results(), board.In(s.Number), want, players, func() bool { return true })
+					requireResultsWalk(tb, t.Ledger.Results(), board.In(s.Number), want)
 				} else if !s.Closed() && open() {
 					t.requireRanking(tb, ranking, board.In(s.Number), want, players, open)
 				}
@@ -117,6 +118,36 @@ func (t *Tenant) requirePages(tb testing.TB, ranking leaderboard.Ranking, board 
 			require.Equal(tb, part[i], got[i], "board %s at %d", board.Name, offset)
 		}
 	}
+}
+
+// requireResultsWalk walks through the results of a closed season, to their end and back in
+// parts of other sizes.
+func requireResultsWalk(tb testing.TB, results leaderboard.Ranking, board leaderboard.LiveBoard, want []leaderboard.RankingEntry) {
+	tb.Helper()
+	walk, err := results.BeginWalk(tb.Context(), board)
+	require.NoError(tb, err)
+
+	var got []leaderboard.RankingEntry
+	var back *leaderboard.Walk
+	for next := &walk; next != nil; {
+		part, err := results.Walk(tb.Context(), board, *next, 7)
+		require.NoError(tb, err)
+		got, back, next = append(got, part.Entries...), part.Previous, part.Next
+	}
+	require.ElementsMatch(tb, want, got)
+
+	if back == nil {
+		return
+	}
+	got = got[:back.Passed]
+	for size := int64(1); back != nil; size++ {
+		part, err := results.Walk(tb.Context(), board, *back, size)
+		require.NoError(tb, err)
+		require.Equal(tb, got[int64(len(got))-min(size, int64(len(got))):], part.Entries)
+		require.Equal(tb, back.Passed, part.Next.Passed)
+		got, back = got[:len(got)-len(part.Entries)], part.Previous
+	}
+	require.Empty(tb, got)
 }
 
 // requireReports checks that a report of all days is the board: both fold every event.

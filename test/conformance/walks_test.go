@@ -105,7 +105,7 @@ func (w *writers) begin(t *testing.T, r *Replica, board leaderboard.LiveBoard) (
 	return walk, want
 }
 
-// Walks begin at different times and go on in turns, with parts of random sizes,
+// Walks begin at different times and go on and back in turns, with parts of random sizes,
 // while scores move: each is the board of its beginning, everybody once.
 func TestAWalkIsTheBoardOfItsBeginning(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
@@ -118,9 +118,34 @@ func TestAWalkIsTheBoardOfItsBeginning(t *testing.T) {
 
 // walker is one walk of a test.
 type walker struct {
-	board     leaderboard.LiveBoard
-	next      *leaderboard.Walk
-	want, got []leaderboard.RankingEntry
+	board          leaderboard.LiveBoard
+	previous, next *leaderboard.Walk
+	want           []leaderboard.RankingEntry
+	// backward is how many of its next parts go back; once it was at the end all do.
+	backward int
+	ended    bool
+}
+
+// step reads a part, back or on, and compares it.
+func (w *walker) step(t *testing.T, ranking leaderboard.Ranking, size int64) {
+	t.Helper()
+	from := w.next
+	if w.previous != nil && (w.backward > 0 || w.ended) {
+		from = w.previous
+		w.backward--
+	}
+	part, err := ranking.Walk(t.Context(), w.board, *from, size)
+	require.NoError(t, err)
+	require.Equal(t, int64(len(w.want)), part.Total)
+	require.LessOrEqual(t, int64(len(part.Entries)), size)
+
+	begins, ends := from.Passed, from.Passed+int64(len(part.Entries))
+	if from.Back {
+		begins, ends = from.Passed-int64(len(part.Entries)), from.Passed
+	}
+	require.Equal(t, w.want[begins:ends], part.Entries, "board %s at %d", w.board.Name, begins)
+	require.Equal(t, []bool{begins > 0, ends < part.Total}, []bool{part.Previous != nil, part.Next != nil}, "board %s at %d", w.board.Name, begins)
+	w.previous, w.next = part.Previous, part.Next
 }
 
 func walks(t *testing.T, tenant *Tenant, seed uint64) {
@@ -155,11 +180,11 @@ func walks(t *testing.T, tenant *Tenant, seed uint64) {
 			}
 
 			v := under[i]
-			part, err := replica.Ranking.Walk(t.Context(), v.board, *v.next, 1+random.Int64N(40))
-			require.NoError(t, err)
-			require.Equal(t, int64(len(v.want)), part.Total)
-
-			if v.got, v.next = append(v.got, part.Entries...), part.Next; v.next == nil {
+			v.step(t, replica.Ranking, 1+random.Int64N(40))
+			if random.IntN(4) == 0 {
+				v.backward = random.IntN(4)
+			}
+			if v.ended = v.ended || v.next == nil; v.ended && v.previous == nil { // and all the way back
 				under, done = slices.Delete(under, i, i+1), append(done, v)
 			}
 		}
@@ -169,7 +194,6 @@ func walks(t *testing.T, tenant *Tenant, seed uint64) {
 
 	for _, v := range done {
 		require.NotEmpty(t, v.want)
-		require.Equal(t, v.want, v.got, "board %s", v.board.Name)
 	}
 
 	t.Logf("%d walks, %d writes", len(done), w.written.Load())
