@@ -173,6 +173,15 @@ type Board struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=8
 	Windows []Window `json:"windows,omitempty"`
+
+	// segments are attributes of the players by whose values the board is split: a player
+	// has a rank within those who have the same, next to the one among all.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:items:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="self.all(s, self.exists_one(t, t == s))",message="segments must name each attribute once"
+	Segments []string `json:"segments,omitempty"`
 }
 
 // Column is a further number of each submission.
@@ -210,6 +219,36 @@ type Column struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9
 	Decimals int32 `json:"decimals,omitempty"`
+}
+
+// Attribute is a property of players by which boards may be split.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.values) != has(self.pattern)",message="an attribute needs either values, a list of those that are allowed, or a pattern that they match"
+type Attribute struct {
+	// name is what clients call it: lower-case letters, digits, - and _, beginning and
+	// ending with a letter or digit.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$')",message="must be lower-case letters, digits, - or _, and begin and end with a letter or digit, for example country"
+	Name string `json:"name"`
+
+	// values are those that players may choose: letters, digits, dots, - and _.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=250
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=32
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9._-]+$`
+	Values []string `json:"values,omitempty"`
+
+	// pattern is a regular expression (RE2) that the whole of a value has to match, instead
+	// of values.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=200
+	Pattern string `json:"pattern,omitempty"`
 }
 
 // Window is a ranking of a part of the time. Each of its runs is a season.
@@ -306,6 +345,15 @@ type GlobalSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=8
 	Windows []Window `json:"windows,omitempty"`
+
+	// segments are attributes of the players by whose values the board is split: a player
+	// has a rank within those who have the same, next to the one among all.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:items:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="self.all(s, self.exists_one(t, t == s))",message="segments must name each attribute once"
+	Segments []string `json:"segments,omitempty"`
 }
 
 // AutoscalingSpec scales the server on CPU.
@@ -377,6 +425,8 @@ type ExposureSpec struct {
 // LeaderboardSpec is what a game team asks for.
 //
 // +kubebuilder:validation:XValidation:rule="!(has(self.replicas) && has(self.autoscaling))",fieldPath=".replicas",message="set either replicas or autoscaling, not both: with autoscaling, the autoscaler owns the number of replicas"
+// +kubebuilder:validation:XValidation:rule="!has(self.boards) || self.boards.all(b, !has(b.segments) || b.segments.all(s, has(self.attributes) && self.attributes.exists(a, a.name == s)))",fieldPath=".boards",message="every segment of a board must be the name of one of the game's attributes: add it to attributes, or leave it out"
+// +kubebuilder:validation:XValidation:rule="!has(self.global) || !has(self.global.segments) || self.global.segments.all(s, has(self.attributes) && self.attributes.exists(a, a.name == s))",fieldPath=".global",message="every segment of global must be the name of one of the game's attributes: add it to attributes, or leave it out"
 // +kubebuilder:validation:XValidation:rule="has(self.className) == has(oldSelf.className)",fieldPath=".className",message="className cannot be added or removed later, as the data lives in the class's stores: create another Leaderboard instead"
 type LeaderboardSpec struct {
 	// className is the LeaderboardClass whose stores hold this game's data. Left
@@ -386,6 +436,14 @@ type LeaderboardSpec struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="className cannot be changed, as the data lives in the class's stores: create another Leaderboard instead"
 	ClassName *string `json:"className,omitempty"`
+
+	// attributes are properties of players, such as their country, by which boards may be
+	// split. Players choose their values when they register, and may change them.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=4
+	Attributes []Attribute `json:"attributes,omitempty"`
 
 	// boards are the game's rankings, beside the board global that every game has.
 	// A board that is removed keeps its scores and comes back with them.

@@ -112,6 +112,18 @@ var leaderboardRefusals = []refusal{
 	{"neither all time nor windows", `{boards: [{name: arena, allTime: false}]}`, "spec.boards[0].allTime", "add one, or leave allTime out"},
 	{"window of global every minute", `{global: {windows: [{name: w, schedule: "* * * * *"}]}}`, "spec.global.windows[0].schedule", "the first of which is one minute"},
 
+	{"attribute in upper case", `{attributes: [{name: Country, pattern: "..", }]}`, "spec.attributes[0].name", "for example country"},
+	{"attribute without values", `{attributes: [{name: country}]}`, "spec.attributes[0]", "needs either values"},
+	{"attribute with values and a pattern", `{attributes: [{name: country, values: [DE], pattern: ".."}]}`, "spec.attributes[0]", "needs either values"},
+	{"attribute with a value in it twice", `{attributes: [{name: country, values: [DE, DE]}]}`, "spec.attributes[0].values[1]", "Duplicate value"},
+	{"attribute with a value with a space", `{attributes: [{name: country, values: ["D E"]}]}`, "spec.attributes[0].values[0]", "should match"},
+	{"attribute twice", `{attributes: [{name: country, values: [DE]}, {name: country, values: [FR]}]}`, "spec.attributes[1]", "Duplicate value"},
+	{"five attributes", `{attributes: [{name: a, pattern: .}, {name: b, pattern: .}, {name: c, pattern: .}, {name: d, pattern: .}, {name: e, pattern: .}]}`, "spec.attributes", "must have at most 4 items"},
+	{"segment that is no attribute", `{attributes: [{name: country, values: [DE]}], boards: [{name: arena, segments: [region]}]}`, "spec.boards", "add it to attributes, or leave it out"},
+	{"segment without attributes", `{boards: [{name: arena, segments: [country]}]}`, "spec.boards", "add it to attributes, or leave it out"},
+	{"segment of global that is no attribute", `{global: {segments: [country]}}`, "spec.global", "add it to attributes, or leave it out"},
+	{"segment twice", `{attributes: [{name: country, values: [DE]}], boards: [{name: arena, segments: [country, country]}]}`, "spec.boards[0].segments", "must name each attribute once"},
+
 	{"origin with a path", `{http: {allowedOrigins: ["https://play.example.com/"]}}`, "spec.http.allowedOrigins[0]", "without a path, for example https://play.example.com"},
 	{"origin without a scheme", `{http: {allowedOrigins: [play.example.com]}}`, "spec.http.allowedOrigins[0]", "must be an origin as browsers send it"},
 	{"origin in upper case", `{http: {allowedOrigins: ["https://Play.example.com"]}}`, "spec.http.allowedOrigins[0]", "in lower case"},

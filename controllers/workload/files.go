@@ -81,6 +81,10 @@ func boardsFile(lb *v1alpha1.Leaderboard) ([]byte, error) {
 	if lb.Spec.Global != nil {
 		content["global"] = lb.Spec.Global
 	}
+	// Servers of a version without them refuse the field.
+	if len(lb.Spec.Attributes) > 0 {
+		content["attributes"] = lb.Spec.Attributes
+	}
 	file, err := json.MarshalIndent(content, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode the boards: %w", err)

@@ -187,11 +187,25 @@ func TestBoardsFileIsTheServersFormat(t *testing.T) {
 		byName[board.Name] = board
 	}
 
+	require.NotContains(t, boards.Data["boards.json"], "attributes", "servers of the version before refuse the field")
+	require.NotContains(t, boards.Data["boards.json"], "segments")
 	require.Len(t, byName, 3, "with global")
 	require.Equal(t, int64(1000), byName["arena"].MaxScore)
 	require.True(t, byName["arena"].CountsTowardGlobal)
 	require.Equal(t, leaderboard.Ascending, byName["time-trial"].Order)
 	require.False(t, byName["time-trial"].CountsTowardGlobal)
+
+	in.Leaderboard.Spec.Attributes = []v1alpha1.Attribute{{Name: "country", Values: []string{"DE"}}, {Name: "platform", Pattern: "pc"}}
+	in.Leaderboard.Spec.Boards[0].Segments = []string{"country"}
+	in.Leaderboard.Spec.Global = &v1alpha1.GlobalSpec{Segments: []string{"platform"}}
+	parsed, err = leaderboard.ParseBoards([]byte(find[corev1.ConfigMap](t, in).Data["boards.json"]))
+	require.NoError(t, err)
+	require.Equal(t, []leaderboard.Attribute{{Name: "country", Values: []string{"DE"}}, {Name: "platform", Pattern: "pc"}}, parsed.Attributes())
+	require.Equal(t, []string{"platform"}, parsed.All()[0].Segments)
+	require.Equal(t, []string{"country"}, parsed.All()[1].Segments)
+
+	in.Leaderboard.Spec.Attributes[1].Pattern = "["
+	require.ErrorContains(t, workload.CheckBoards(in.Leaderboard), "pattern of attribute platform is not a regular expression")
 }
 
 func TestReplicasAreLeftOutWhereTheAutoscalerOwnsThem(t *testing.T) {

@@ -86,7 +86,7 @@ func bareHandler(settings config.Config, log *slog.Logger) (http.Handler, error)
 	passwords := auth.NewPasswords(settings.Auth.PasswordCost, max(1, runtime.NumCPU()/2), settings.Auth.HashingTimeout)
 	stores := &instant{}
 	service, err := leaderboard.NewService(context.Background(), leaderboard.Dependencies{
-		Passwords: passwords, NormalizeUsername: auth.NormalizeUsername, Players: stores, Directory: stores,
+		Passwords: passwords, NormalizeUsername: auth.NormalizeUsername, Players: stores, Attributes: stores, Directory: stores,
 		Committer: stores, Ranking: stores, Reports: stores, Histories: stores, Times: stores, Boards: stores, Results: stores,
 	}, leaderboard.Boards{})
 	if err != nil {
@@ -159,8 +159,23 @@ func (s *instant) Names(_ context.Context, numbers []int64) (map[int64]leaderboa
 }
 
 // CreatePlayer implements [leaderboard.Players].
-func (s *instant) CreatePlayer(context.Context, leaderboard.Player) (leaderboard.Player, error) {
+func (s *instant) CreatePlayer(context.Context, leaderboard.Player, map[string]string) (leaderboard.Player, error) {
 	return s.player(), nil
+}
+
+// Attributes implements [leaderboard.PlayerAttributes].
+func (s *instant) Attributes(context.Context, leaderboard.PlayerID) ([]leaderboard.AttributeValue, error) {
+	return nil, nil
+}
+
+// SetAttributes implements [leaderboard.PlayerAttributes].
+func (s *instant) SetAttributes(context.Context, leaderboard.PlayerID, int32, map[string]string) error {
+	return nil
+}
+
+// ValueNumber implements [leaderboard.PlayerAttributes].
+func (s *instant) ValueNumber(context.Context, string, string) (int32, bool, error) {
+	return 0, false, nil
 }
 
 // PlayerByUsername implements [leaderboard.Players].

@@ -97,7 +97,7 @@ func (t *term) send(ctx context.Context, w *work) (err error) {
 }
 
 // route hands what an event means for the rankings to fn: the standings on its board and
-// on global, of all time and of the windows.
+// on global, of all time and of the windows, and in the segments of those.
 func route(catalog *leaderboard.Catalog, e leaderboard.Event, fn func(board leaderboard.LiveBoard, s leaderboard.Standing)) {
 	board, ok := catalog.Numbered(e.Board)
 	if !ok {
@@ -107,24 +107,28 @@ func route(catalog *leaderboard.Catalog, e leaderboard.Event, fn func(board lead
 	if e.Standing != nil {
 		fn(board, *e.Standing)
 	} else if !board.Scoring.Ordered() {
-		routeSingle(board, e, e.Columns, fn)
+		routeSingle(board, e, e.Columns, e.Segments.On(false), fn)
 	}
 	if global := catalog.Global(); e.CountsTowardGlobal && global.Number != e.Board {
-		routeSingle(global, e, leaderboard.Columns{}, fn)
+		routeSingle(global, e, leaderboard.Columns{}, e.Segments.On(true), fn)
 	}
 }
 
-// routeSingle hands what an event means for the seasons of one board to fn.
-func routeSingle(board leaderboard.LiveBoard, e leaderboard.Event, columns leaderboard.Columns, fn func(board leaderboard.LiveBoard, s leaderboard.Standing)) {
-	single := func(season int32) leaderboard.Standing {
+// routeSingle hands what an event means for the seasons of one board, and for the segments of
+// these values, to fn.
+func routeSingle(board leaderboard.LiveBoard, e leaderboard.Event, columns leaderboard.Columns, segments []int32, fn func(board leaderboard.LiveBoard, s leaderboard.Standing)) {
+	add := func(season int32) {
 		s := leaderboard.Single(leaderboard.EntryKey{Board: board.Number, Season: season, Player: e.Player}, e.Score, e.Number, e.Board).With(columns)
 		s.ReachedAt = e.At.UnixMicro()
-		return s
+		fn(board, s)
+		for _, value := range segments {
+			fn(board, s.InSegment(value))
+		}
 	}
 
-	fn(board, single(board.Season))
+	add(board.Season)
 	for s := range board.OpenAt(e.At) {
-		fn(board, single(s.Number))
+		add(s.Number)
 	}
 }
 

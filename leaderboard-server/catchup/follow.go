@@ -16,7 +16,7 @@ const (
 	// refoldPoll is how often it is looked whether a board that is refolded has been switched:
 	// who takes submissions finds out at once.
 	refoldPoll = time.Second
-	// catalogAge is how old what is known of boards with windows may be: an end that was
+	// catalogAge is how old what is known of boards with windows or segments may be: an end that was
 	// moved is known to all replicas by then, to those that take submissions at once.
 	catalogAge = 15 * time.Second
 )
@@ -51,7 +51,7 @@ func FollowSeasons(ctx context.Context, catalogs Catalogs, changed func(), log *
 		switch {
 		case catalog.AnnouncementDue(catalog.Now()):
 			_, err = catalogs.AnnounceSeasons(ctx)
-		case outdated || catalog.HasWindows() && time.Since(loaded) > catalogAge || refolding(catalog) && time.Since(loaded) >= refoldPoll:
+		case outdated || (catalog.HasWindows() || catalog.HasSegments()) && time.Since(loaded) > catalogAge || refolding(catalog) && time.Since(loaded) >= refoldPoll:
 			_, err = catalogs.LoadCatalog(ctx)
 		default:
 			continue

@@ -50,6 +50,9 @@ func (t *term) collectRankings(ctx context.Context) error {
 	served := make(map[leaderboard.SeasonID]bool)
 	for _, s := range activeShards(t.catalog, now) {
 		served[s.SeasonID()] = true
+		if err := t.collectSegments(ctx, s); err != nil {
+			return err
+		}
 	}
 
 	for _, board := range t.catalog.All() {
@@ -78,6 +81,21 @@ func (t *term) collectRankings(ctx context.Context) error {
 		}
 	}
 	return t.ledger.DropResults(ctx)
+}
+
+// collectSegments deletes what is left in a shard of segments that are no longer configured.
+// Brought back, they are made again with the shard: see [leaderboard.Shard.Identity].
+func (t *term) collectSegments(ctx context.Context, shard leaderboard.Shard) error {
+	board, _ := t.catalog.Numbered(shard.Board)
+	if !board.Segmented {
+		return nil
+	}
+	if unserved := t.catalog.Unserved(board); len(unserved) > 0 {
+		if err := t.ranking.ForgetSegments(ctx, shard, unserved); err != nil {
+			return fmt.Errorf("delete segments of board %s that are not served: %w", board.Name, err)
+		}
+	}
+	return nil
 }
 
 // forget deletes the ranking of one season of a board.

@@ -37,7 +37,7 @@ func (f *fold) add(catalog *leaderboard.Catalog, e leaderboard.Event) {
 	}
 
 	route(catalog, e, func(board leaderboard.LiveBoard, s leaderboard.Standing) {
-		if board.Scoring.Ordered() || s.Season != board.Season {
+		if season, _ := leaderboard.SplitSeason(s.Season); board.Scoring.Ordered() || season != board.Season {
 			return
 		}
 		if len(f.standings) == 0 {

@@ -55,6 +55,7 @@ func (a *API) register(w http.ResponseWriter, r *http.Request, service *leaderbo
 	}
 
 	request := RegisterRequest{Username: b.text("username", true), Password: b.text("password", true)}
+	attributes := b.texts("attributes", false, leaderboard.MaxAttributes)
 	if err := b.finish(); err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func (a *API) register(w http.ResponseWriter, r *http.Request, service *leaderbo
 		return err
 	}
 
-	player, err := service.Register(r.Context(), request.Username, request.Password)
+	player, err := service.Register(r.Context(), request.Username, request.Password, attributes)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -109,6 +110,8 @@ func (a *API) routes() chi.Router {
 	r.Post("/v1/boards/{board}/entries/list", a.handle(a.listEntries))
 	r.Get("/v1/boards/{board}/players/{player}/history", a.handle(a.history))
 	r.Get("/v1/players/{player}/entries", a.handle(a.playerEntries))
+	r.Get("/v1/players/me/attributes", a.handle(a.attributes))
+	r.Put("/v1/players/me/attributes", a.handle(a.setAttributes))
 	r.Get("/openapi.yaml", func(w http.ResponseWriter, r *http.Request) {
 		answerAll(w, r, mediaYAML, a.contractYAML, contractMaxAge)
 	})
@@ -157,14 +160,16 @@ func (a *API) service() (*leaderboard.Service, error) {
 
 func (a *API) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	p := newProblem(kindMethodNotAllowed, "this path does not take "+shorten(r.Method))
-	for _, method := range []string{http.MethodGet, http.MethodPost} {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut} {
 		if a.router.Match(chi.NewRouteContext(), method, routePath(r)) {
-			p.allow = method
+			allowed = append(allowed, method)
 			if method == http.MethodGet {
-				p.allow += ", HEAD"
+				allowed = append(allowed, http.MethodHead)
 			}
 		}
 	}
+	p.allow = strings.Join(allowed, ", ")
 
 	fail(w, r, p)
 }

@@ -18,7 +18,7 @@ func (a *API) boards(w http.ResponseWriter, r *http.Request, service *leaderboar
 	now := catalog.Now()
 	for _, b := range catalog.All() {
 		if b.Active {
-			body.Boards = append(body.Boards, describe(b, now))
+			body.Boards = append(body.Boards, describe(catalog, b, now))
 		}
 	}
 
@@ -42,14 +42,15 @@ func (a *API) board(w http.ResponseWriter, r *http.Request, service *leaderboard
 		return err
 	}
 
-	a.answerPublic(w, r, describe(board, catalog.Now()))
+	a.answerPublic(w, r, describe(catalog, board, catalog.Now()))
 	return nil
 }
 
-func describe(b leaderboard.LiveBoard, now time.Time) Board {
+func describe(catalog *leaderboard.Catalog, b leaderboard.LiveBoard, now time.Time) Board {
 	board := Board{GameID: b.Name, Order: string(b.Order), Scoring: string(b.Scoring),
 		MinScore: b.MinScore, MaxScore: b.MaxScore, CountsTowardGlobal: b.CountsTowardGlobal, Direct: !b.Derived, Decimals: b.Decimals,
-		Ranks: string(b.Ranks), Columns: make([]Column, len(b.Columns)), AllTime: !b.WindowsOnly, Windows: make([]Window, len(b.Windows))}
+		Ranks: string(b.Ranks), Columns: make([]Column, len(b.Columns)), AllTime: !b.WindowsOnly, Windows: make([]Window, len(b.Windows)),
+		Segments: describeSegments(catalog, b)}
 	for i, c := range b.Columns {
 		board.Columns[i] = Column{Column: c.Name, Order: string(c.Order), Min: c.Min, Max: c.Max, Decimals: c.Decimals}
 	}
@@ -136,8 +137,10 @@ func (a *API) seasons(w http.ResponseWriter, r *http.Request, service *leaderboa
 }
 
 // view takes what of the board in the path is asked for.
-func (q *query) view() leaderboard.View {
-	return leaderboard.View{Window: q.text("window", ""), Season: int32(q.integer("season", 0, math.MaxInt32))}
+func (a *API) view(r *http.Request, q *query) (view leaderboard.View, err error) {
+	view = leaderboard.View{Window: q.text("window", ""), Season: int32(q.integer("season", 0, math.MaxInt32))}
+	view.Segment, err = a.segment(r, q)
+	return view, err
 }
 
 // seasonOf is the season that an answer is of; nil: that of all time.

@@ -35,6 +35,8 @@ func calls(token string) map[string]request {
 		"listEntries":   {method: "POST", path: "/v1/boards/global/entries/list", token: token, body: list(nobody)},
 		"playerEntries": {method: "GET", path: "/v1/players/me/entries", token: token},
 		"history":       {method: "GET", path: "/v1/boards/global/players/me/history", token: token},
+		"attributes":    {method: "GET", path: "/v1/players/me/attributes", token: token},
+		"setAttributes": {method: "PUT", path: "/v1/players/me/attributes", token: token, body: `{"attributes": {}}`},
 	}
 }
 
@@ -86,6 +88,16 @@ func TestContract(t *testing.T) {
 
 	t.Run("parameters", func(t *testing.T) {
 		g.t = t
+		_, german := g.playerOf("grete", map[string]string{"country": "DE"})
+		g.submit(german, "laps", 61)
+		for _, path := range []string{"entries?segment=country:DE&window=all", "entries/around?segment=country&player=me", "players/me/history?segment=country"} {
+			require.Equal(t, 200, g.do(request{method: "GET", path: "/v1/boards/laps/" + path, token: german}).status, path)
+		}
+		for _, path := range []string{"/v1/players/me/entries?segment=country&include=segments", "/v1/leaderboard/my_rank?game_id=laps&include=segments"} {
+			require.Equal(t, 200, g.do(request{method: "GET", path: path, token: german}).status, path)
+		}
+		require.Equal(t, 200, g.do(request{method: "POST", path: "/v1/boards/laps/entries/list?segment=country", token: german, body: list(id)}).status)
+		g.change(german, map[string]string{"country": "FR"})
 		g.openSeasons()
 		g.submit(token, "laps", 60)
 		g.endSeason("laps")
@@ -128,7 +140,7 @@ func TestContract(t *testing.T) {
 
 	t.Run("400", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"register", "token", "submitScore", "listEntries"} {
+		for _, call := range []string{"register", "token", "submitScore", "listEntries", "setAttributes"} {
 			r := calls(token)[call]
 			r.body = "{"
 			g.do(r).problem(400, "malformed-request")
@@ -137,8 +149,11 @@ func TestContract(t *testing.T) {
 
 	t.Run("401", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"submitScore", "myRank", "topPlayers", "entriesAround", "listEntries", "playerEntries", "history"} {
+		for _, call := range []string{"submitScore", "myRank", "topPlayers", "entriesAround", "listEntries", "playerEntries", "history", "boardEntries", "attributes", "setAttributes"} {
 			r := calls("")[call]
+			if call == "boardEntries" { // only a player has an own segment
+				r.path = "/v1/boards/laps/entries?segment=country"
+			}
 			answer := g.do(r)
 			answer.problem(401, "unauthenticated")
 			require.Equal(t, `Bearer realm="leaderboard"`, answer.header.Get("WWW-Authenticate"), "no token, no error in it")
@@ -155,6 +170,7 @@ func TestContract(t *testing.T) {
 		_, token := g.player("mallory")
 		g.sql("UPDATE players SET state = 'disabled' WHERE username = 'mallory'")
 		g.do(calls(token)["submitScore"]).problem(403, "forbidden")
+		g.do(calls(token)["setAttributes"]).problem(403, "forbidden")
 		g.do(request{method: "POST", path: "/v1/auth/token", body: credentials("mallory", password)}).problem(403, "forbidden")
 	})
 
@@ -202,6 +218,16 @@ func TestContract(t *testing.T) {
 		}
 		g.do(request{method: "POST", path: "/v1/scores/submit", token: token, header: key, body: submission("", 7)}).
 			problem(409, "idempotency-key-reused", "Idempotency-Key")
+
+		// As many values as there may be, of which JP is none.
+		g.sql("INSERT INTO attribute_values (number, attribute, value) SELECT n, 'country', 'X' || n FROM generate_series(3, 1000) n")
+		r = calls(token)["setAttributes"]
+		r.body = attributesBody(map[string]string{"country": "JP"})
+		g.do(r).problem(409, "too-many-values", "attributes")
+		r = calls(token)["register"]
+		r.body = encode(map[string]any{"username": "late", "password": password, "attributes": map[string]string{"country": "JP"}})
+		g.do(r).problem(409, "too-many-values", "attributes")
+		g.playerOf("late", map[string]string{"country": "FR"}) // nothing of it was stored
 	})
 
 	t.Run("410", func(t *testing.T) {
@@ -225,7 +251,7 @@ func TestContract(t *testing.T) {
 
 	t.Run("413 and 415", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"register", "token", "submitScore", "listEntries"} {
+		for _, call := range []string{"register", "token", "submitScore", "listEntries", "setAttributes"} {
 			r := calls(token)[call]
 			r.body = big
 			g.do(r).problem(413, "body-too-large")
@@ -237,13 +263,13 @@ func TestContract(t *testing.T) {
 
 	t.Run("422", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"register", "token", "submitScore", "listEntries"} {
+		for _, call := range []string{"register", "token", "submitScore", "listEntries", "setAttributes"} {
 			r := calls(token)[call]
 			r.body = "{}"
 			require.Equal(t, 422, g.do(r).status)
 		}
 
-		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "seasons", "boardEntries", "entriesAround", "playerEntries", "history"} {
+		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "seasons", "boardEntries", "entriesAround", "playerEntries", "history", "attributes"} {
 			r := calls(token)[call]
 			r.path, _, _ = strings.Cut(r.path, "?")
 			r.path += "?game_id="
@@ -304,6 +330,7 @@ func TestContract(t *testing.T) {
 		r := one(calls(token)["submitScore"])
 		finish, _ := g.beginSubmission(r.server, token)
 		g.do(r).problem(429, "rate-limited")
+		g.do(one(calls(token)["setAttributes"])).problem(429, "rate-limited")
 		require.Equal(t, 200, finish())
 	})
 

@@ -21,7 +21,11 @@ type entriesQuery struct {
 
 func (a *API) readEntriesQuery(r *http.Request) (entriesQuery, error) {
 	q := readQuery(r)
-	e := entriesQuery{view: q.view(), size: q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), int64(a.HTTP.MaxPageSize))}
+	view, err := a.view(r, q)
+	if err != nil {
+		return entriesQuery{}, err
+	}
+	e := entriesQuery{view: view, size: q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), int64(a.HTTP.MaxPageSize))}
 	e.view.ReachedAt = q.include()
 	e.cursor = q.text("cursor", "")
 	e.page, e.fromRank = q.integer("page", 0, math.MaxInt64), q.integer("from_rank", 0, math.MaxInt64)
@@ -128,7 +132,7 @@ func (a *API) walk(w http.ResponseWriter, r *http.Request, service *leaderboard.
 }
 
 func boardEntries(of leaderboard.Of, asOf time.Time, total int64, entries []PageEntry) BoardEntries {
-	return BoardEntries{GameID: of.Board, Window: of.Window, Season: seasonOf(of), AsOf: asOf.UTC(), TotalEntries: total, Entries: entries}
+	return BoardEntries{GameID: of.Board, Window: of.Window, Season: seasonOf(of), Segment: segmentOf(of), AsOf: asOf.UTC(), TotalEntries: total, Entries: entries}
 }
 
 func pageEntries(entries []leaderboard.RankedEntry, withTimes bool) []PageEntry {
@@ -144,7 +148,10 @@ func pageEntries(entries []leaderboard.RankedEntry, withTimes bool) []PageEntry 
 func (a *API) entriesAround(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
 	const usual = 5
 	q := readQuery(r)
-	view := q.view()
+	view, err := a.view(r, q)
+	if err != nil {
+		return err
+	}
 	view.ReachedAt = q.include()
 	before, after := q.between("before", usual, 0, leaderboard.MaxNeighbours), q.between("after", usual, 0, leaderboard.MaxNeighbours)
 	player := q.text("player", "")
@@ -156,7 +163,6 @@ func (a *API) entriesAround(w http.ResponseWriter, r *http.Request, service *lea
 		return err
 	}
 
-	var err error
 	if view.Board, err = pathParameter(r, "board"); err != nil {
 		return err
 	}
@@ -175,7 +181,7 @@ func (a *API) entriesAround(w http.ResponseWriter, r *http.Request, service *lea
 		return err
 	}
 
-	answer(w, http.StatusOK, EntriesAround{Board: around.Board, Window: around.Window, Season: seasonOf(around.Of), TotalEntries: around.TotalEntries, Rank: around.Rank, Entries: pageEntries(around.Entries, view.ReachedAt)})
+	answer(w, http.StatusOK, EntriesAround{Board: around.Board, Window: around.Window, Season: seasonOf(around.Of), Segment: segmentOf(around.Of), TotalEntries: around.TotalEntries, Rank: around.Rank, Entries: pageEntries(around.Entries, view.ReachedAt)})
 	return nil
 }
 
@@ -192,7 +198,10 @@ func (a *API) listEntries(w http.ResponseWriter, r *http.Request, service *leade
 	defer end()
 
 	q := readQuery(r)
-	view := q.view()
+	view, err := a.view(r, q)
+	if err != nil {
+		return err
+	}
 	view.ReachedAt = q.include()
 	if err := q.finish(); err != nil {
 		return err
@@ -215,7 +224,7 @@ func (a *API) listEntries(w http.ResponseWriter, r *http.Request, service *leade
 		return err
 	}
 
-	body := EntryList{Board: list.Board, Window: list.Window, Season: seasonOf(list.Of), Entries: make([]ListedEntry, len(list.Entries)), WithoutEntry: make([]Player, len(list.Without))}
+	body := EntryList{Board: list.Board, Window: list.Window, Season: seasonOf(list.Of), Segment: segmentOf(list.Of), Entries: make([]ListedEntry, len(list.Entries)), WithoutEntry: make([]Player, len(list.Without))}
 	for i, e := range list.Entries {
 		body.Entries[i] = ListedEntry{Position: e.Position, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, Columns: columns(e.Columns), GameID: e.Board,
 			ReachedAt: reachedAt(view.ReachedAt, e.ReachedAt)}

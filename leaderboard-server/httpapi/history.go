@@ -26,7 +26,10 @@ func (a *API) history(w http.ResponseWriter, r *http.Request, service *leaderboa
 	}
 
 	q := readQuery(r)
-	view := q.view()
+	view, err := a.view(r, q)
+	if err != nil {
+		return err
+	}
 	size := q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), int64(a.HTTP.MaxPageSize))
 	cursor := q.text("cursor", "")
 	if err := q.finish(); err != nil {
@@ -56,7 +59,7 @@ func (a *API) history(w http.ResponseWriter, r *http.Request, service *leaderboa
 		return err
 	}
 
-	body := History{Board: history.Board, Window: history.Window, Season: seasonOf(history.Of), UserID: string(history.ID), Username: history.Username,
+	body := History{Board: history.Board, Window: history.Window, Season: seasonOf(history.Of), Segment: segmentOf(history.Of), UserID: string(history.ID), Username: history.Username,
 		Since: history.Since, Submissions: make([]PastSubmission, len(history.Submissions))}
 	for i, s := range history.Submissions {
 		body.Submissions[i] = PastSubmission{Event: s.Event, Score: s.Score, Columns: columns(s.Columns), SubmittedAt: s.At, GameID: s.Board}

@@ -68,7 +68,12 @@ func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *lea
 	if list := q.text("boards", ""); list != "" {
 		boards = strings.Split(list, ",")
 	}
-	window, withTimes := q.text("window", ""), q.include()
+	view := leaderboard.View{Window: q.text("window", "")}
+	view.ReachedAt, view.Segments = q.includeOwn()
+	var err error
+	if view.Segment, err = a.segment(r, q); err != nil {
+		return err
+	}
 	if err := q.finish(); err != nil {
 		return err
 	}
@@ -88,7 +93,7 @@ func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *lea
 	}
 	defer end()
 
-	player, err := service.PlayerEntries(r.Context(), id, boards, window, withTimes)
+	player, err := service.PlayerEntries(r.Context(), id, boards, view)
 	if err != nil {
 		return err
 	}
@@ -96,7 +101,8 @@ func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *lea
 	body := PlayerEntries{UserID: string(player.ID), Username: player.Username, Entries: make([]Entry, len(player.Entries))}
 	for i, e := range player.Entries {
 		body.Entries[i] = entry(e)
-		body.Entries[i].ReachedAt = reachedAt(withTimes, e.ReachedAt)
+		body.Entries[i].ReachedAt = reachedAt(view.ReachedAt, e.ReachedAt)
+		body.Entries[i].Segments = segmentRanks(view.Segments, e.Segments)
 	}
 	answer(w, http.StatusOK, body)
 	return nil

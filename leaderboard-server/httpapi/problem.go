@@ -36,6 +36,9 @@ var (
 	kindNoWindow           = kind{"no-window", http.StatusNotFound, "The board has no such window"}
 	kindNoSeason           = kind{"no-season", http.StatusNotFound, "There is no such season"}
 	kindSeasonDropped      = kind{"season-dropped", http.StatusGone, "The results of the season are no longer kept"}
+	kindNoSegment          = kind{"no-segment", http.StatusNotFound, "The board has no such segment"}
+	kindNoValue            = kind{"no-value", http.StatusNotFound, "The player has no value of the attribute"}
+	kindTooManyValues      = kind{"too-many-values", http.StatusConflict, "The players have too many different values of attributes"}
 	kindNoEntry            = kind{"no-entry", http.StatusNotFound, "The player has no entry yet"}
 	kindMethodNotAllowed   = kind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
 	kindWalkEnded          = kind{"walk-ended", http.StatusGone, "The walk through the board cannot go on"}
@@ -60,6 +63,9 @@ var kindOfCode = map[leaderboard.Code]kind{
 	leaderboard.CodeNoWindow:           kindNoWindow,
 	leaderboard.CodeNoSeason:           kindNoSeason,
 	leaderboard.CodeSeasonDropped:      kindSeasonDropped,
+	leaderboard.CodeNoSegment:          kindNoSegment,
+	leaderboard.CodeNoValue:            kindNoValue,
+	leaderboard.CodeTooManyValues:      kindTooManyValues,
 	leaderboard.CodeNoEntry:            kindNoEntry,
 	leaderboard.CodeWalkEnded:          kindWalkEnded,
 	leaderboard.CodeConflict:           kindUsernameTaken,

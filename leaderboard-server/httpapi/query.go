@@ -67,28 +67,43 @@ func (q *query) required(name string) string {
 }
 
 // include takes what an answer is to have beyond the usual: names, separated by commas.
-func (q *query) include() (reachedAt bool) {
+func (q *query) include() (reachedAt bool) { return q.included(includeReachedAt)[includeReachedAt] }
+
+// includeOwn is include of an own entry.
+func (q *query) includeOwn() (reachedAt, segments bool) {
+	included := q.included(includeReachedAt, includeSegments)
+	return included[includeReachedAt], included[includeSegments]
+}
+
+// included are those of what there is that are asked for.
+func (q *query) included(there ...string) map[string]bool {
 	const name = "include"
 	list := q.text(name, "")
 	if list == "" {
-		return false
+		return nil
 	}
+
+	included := make(map[string]bool)
 	for what := range strings.SplitSeq(list, ",") {
 		switch {
-		case what != includeReachedAt:
-			q.wrong(name, "there is nothing named %s to include, only %s", quote(what), includeReachedAt)
-			return false
-		case reachedAt:
+		case !slices.Contains(there, what):
+			q.wrong(name, "there is nothing named %s to include, only %s", quote(what), strings.Join(there, " and "))
+			return nil
+		case included[what]:
 			q.wrong(name, "include names %s twice", what)
-			return false
+			return nil
 		}
-		reachedAt = true
+		included[what] = true
 	}
-	return reachedAt
+	return included
 }
 
-// includeReachedAt asks for the times at which scores were reached.
-const includeReachedAt = "reached_at"
+const (
+	// includeReachedAt asks for the times at which scores were reached.
+	includeReachedAt = "reached_at"
+	// includeSegments asks for the ranks of an own entry in segments.
+	includeSegments = "segments"
+)
 
 // reachedAt writes when a score was reached: null where it is not known, and nothing where
 // it is not asked for.

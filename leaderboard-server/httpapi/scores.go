@@ -159,6 +159,7 @@ func entry(e leaderboard.BoardEntry) Entry {
 	if entry.Season = seasonOf(on); entry.Season != nil {
 		entry.Window = &on.Window
 	}
+	entry.Segment = segmentOf(on)
 	return entry
 }
 
@@ -187,7 +188,8 @@ func (a *API) myRank(w http.ResponseWriter, r *http.Request, service *leaderboar
 	}
 
 	q := readQuery(r)
-	view := leaderboard.View{Board: q.text("game_id", leaderboard.GlobalBoard), ReachedAt: q.include()}
+	view := leaderboard.View{Board: q.text("game_id", leaderboard.GlobalBoard)}
+	view.ReachedAt, view.Segments = q.includeOwn()
 	if err := q.finish(); err != nil {
 		return err
 	}
@@ -198,7 +200,7 @@ func (a *API) myRank(w http.ResponseWriter, r *http.Request, service *leaderboar
 	}
 
 	body := entry(e)
-	body.ReachedAt = reachedAt(view.ReachedAt, e.ReachedAt)
+	body.ReachedAt, body.Segments = reachedAt(view.ReachedAt, e.ReachedAt), segmentRanks(view.Segments, e.Segments)
 	answer(w, http.StatusOK, body)
 	return nil
 }

@@ -13,9 +13,9 @@ import (
 )
 
 // windowsFile has boards with windows, beside those of boardsFile.
-const windowsFile = `{"boards": [
+const windowsFile = `{"attributes": [{"name": "country", "values": ["DE", "FR", "JP"]}], "boards": [
 	{"name": "race", "minScore": 0, "maxScore": 1000},
-	{"name": "laps", "order": "Ascending", "windows": [
+	{"name": "laps", "order": "Ascending", "segments": ["country"], "windows": [
 		{"name": "daily", "schedule": "daily", "timeZone": "Europe/Berlin"},
 		{"name": "cup", "start": "2026-01-01T00:00:00Z", "end": "2100-01-01T00:00:00Z"}]},
 	{"name": "sprint", "allTime": false, "windows": [{"name": "hourly", "schedule": "0 * * * *", "keep": 3}]}]}`

@@ -92,6 +92,14 @@ type Account struct {
 	Username Username `json:"username"`
 }
 
+// AttributesRequest defines model for AttributesRequest.
+type AttributesRequest struct {
+	// Attributes As of a registration.
+	//
+	// Examples: {"country":"DE","platform":"pc"}
+	Attributes map[string]*string `json:"attributes"`
+}
+
 // Board defines model for Board.
 type Board struct {
 	// AllTime Whether there is a ranking of all time.
@@ -119,6 +127,9 @@ type Board struct {
 	Ranks   string `json:"ranks"`
 	Scoring string `json:"scoring"`
 
+	// Segments The attributes of players by which the board is split.
+	Segments []Segment `json:"segments"`
+
 	// Windows Rankings of parts of the time, over the same submissions.
 	Windows []Window `json:"windows"`
 }
@@ -143,6 +154,9 @@ type BoardEntries struct {
 
 	// Season Which season of the window; absent for that of all time.
 	Season *int32 `json:"season,omitempty"`
+
+	// Segment The segment that the answer is of, such as `country:DE`; absent where it is of all players.
+	Segment *SegmentName `json:"segment,omitempty"`
 
 	// TotalEntries How many entries the board had then; with `min_score` or `max_score`, how many of these.
 	TotalEntries int64 `json:"total_entries"`
@@ -182,8 +196,11 @@ type EntriesAround struct {
 	Rank int64 `json:"rank"`
 
 	// Season Which season of the window; absent for that of all time.
-	Season       *int32 `json:"season,omitempty"`
-	TotalEntries int64  `json:"total_entries"`
+	Season *int32 `json:"season,omitempty"`
+
+	// Segment The segment that the answer is of, such as `country:DE`; absent where it is of all players.
+	Segment      *SegmentName `json:"segment,omitempty"`
+	TotalEntries int64        `json:"total_entries"`
 
 	// Window The window that the entries are of; `all` is that of all time.
 	Window string `json:"window"`
@@ -216,6 +233,13 @@ type Entry struct {
 	// Season Which season of the window; absent for that of all time.
 	Season *int32 `json:"season,omitempty"`
 
+	// Segment The segment that the answer is of, such as `country:DE`; absent where it is of all players.
+	Segment *SegmentName `json:"segment,omitempty"`
+
+	// Segments The ranks in the segments of the values that the player has now; there if `include` asks for it. Segments in
+	// which the player has no entry are left out.
+	Segments *[]SegmentRank `json:"segments,omitempty"`
+
 	// TotalEntries How many entries there are.
 	TotalEntries int64 `json:"total_entries"`
 
@@ -239,6 +263,9 @@ type EntryList struct {
 
 	// Season Which season of the window; absent for that of all time.
 	Season *int32 `json:"season,omitempty"`
+
+	// Segment The segment that the answer is of, such as `country:DE`; absent where it is of all players.
+	Segment *SegmentName `json:"segment,omitempty"`
 
 	// Window The window that the entries are of; `all` is that of all time.
 	Window string `json:"window"`
@@ -267,6 +294,9 @@ type History struct {
 
 	// Season Which season of the window; absent for all submissions.
 	Season *int32 `json:"season,omitempty"`
+
+	// Segment The segment that the answer is of, such as `country:DE`; absent where it is of all players.
+	Segment *SegmentName `json:"segment,omitempty"`
 
 	// Since The game has all submissions from then on, and none from before.
 	Since time.Time `json:"since"`
@@ -327,6 +357,12 @@ type ListedEntry struct {
 	Username Username `json:"username"`
 }
 
+// NewAttributes Values of the game's attributes, by name; one that is null is left out. `GET /v1/boards` lists the values that are
+// allowed where a board is split by the attribute.
+//
+// Examples: {"country":"DE"}
+type NewAttributes map[string]*string
+
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
 	Error            OAuthErrorError `json:"error"`
@@ -384,6 +420,12 @@ type Player struct {
 
 	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
 	Username Username `json:"username"`
+}
+
+// PlayerAttributes defines model for PlayerAttributes.
+type PlayerAttributes struct {
+	// Attributes Values by the names of attributes; those that the player does not have are absent.
+	Attributes map[string]string `json:"attributes"`
 }
 
 // PlayerEntries defines model for PlayerEntries.
@@ -457,6 +499,13 @@ type ReceiptRanking string
 
 // RegisterRequest defines model for RegisterRequest.
 type RegisterRequest struct {
+	// Attributes Values of the game's attributes, by name; one that is null is left out. `GET /v1/boards` lists the values that are
+	// allowed where a board is split by the attribute.
+	//
+	//
+	// Examples: {"country":"DE"}
+	Attributes *NewAttributes `json:"attributes,omitempty"`
+
 	// Password 8 to 72 bytes of UTF-8, in the form OpaqueString of RFC 8265: composed characters (NFC), and no control
 	// characters. The same password in another Unicode form is the same password.
 	Password string `json:"password"`
@@ -525,6 +574,37 @@ type SeasonList struct {
 
 	// Window The window's name.
 	Window string `json:"window"`
+}
+
+// Segment defines model for Segment.
+type Segment struct {
+	// Attribute The attribute's name.
+	Attribute string `json:"attribute"`
+
+	// Pattern A regular expression (RE2) that the whole of a value has to match.
+	Pattern *string `json:"pattern,omitempty"`
+
+	// Values The values that players may choose; absent where a pattern says it.
+	Values *[]string `json:"values,omitempty"`
+}
+
+// SegmentName The segment that the answer is of, such as `country:DE`; absent where it is of all players.
+type SegmentName = string
+
+// SegmentRank defines model for SegmentRank.
+type SegmentRank struct {
+	// Attribute An attribute by which the board is split.
+	Attribute string `json:"attribute"`
+
+	// Rank Counts from 1. Two players share one only where the board's `ranks` are `Competition` (1, 2, 2, 4) or `Dense`
+	// (1, 2, 2, 3), and both have the same score and columns.
+	Rank Rank `json:"rank"`
+
+	// TotalEntries How many entries the segment has.
+	TotalEntries int64 `json:"total_entries"`
+
+	// Value The value that the player has now.
+	Value string `json:"value"`
 }
 
 // SubmitRequest defines model for SubmitRequest.
@@ -613,6 +693,9 @@ type BoardPath = string
 // GameIDQuery defines model for GameIdQuery.
 type GameIDQuery = string
 
+// IncludeOwnQuery defines model for IncludeOwnQuery.
+type IncludeOwnQuery = []string
+
 // IncludeQuery defines model for IncludeQuery.
 type IncludeQuery = []string
 
@@ -627,6 +710,9 @@ type PlayerPath = string
 
 // SeasonQuery defines model for SeasonQuery.
 type SeasonQuery = int32
+
+// SegmentQuery Examples: country:DE
+type SegmentQuery = string
 
 // WindowQuery defines model for WindowQuery.
 type WindowQuery = string
@@ -679,6 +765,9 @@ type TooLarge = Problem
 // TooManyInFlight A problem document (RFC 9457).
 type TooManyInFlight = Problem
 
+// TooManyValues A problem document (RFC 9457).
+type TooManyValues = Problem
+
 // Unauthenticated A problem document (RFC 9457).
 type Unauthenticated = Problem
 
@@ -697,6 +786,10 @@ type BoardEntriesParams struct {
 	// Season A closed season of the window, which has to be named. Left out, the one that is open.
 	Season *SeasonQuery `form:"season,omitempty" json:"season,omitempty"`
 
+	// Segment Only those players who had this value of an attribute when they submitted: `country:DE`. With a token also the
+	// attribute alone, `country`, for the value that the player has now. Left out, all players.
+	Segment *SegmentQuery `form:"segment,omitempty" json:"segment,omitempty"`
+
 	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
 	// takes a look into the ledger.
 	Include *IncludeQuery `form:"include,omitempty" json:"include,omitempty"`
@@ -704,7 +797,7 @@ type BoardEntriesParams struct {
 	// PageSize Entries of a page. The maximum is a setting of the server; this document tells that of the server that it is from.
 	PageSize *PageSizeQuery `form:"page_size,omitempty" json:"page_size,omitempty"`
 
-	// Cursor A `next_cursor` or `previous_cursor` of the walk. Good for this board only, on every server of the game.
+	// Cursor A `next_cursor` or `previous_cursor` of the walk. Good for this board and segment only, on every server of the game.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Page Which page, from 1.
@@ -729,6 +822,10 @@ type EntriesAroundParams struct {
 
 	// Season A closed season of the window, which has to be named. Left out, the one that is open.
 	Season *SeasonQuery `form:"season,omitempty" json:"season,omitempty"`
+
+	// Segment Only those players who had this value of an attribute when they submitted: `country:DE`. With a token also the
+	// attribute alone, `country`, for the value that the player has now. Left out, all players.
+	Segment *SegmentQuery `form:"segment,omitempty" json:"segment,omitempty"`
 
 	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
 	// takes a look into the ledger.
@@ -756,6 +853,10 @@ type ListEntriesParams struct {
 	// Season A closed season of the window, which has to be named. Left out, the one that is open.
 	Season *SeasonQuery `form:"season,omitempty" json:"season,omitempty"`
 
+	// Segment Only those players who had this value of an attribute when they submitted: `country:DE`. With a token also the
+	// attribute alone, `country`, for the value that the player has now. Left out, all players.
+	Segment *SegmentQuery `form:"segment,omitempty" json:"segment,omitempty"`
+
 	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
 	// takes a look into the ledger.
 	Include *IncludeQuery `form:"include,omitempty" json:"include,omitempty"`
@@ -769,10 +870,14 @@ type HistoryParams struct {
 	// Season A closed season of the window, which has to be named. Left out, the one that is open.
 	Season *SeasonQuery `form:"season,omitempty" json:"season,omitempty"`
 
+	// Segment Only those players who had this value of an attribute when they submitted: `country:DE`. With a token also the
+	// attribute alone, `country`, for the value that the player has now. Left out, all players.
+	Segment *SegmentQuery `form:"segment,omitempty" json:"segment,omitempty"`
+
 	// PageSize Entries of a page. The maximum is a setting of the server; this document tells that of the server that it is from.
 	PageSize *PageSizeQuery `form:"page_size,omitempty" json:"page_size,omitempty"`
 
-	// Cursor The `next_cursor` of the answer before. Good for this board, player and season only, on every server of the game.
+	// Cursor The `next_cursor` of the answer before. Good for this board, player, season and segment only, on every server of the game.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -808,8 +913,8 @@ type MyRankParams struct {
 	GameID *GameIDQuery `form:"game_id,omitempty" json:"game_id,omitempty"`
 
 	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
-	// takes a look into the ledger.
-	Include *IncludeQuery `form:"include,omitempty" json:"include,omitempty"`
+	// takes a look into the ledger. `segments` are the ranks in the segments of the values that the player has now.
+	Include *IncludeOwnQuery `form:"include,omitempty" json:"include,omitempty"`
 }
 
 // PlayerEntriesParams defines parameters for PlayerEntries.
@@ -821,9 +926,13 @@ type PlayerEntriesParams struct {
 	// of all time, or a board's first one where there is none of all time.
 	Window *string `form:"window,omitempty" json:"window,omitempty"`
 
+	// Segment Only those players who had this value of an attribute when they submitted: `country:DE`. With a token also the
+	// attribute alone, `country`, for the value that the player has now. Left out, all players.
+	Segment *SegmentQuery `form:"segment,omitempty" json:"segment,omitempty"`
+
 	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
-	// takes a look into the ledger.
-	Include *IncludeQuery `form:"include,omitempty" json:"include,omitempty"`
+	// takes a look into the ledger. `segments` are the ranks in the segments of the values that the player has now.
+	Include *IncludeOwnQuery `form:"include,omitempty" json:"include,omitempty"`
 }
 
 // TopPlayersParams defines parameters for TopPlayers.
@@ -862,6 +971,9 @@ type TokenFormdataRequestBody = TokenForm
 
 // ListEntriesJSONRequestBody defines body for ListEntries for application/json ContentType.
 type ListEntriesJSONRequestBody = ListRequest
+
+// SetAttributesJSONRequestBody defines body for SetAttributes for application/json ContentType.
+type SetAttributesJSONRequestBody = AttributesRequest
 
 // SubmitScoreJSONRequestBody defines body for SubmitScore for application/json ContentType.
 type SubmitScoreJSONRequestBody = SubmitRequest

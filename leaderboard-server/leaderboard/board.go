@@ -93,6 +93,8 @@ type Board struct {
 	Windows []Window
 	// WindowsOnly says that there is no ranking of all time.
 	WindowsOnly bool
+	// Segments are the attributes of players by whose values the board is split.
+	Segments []string
 }
 
 // Equal says whether two boards are configured alike.
@@ -133,6 +135,9 @@ func (b Board) Validate() error {
 	if err := b.validateColumns(); err != nil {
 		return err
 	}
+	if err := b.validateSegments(); err != nil {
+		return err
+	}
 	return b.validateWindows()
 }
 
@@ -170,6 +175,8 @@ func validName(name string) bool {
 type Boards struct {
 	list   []Board // GlobalBoard first, then as configured
 	byName map[string]int
+	// attributes are those of the players.
+	attributes []Attribute
 }
 
 // NewBoards validates the configured boards and adds GlobalBoard, which must
@@ -206,7 +213,8 @@ func (b Boards) WithGlobal(change func(*Board)) (Boards, error) {
 	if err := list[0].Validate(); err != nil {
 		return Boards{}, err
 	}
-	return Boards{list: list, byName: b.byName}, nil
+	b.list = list
+	return b, nil
 }
 
 // All returns every board, GlobalBoard first. The caller must not change it.

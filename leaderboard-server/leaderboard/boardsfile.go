@@ -23,8 +23,16 @@ type boardSpec struct {
 	AllTime            *bool   `json:"allTime"`
 	Ranks              Ranks   `json:"ranks"`
 
-	Columns []columnSpec `json:"columns"`
-	Windows []windowSpec `json:"windows"`
+	Columns  []columnSpec `json:"columns"`
+	Windows  []windowSpec `json:"windows"`
+	Segments []string     `json:"segments"`
+}
+
+// attributeSpec is an attribute of players.
+type attributeSpec struct {
+	Name    string   `json:"name"`
+	Values  []string `json:"values"`
+	Pattern string   `json:"pattern"`
 }
 
 // columnSpec is one further column of a board.
@@ -83,6 +91,14 @@ func windows(specs []windowSpec) []Window {
 	return list
 }
 
+// segments reads them; without any it is nil.
+func segments(names []string) []string {
+	if len(names) == 0 {
+		return nil
+	}
+	return names
+}
+
 // globalSpec is what a game may choose of GlobalBoard.
 type globalSpec struct {
 	MinScore *int64 `json:"minScore"`
@@ -92,7 +108,8 @@ type globalSpec struct {
 	Shards   *int   `json:"shards"`
 	Ranks    Ranks  `json:"ranks"`
 
-	Windows []windowSpec `json:"windows"`
+	Windows  []windowSpec `json:"windows"`
+	Segments []string     `json:"segments"`
 }
 
 func (s globalSpec) change(global *Board) {
@@ -104,6 +121,7 @@ func (s globalSpec) change(global *Board) {
 		global.Ranks = s.Ranks
 	}
 	global.Windows = windows(s.Windows)
+	global.Segments = segments(s.Segments)
 	global.Derived = s.Direct != nil && !*s.Direct
 }
 
@@ -119,9 +137,10 @@ func set[T any](field, value *T) {
 // Best), minScore, maxScore (default +-MaxScore), countsTowardGlobal (default:
 // whether the board is Descending), decimals (default 0), shards (default 1), allTime
 // (default true), ranks (default Ordinal), columns: a list with name, order (default
-// Descending), min, max (default +-MaxScore) and decimals (default 0), and windows: a list with name, schedule and timeZone (default UTC) or
-// start and end (RFC 3339), and keep (default DefaultKeep). Beside
-// boards, global has minScore, maxScore, decimals, shards, ranks and windows of GlobalBoard, and
+// Descending), min, max (default +-MaxScore) and decimals (default 0), windows: a list with name, schedule and timeZone (default UTC) or
+// start and end (RFC 3339), and keep (default DefaultKeep), and segments: a list of attributes.
+// Next to boards, attributes has a list with name, and values or pattern, and global has minScore,
+// maxScore, decimals, shards, ranks, windows and segments of GlobalBoard, and
 // direct (default true): whether it takes submissions of its own. Unknown fields, duplicates and
 // values out of bounds are refused. An empty file has no boards but GlobalBoard.
 func ParseBoards(file []byte) (Boards, error) {
@@ -130,8 +149,9 @@ func ParseBoards(file []byte) (Boards, error) {
 	}
 
 	var content struct {
-		Boards []boardSpec `json:"boards"`
-		Global *globalSpec `json:"global"`
+		Attributes []attributeSpec `json:"attributes"`
+		Boards     []boardSpec     `json:"boards"`
+		Global     *globalSpec     `json:"global"`
 	}
 	decoder := json.NewDecoder(bytes.NewReader(file))
 	decoder.DisallowUnknownFields()
@@ -150,6 +170,13 @@ func ParseBoards(file []byte) (Boards, error) {
 	boards, err := NewBoards(configured...)
 	if err == nil && content.Global != nil {
 		boards, err = boards.WithGlobal(content.Global.change)
+	}
+	if err == nil {
+		attributes := make([]Attribute, len(content.Attributes))
+		for i, spec := range content.Attributes {
+			attributes[i] = Attribute(spec)
+		}
+		boards, err = boards.WithAttributes(attributes...)
 	}
 
 	if err != nil {
@@ -182,6 +209,7 @@ func (s boardSpec) board() Board {
 	b.WindowsOnly = s.AllTime != nil && !*s.AllTime
 	b.Columns = columns(s.Columns)
 	b.Windows = windows(s.Windows)
+	b.Segments = segments(s.Segments)
 
 	return b
 }

@@ -23,6 +23,11 @@ type LiveBoard struct {
 	Refold *Refold
 	// Retired are the rankings that are served no more and not deleted yet.
 	Retired []RetiredRanking
+	// Segmented says that the board is split by segments, or was.
+	Segmented bool
+	// Returned is how many times segments of the board were brought back after they had been
+	// removed. What rankings have of them is from before, so all are made again.
+	Returned int32
 	// own is the board's fold where the season that is meant has another one.
 	own *Fold
 	// Active is false for a board that is no longer configured: its scores are
@@ -35,6 +40,9 @@ type Catalog struct {
 	list     []LiveBoard
 	byName   map[string]int
 	byNumber map[int32]int
+	// attributes are those of the players, and values those that players have or had.
+	attributes []Attribute
+	values     []AttributeValue
 	// version is that of the boards and seasons, and ahead by how much the ledger's clock
 	// was ahead of this process' when they were read.
 	version int64
@@ -89,6 +97,66 @@ func (c *Catalog) Knows(version int64, at time.Time) bool {
 // Now is the time by the ledger's clock, which decides what season is open. It is exact to
 // the time that reading the catalog took.
 func (c *Catalog) Now() time.Time { return time.Now().Add(c.ahead) }
+
+// WithAttributes returns the catalog with the attributes of players, and the values that
+// have numbers.
+func (c *Catalog) WithAttributes(attributes []Attribute, values []AttributeValue) *Catalog {
+	with := *c
+	with.attributes, with.values = attributes, values
+	return &with
+}
+
+// Attributes are those that players may have now.
+func (c *Catalog) Attributes() []Attribute { return c.attributes }
+
+// Attribute finds one of them.
+func (c *Catalog) Attribute(name string) (Attribute, bool) {
+	i := slices.IndexFunc(c.attributes, func(a Attribute) bool { return a.Name == name })
+	if i < 0 {
+		return Attribute{}, false
+	}
+	return c.attributes[i], true
+}
+
+// ValueNumber is the number of a value of an attribute; false: it had none when the catalog
+// was read.
+func (c *Catalog) ValueNumber(attribute, value string) (int32, bool) {
+	for _, v := range c.values {
+		if v.Attribute == attribute && v.Value == value {
+			return v.Number, true
+		}
+	}
+	return 0, false
+}
+
+// ValueNumbers are the numbers of all values.
+func (c *Catalog) ValueNumbers() []int32 {
+	numbers := make([]int32, len(c.values))
+	for i, v := range c.values {
+		numbers[i] = v.Number
+	}
+	return numbers
+}
+
+// Served are the numbers of the values in whose segments the board is served.
+func (c *Catalog) Served(b LiveBoard) []int32 { return c.valuesOf(b, true) }
+
+// Unserved are those of attributes by which the board is not split.
+func (c *Catalog) Unserved(b LiveBoard) []int32 { return c.valuesOf(b, false) }
+
+func (c *Catalog) valuesOf(b LiveBoard, split bool) (numbers []int32) {
+	for _, v := range c.values {
+		if slices.Contains(b.Segments, v.Attribute) == split {
+			numbers = append(numbers, v.Number)
+		}
+	}
+	return numbers
+}
+
+// HasSegments says whether any board is split by segments, or was.
+func (c *Catalog) HasSegments() bool {
+	return slices.ContainsFunc(c.list, func(b LiveBoard) bool { return b.Segmented })
+}
 
 // HasWindows says whether any board has.
 func (c *Catalog) HasWindows() bool {

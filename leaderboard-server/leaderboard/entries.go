@@ -151,9 +151,17 @@ func (s *Service) Rank(ctx context.Context, id PlayerID, view View) (BoardEntry,
 	}
 
 	own := scope.own(entry, name)
+	if view.Segments {
+		if err := s.addSegments(ctx, name, one(scope), []*BoardEntry{&own}); err != nil {
+			return BoardEntry{}, err
+		}
+	}
 	_, err = s.addTimes(ctx, scope.each, []RankingEntry{entry.RankingEntry}, func(int) *RankedEntry { return &own.RankedEntry })
 	return own, err
 }
+
+// one is a list of one scope.
+func one(of scope) []scope { return []scope{of} }
 
 // own puts the name to a player's own entry.
 func (s scope) own(e OwnEntry, name PlayerName) BoardEntry {

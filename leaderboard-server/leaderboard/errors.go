@@ -34,6 +34,13 @@ const (
 	CodeNoEntry Code = "no-entry"
 	// CodeConflict is a username that is taken.
 	CodeConflict Code = "conflict"
+	// CodeNoSegment is an attribute by which a board is not split.
+	CodeNoSegment Code = "no-segment"
+	// CodeNoValue is a player that has no value of an attribute.
+	CodeNoValue Code = "no-value"
+	// CodeTooManyValues is a value of an attribute that no player had before, in a game
+	// whose players have as many as there may be.
+	CodeTooManyValues Code = "too-many-values"
 	// CodeWalkEnded is a walk through a board that cannot go on: its snapshot is no
 	// more, or the season is another.
 	CodeWalkEnded Code = "walk-ended"

@@ -18,6 +18,8 @@ type HistoryQuery struct {
 	Player int64
 	// From and To bound the time of the events: From <= at < To. Zero: no bound.
 	From, To time.Time
+	// Segment is the number of the value in whose segment the events count; 0: any.
+	Segment int32
 	// Before is the place to go on from; nil: at the newest event.
 	Before *HistoryPlace
 	// Limit is the most events of the part.
@@ -56,7 +58,8 @@ type HistoryEvent struct {
 
 // HistoryCursor is how far a reader of a player's history has come.
 type HistoryCursor struct {
-	// Board and Season are the numbers of what the history is of; Season 0: of all time.
+	// Board and Season are the numbers of what the history is of; Season 0: of all time. Of a
+	// segment Season is as [SegmentSeason].
 	Board, Season int32
 	Player        int64
 	Place         HistoryPlace
@@ -102,7 +105,11 @@ func (s *Service) History(ctx context.Context, view View, id PlayerID, cursor *H
 	}
 
 	begin := HistoryCursor{Board: scope.board.Number, Season: scope.season.Number, Player: name.Number}
-	query := HistoryQuery{Board: scope.board, Player: name.Number, From: scope.season.Opens, To: scope.season.Closes, Limit: int(pageSize)}
+	_, segment := SplitSeason(scope.board.Season)
+	if segment != 0 {
+		begin.Season = SegmentSeason(begin.Season, segment)
+	}
+	query := HistoryQuery{Board: scope.board, Player: name.Number, From: scope.season.Opens, To: scope.season.Closes, Segment: segment, Limit: int(pageSize)}
 	if cursor != nil {
 		if err := scope.checkCursor(*cursor, begin); err != nil {
 			return History{}, err
@@ -135,7 +142,11 @@ func (s *Service) past(ctx context.Context, view View) (scope, error) {
 
 	catalog := s.Catalog()
 	board, err := lookup(catalog, view.Board)
-	return scope{Of: Of{Board: board.Name, Window: AllTime}, catalog: catalog, board: board}, err
+	past := scope{Of: Of{Board: board.Name, Window: AllTime}, catalog: catalog, board: board}
+	if err != nil || view.Segment.Attribute == "" {
+		return past, err
+	}
+	return s.inSegment(ctx, past, view.Segment)
 }
 
 // checkCursor refuses a cursor of something else than what is asked for.
@@ -147,7 +158,11 @@ func (s scope) checkCursor(cursor, asked HistoryCursor) error {
 		return invalid("cursor", "cursor is of another player: leave it out to begin with this one")
 	case cursor.Season == asked.Season:
 		return nil
-	case asked.Season != 0 && !s.Closed() && s.board.ranIn(s.Window, cursor.Season) && cursor.Season != 0:
+	case !sameSegment(cursor.Season, asked.Season):
+		return invalid("cursor", "cursor is of another segment: leave it out to begin with this one")
+	}
+	season, _ := SplitSeason(cursor.Season)
+	if s.season.Number != 0 && !s.Closed() && s.board.ranIn(s.Window, season) && season != 0 {
 		return Errorf(CodeWalkEnded, "cursor", "the season of board %s has ended: begin again without a cursor", s.board.Name)
 	}
 	return invalid("cursor", "cursor is of another window or season: leave it out to begin with this one")

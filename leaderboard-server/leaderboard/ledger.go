@@ -47,6 +47,9 @@ type Outcome struct {
 	// the entries after it, in the other seasons that are open: of the board's windows and
 	// those of GlobalBoard.
 	Windows []Standing
+	// Segments are those in which the submission counts, too. What it means for those of
+	// Entry's board is among Windows where the scoring is ordered.
+	Segments Segments
 	// Replayed says that the idempotency key was stored before; Event is that of
 	// the first time.
 	Replayed bool
@@ -68,6 +71,8 @@ type Event struct {
 	At time.Time
 	// CountsTowardGlobal says that the event counts on GlobalBoard, too.
 	CountsTowardGlobal bool
+	// Segments are those in which the event counts, of each season in which it does.
+	Segments Segments
 	// Standing is the entry as it is by now, in one of the seasons in which the event
 	// counts, where the board's scoring is ordered: such an event is read once for each
 	// season. nil elsewhere.
@@ -160,6 +165,28 @@ func (o Outcome) Changes(score int64, columns Columns) []Change {
 	}
 	for _, s := range o.Windows {
 		changes = append(changes, Change{Standing: s})
+	}
+	return o.inSegments(changes)
+}
+
+// inSegments adds the changes in segments to those in whole seasons: a shard has both, and
+// all of a transaction or nothing.
+func (o Outcome) inSegments(changes []Change) []Change {
+	if len(o.Segments) == 0 {
+		return changes
+	}
+
+	own, global := o.Segments.On(false), o.Segments.On(true)
+	for _, whole := range changes {
+		values := own
+		if whole.Board != o.Entry.Board {
+			values = global
+		}
+		for _, value := range values {
+			if _, of := SplitSeason(whole.Season); of == 0 {
+				changes = append(changes, Change{Standing: whole.InSegment(value)})
+			}
+		}
 	}
 	return changes
 }

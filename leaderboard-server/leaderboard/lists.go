@@ -133,18 +133,25 @@ type BoardEntry struct {
 	RankedEntry
 	// TotalEntries is how many entries there are, and Percentile as [OwnEntry.Percentile].
 	TotalEntries, Percentile int64
+	// Segments are in the order of the attributes; those in which there is no entry are left
+	// out.
+	Segments []SegmentEntry
 }
 
-// PlayerEntries returns a player's entries in the open seasons of a window (empty: as in
-// [View]) of the named boards, or without names of all that have one. Boards without an
-// entry are left out. reachedAt asks for the times at which the scores were reached.
-func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []string, window string, reachedAt bool) (PlayerEntries, error) {
-	scopes, err := s.chosen(s.Catalog(), boardNames, window)
+// PlayerEntries returns a player's entries in the open seasons of the view's window of the
+// named boards, or without names of all that have one, and its segment. Boards without an
+// entry are left out.
+func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []string, view View) (PlayerEntries, error) {
+	catalog := s.Catalog()
+	scopes, err := s.chosen(catalog, boardNames, view.Window)
 	if err != nil {
 		return PlayerEntries{}, err
 	}
+	if scopes, err = s.chosenSegments(ctx, catalog, scopes, len(boardNames) > 0, view.Segment); err != nil {
+		return PlayerEntries{}, err
+	}
 	for i := range scopes {
-		scopes[i].timed = reachedAt
+		scopes[i].timed = view.ReachedAt
 	}
 
 	name, err := s.Directory.Name(ctx, id)
@@ -167,6 +174,16 @@ func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []s
 	}
 	if _, err := s.addTimes(ctx, func(i int) scope { return scopes[i] }, withoutOthers(entries), func(i int) *RankedEntry { return &owned[i].RankedEntry }); err != nil {
 		return PlayerEntries{}, err
+	}
+
+	if view.Segments {
+		each := make([]*BoardEntry, len(owned))
+		for i := range owned {
+			each[i] = &owned[i]
+		}
+		if err := s.addSegments(ctx, name, scopes, each); err != nil {
+			return PlayerEntries{}, err
+		}
 	}
 
 	result := PlayerEntries{PlayerName: name}
@@ -206,4 +223,29 @@ func (s *Service) chosen(catalog *Catalog, names []string, window string) ([]sco
 		scopes = append(scopes, scope)
 	}
 	return scopes, nil
+}
+
+// chosenSegments are the segments of the scopes that have it; where boards are named, all must.
+func (s *Service) chosenSegments(ctx context.Context, catalog *Catalog, scopes []scope, named bool, query SegmentQuery) ([]scope, error) {
+	if query.Attribute == "" {
+		return scopes, nil
+	}
+
+	var split []scope
+	for _, of := range scopes {
+		if of.board.splitBy(query.Attribute) {
+			split = append(split, of)
+		} else if named {
+			return nil, noSegment(of.board.Board, query.Attribute)
+		}
+	}
+	if len(split) == 0 {
+		return nil, Errorf(CodeNoSegment, "segment", "no board has a segment %q", query.Attribute)
+	}
+
+	value, err := s.findSegment(ctx, catalog, query)
+	for i, of := range split {
+		split[i] = of.in(value)
+	}
+	return split, err
 }

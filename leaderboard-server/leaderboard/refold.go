@@ -55,6 +55,7 @@ func isAllTime(season int32) bool { return season == allTimeSeason || season > f
 
 // foldOf is the fold of one of the board's rankings.
 func (b LiveBoard) foldOf(season int32) Fold {
+	season, _ = SplitSeason(season)
 	own := b.Fold()
 	if b.own != nil {
 		own = *b.own

@@ -104,6 +104,7 @@ func (b LiveBoard) Main(at time.Time) int32 {
 
 // ranIn says whether a season was one of the window's, as far as that is known.
 func (b LiveBoard) ranIn(window string, season int32) bool {
+	season, _ = SplitSeason(season)
 	i := slices.IndexFunc(b.Seasons, func(s Season) bool { return s.Number == season })
 	if i >= 0 {
 		return b.Seasons[i].Window == window

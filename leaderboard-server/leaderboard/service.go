@@ -20,9 +20,10 @@ type Passwords interface {
 
 // Players keeps accounts. A player that does not exist is CodeNoPlayer.
 type Players interface {
-	// CreatePlayer stores a new player and returns it with its Number, ID, State
-	// and CreatedAt. A UsernameKey that is taken is CodeConflict.
-	CreatePlayer(ctx context.Context, player Player) (Player, error)
+	// CreatePlayer stores a new player with these values of attributes, and returns it with its
+	// Number, ID, State and CreatedAt. A UsernameKey that is taken is CodeConflict; of the
+	// attributes see [PlayerAttributes].
+	CreatePlayer(ctx context.Context, player Player, attributes map[string]string) (Player, error)
 	// PlayerByUsername finds a player by UsernameKey.
 	PlayerByUsername(ctx context.Context, key string) (Player, error)
 	// PlayerByID finds a player by public id.
@@ -133,6 +134,7 @@ type Dependencies struct {
 	Passwords         Passwords
 	NormalizeUsername NormalizeUsername
 	Players           Players
+	Attributes        PlayerAttributes
 	Directory         Directory
 	Committer         Committer
 	Ranking           Ranking
@@ -164,13 +166,16 @@ func (s *Service) Reload(ctx context.Context, boards Boards) error {
 // Catalog returns the boards that are being served.
 func (s *Service) Catalog() *Catalog { return s.Boards.Catalog() }
 
-// Register makes an account.
-func (s *Service) Register(ctx context.Context, username, password string) (Player, error) {
+// Register makes an account, with these values of attributes.
+func (s *Service) Register(ctx context.Context, username, password string, attributes map[string]string) (Player, error) {
 	normalized, key, ok := s.NormalizeUsername(username)
 	if !ok {
 		return Player{}, invalid("username", "username must be valid text without control characters")
 	}
 	if err := checkUsername(normalized); err != nil {
+		return Player{}, err
+	}
+	if err := checkAttributes(s.Catalog(), attributes); err != nil {
 		return Player{}, err
 	}
 
@@ -179,7 +184,7 @@ func (s *Service) Register(ctx context.Context, username, password string) (Play
 		return Player{}, err
 	}
 
-	return s.Players.CreatePlayer(ctx, Player{Username: normalized, UsernameKey: key, PasswordHash: hash})
+	return s.Players.CreatePlayer(ctx, Player{Username: normalized, UsernameKey: key, PasswordHash: hash}, attributes)
 }
 
 // Authenticate finds the player with this username and password. Neither the

@@ -30,6 +30,9 @@ type ShardID struct {
 // Shard is one part of a board's ranking.
 type Shard struct {
 	ShardID
+	// Segment is the number of the value whose segment is meant; 0: all of the shard. A
+	// shard has the entries of its season and of the season's segments.
+	Segment int32
 	// Name is the board's.
 	Name string
 	// Of is over how many shards the board is spread.
@@ -37,11 +40,23 @@ type Shard struct {
 	// Fold and Ranks are the board's.
 	Fold
 	Ranks Ranks
+	// Returned is as [LiveBoard.Returned].
+	Returned int32
 }
 
-// Shard returns one shard of a season of the board.
+// Shard returns one shard of a season of the board, or of a segment of one.
 func (b LiveBoard) Shard(season int32, index int) Shard {
-	return Shard{ShardID: ShardID{b.Number, season, index}, Name: b.Name, Of: b.Shards, Fold: b.foldOf(season), Ranks: b.Ranks}
+	fold := b.foldOf(season)
+	season, segment := SplitSeason(season)
+	return Shard{ShardID: ShardID{b.Number, season, index}, Segment: segment, Name: b.Name, Of: b.Shards, Fold: fold, Ranks: b.Ranks, Returned: b.Returned}
+}
+
+// RankingID names the season, or its segment, that the shard is a part of.
+func (s Shard) RankingID() SeasonID {
+	if s.Segment != 0 {
+		return SeasonID{s.Board, SegmentSeason(s.Season, s.Segment)}
+	}
+	return s.SeasonID()
 }
 
 // AllShards returns all shards of the board's open season.
@@ -61,21 +76,28 @@ func (b LiveBoard) ShardFor(key EntryKey) Shard {
 	return b.Shard(key.Season, ShardIndex(key.Player, b.Shards))
 }
 
-// Identity names what the shard's data belong to: the ledger, whether they have what dense
+// Identity names what the shard's data belong to: the ledger, how many segments had been
+// brought back, whether they have what dense
 // ranks need, and over how many shards the board was spread when they were written.
 func (s Shard) Identity(ledger string) string {
+	if s.Returned > 0 {
+		ledger += returnedMark + strconv.Itoa(int(s.Returned))
+	}
 	if s.Ranks == Dense {
 		ledger += denseMark
 	}
 	return ledger + "/" + strconv.Itoa(s.Of)
 }
 
+const returnedMark = "/segments-"
+
 const denseMark = "/dense"
 
 // Serves says whether data of an identity can answer for the shard.
 func (s Shard) Serves(identity string) bool {
 	data, ok := strings.CutSuffix(identity, "/"+strconv.Itoa(s.Of))
-	return ok && (s.Ranks != Dense || strings.HasSuffix(data, denseMark))
+	data, dense := strings.CutSuffix(data, denseMark)
+	return ok && (s.Ranks != Dense || dense) && (s.Returned == 0 || strings.HasSuffix(data, returnedMark+strconv.Itoa(int(s.Returned))))
 }
 
 // ShardState is what a shard of the ranking says of itself.

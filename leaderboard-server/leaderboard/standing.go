@@ -53,6 +53,12 @@ func (s Standing) With(columns Columns) Standing {
 	return s
 }
 
+// InSegment is the standing in a segment of its season.
+func (s Standing) InSegment(value int32) Standing {
+	s.Season = SegmentSeason(s.Season, value)
+	return s
+}
+
 // Append folds an event that is later than all that made the standing s. A score
 // that stays the same, with its columns, keeps the event that reached it first. improved says whether
 // the standing got better. ok is false where a sum would leave +-MaxScore: the event

@@ -15,8 +15,12 @@ type View struct {
 	Window string
 	// Season is the ordinal of a closed season of the window; 0: the one that is open.
 	Season int32
+	// Segment is the one that is meant; zero: all of the season.
+	Segment SegmentQuery
 	// ReachedAt asks for the times at which scores were reached.
 	ReachedAt bool
+	// Segments asks, of an own entry, for its ranks in segments.
+	Segments bool
 }
 
 // Of says what an answer is of.
@@ -25,6 +29,8 @@ type Of struct {
 	Board, Window string
 	// Season is the ordinal of the window's season; 0 for that of all time.
 	Season int32
+	// Attribute and Value are those of the segment; empty: it is of all of the season.
+	Attribute, Value string
 	// ClosedAt is when the season was closed, from when on the answer will never be
 	// another; zero: it is not.
 	ClosedAt time.Time
@@ -61,7 +67,22 @@ func (s *Service) open(ctx context.Context, view View) (opened scope, err error)
 		opened, err = s.running(catalog, board, view.Window)
 	}
 	opened.timed = view.ReachedAt
-	return opened, err
+	if err != nil || view.Segment.Attribute == "" {
+		return opened, err
+	}
+	return s.inSegment(ctx, opened, view.Segment)
+}
+
+// inSegment finds the segment of a scope.
+func (s *Service) inSegment(ctx context.Context, opened scope, query SegmentQuery) (scope, error) {
+	if !opened.board.splitBy(query.Attribute) {
+		return scope{}, noSegment(opened.board.Board, query.Attribute)
+	}
+	value, err := s.findSegment(ctx, opened.catalog, query)
+	if err != nil {
+		return scope{}, err
+	}
+	return opened.in(value), nil
 }
 
 // running is the season of a window of the board that is open now.

@@ -166,6 +166,8 @@ func (s *Service) Walk(ctx context.Context, view View, walk *Walk, pageSize int6
 	switch {
 	case walk.Board != board.Number:
 		return WalkPage{}, invalid("cursor", "cursor is of another board: leave it out to begin with board %s", board.Name)
+	case !sameSegment(walk.Season, board.Season):
+		return WalkPage{}, invalid("cursor", "cursor is of another segment: leave it out to begin with this one")
 	case walk.Season != board.Season && (scope.Closed() || !board.ranIn(scope.Window, walk.Season)):
 		return WalkPage{}, invalid("cursor", "cursor is of another window or season: leave it out to begin with this one")
 	case walk.Season != board.Season:

@@ -32,6 +32,9 @@ func (l *Ledger) SyncBoards(ctx context.Context, boards leaderboard.Boards) (*le
 			return err
 		}
 
+		if err := syncAttributes(ctx, tx, boards.Attributes()); err != nil {
+			return err
+		}
 		if err := syncBoards(ctx, tx, existing, boards.All()); err != nil {
 			return err
 		}
@@ -66,7 +69,16 @@ func syncBoards(ctx context.Context, tx pgx.Tx, existing []leaderboard.LiveBoard
 		if known && old.Equal(b) && old.Active {
 			continue
 		}
-		if err := upsertBoard(ctx, tx, b, known); err != nil {
+		number, err := upsertBoard(ctx, tx, b, known)
+		if err != nil {
+			return err
+		}
+		if old.Segmented || len(b.Segments) > 0 {
+			if err := syncSegments(ctx, tx, number, b); err != nil {
+				return err
+			}
+		}
+		if err := syncWindows(ctx, tx, number, b); err != nil {
 			return err
 		}
 	}
@@ -85,7 +97,7 @@ func syncBoards(ctx context.Context, tx pgx.Tx, existing []leaderboard.LiveBoard
 	return nil
 }
 
-func upsertBoard(ctx context.Context, tx pgx.Tx, b leaderboard.Board, known bool) error {
+func upsertBoard(ctx context.Context, tx pgx.Tx, b leaderboard.Board, known bool) (number int32, err error) {
 	sql := `WITH board AS (
 			INSERT INTO boards (name, board_order, scoring, min_score, max_score, counts_toward_global, shards, derived, decimals, windows_only, ranks, columns)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING number),
@@ -101,13 +113,11 @@ func upsertBoard(ctx context.Context, tx pgx.Tx, b leaderboard.Board, known bool
 		columns[i] = storedColumn(c)
 	}
 
-	var number int32
-	err := tx.QueryRow(ctx, sql, b.Name, b.Order, b.Scoring, b.MinScore, b.MaxScore, b.CountsTowardGlobal, b.Shards, b.Derived, b.Decimals, b.WindowsOnly, b.Ranks, columns).Scan(&number)
+	err = tx.QueryRow(ctx, sql, b.Name, b.Order, b.Scoring, b.MinScore, b.MaxScore, b.CountsTowardGlobal, b.Shards, b.Derived, b.Decimals, b.WindowsOnly, b.Ranks, columns).Scan(&number)
 	if err != nil {
-		return fmt.Errorf("store board %s: %w", b.Name, err)
+		return 0, fmt.Errorf("store board %s: %w", b.Name, err)
 	}
-
-	return syncWindows(ctx, tx, number, b)
+	return number, nil
 }
 
 // storedColumn is a column as the table of boards has it.
@@ -171,6 +181,9 @@ func (l *Ledger) loadCatalog(ctx context.Context, from beginner) (*leaderboard.C
 			return err
 		}
 		if catalog, err = leaderboard.NewCatalog(boards); err != nil {
+			return err
+		}
+		if catalog, err = withAttributes(ctx, tx, catalog); err != nil {
 			return err
 		}
 
@@ -250,6 +263,9 @@ func readBoards(ctx context.Context, tx pgx.Tx) ([]leaderboard.LiveBoard, error)
 		return nil, err
 	}
 	if err := readRunningSeasons(ctx, tx, byNumber); err != nil {
+		return nil, err
+	}
+	if err := readSegments(ctx, tx, byNumber); err != nil {
 		return nil, err
 	}
 	return boards, readRefolds(ctx, tx, byNumber)

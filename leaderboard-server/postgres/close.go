@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -21,8 +20,8 @@ const (
 	readChunk = 500
 )
 
-// CloseSeason makes the results of the board's season, which is one of a window, and says
-// how many entries they have. The caller knows that every transaction has ended whose
+// CloseSeason makes the results of the board's season, which is one of a window, and of its
+// segments, and says how many entries those of the season have. The caller knows that every transaction has ended whose
 // events could count in it: so whoever makes them, and however often, makes the same. They
 // are served from the moment that all are there.
 func (l *Ledger) CloseSeason(ctx context.Context, board leaderboard.LiveBoard) (entries int64, err error) {
@@ -44,58 +43,8 @@ func (l *Ledger) CloseSeason(ctx context.Context, board leaderboard.LiveBoard) (
 	return entries, nil
 }
 
-// ranksRow is a row of result_ranks on its way.
-type ranksRow struct {
-	firstRank, firstOrder   int64
-	players, scores, events []int64
-	origins                 []int32
-	times                   []*time.Time
-	foreign                 bool // a score was made on another board
-	// columns are as they are ranked, one entry's after the other's. ranks are nil where they
-	// count one by one, and better, how many entries are, unless they are dense.
-	columns, ranks, better []int64
-}
-
-// add adds the next entry of the board.
-func (r *ranksRow) add(board leaderboard.LiveBoard, e leaderboard.OwnEntry) {
-	if len(r.players) == 0 {
-		r.firstRank, r.firstOrder = e.Place, orderOf(board, e.Score)
-	}
-	r.players, r.scores = append(r.players, e.Player), append(r.scores, e.Score)
-	r.events, r.origins = append(r.events, e.Event), append(r.origins, e.Origin)
-	r.foreign = r.foreign || e.Origin != board.Number
-
-	if n := len(board.Columns); n > 0 {
-		ranked := board.Fold().Oriented(e.Columns)
-		r.columns = append(r.columns, ranked[:n]...)
-	}
-	if board.Ranks != leaderboard.Ordinal {
-		r.ranks = append(r.ranks, e.Rank)
-	}
-	if board.Ranks == leaderboard.Dense {
-		r.better = append(r.better, e.Better)
-	}
-}
-
 func (l *Ledger) writeRanks(ctx context.Context, board leaderboard.LiveBoard) (entries int64, err error) {
-	w := &resultWriter{ledger: l}
-	row := &ranksRow{}
-	var counted leaderboard.Walk
-	var better int64
-	flush := func() error {
-		if len(row.players) == 0 {
-			return nil
-		}
-		var origins []int32
-		if row.foreign {
-			origins = row.origins
-		}
-		full := row
-		row = &ranksRow{}
-		return w.add(ctx, `INSERT INTO result_ranks (board, season, first_rank, players, scores, events, origins, first_order, columns, ranks, better, reached_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (board, season, first_rank) DO UPDATE SET ranks = excluded.ranks, better = excluded.better`,
-			board.Number, board.Season, full.firstRank, full.players, full.scores, full.events, origins, full.firstOrder, full.columns, full.ranks, full.better, full.times)
-	}
+	w := &rankWriter{resultWriter: &resultWriter{ledger: l}, board: board, row: &ranksRow{}}
 
 	// It only reads, for as long as it may take: a transaction that writes would hold back
 	// the watermarks of all games on the server.
@@ -103,35 +52,27 @@ func (l *Ledger) writeRanks(ctx context.Context, board leaderboard.LiveBoard) (e
 		if err := alone(ctx, tx); err != nil {
 			return err
 		}
-		return readStandings(ctx, tx, board, readChunk, func(chunk []leaderboard.Standing) error {
+		return readRankings(ctx, tx, board, readChunk, func(chunk []leaderboard.Standing) error {
 			progress()
 			defer progress()
 			for _, s := range chunk {
-				e := leaderboard.OwnEntry{Better: better}
-				e.RankingEntry = leaderboard.RankingEntry{Player: s.Player, Score: s.Score, Columns: s.Columns, Event: s.Event, Origin: s.Origin}
-				before := counted.Rank
-				if counted.Pass(&e.RankingEntry, board.Ranks); e.Rank != before {
-					better = counted.Passed - 1
-					e.Better = better
+				if s.Season == board.Season {
+					entries++
 				}
-				row.add(board, e)
-				row.times = append(row.times, reachedAt(s))
-				if len(row.players) == resultRow {
-					if err := flush(); err != nil {
-						return err
-					}
+				if err := w.add(ctx, s); err != nil {
+					return err
 				}
 			}
 			return nil
 		})
 	})
 	if err == nil {
-		err = flush()
+		err = w.end(ctx)
 	}
 	if err == nil {
 		err = w.flush(ctx)
 	}
-	return counted.Passed, err
+	return entries, err
 }
 
 // alone keeps a read to one process: what takes seconds is not to take every processor.
@@ -149,8 +90,12 @@ func orderOf(board leaderboard.LiveBoard, score int64) int64 {
 }
 
 func (l *Ledger) writePlayers(ctx context.Context, board leaderboard.LiveBoard) error {
-	type place struct{ player, rank int64 }
+	type place struct {
+		season       int32
+		player, rank int64
+	}
 	w := &resultWriter{ledger: l}
+	var season int32
 	var players, ranks []int64
 	flush := func() error {
 		if len(players) == 0 {
@@ -159,16 +104,20 @@ func (l *Ledger) writePlayers(ctx context.Context, board leaderboard.LiveBoard) 
 		first, all, of := players[0], players, ranks
 		players, ranks = nil, nil
 		return w.add(ctx, "INSERT INTO result_players (board, season, first_player, players, ranks) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-			board.Number, board.Season, first, all, of)
+			board.Number, season, first, all, of)
 	}
 
+	seasons := "= $2"
+	if board.Segmented {
+		seasons = "IN (SELECT $2 UNION ALL SELECT DISTINCT season FROM result_ranks WHERE board = $1 AND season " + segmentsOf + ")"
+	}
 	err := read(ctx, l.aside, func(ctx context.Context, tx pgx.Tx, progress func()) error {
 		if err := alone(ctx, tx); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `SELECT p.player, r.first_rank + p.place - 1
+		rows, err := tx.Query(ctx, `SELECT r.season, p.player, r.first_rank + p.place - 1
 			FROM result_ranks r CROSS JOIN LATERAL unnest(r.players) WITH ORDINALITY p (player, place)
-			WHERE r.board = $1 AND r.season = $2 ORDER BY p.player`, board.Number, board.Season)
+			WHERE r.board = $1 AND r.season `+seasons+` ORDER BY r.season, p.player`, board.Number, board.Season)
 		if err != nil {
 			return err
 		}
@@ -176,14 +125,15 @@ func (l *Ledger) writePlayers(ctx context.Context, board leaderboard.LiveBoard) 
 			progress()
 			defer progress()
 			for _, p := range chunk {
-				if players, ranks = append(players, p.player), append(ranks, p.rank); len(players) == resultRow {
+				if len(players) == resultRow || p.season != season {
 					if err := flush(); err != nil {
 						return err
 					}
 				}
+				season, players, ranks = p.season, append(players, p.player), append(ranks, p.rank)
 			}
 			return nil
-		}, func(p *place) []any { return []any{&p.player, &p.rank} })
+		}, func(p *place) []any { return []any{&p.season, &p.player, &p.rank} })
 	})
 	if err == nil {
 		err = flush()
@@ -194,33 +144,7 @@ func (l *Ledger) writePlayers(ctx context.Context, board leaderboard.LiveBoard) 
 	return err
 }
 
-// resultWriter writes rows of results, some in each transaction.
-type resultWriter struct {
-	ledger *Ledger
-	batch  pgx.Batch
-}
-
-func (w *resultWriter) add(ctx context.Context, sql string, args ...any) error {
-	if w.batch.Queue(sql, args...); w.batch.Len() < resultBatch {
-		return nil
-	}
-	return w.flush(ctx)
-}
-
-func (w *resultWriter) flush(ctx context.Context) error {
-	if w.batch.Len() == 0 {
-		return nil
-	}
-
-	ctx, cancel := w.ledger.deadline(ctx)
-	defer cancel()
-
-	batch := w.batch
-	w.batch = pgx.Batch{}
-	return w.ledger.pool.SendBatch(ctx, &batch).Close()
-}
-
-// SweepSeason deletes the standings of the board's closed season, whose results say all that
+// SweepSeason deletes the standings of the board's closed season and of its segments, whose results say all that
 // they do, and records that nothing of it is left in rankings.
 func (l *Ledger) SweepSeason(ctx context.Context, board leaderboard.LiveBoard) error {
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
@@ -237,15 +161,21 @@ func (l *Ledger) SweepSeason(ctx context.Context, board leaderboard.LiveBoard) e
 	return nil
 }
 
-// deleteStandings deletes those of the board's season, some at a time.
+// deleteStandings deletes those of the board's season and of its segments, some at a time.
 func (l *Ledger) deleteStandings(ctx context.Context, board leaderboard.LiveBoard) error {
-	for deleted := int64(checkpointChunk); deleted == checkpointChunk; {
-		tag, err := l.aside.Exec(ctx, `DELETE FROM standings WHERE ctid = ANY (ARRAY(
-			SELECT ctid FROM standings WHERE board = $1 AND season = $2 LIMIT $3))`, board.Number, board.Season, checkpointChunk)
-		if err != nil {
-			return fmt.Errorf("delete the standings of season %d of board %s: %w", board.Season, board.Name, err)
+	conditions := []string{"= $2"}
+	if board.Segmented {
+		conditions = append(conditions, segmentsOf)
+	}
+	for _, condition := range conditions {
+		for deleted := int64(checkpointChunk); deleted == checkpointChunk; {
+			tag, err := l.aside.Exec(ctx, `DELETE FROM standings WHERE ctid = ANY (ARRAY(
+				SELECT ctid FROM standings WHERE board = $1 AND season `+condition+` LIMIT $3))`, board.Number, board.Season, checkpointChunk)
+			if err != nil {
+				return fmt.Errorf("delete the standings of season %d of board %s: %w", board.Season, board.Name, err)
+			}
+			deleted = tag.RowsAffected()
 		}
-		deleted = tag.RowsAffected()
 	}
 	return nil
 }
@@ -269,6 +199,10 @@ func (l *Ledger) DropResults(ctx context.Context) error {
 				DELETE FROM result_ranks r USING gone WHERE r.board = gone.board AND r.season = gone.number
 			), players AS (
 				DELETE FROM result_players r USING gone WHERE r.board = gone.board AND r.season = gone.number
+			), ranks_in_segments AS (
+				DELETE FROM result_ranks r USING gone WHERE r.board = gone.board AND r.season BETWEEN segment_season(gone.number, 1023) AND segment_season(gone.number, 1)
+			), players_in_segments AS (
+				DELETE FROM result_players r USING gone WHERE r.board = gone.board AND r.season BETWEEN segment_season(gone.number, 1023) AND segment_season(gone.number, 1)
 			)
 			SELECT FROM gone`)
 		if err != nil {

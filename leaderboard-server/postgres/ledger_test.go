@@ -201,11 +201,11 @@ func TestReplicasSyncBoardsAtTheSameTime(t *testing.T) {
 
 func TestPlayers(t *testing.T) {
 	f := newFixture(t, postgres.Options{})
-	made, err := f.Ledger.CreatePlayer(t.Context(), leaderboard.Player{Username: "Zoë", UsernameKey: "zoë", PasswordHash: "h"})
+	made, err := f.Ledger.CreatePlayer(t.Context(), leaderboard.Player{Username: "Zoë", UsernameKey: "zoë", PasswordHash: "h"}, nil)
 	require.NoError(t, err)
 	require.Equal(t, leaderboard.PlayerActive, made.State)
 	require.Regexp(t, `^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`, string(made.ID))
-	_, err = f.Ledger.CreatePlayer(t.Context(), leaderboard.Player{Username: "ZOË", UsernameKey: "zoë", PasswordHash: "h"})
+	_, err = f.Ledger.CreatePlayer(t.Context(), leaderboard.Player{Username: "ZOË", UsernameKey: "zoë", PasswordHash: "h"}, nil)
 	require.Equal(t, leaderboard.CodeConflict, leaderboard.CodeOf(err))
 
 	for _, find := range []func() (leaderboard.Player, error){

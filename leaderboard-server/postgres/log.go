@@ -61,8 +61,8 @@ func (l *Ledger) ReadLog(ctx context.Context, from, until uint64, size int, fn f
 	return nil
 }
 
-// ReadBoard streams a season of a board as it is now: its standings in rank order, and then the
-// events behind their checkpoint, all that are committed. Both are of one snapshot,
+// ReadBoard streams a season of a board as it is now: its standings and those of its segments,
+// each in rank order, and then the events behind their checkpoint, all that are committed. Both are of one snapshot,
 // whose checkpoint and xmin begin is called with first.
 func (l *Ledger) ReadBoard(ctx context.Context, board leaderboard.LiveBoard, size int,
 	begin func(checkpoint, xmin uint64), standings func([]leaderboard.Standing) error, events func([]leaderboard.Event) error,
@@ -79,7 +79,7 @@ func (l *Ledger) ReadBoard(ctx context.Context, board leaderboard.LiveBoard, siz
 		}
 
 		begin(checkpoint, xmin)
-		err = readStandings(ctx, tx, board, size, func(chunk []leaderboard.Standing) error {
+		err = readRankings(ctx, tx, board, size, func(chunk []leaderboard.Standing) error {
 			progress()
 			defer progress()
 			return standings(chunk)
@@ -131,40 +131,46 @@ func readFor(ctx context.Context, pool *pgxpool.Pool, patience time.Duration, fn
 	return err
 }
 
+// rankOrder is SQL for the order of a board's entries, before their events or ids, for that by
+// which the first of a player's events is the one that counts, and for the columns of an event
+// as they are ranked.
+func rankOrder(board leaderboard.LiveBoard) (best, first, columns string) {
+	best, columns = "-score, ", "NULL::bigint[]"
+	if board.Order == leaderboard.Ascending {
+		best = "score, "
+	}
+	if len(board.Columns) > 0 {
+		best, columns = best+"coalesce(columns, '{}'), ", columnsOfLog(board)
+	}
+	if first = best; board.Scoring == leaderboard.First {
+		first = ""
+	}
+	return best, first, columns
+}
+
 // standingsSQL reads the standings of the board's season in rank order. Where it is one of a
 // window and the scoring is not ordered, there are none: they are folded from the log.
 func standingsSQL(board leaderboard.LiveBoard) (sql string, args []any) {
-	sign := "-"
-	if board.Order == leaderboard.Ascending {
-		sign = ""
-	}
-
-	byColumns, ofLog := "", "NULL::bigint[]"
-	if len(board.Columns) > 0 {
-		byColumns, ofLog = "coalesce(columns, '{}'), ", columnsOfLog(board)
-	}
-
+	best, first, columns := rankOrder(board)
 	i := slices.IndexFunc(board.Seasons, func(s leaderboard.Season) bool { return s.Number == board.Season })
 	if i < 0 || board.Scoring.Ordered() {
-		return "SELECT " + standingSQL + " FROM standings WHERE board = $1 AND season = $2 AND NOT removed ORDER BY " + sign + "score, " + byColumns + "event", []any{board.Number, board.Season}
-	}
-
-	best := sign + "score, " + byColumns + "id"
-	first := best
-	if board.Scoring == leaderboard.First {
-		first = "id"
+		return "SELECT " + standingSQL + " FROM standings WHERE board = $1 AND season = $2 AND NOT removed ORDER BY " + best + "event", []any{board.Number, board.Season}
 	}
 	return `SELECT $1::int, $2::int, player, score, id, id, board, at, columns FROM (
 			SELECT DISTINCT ON (player) player, score, id, board, at, columns
-			FROM (SELECT player, score, id, board, at, ` + ofLog + ` AS columns FROM score_events
+			FROM (SELECT player, score, id, board, at, ` + columns + ` AS columns FROM score_events
 				WHERE at >= $3 AND at < $4 AND (board = $1 OR $1 = 1 AND global_season IS NOT NULL)) events
-			ORDER BY player, ` + first + `) folded
-		ORDER BY ` + best, []any{board.Number, board.Season, board.Seasons[i].Opens, board.Seasons[i].Closes}
+			ORDER BY player, ` + first + `id) folded
+		ORDER BY ` + best + "id", []any{board.Number, board.Season, board.Seasons[i].Opens, board.Seasons[i].Closes}
 }
 
 // readStandings streams the standings of the board's season in rank order.
 func readStandings(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, size int, fn func([]leaderboard.Standing) error) error {
 	sql, args := standingsSQL(board)
+	return streamStandings(ctx, tx, board, sql, args, size, fn)
+}
+
+func streamStandings(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, sql string, args []any, size int, fn func([]leaderboard.Standing) error) error {
 	rows, err := tx.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...)
 	if err != nil {
 		return err
@@ -203,21 +209,22 @@ func (r *standingRow) complete(s *leaderboard.Standing) {
 // eventsSQL reads events of the log. $3 a board's number, 0: all; of global those
 // that count there, too.
 const eventsSQL = `
-	SELECT e.id, e.xid, e.player, e.board, e.score, e.at, e.global_season IS NOT NULL, e.columns, NULL::int, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint[]
+	SELECT e.id, e.xid, e.player, e.board, e.score, e.at, e.global_season IS NOT NULL, e.segments, e.columns, NULL::int, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint[]
 	FROM score_events e
 	WHERE e.xid >= $1 AND e.xid < $2 AND ($3 = 0 OR e.board = $3 OR $3 = 1 AND e.global_season IS NOT NULL)`
 
 // orderedEventsSQL has the standings of boards $4, too, whose scoring is ordered: a row for
-// each season in which the event counts.
+// each season, and each segment of one, in which the event counts.
 const orderedEventsSQL = `
-	SELECT e.id, e.xid, e.player, e.board, e.score, e.at, e.global_season IS NOT NULL, e.columns, s.season, s.score, s.event, greatest(s.last_event, s.event), s.columns
+	SELECT e.id, e.xid, e.player, e.board, e.score, e.at, e.global_season IS NOT NULL, e.segments, e.columns, s.season, s.score, s.event, greatest(s.last_event, s.event), s.columns
 	FROM score_events e
 	LEFT JOIN LATERAL (
 		SELECT season, score, event, last_event, columns FROM standings
 		WHERE e.board = ANY ($4) AND board = e.board AND player = e.player AND season IN (
-			SELECT number FROM seasons n WHERE n.board = e.board AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at)
-			UNION ALL
-			SELECT number FROM window_seasons n WHERE n.board = e.board AND n.opens_at <= e.at AND n.closes_at > e.at)
+			SELECT unnest(number || ARRAY(SELECT segment_season(number, v) FROM unnest(e.segments) v WHERE v > 0)) FROM (
+				SELECT number FROM seasons n WHERE n.board = e.board AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at)
+				UNION ALL
+				SELECT number FROM window_seasons n WHERE n.board = e.board AND n.opens_at <= e.at AND n.closes_at > e.at) n)
 	) s ON true
 	WHERE e.xid >= $1 AND e.xid < $2 AND ($3 = 0 OR e.board = $3 OR $3 = 1 AND e.global_season IS NOT NULL)`
 
@@ -248,7 +255,7 @@ func (l *Ledger) readEvents(ctx context.Context, tx pgx.Tx, board int32, from, u
 	var season pgtype.Int4
 	var submitted, ranked []int64
 	return streamWith(rows, size, fn, func(e *leaderboard.Event) error {
-		if err := rows.Scan(&e.Number, &e.Xid, &e.Player, &e.Board, &e.Score, &e.At, &e.CountsTowardGlobal, &submitted, &season, &score, &event, &last, &ranked); err != nil {
+		if err := rows.Scan(&e.Number, &e.Xid, &e.Player, &e.Board, &e.Score, &e.At, &e.CountsTowardGlobal, &e.Segments, &submitted, &season, &score, &event, &last, &ranked); err != nil {
 			return err
 		}
 		e.Columns = readColumns(submitted)

@@ -38,7 +38,7 @@ func scanPlayer(row pgx.Row) (leaderboard.Player, error) {
 }
 
 // CreatePlayer implements [leaderboard.Players].
-func (l *Ledger) CreatePlayer(ctx context.Context, player leaderboard.Player) (leaderboard.Player, error) {
+func (l *Ledger) CreatePlayer(ctx context.Context, player leaderboard.Player, attributes map[string]string) (leaderboard.Player, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return leaderboard.Player{}, fmt.Errorf("make a player id: %w", err)
@@ -50,9 +50,23 @@ func (l *Ledger) CreatePlayer(ctx context.Context, player leaderboard.Player) (l
 	}
 	defer done()
 
+	if len(attributes) == 0 {
+		return insertPlayer(ctx, l.pool, id, player)
+	}
+	var created leaderboard.Player
+	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		if created, err = insertPlayer(ctx, tx, id, player); err != nil {
+			return err
+		}
+		return setAttributes(ctx, tx, created.Number, attributes)
+	})
+	return created, attributesError("create a player", err)
+}
+
+func insertPlayer(ctx context.Context, in querier, id uuid.UUID, player leaderboard.Player) (leaderboard.Player, error) {
 	// A conflict is looked for first: a failed insert would use up a number, and
 	// numbers are what ranking entries are small by.
-	created, err := scanPlayer(l.pool.QueryRow(ctx, `
+	created, err := scanPlayer(in.QueryRow(ctx, `
 		INSERT INTO players (id, username, username_key, password_hash)
 		SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT FROM players WHERE username_key = $3)
 		ON CONFLICT (username_key) DO NOTHING

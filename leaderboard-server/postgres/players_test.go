@@ -14,7 +14,7 @@ func TestUpdatePasswordHash(t *testing.T) {
 	f := newFixture(t, postgres.Options{})
 	var players []leaderboard.Player
 	for _, name := range []string{"ada", "grace"} {
-		p, err := f.Ledger.CreatePlayer(t.Context(), leaderboard.Player{Username: name, UsernameKey: name, PasswordHash: "first"})
+		p, err := f.Ledger.CreatePlayer(t.Context(), leaderboard.Player{Username: name, UsernameKey: name, PasswordHash: "first"}, nil)
 		require.NoError(t, err)
 		players = append(players, p)
 	}

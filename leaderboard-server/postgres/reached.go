@@ -130,6 +130,9 @@ func (l *Ledger) reachedInStandings(ctx context.Context, r *reached, open []int)
 		if q.WithoutStandings() {
 			if board, ok := l.Catalog().Numbered(q.Board.Number); ok {
 				seasons[i] = board.Season // of all time, where the event may be the best, too
+				if _, segment := leaderboard.SplitSeason(q.Board.Season); segment != 0 {
+					seasons[i] = leaderboard.SegmentSeason(board.Season, segment)
+				}
 			}
 		}
 	}

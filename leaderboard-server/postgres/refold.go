@@ -193,6 +193,10 @@ func (l *Ledger) checkRefold(ctx context.Context, from querier, board leaderboar
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
 
+	if board.Segmented {
+		return refuse("board %s cannot get %s, as it has segments, or had: add a board with another name instead", board.Name, board.Refold.Fold)
+	}
+
 	var cut, windows bool
 	var wait pgtype.Int8
 	err := from.QueryRow(ctx, `

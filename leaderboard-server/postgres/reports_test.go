@@ -54,7 +54,7 @@ func TestReadersLeaveSubmissionsTheirConnections(t *testing.T) {
 			}
 		})
 		group.Go(func() {
-			if _, err := f.Ledger.CreatePlayer(t.Context(), leaderboard.Player{Username: "ada", UsernameKey: "ada", PasswordHash: "none"}); err == nil {
+			if _, err := f.Ledger.CreatePlayer(t.Context(), leaderboard.Player{Username: "ada", UsernameKey: "ada", PasswordHash: "none"}, nil); err == nil {
 				registered.Add(1)
 			}
 		})

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"math"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -39,15 +40,23 @@ func (r *Results) Page(ctx context.Context, board leaderboard.LiveBoard, offset,
 	return entries, total, err
 }
 
+// segmentEntries is SQL for how many entries the results of a segment have.
+const segmentEntries = `coalesce((SELECT l.first_rank - 1 + cardinality(l.players) FROM result_ranks l WHERE l.board = %[1]s AND l.season = %[2]s ORDER BY l.first_rank DESC LIMIT 1), 0)`
+
 func (r *Results) page(ctx context.Context, board leaderboard.LiveBoard, offset, limit int64) (entries []leaderboard.RankingEntry, total int64, err error) {
 	offset = min(offset, math.MaxInt64/2)
+	of, segment := leaderboard.SplitSeason(board.Season)
+	count := "s.entries"
+	if segment != 0 {
+		count = fmt.Sprintf(segmentEntries, "$1", "$2")
+	}
 	rows, err := r.ledger.pool.Query(ctx, `
-		SELECT s.entries, r.first_rank, r.players[f:t], r.scores[f:t], r.events[f:t], r.origins[f:t], r.columns[(f - 1) * $6 + 1:t * $6], r.ranks[f:t], f
+		SELECT `+count+`, r.first_rank, r.players[f:t], r.scores[f:t], r.events[f:t], r.origins[f:t], r.columns[(f - 1) * $6 + 1:t * $6], r.ranks[f:t], f
 		FROM window_seasons s
-		LEFT JOIN result_ranks r ON r.board = s.board AND r.season = s.number AND r.first_rank > $3::bigint - $5 AND r.first_rank <= $3::bigint + $4
+		LEFT JOIN result_ranks r ON r.board = s.board AND r.season = $2 AND r.first_rank > $3::bigint - $5 AND r.first_rank <= $3::bigint + $4
 		CROSS JOIN LATERAL (SELECT greatest($3 - r.first_rank + 2, 1)::int, least($3 + $4 - r.first_rank + 1, $5)::int) part (f, t)
-		WHERE s.board = $1 AND s.number = $2
-		ORDER BY r.first_rank`, board.Number, board.Season, offset, limit, int64(resultRow), len(board.Columns))
+		WHERE s.board = $1 AND s.number = $7
+		ORDER BY r.first_rank`, board.Number, board.Season, offset, limit, int64(resultRow), len(board.Columns), of)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -102,7 +111,7 @@ func (r *Results) Ranks(ctx context.Context, queries []leaderboard.EntryQuery) (
 
 	err = r.query(ctx, func(ctx context.Context) error {
 		rows, err := r.ledger.pool.Query(ctx, `
-			SELECT found.place, s.entries, e.scores[i:i], e.events[i:i], e.origins[i:i], e.columns[(i - 1) * q.columns + 1:i * q.columns], e.ranks[i:i], e.better[i:i]
+			SELECT found.place, CASE WHEN q.season < 0 THEN `+fmt.Sprintf(segmentEntries, "q.board", "q.season")+` ELSE s.entries END, e.scores[i:i], e.events[i:i], e.origins[i:i], e.columns[(i - 1) * q.columns + 1:i * q.columns], e.ranks[i:i], e.better[i:i]
 			FROM unnest($1::int[], $2::int[], $3::bigint[], $5::int[]) WITH ORDINALITY q (board, season, player, columns, ordinal)
 			LEFT JOIN window_seasons s ON s.board = q.board AND s.number = q.season
 			LEFT JOIN LATERAL (
@@ -183,9 +192,10 @@ func (r *Results) CountBetter(ctx context.Context, board leaderboard.LiveBoard, 
 // BeginWalk implements [leaderboard.Ranking]: results are a snapshot that stays.
 func (r *Results) BeginWalk(ctx context.Context, board leaderboard.LiveBoard) (leaderboard.Walk, error) {
 	walk := leaderboard.Walk{Board: board.Number, Season: board.Season}
+	of, _ := leaderboard.SplitSeason(board.Season)
 	err := r.query(ctx, func(ctx context.Context) error {
 		return r.ledger.pool.QueryRow(ctx, "SELECT closed_at, closed_at + interval '100 years' FROM window_seasons WHERE board = $1 AND number = $2 AND closed_at IS NOT NULL",
-			board.Number, board.Season).Scan(&walk.AsOf, &walk.Expires)
+			board.Number, of).Scan(&walk.AsOf, &walk.Expires)
 	})
 	return walk, err
 }

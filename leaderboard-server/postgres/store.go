@@ -22,6 +22,8 @@ var (
 	appendSQL string
 	//go:embed queries/append_ordered.sql
 	appendOrderedSQL string
+
+	appendAny, appendOrdered = newAppendStatement(appendSQL), newAppendStatement(appendOrderedSQL)
 )
 
 // Store makes a batch of submissions durable: one statement, one transaction. A
@@ -85,14 +87,15 @@ type storeArguments struct {
 	refused       []bool
 	// columns are literals of arrays; nil: no submission has any.
 	columns []pgtype.Text
-	// ordered says that a board's scoring is, keyed that there is a key.
-	ordered, keyed bool
+	// ordered says that a board's scoring is, keyed that there is a key, and segmented that
+	// there may be segments in which a submission counts.
+	ordered, keyed, segmented bool
 }
 
 func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Catalog) (*storeArguments, error) {
 	n := len(batch)
 	a := &storeArguments{make([][16]byte, n), make([]int32, n), make([]string, n), make([]int64, n),
-		make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n), nil, false, false}
+		make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n), nil, false, false, false}
 	type entry struct {
 		player [16]byte
 		board  string
@@ -108,6 +111,7 @@ func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Cata
 		board, err := catalog.Lookup(s.Board)
 		// One that is newer than the catalog may be ordered.
 		a.ordered = a.ordered || err != nil || board.Scoring.Ordered()
+		a.segmented = a.segmented || err != nil || segmented(catalog, board)
 		if err == nil && board.Scoring.Ordered() {
 			if entries == nil {
 				entries = make(map[entry]bool)
@@ -152,15 +156,19 @@ type storedRow struct {
 	global, improved                pgtype.Bool
 	verdict                         pgtype.Text
 	columns                         []int64 // as they are ranked
+	segments                        leaderboard.Segments
 }
 
 // append runs the statement. repeated are the submissions whose key was there, and
 // those that are refused unless it was.
 func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, batch []leaderboard.Submission, catalog *leaderboard.Catalog) (stored leaderboard.Stored, repeated []int, err error) {
 	var row storedRow
-	sql, fields := appendSQL, []any{&row.kind, &row.ordinal, &row.event, &row.player, &row.board, &row.global, &row.verdict}
+	sql, fields := appendAny.with(a.segmented), []any{&row.kind, &row.ordinal, &row.event, &row.player, &row.board, &row.global, &row.verdict}
 	if a.ordered {
-		sql, fields = appendOrderedSQL, append(fields, &row.season, &row.score, &row.reachedBy, &row.improved, &row.columns)
+		sql, fields = appendOrdered.with(a.segmented), append(fields, &row.season, &row.score, &row.reachedBy, &row.improved, &row.columns)
+	}
+	if a.segmented {
+		fields = append(fields, &row.segments)
 	}
 
 	lockTimeout := ""
@@ -250,13 +258,13 @@ func addWindows(outcome *leaderboard.Outcome, submission leaderboard.Submission,
 }
 
 // fill sets what a row says of a submission. Of one to a board whose scoring is ordered
-// there is a row for each season that was open. mainSeason says which season of a board the
+// there is a row for each season that was open, and for each segment of those. mainSeason says which season of a board the
 // receipt is about.
 func (r *storedRow) fill(outcome *leaderboard.Outcome, catalog *leaderboard.Catalog, mainSeason func(leaderboard.LiveBoard) int32) {
 	board, _ := catalog.Numbered(r.board.Int32)
 	main := mainSeason(board)
 	if r.score.Valid && r.season.Int32 != main {
-		if r.season.Int32 != board.Season { // else the board has no ranking of all time
+		if season, _ := leaderboard.SplitSeason(r.season.Int32); season == main || season != board.Season { // else the board has no ranking of all time
 			outcome.Windows = append(outcome.Windows, *r.standing(board))
 		}
 		if outcome.Event != 0 {
@@ -264,7 +272,9 @@ func (r *storedRow) fill(outcome *leaderboard.Outcome, catalog *leaderboard.Cata
 		}
 	}
 
-	outcome.Event = r.event.Int64
+	if outcome.Event, outcome.Segments = r.event.Int64, r.segments; r.score.Valid {
+		outcome.Segments = r.segments.OfGlobal() // the others have rows of their own
+	}
 	outcome.Entry = leaderboard.EntryKey{Board: r.board.Int32, Season: main, Player: r.player.Int64}
 	if global := catalog.Global(); r.global.Bool && global.Number != board.Number {
 		outcome.Global = leaderboard.EntryKey{Board: global.Number, Season: mainSeason(global), Player: r.player.Int64}

@@ -21,21 +21,26 @@ type Mismatch struct {
 // in windows only the last three have standings. Before there was a log (xid null) every
 // submission broke the ties of the last two, so there the score alone is compared.
 const verifySQL = `
-	WITH counted AS (
-		SELECT e.board, n.number AS season, e.player, e.score, ranked_columns(e.columns, b.columns) AS columns, e.id, b.fold, e.xid
+	WITH in_seasons AS (
+		SELECT e.board, n.number AS season, e.player, e.score, ranked_columns(e.columns, b.columns) AS columns, e.id, b.fold, e.xid, e.segments, false AS from_elsewhere
 		FROM score_events e
 		JOIN boards b ON b.number = e.board
 		JOIN seasons n ON n.board = e.board AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at)
 		UNION ALL
-		SELECT e.board, n.number, e.player, e.score, ranked_columns(e.columns, b.columns), e.id, b.fold, e.xid
+		SELECT e.board, n.number, e.player, e.score, ranked_columns(e.columns, b.columns), e.id, b.fold, e.xid, e.segments, false
 		FROM score_events e
 		JOIN boards b ON b.number = e.board AND b.fold >= 3
 		JOIN window_seasons n ON n.board = e.board AND NOT n.swept AND n.opens_at <= e.at AND n.closes_at > e.at
 		UNION ALL
-		SELECT 1, n.number, e.player, e.score, NULL, e.id, 1, e.xid
+		SELECT 1, n.number, e.player, e.score, NULL, e.id, 1, e.xid, e.segments, true
 		FROM score_events e
 		JOIN seasons n ON n.board = 1 AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at)
 		WHERE e.global_season IS NOT NULL AND e.board <> 1
+	), counted AS (
+		SELECT board, season, player, score, columns, id, fold, xid FROM in_seasons
+		UNION ALL
+		SELECT i.board, segment_season(i.season, abs(v)), i.player, i.score, i.columns, i.id, i.fold, i.xid
+		FROM in_seasons i CROSS JOIN unnest(i.segments) v WHERE (v < 0) = i.from_elsewhere
 	), kept AS (
 		SELECT c.*, lag(ROW(c.score, c.columns)) OVER (PARTITION BY c.board, c.season, c.player ORDER BY c.id) IS DISTINCT FROM ROW(c.score, c.columns) AS changed,
 			row_number() OVER (PARTITION BY c.board, c.season, c.player ORDER BY c.id) = 1 AS first

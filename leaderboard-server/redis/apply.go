@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +17,7 @@ import (
 
 // applyArgs is how many arguments the function apply has before the standings, and
 // perStanding how many for each; an answer has perAnswer values.
-const applyArgs, perStanding, perAnswer = 8, 5, 6
+const applyArgs, perStanding, perAnswer = 9, 5, 6
 
 // What the function apply does with a standing.
 const (
@@ -151,7 +153,7 @@ func (r *Ranking) collect(ctx context.Context, catalog *leaderboard.Catalog, app
 				continue
 			}
 
-			key := a.shard.SeasonID()
+			key := a.shard.RankingID()
 			spread[key] = append(spread[key], asked{&p, result})
 		}
 	}
@@ -179,6 +181,8 @@ type applyCall struct {
 	asks    []int // which of the projection's changes are answered, in the function's order
 	joins   int   // how many standings are joined
 	highest int64 // bucket
+	// segments are those that standings are of, as what their keys end with.
+	segments []string
 }
 
 func (r *Ranking) newApplyCall(s shard, standings int) *applyCall {
@@ -190,18 +194,24 @@ func (r *Ranking) newApplyCall(s shard, standings int) *applyCall {
 
 // add appends a standing.
 func (r *Ranking) add(a *applyCall, standing *leaderboard.Standing, task string) {
-	bucket, field := a.shard.place(standing.Player)
-	e := a.shard.encode(standing)
-	a.highest = max(a.highest, bucket)
+	of := a.shard
+	if _, of.Segment = leaderboard.SplitSeason(standing.Season); of.Segment != 0 {
+		if suffix := segmentSuffix(of.Segment); !slices.Contains(a.segments, suffix) {
+			a.segments = append(a.segments, suffix)
+		}
+	}
+	bucket, field := of.place(r.prefix, standing.Player)
+	e := of.encode(standing)
+	a.highest = max(a.highest, of.bucketOf(standing.Player))
 	if task != taskRepeat {
 		a.joins++
 	}
-	a.keys = append(a.keys, a.shard.bucketKey(r.prefix, bucket))
+	a.keys = append(a.keys, bucket)
 	a.args = append(a.args, field, e.member, e.score, e.last, task)
 }
 
 func (a *applyCall) finish(identity, session, chunk, xid string) {
-	copy(a.args, []any{identity, session, chunk, strconv.FormatInt(a.highest, 10), a.shard.joinFlag(), xid, a.shard.CountColumns(), a.shard.ranksFlag()})
+	copy(a.args, []any{identity, session, chunk, strconv.FormatInt(a.highest, 10), a.shard.joinFlag(), xid, a.shard.CountColumns(), a.shard.ranksFlag(), strings.Join(a.segments, " ")})
 }
 
 // applyCalls makes the calls of one projection, one per shard. Standings of boards
@@ -217,6 +227,7 @@ func (r *Ranking) applyCalls(catalog *leaderboard.Catalog, p leaderboard.Project
 		}
 
 		s := shard{board.ShardFor(change.EntryKey)}
+		s.Segment = 0 // one call has all that the transaction means for the shard
 		a := byShard[s.ShardID]
 		if a == nil {
 			a = r.newApplyCall(s, len(p.Changes))

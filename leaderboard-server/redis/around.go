@@ -18,9 +18,9 @@ const aroundAttempts = 3
 func (r *Ranking) AroundPlayer(ctx context.Context, board leaderboard.LiveBoard, player, before, after int64) (leaderboard.Neighbours, error) {
 	if board.Shards == 1 {
 		s := shard{board.Shard(board.Season, 0)}
-		bucket, field := s.place(player)
+		bucket, field := s.place(r.prefix, player)
 		c := r.newCall(functions.Around, s, before, after, s.CountColumns(), s.ranksFlag(), s.joinFlag(), field, s.encodePlayer(player))
-		c.keys = append(c.keys, s.bucketKey(r.prefix, bucket))
+		c.keys = append(c.keys, bucket)
 		n, place, err := r.around(ctx, c, before)
 		if err == nil && place == 0 {
 			err = noEntry(board)

@@ -12,6 +12,14 @@
 //	                                            16 hexadecimal digits each; apply appends, finish and begin delete
 //	<prefix>{<board>:<season>:<shard>}:2d       sorted set, where ranks are dense: what the entries have, once each
 //
+// The segments of the season are in its shards, so that one call joins an event to all that it
+// counts in. <v> is the number of a segment's value:
+//
+//	<prefix>{<board>:<season>:<shard>}:2e/<v>   sorted set: the entries of the segment, as 2e
+//	<prefix>{<board>:<season>:<shard>}:2q:<n>   hash: what players n*32..n*32+31 of the shard have in segments; a field
+//	                                            ends with /<v>
+//	<prefix>{<board>:<season>:<shard>}:2d/<v>   sorted set, as 2d
+//
 // Redis orders equal scores by the bytes of the member, so the member begins with
 // the event that reached the score, big-endian: the entry that was there first
 // ranks first. The hashes stay below hash-max-listpack-entries (128 by default),
@@ -36,6 +44,7 @@
 //	c      apply                         how many entries there are: another number means that some were lost
 //	d      apply                         where ranks are dense, how many different scores and columns there are
 //	x      snapshot, apply               the names of the snapshots, oldest first
+//	c/<v>, d/<v>, x/<v>                  of a segment, as those of the shard; absent where there is none
 //
 // The function apply joins standings, as the domain does, so that applying them twice
 // or out of order does no harm. Package catchup repairs what the appliers of single

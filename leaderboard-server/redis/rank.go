@@ -181,20 +181,24 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 		*call
 		requests []*rankRequest
 	}
-	byShard := make(map[leaderboard.ShardID]*shardCall)
+	type part struct {
+		leaderboard.ShardID
+		segment int32
+	}
+	byShard := make(map[part]*shardCall)
 	calls := make([]*call, 0, len(batch))
 
 	for _, request := range batch {
 		s := shard{request.board.Shard(request.board.Season, leaderboard.ShardIndex(request.player, request.board.Shards))}
-		c := byShard[s.ShardID]
+		c := byShard[part{s.ShardID, s.Segment}]
 		if c == nil {
 			c = &shardCall{call: r.newCall(functions.Rank, s, s.joinFlag(), s.CountColumns(), s.ranksFlag())}
-			byShard[s.ShardID] = c
+			byShard[part{s.ShardID, s.Segment}] = c
 			calls = append(calls, c.call)
 		}
 
-		bucket, field := s.place(request.player)
-		c.keys = append(c.keys, s.bucketKey(r.prefix, bucket))
+		bucket, field := s.place(r.prefix, request.player)
+		c.keys = append(c.keys, bucket)
 		c.args = append(c.args, field, s.encodePlayer(request.player))
 		c.requests = append(c.requests, request)
 	}
@@ -210,7 +214,7 @@ func (r *Ranking) readRanks(ctx context.Context, batch []*rankRequest) {
 			}
 			request := c.requests[i]
 			if request.entry = p.OwnEntry; c.shard.Of > 1 {
-				season := c.shard.SeasonID()
+				season := c.shard.RankingID()
 				spread[season] = append(spread[season], request)
 				positions[season] = append(positions[season], p)
 			}

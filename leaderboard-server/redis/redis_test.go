@@ -94,16 +94,15 @@ func TestNumbersAreEncodedInTheirOrder(t *testing.T) {
 func TestEveryPlayerHasAPlaceOfTheirOwn(t *testing.T) {
 	for _, shards := range []int{1, 3, 16} {
 		type place struct {
-			shard  int
-			bucket int64
-			field  string
+			shard         int
+			bucket, field string
 		}
 		taken := make(map[place]int64)
 		perBucket := make(map[place]int)
 
 		for player := int64(1); player <= 10_000; player++ {
 			index := leaderboard.ShardIndex(player, shards)
-			bucket, field := shard{leaderboard.Shard{ShardID: leaderboard.ShardID{Index: index}, Of: shards}}.place(player)
+			bucket, field := shard{leaderboard.Shard{ShardID: leaderboard.ShardID{Index: index}, Of: shards}}.place("p:", player)
 			p := place{index, bucket, field}
 
 			if other, twice := taken[p]; twice {

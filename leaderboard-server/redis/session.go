@@ -42,7 +42,11 @@ func (r *Ranking) Begin(ctx context.Context, of leaderboard.Shard, start leaderb
 	s := shard{of}
 	n := &session{ranking: r, shard: s, identity: s.Identity(start.Ledger), token: rand.Text(), repairs: start.Repair}
 
-	values, err := n.run(ctx, r.newCall(functions.Begin, s, n.identity, n.token, start.Watermark, start.Discard, start.Repair).withApplied(r))
+	begin := r.newCall(functions.Begin, s, n.identity, n.token, start.Watermark, start.Discard, start.Repair)
+	for _, segment := range r.segmentsOf(s) {
+		begin.args = append(begin.args, segmentSuffix(segment))
+	}
+	values, err := n.run(ctx, begin.withApplied(r))
 	if err != nil {
 		return nil, err
 	}
@@ -54,17 +58,39 @@ func (r *Ranking) Begin(ctx context.Context, of leaderboard.Shard, start leaderb
 		return nil, leaderboard.ErrShardMoved
 	}
 
-	if len(values) < 3 {
+	if len(values) < 4 {
 		return nil, fmt.Errorf("the begin of a session was answered with %v", values)
 	}
 
 	highest, _ := values[1].(string)
 	old, _ := values[2].(string)
-	if err := n.wipe(ctx, s, highest, n.identity); err != nil {
+	if err := n.wipe(ctx, s, highest, values[3] == int64(1), n.identity); err != nil {
 		return nil, err
 	}
 
 	return n, r.wipeDropped(ctx, s, old)
+}
+
+// segmentsOf are the numbers of the values of which the shard may have segments.
+func (r *Ranking) segmentsOf(s shard) []int32 {
+	catalog := r.boards.Catalog()
+	if catalog == nil {
+		return nil
+	}
+	if board, ok := catalog.Numbered(s.Board); !ok || !board.Segmented {
+		return nil
+	}
+	return catalog.ValueNumbers()
+}
+
+// ForgetSegments implements catch-up's ranking: it deletes what there is of segments of a
+// shard.
+func (r *Ranking) ForgetSegments(ctx context.Context, of leaderboard.Shard, values []int32) error {
+	c := r.newCall(functions.Forget, shard{of})
+	for _, value := range values {
+		c.args = append(c.args, segmentSuffix(value))
+	}
+	return r.runOne(ctx, c)
 }
 
 // wipeDropped removes the shards that a board had before and has no more, when the
@@ -109,11 +135,12 @@ func (r *Ranking) Forget(ctx context.Context, of leaderboard.Shard) error {
 		return err
 	}
 
-	highest := "-1"
-	if len(values) == 3 {
+	highest, segmented := "-1", false
+	if len(values) == 4 {
 		highest, _ = values[1].(string)
+		segmented = values[3] == int64(1)
 	}
-	return n.wipe(ctx, s, highest, "-")
+	return n.wipe(ctx, s, highest, segmented, "-")
 }
 
 // ForgetOldFormat deletes what servers of the version before kept of a shard, whose
@@ -142,9 +169,9 @@ func (r *Ranking) ForgetOldFormat(ctx context.Context, of leaderboard.Shard) err
 	return r.client.Unlink(ctx, append(keys, key("m"))...).Err() // the state last: it knows the buckets
 }
 
-// wipe deletes the buckets up to the highest and the entries, and then gives the
+// wipe deletes the buckets up to the highest, those of segments if there are any, and the entries, and then gives the
 // shard its identity.
-func (n *session) wipe(ctx context.Context, s shard, highest, identity string) error {
+func (n *session) wipe(ctx context.Context, s shard, highest string, segmented bool, identity string) error {
 	last, err := strconv.ParseInt(highest, 10, 64)
 	if err != nil {
 		return fmt.Errorf("shard %d of board %s has the highest bucket %q", s.Index, s.Name, highest)
@@ -154,6 +181,10 @@ func (n *session) wipe(ctx context.Context, s shard, highest, identity string) e
 		c := n.ranking.newCall(functions.Wipe, s, n.token, "")
 		for ; bucket <= last && len(c.keys) <= wipeChunk; bucket++ {
 			c.keys = append(c.keys, s.bucketKey(n.ranking.prefix, bucket))
+			const each = bucketSize / segmentBucket
+			for i := int64(0); segmented && i < each; i++ {
+				c.keys = append(c.keys, s.segmentBucketKey(n.ranking.prefix, each*bucket+i))
+			}
 		}
 		if err := n.check(ctx, c); err != nil {
 			return err
@@ -246,7 +277,8 @@ func (r *Ranking) States(ctx context.Context, shards []leaderboard.Shard) []lead
 
 	calls := make([]*call, len(shards))
 	for i, s := range shards {
-		calls[i] = r.newCall(functions.State, shard{s}).withApplied(r)
+		segmented := len(r.segmentsOf(shard{s})) > 0
+		calls[i] = r.newCall(functions.State, shard{s}, segmented).withApplied(r)
 	}
 	_ = r.pipeline(ctx, calls) // every call has its own error
 

@@ -105,12 +105,12 @@ func TestEveryLayoutIsTheModel(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	for _, shards := range []int{1, 3, 16} {
-		t.Run(fmt.Sprintf("shards=%d", shards), func(t *testing.T) { layout(t, NewTenant(t, pg, rdb, shards), seed) })
+		t.Run(fmt.Sprintf("shards=%d", shards), func(t *testing.T) { layout(t, newSegmented(t, Standalone(rdb), shards), seed) })
 	}
 
 	for _, shards := range []int{1, 3} {
 		t.Run(fmt.Sprintf("cluster/shards=%d", shards), func(t *testing.T) {
-			layout(t, NewTenantOn(t, pg, Clustered(startCluster(t)), shards), seed)
+			layout(t, newSegmented(t, Clustered(startCluster(t)), shards), seed)
 		})
 	}
 }
@@ -124,6 +124,7 @@ func layout(t *testing.T, tenant *Tenant, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 0))
 
 	for step := range 8 {
+		tenant.changeAttributes(t, model, players, random)
 		fault := random.IntN(6)
 		switch fault {
 		case 0: // Redis loses everything
@@ -152,8 +153,8 @@ func layout(t *testing.T, tenant *Tenant, seed uint64) {
 	require.Empty(t, mismatches)
 }
 
-// evictSome deletes what a Redis might evict that is told to: a board's entries or
-// state.
+// evictSome deletes what a Redis might evict that is told to: the entries of a board, or of a
+// segment, or its state.
 func (t *Tenant) evictSome(tb testing.TB, random *rand.Rand) {
 	tb.Helper()
 	for range 3 {
@@ -164,6 +165,9 @@ func (t *Tenant) evictSome(tb testing.TB, random *rand.Rand) {
 		}
 		if len(board.Columns) > 0 {
 			format = "3"
+		}
+		if len(board.Segments) > 0 {
+			parts = append(parts, fmt.Sprintf("e/%d", 1+random.IntN(3)))
 		}
 		key := fmt.Sprintf("%s{%s:1:%d}:%s%s", t.Prefix, board.Name, random.IntN(board.Shards), format, parts[random.IntN(len(parts))])
 		require.NoError(tb, t.Client.Del(tb.Context(), key).Err())

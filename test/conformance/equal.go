@@ -22,26 +22,41 @@ func (t *Tenant) RequireEqual(tb testing.TB, ranking *redis.Ranking, model *Mode
 	require.NoError(tb, err)
 
 	for _, board := range catalog.All() {
+		always := func() bool { return true }
 		if !board.WindowsOnly {
-			t.requireRanking(tb, ranking, board, model.Entries(board), players, func() bool { return true })
+			t.requireRanking(tb, ranking, board, model.Entries(board), players, always)
+			t.requireSegments(tb, ranking, catalog, board, model, players, always)
 		}
 		for _, w := range board.Windows {
 			seasons, err := t.Ledger.Results().Seasons(tb.Context(), board, w.Name, 0, leaderboard.MaxSeasonsListed)
 			require.NoError(tb, err)
 			for _, s := range seasons {
-				want := model.EntriesIn(board, s, times)
+				of, in := model.In(board, s, times), board.In(s.Number)
+				want := of.Entries(in)
 				open := func() bool { return s.OpenAt(catalog.Now()) }
 				id := leaderboard.ShardID{Board: board.Number, Season: s.Number}
 				if s.Closed() && !t.compared[id] {
 					t.compared[id] = true // they never change
 					require.Equal(tb, int64(len(want)), s.Entries, "season %d of window %s of board %s", s.Ordinal, w.Name, board.Name)
-					t.requireRanking(tb, t.Ledger.Results(), board.In(s.Number), want, players, func() bool { return true })
-					requireResultsWalk(tb, t.Ledger.Results(), board.In(s.Number), want)
+					t.requireRanking(tb, t.Ledger.Results(), in, want, players, always)
+					requireResultsWalk(tb, t.Ledger.Results(), in, want)
+					t.requireSegments(tb, t.Ledger.Results(), catalog, in, of, players, always)
 				} else if !s.Closed() && open() {
-					t.requireRanking(tb, ranking, board.In(s.Number), want, players, open)
+					t.requireRanking(tb, ranking, in, want, players, open)
+					t.requireSegments(tb, ranking, catalog, in, of, players, open)
 				}
 			}
 		}
+	}
+}
+
+// requireSegments is requireRanking of the segments of the board's season.
+func (t *Tenant) requireSegments(tb testing.TB, ranking leaderboard.Ranking, catalog *leaderboard.Catalog, board leaderboard.LiveBoard, model *Model,
+	players []leaderboard.PlayerName, served func() bool) {
+	tb.Helper()
+	for _, value := range catalog.Served(board) {
+		segment := board.InSegment(value)
+		t.requireRanking(tb, ranking, segment, model.Entries(segment), players, served)
 	}
 }
 

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"maps"
 	"sort"
 	"time"
 
@@ -13,6 +14,9 @@ type Model struct {
 	catalog   *leaderboard.Catalog
 	standings map[leaderboard.EntryKey]leaderboard.Standing
 	events    []modelEvent
+	// Attributes are what players have now: the numbers of their values, by player and
+	// attribute.
+	Attributes map[int64]map[string]int32
 }
 
 // modelEvent is a submission.
@@ -20,6 +24,8 @@ type modelEvent struct {
 	board                 leaderboard.LiveBoard
 	player, score, number int64
 	columns               leaderboard.Columns
+	// attributes are what the player had.
+	attributes map[string]int32
 }
 
 // NewModel makes a model without entries.
@@ -30,13 +36,23 @@ func NewModel(catalog *leaderboard.Catalog) *Model {
 // Submit adds an event to the board's and to the global standings. Events must
 // come in their order. It reports whether the board's standing got better.
 func (m *Model) Submit(board leaderboard.LiveBoard, player, score int64, columns leaderboard.Columns, event int64) (improved bool) {
-	e := modelEvent{board, player, score, event, columns}
+	e := modelEvent{board, player, score, event, columns, maps.Clone(m.Attributes[player])}
 	m.events = append(m.events, e)
-	improved = m.fold(board, e)
+	improved = m.foldAll(board, e)
 	if global := m.catalog.Global(); board.CountsTowardGlobal && board.Number != global.Number {
-		m.fold(global, e)
+		m.foldAll(global, e)
 	}
 	return improved
+}
+
+// foldAll folds an event into the board and into the segments in which it counts there.
+func (m *Model) foldAll(board leaderboard.LiveBoard, e modelEvent) (improved bool) {
+	for _, attribute := range board.Segments {
+		if value, ok := e.attributes[attribute]; ok {
+			m.fold(board.InSegment(value), e)
+		}
+	}
+	return m.fold(board, e)
 }
 
 func (m *Model) fold(board leaderboard.LiveBoard, e modelEvent) (improved bool) {
@@ -58,18 +74,18 @@ func (m *Model) fold(board leaderboard.LiveBoard, e modelEvent) (improved bool) 
 	return improved && ok
 }
 
-// EntriesIn returns all entries of a season of a window of the board: what its events make,
-// whose times are given by their numbers.
-func (m *Model) EntriesIn(board leaderboard.LiveBoard, season leaderboard.Season, times map[int64]time.Time) []leaderboard.RankingEntry {
+// In is what the events of a season of a window of the board make, whose times are given by
+// their numbers.
+func (m *Model) In(board leaderboard.LiveBoard, season leaderboard.Season, times map[int64]time.Time) *Model {
 	of := NewModel(m.catalog)
 	board = board.In(season.Number)
 	for _, e := range m.events {
 		counts := e.board.Number == board.Number || board.Name == leaderboard.GlobalBoard && e.board.CountsTowardGlobal
 		if counts && season.OpenAt(times[e.number]) {
-			of.fold(board, e)
+			of.foldAll(board, e)
 		}
 	}
-	return of.Entries(board)
+	return of
 }
 
 // Entries returns all entries of a board in rank order.

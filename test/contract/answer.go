@@ -91,7 +91,8 @@ func (c *call) checkRefusals(answer *http.Response, received []byte) error {
 // as their schema says, since they depend on each other, on the boards of the game, or on
 // what no schema can say. The document has it in prose.
 var unsaid = map[string][]string{
-	"register":      {"username", "password"}, // the characters; bytes, not characters
+	"register":      {"username", "password", "attributes"}, // the characters; bytes, not characters; what the game has
+	"setAttributes": {"attributes"},
 	"history":       {"cursor", "season"},
 	"submitScore":   {"game_id", "columns"},                  // global may take none; those that the board has
 	"topPlayers":    {"start_date", "end_date", "time_zone"}, // the order and length of the range; names of zones

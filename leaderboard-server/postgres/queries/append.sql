@@ -3,6 +3,9 @@
 -- boards as ordinal and its time, in microseconds since 1970, as player), and one about
 -- each submission.
 --
+-- What is in comments that begin with + is run where a board of the batch, or global, has segments: an event
+-- says in which of them it counts, and each row of an event has those.
+--
 -- $1 player ids, $2 token versions, $3 board names, $4 scores, $5 idempotency keys
 -- (null: none), $6 fingerprints, $7 whether the submission is refused whatever is
 -- found; arrays of one length. $11 further columns, as literals of arrays (null: none); all null
@@ -23,7 +26,7 @@ WITH arguments AS MATERIALIZED (
         CASE WHEN clock_timestamp() > now() + interval '2 seconds' THEN repeat_transaction() END
     FROM ledger_here(), boards_version
 ), input AS MATERIALIZED (
-    SELECT i.ordinal, i.score, i.columns, i.key, i.fingerprint, p.number AS player, b.number AS board, b.counts_toward_global AS global,
+    SELECT i.ordinal, i.score, i.columns, i.key, i.fingerprint, p.number AS player, b.number AS board, b.counts_toward_global AS global, /*+ counted.segments, */
         CASE
             WHEN p.number IS NULL OR p.token_version <> i.token_version THEN 'unauthenticated'
             WHEN p.state <> 'active' THEN 'forbidden'
@@ -35,6 +38,11 @@ WITH arguments AS MATERIALIZED (
         WITH ORDINALITY AS i (id, token_version, board, score, key, fingerprint, refused, columns, ordinal)
     LEFT JOIN players p ON p.id = i.id
     LEFT JOIN boards b ON b.name = i.board
+    /*+ LEFT JOIN LATERAL (
+        SELECT array_agg(CASE WHEN s.board = b.number THEN a.value ELSE -a.value END ORDER BY s.board, s.place) AS segments
+        FROM board_segments s JOIN player_attributes a ON a.player = p.number AND a.attribute = s.attribute
+        WHERE (s.board = b.number OR s.board = 1 AND b.counts_toward_global) AND s.active AND s.counts_from <= now()
+    ) counted ON true */
 ), numbered AS MATERIALIZED (
     -- Before keys are stored, which name the event. The number of what turns out to
     -- be a repetition is never used.
@@ -48,17 +56,17 @@ WITH arguments AS MATERIALIZED (
     ON CONFLICT (player, key) DO NOTHING
     RETURNING event
 ), appended AS (
-    INSERT INTO score_events (id, player, score, board, global_season, xid, columns)
-    SELECT event, player, score, board, CASE WHEN global THEN $10::int END, (SELECT xid FROM ledger), columns::bigint[]
+    INSERT INTO score_events (id, player, score, board, global_season, xid, columns/*+, segments */)
+    SELECT event, player, score, board, CASE WHEN global THEN $10::int END, (SELECT xid FROM ledger), columns::bigint[]/*+, segments */
     FROM numbered
     WHERE key IS NULL OR event IN (SELECT event FROM keys)
 )
 SELECT 'ledger' AS kind, (SELECT version FROM ledger) AS ordinal, (SELECT xid FROM ledger) AS event,
     (extract(epoch FROM now()) * 1000000)::bigint AS player, NULL::int AS board, NULL::boolean AS global,
-    (SELECT identity FROM ledger) AS verdict
+    (SELECT identity FROM ledger) AS verdict/*+, NULL::int[] AS segments */
 UNION ALL
 SELECT 'stored', ordinal, event, player, board, global,
-    CASE WHEN key IS NOT NULL AND event NOT IN (SELECT event FROM keys) THEN 'duplicate' END
+    CASE WHEN key IS NOT NULL AND event NOT IN (SELECT event FROM keys) THEN 'duplicate' END/*+, segments */
 FROM numbered
 UNION ALL
-SELECT 'refused', ordinal, NULL, player, board, NULL, verdict FROM input WHERE verdict IS NOT NULL
+SELECT 'refused', ordinal, NULL, player, board, NULL, verdict/*+, NULL */ FROM input WHERE verdict IS NOT NULL

@@ -7,37 +7,60 @@
 -- ARGV: identity; the session of catch-up and how many chunks it has applied, or '';
 -- the highest bucket; 1 if the board's scoring is ordered, 2 if the first submission
 -- stays, else 0; the transaction all of whose standings these are, or ''; the number of
--- columns; o, c or d where ranks are ordinal, competition or dense. Then for each standing
--- five: field, member, score, last event (as a tie is in members; '' if not ordered), and
+-- columns; o, c or d where ranks are ordinal, competition or dense; the segments that
+-- standings are of, as what their keys end with, separated by spaces. Then for each standing
+-- five: field, which ends as its segment's keys do, member, score, last event (as a tie is in
+-- members; '' if not ordered), and
 -- what to do: j join, a join and answer, r answer only, of an entry that reflects the
--- standing.
+-- standing; a and r are not of segments.
 -- Returns: nothing if the caller is stale or the shard is not whole; else the head,
 -- then for each answer index (-1: not known), score, member, how many entries are better,
 -- how many of what they have is, and 1 if the standing made the entry better, or is what it
 -- is by now.
 local entries, state, applied = KEYS[1], KEYS[2], KEYS[3]
 local is = call('HMGET', state, 'id', 's', 'n', 'b', 'x', 'c', 'd')
-local count = tonumber(is[6] or 0)
-if call('ZCARD', entries) ~= count then
-  return {}
+local columns, ranks, segmented = tonumber(ARGV[7]), ARGV[8], ARGV[9] ~= ''
+local ordered, first_stays = ARGV[5] == '1', ARGV[5] == '2'
+
+-- The entries of the shard, or of a segment; nil if they are not as many as the state says.
+local function open_set(suffix, count, distinct_count, snapshots)
+  local set = { entries = entries .. suffix, suffix = suffix, count = tonumber(count or 0), added = 0, snapshots = snapshots }
+  if ranks == 'd' then
+    set.distinct, set.distinct_count, set.distinct_added = distinct_key(set.entries), tonumber(distinct_count or 0), distinct_count and 0 or nil
+  end
+  if suffix ~= '' and not count then
+    call('UNLINK', set.entries, distinct_key(set.entries)) -- of before Redis lost the state
+  end
+  if call('ZCARD', set.entries) ~= set.count or set.distinct and call('ZCARD', set.distinct) ~= set.distinct_count then
+    return nil
+  end
+  return set
 end
-local columns, ranks = tonumber(ARGV[7]), ARGV[8]
-local distinct = ranks == 'd' and distinct_key(state)
-local distinct_count = tonumber(is[7] or 0)
-if distinct and call('ZCARD', distinct) ~= distinct_count then
+
+local sets = { [''] = open_set('', is[6], is[7], is[5]) }
+if not sets[''] then
   return {}
 end
 if ARGV[2] == '' then
-  if not is[1] then
-    call('HSET', state, 'id', ARGV[1])
-  elseif is[1] ~= ARGV[1] then
+  if is[1] and is[1] ~= ARGV[1] then
     return {}
   end
-else
+elseif is[1] ~= ARGV[1] or is[2] ~= ARGV[2] or is[3] ~= ARGV[3] then
   -- Redis may have been restored since the last chunk: chunks must be gapless.
-  if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] or is[3] ~= ARGV[3] then
+  return {}
+end
+for suffix in string.gmatch(ARGV[9], '%S+') do
+  local of = call('HMGET', state, 'c' .. suffix, 'd' .. suffix, 'x' .. suffix)
+  sets[suffix] = open_set(suffix, of[1], of[2], of[3])
+  if not sets[suffix] then
     return {}
   end
+end
+
+if not is[1] then
+  call('HSET', state, 'id', ARGV[1])
+end
+if ARGV[2] ~= '' then
   call('HINCRBY', state, 'n', 1)
 end
 if tonumber(ARGV[4]) > tonumber(is[4] or -1) then
@@ -52,34 +75,32 @@ end
 
 -- While there are snapshots (snapshot.lua), an entry is kept in the newest before
 -- it changes for the first time since.
-local touched, kept
-if is[5] then
-  local base = snapshot_base(state)
-  local newest
-  for name in snapshot_names(is[5]) do
-    newest = name
-  end
-  touched, kept = base .. 't:' .. newest, base .. 'o:' .. newest
-  local most, changes = call('GET', base .. 's:' .. newest), call('HLEN', touched)
-  if not most or changes == 0 or changes - 3 >= tonumber(most) then -- 3: see snapshot.lua
-    drop_snapshots(state, is[5]) -- all have ended, or this one is full
-    call('HDEL', state, 'x')
-    touched = nil
+for suffix, set in pairs(sets) do
+  if set.snapshots then
+    local base = snapshot_base(state)
+    local newest
+    for name in snapshot_names(set.snapshots) do
+      newest = name
+    end
+    set.touched, set.kept = base .. 't:' .. newest, base .. 'o:' .. newest
+    local most, changes = call('GET', base .. 's:' .. newest), call('HLEN', set.touched)
+    if not most or changes == 0 or changes - 3 >= tonumber(most) then -- 3: see snapshot.lua
+      drop_snapshots(state, set.snapshots) -- all have ended, or this one is full
+      call('HDEL', state, 'x' .. suffix)
+      set.touched = nil
+    end
   end
 end
 
-local ordered, first_stays = ARGV[5] == '1', ARGV[5] == '2'
-local added, distinct_added = 0, 0
-
 -- What is there of a player: member, score as text, last event; nil if nothing.
-local function entry_of(bucket, field, player)
+local function entry_of(set, bucket, field, player)
   local value = call('HGET', bucket, field)
   if not value then
     return nil
   end
   local has, past = key_ends(value, columns)
   local member = sub(value, 1, past) .. player .. (ordered and '' or sub(value, past + 1))
-  local score = call('ZSCORE', entries, member)
+  local score = call('ZSCORE', set.entries, member)
   if not score then
     return nil -- of before Redis lost the entries
   end
@@ -97,32 +118,32 @@ local function tie_of(member)
 end
 
 -- Keeps the set of what the entries have, after an entry took the place of another one.
-local function replace_distinct(old, old_score, member, score)
-  distinct_added = distinct_added + call('ZADD', distinct, score, distinct_member(score, columns_of(member)))
-  if not old then
-    return
+local function replace_distinct(set, old, old_score, member, score)
+  local added = call('ZADD', set.distinct, score, distinct_member(score, columns_of(member)))
+  if old then
+    local has = columns_of(old)
+    local index = first_from(set.entries, old_score, has, false)
+    local rest = call('ZRANGE', set.entries, index, index, 'WITHSCORES')
+    if not rest[1] or tonumber(rest[2]) ~= tonumber(old_score) or compare(rest[1], has) ~= 0 then
+      added = added - call('ZREM', set.distinct, distinct_member(old_score, has))
+    end
   end
-  local has = columns_of(old)
-  local index = first_from(entries, old_score, has, false)
-  local rest = call('ZRANGE', entries, index, index, 'WITHSCORES')
-  if not rest[1] or tonumber(rest[2]) ~= tonumber(old_score) or compare(rest[1], has) ~= 0 then
-    distinct_added = distinct_added - call('ZREM', distinct, distinct_member(old_score, has))
-  end
+  set.distinct_added = (set.distinct_added or 0) + added
 end
 
 -- Puts an entry in the place of what was there.
-local function replace(bucket, field, player, old, old_score, member, score, last)
-  if touched and call('HSETNX', touched, player, '') == 1 and old then
-    call('ZADD', kept, old_score, old)
+local function replace(set, bucket, field, player, old, old_score, member, score, last)
+  if set.touched and call('HSETNX', set.touched, player, '') == 1 and old then
+    call('ZADD', set.kept, old_score, old)
   end
   if old ~= member then
     if old then
-      call('ZREM', entries, old)
+      call('ZREM', set.entries, old)
     else
-      added = added + 1
+      set.added = set.added + 1
     end
   end
-  call('ZADD', entries, score, member)
+  call('ZADD', set.entries, score, member)
   local has, past = key_ends(member, columns)
   local key = sub(member, 1, past)
   if ordered then
@@ -130,20 +151,21 @@ local function replace(bucket, field, player, old, old_score, member, score, las
   else
     call('HSET', bucket, field, key .. sub(member, past + #player + 1))
   end
-  if distinct then
-    replace_distinct(old, old_score, member, score)
+  if set.distinct then
+    replace_distinct(set, old, old_score, member, score)
   end
 end
 
 -- Whose entry is asked for, and what became of the standing; of each the member and
 -- the score.
 local answers, members, scores = {}, {}, {}
-local a = 9
+local a = 10
 for i = 4, #KEYS do
   local field, member, score, last, task = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
   a = a + 5
+  local set = sets[segmented and suffix_of(field) or '']
   local player = player_of(member, columns)
-  local old, old_score, old_last = entry_of(KEYS[i], field, player)
+  local old, old_score, old_last = entry_of(set, KEYS[i], field, player)
   local new, before = tonumber(score), old and tonumber(old_score)
   -- Below 0: what the standing has is better than what is there.
   local order = old and new - before
@@ -168,20 +190,24 @@ for i = 4, #KEYS do
       better = order < 0 or order == 0 and compare(tie_of(member), tie_of(old)) < 0
     end
     if better then
-      replace(KEYS[i], field, player, old, old_score, member, score, last)
+      replace(set, KEYS[i], field, player, old, old_score, member, score, last)
     end
-    members[player], scores[player] = better and member or old, better and score or old_score
+    if set.suffix == '' then
+      members[player], scores[player] = better and member or old, better and score or old_score
+    end
     if task == 'a' then
       local improved = better and (not old or order < 0) or not better and old == member and new == before
       answers[#answers + 1] = { player, improved and 1 or 0 }
     end
   end
 end
-if added > 0 then
-  call('HSET', state, 'c', count + added)
-end
-if distinct and (distinct_added ~= 0 or not is[7]) then
-  call('HSET', state, 'd', distinct_count + distinct_added)
+for suffix, set in pairs(sets) do
+  if set.added > 0 then
+    call('HSET', state, 'c' .. suffix, set.count + set.added)
+  end
+  if set.distinct and set.distinct_added ~= 0 then
+    call('HSET', state, 'd' .. suffix, set.distinct_count + (set.distinct_added or 0))
+  end
 end
 
 local result = head(entries, state)
@@ -191,7 +217,7 @@ for _, answer in ipairs(answers) do
   if member then
     local score = scores[answer[1]]
     result[n + 1], result[n + 2], result[n + 3] = call('ZRANK', entries, member), score, member
-    result[n + 4], result[n + 5] = standing_of(entries, state, ranks, score, member, columns)
+    result[n + 4], result[n + 5] = standing_of(entries, ranks, score, member, columns)
   else
     result[n + 1], result[n + 2], result[n + 3] = -1, '', '' -- none, or one that is behind
     result[n + 4], result[n + 5] = 0, 0

@@ -26,6 +26,6 @@ if index >= 0 and before + after > 0 then
 end
 result[4], result[5], result[6], result[7], result[8] = call('ZCARD', entries), index, range, 0, 0
 if #range > 0 then
-  result[7], result[8] = standing_of(entries, state, ARGV[4], range[2], range[1], columns)
+  result[7], result[8] = standing_of(entries, ARGV[4], range[2], range[1], columns)
 end
 return result

@@ -17,18 +17,46 @@ end
 -- How long an applied transaction is in the text of all of them.
 local transaction_digits = 16
 
--- The sorted set of a shard whose ranks are dense: what its entries have, once each.
-local function distinct_key(state)
-  return sub(state, 1, -2) .. 'd'
+-- What the key of the entries of a segment ends with, as do the fields that the shard's state
+-- has for it: / and the number of the value. Those of the whole shard end with nothing.
+local function suffix_of(entries)
+  return string.match(entries, '/%d+$') or ''
+end
+
+-- The sorted set next to the entries, of a shard or segment whose ranks are dense: what they
+-- have, once each.
+local function distinct_key(entries)
+  return (string.gsub(entries, 'e(/?%d*)$', 'd%1'))
+end
+
+-- How many segments a shard has at most, and how many fields its state has then.
+local most_segments = 1024
+local most_fields = 4 * most_segments
+
+-- The segments that a shard has entries of, as what their keys end with.
+local function segments_of(state)
+  local fields, suffixes = call('HKEYS', state), {}
+  if #fields > most_fields then
+    error('the state has too many fields')
+  end
+  for _, field in ipairs(fields) do
+    suffixes[#suffixes + 1] = string.match(field, '^c(/%d+)$')
+  end
+  return suffixes
+end
+
+-- Whether entries are as many as the shard's state says, and what they have, if that is said.
+local function is_whole(entries, count, distinct)
+  return call('ZCARD', entries) == tonumber(count or 0)
+    and (not distinct or call('ZCARD', distinct_key(entries)) == tonumber(distinct))
 end
 
 -- What most answers begin with: identity, watermark, generation. A shard that lost a
 -- part, so that its entries are not as many as its state says, has no watermark.
 local function head(entries, state)
-  local is = call('HMGET', state, 'id', 'w', 'g', 'c', 'd')
-  local whole = call('ZCARD', entries) == tonumber(is[4] or 0)
-    and (not is[5] or call('ZCARD', distinct_key(state)) == tonumber(is[5]))
-  return { is[1], whole and is[2] or false, is[3] }
+  local suffix = suffix_of(entries)
+  local is = call('HMGET', state, 'id', 'w', 'g', 'c' .. suffix, 'd' .. suffix)
+  return { is[1], is_whole(entries, is[4], is[5]) and is[2] or false, is[3] }
 end
 
 -- Where a number ends that begins somewhere in a text. Its first byte tells how many there
@@ -116,6 +144,15 @@ local function drop_snapshots(state, list)
   end
 end
 
+-- Deletes the entries of segments, and what the state says of them.
+local function drop_segments(entries, state, suffixes)
+  for _, suffix in ipairs(suffixes) do
+    call('UNLINK', entries .. suffix, distinct_key(entries .. suffix))
+    drop_snapshots(state, call('HGET', state, 'x' .. suffix))
+    call('HDEL', state, 'c' .. suffix, 'd' .. suffix, 'x' .. suffix)
+  end
+end
+
 -- The member of a player of a shard, false if there is none. number is the player's, as
 -- in members.
 local function member_of(bucket, field, number, ordered, columns)
@@ -156,7 +193,7 @@ end
 
 -- How many entries are better than one, and how many of what they have is: 0 and 0 where
 -- ranks are ordinal, which need neither.
-local function standing_of(entries, state, ranks, score, member, columns)
+local function standing_of(entries, ranks, score, member, columns)
   if ranks == 'o' then
     return 0, 0
   end
@@ -165,5 +202,5 @@ local function standing_of(entries, state, ranks, score, member, columns)
   if ranks == 'c' then
     return better, 0
   end
-  return better, call('ZRANK', distinct_key(state), distinct_member(score, has)) or 0
+  return better, call('ZRANK', distinct_key(entries), distinct_member(score, has)) or 0
 end

@@ -9,8 +9,7 @@ check_lengths(ARGV)
 local entries, state, applied = KEYS[1], KEYS[2], KEYS[3]
 local known = tonumber(ARGV[5])
 local is = call('HMGET', state, 's', 'n', 'c', 'x', 'd')
-if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] or call('ZCARD', entries) ~= tonumber(is[3] or 0)
-  or is[5] and call('ZCARD', distinct_key(state)) ~= tonumber(is[5]) then
+if is[1] ~= ARGV[1] or is[2] ~= ARGV[2] or not is_whole(entries, is[3], is[5]) then
   return 0
 end
 -- They came one after the other: where the last one is, the others are, and all that
@@ -27,9 +26,13 @@ if known > 0 then
     call('SET', applied, rest)
   end
 end
-if ARGV[4] == '1' and is[4] then
+if ARGV[4] == '1' then
   drop_snapshots(state, is[4])
   call('HDEL', state, 'x')
+  for _, suffix in ipairs(segments_of(state)) do
+    drop_snapshots(state, call('HGET', state, 'x' .. suffix))
+    call('HDEL', state, 'x' .. suffix)
+  end
 end
 call('HSET', state, 'w', ARGV[3])
 call('HDEL', state, 's', 'n')

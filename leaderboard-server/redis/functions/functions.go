@@ -37,6 +37,8 @@ var (
 	Finish   = declare("finish", allowOOM)
 	Snapshot = declare("snapshot")
 	Walk     = declare("walk", noWrites)
+	// Forget deletes segments.
+	Forget = declare("forget", allowOOM)
 	// TakeRate and ReturnRate count events under a rate.
 	TakeRate   = declare("gcra")
 	ReturnRate = declare("gcra_return")
@@ -55,7 +57,7 @@ const (
 var Rights = []string{
 	"+fcall", "+fcall_ro",
 	"+append", "+del", "+exists", "+get", "+getrange", "+pexpire", "+pttl", "+set", "+strlen", "+unlink",
-	"+hdel", "+hget", "+hincrby", "+hlen", "+hmget", "+hset", "+hsetnx",
+	"+hdel", "+hget", "+hincrby", "+hkeys", "+hlen", "+hmget", "+hset", "+hsetnx",
 	"+zadd", "+zcard", "+zcount", "+zrange", "+zrank", "+zrem", "+zscore",
 }
 

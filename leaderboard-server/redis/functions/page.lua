@@ -10,6 +10,6 @@ local result = head(entries, state)
 local range = call('ZRANGE', entries, ARGV[1], ARGV[2], 'WITHSCORES')
 result[4], result[5], result[6], result[7] = call('ZCARD', entries), range, 0, 0
 if #range > 0 then
-  result[6], result[7] = standing_of(entries, state, ARGV[4], range[2], range[1], tonumber(ARGV[3]))
+  result[6], result[7] = standing_of(entries, ARGV[4], range[2], range[1], tonumber(ARGV[3]))
 end
 return result

@@ -18,7 +18,7 @@ for i = 3, #KEYS do
     score = call('ZSCORE', entries, member)
   end
   if index and score and score ~= '' then
-    better, distinct = standing_of(entries, state, ARGV[3], score, member, columns)
+    better, distinct = standing_of(entries, ARGV[3], score, member, columns)
   end
   local n = #result
   result[n + 1], result[n + 2], result[n + 3], result[n + 4], result[n + 5] = index, score, member, better, distinct

@@ -13,7 +13,8 @@ local result = head(entries, state)
 if not result[2] then
   return result
 end
-local listed = call('HGET', state, 'x')
+local list_field = 'x' .. suffix_of(entries)
+local listed = call('HGET', state, list_field)
 local base = snapshot_base(state)
 local life = tonumber(ARGV[3])
 
@@ -67,7 +68,7 @@ if not chosen then
 end
 local list = table.concat(names, ' ')
 if list ~= listed then
-  call('HSET', state, 'x', list)
+  call('HSET', state, list_field, list)
 end
 local kept = call('HMGET', base .. 't:' .. names[chosen], 'i', 'r')
 result[4], result[5], result[6], result[7] = names[chosen], kept[1] or '', left[chosen], kept[2] or ''

@@ -13,7 +13,7 @@
 local entries, state = KEYS[1], KEYS[2]
 local base = snapshot_base(state)
 local kept, sets
-for name in snapshot_names(call('HGET', state, 'x')) do
+for name in snapshot_names(call('HGET', state, 'x' .. suffix_of(entries))) do
   if name == ARGV[1] then
     kept, sets = {}, {}
   end

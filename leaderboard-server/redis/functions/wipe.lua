@@ -14,8 +14,9 @@ for i = 3, #KEYS do
   call('UNLINK', KEYS[i])
 end
 if ARGV[2] ~= '' then
-  call('UNLINK', entries, distinct_key(state))
+  call('UNLINK', entries, distinct_key(entries))
   drop_snapshots(state, is[2]) -- of the entries that are gone now
+  drop_segments(entries, state, segments_of(state))
 end
 if ARGV[2] == '-' then
   call('UNLINK', state)

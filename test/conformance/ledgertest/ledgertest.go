@@ -6,6 +6,7 @@ package ledgertest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -61,6 +62,29 @@ func Boards(tb testing.TB, shards int) leaderboard.Boards {
 		}
 	}
 	boards, err := spread(tb, shards, list...).WithGlobal(func(global *leaderboard.Board) { global.Windows = []leaderboard.Window{daily} })
+	require.NoError(tb, err)
+	return boards
+}
+
+// SegmentedBoards are [Boards] with players that have a country and a platform, by which those
+// of every scoring, and global, are split.
+func SegmentedBoards(tb testing.TB, shards int) leaderboard.Boards {
+	tb.Helper()
+	segments := map[string][]string{"speed": {"country"}, "race": {"platform"}, "coins": {"country", "platform"}, "mood": {"platform", "country"},
+		"debut": {"country"}, "plays": {"platform"}, "sprint": {"country"}, "tuple": {"platform"}, "rating": {"country"}, "podium": {"country"}}
+	boards := Boards(tb, shards)
+	list := slices.Clone(boards.All()[1:])
+	for i := range list {
+		list[i].Segments = segments[list[i].Name]
+	}
+
+	global := boards.All()[0]
+	boards, err := leaderboard.NewBoards(list...)
+	require.NoError(tb, err)
+	boards, err = boards.WithGlobal(func(g *leaderboard.Board) { *g, g.Segments = global, []string{"country"} })
+	require.NoError(tb, err)
+	boards, err = boards.WithAttributes(leaderboard.Attribute{Name: "country", Values: []string{"DE", "FR", "JP"}},
+		leaderboard.Attribute{Name: "platform", Pattern: "pc|console-[0-9]"})
 	require.NoError(tb, err)
 	return boards
 }
