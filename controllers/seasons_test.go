@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
@@ -123,6 +124,21 @@ func TestASpecThatTheServerWouldRefuse(t *testing.T) {
 	})
 	becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "False InvalidSpec"})
 	patch(t, lb, func() { lb.Spec.Boards[0].Windows[0].Schedule = "0 0 29 2 *" })
+	becomes(t, lb, allReady)
+
+	schema := func(text string) *v1alpha1.BoardMetadata {
+		return &v1alpha1.BoardMetadata{Schema: &runtime.RawExtension{Raw: []byte(text)}}
+	}
+	for text, message := range map[string]string{
+		`{"properties":{"car":{"$ref":"https://example.com/car.json"}}}`:   "metadata.schema of board arena is refused",
+		`{"properties":{"car":{"type":["string","car"]}}}`:                 "metadata.schema.properties.car.type",
+		strings.Repeat(`{"not":`, 1000) + `{}` + strings.Repeat("}", 1000): "is nested too deep",
+	} {
+		patch(t, lb, func() { lb.Spec.Boards[0].Metadata = schema(text) })
+		becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "False InvalidSpec"})
+		require.Contains(t, describe(lb), message)
+	}
+	patch(t, lb, func() { lb.Spec.Boards[0].Metadata = schema(`{"properties":{"car":{"enum":["gt",null]}}}`) })
 	becomes(t, lb, allReady)
 }
 

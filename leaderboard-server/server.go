@@ -90,7 +90,7 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 	}
 
 	s.observe()
-	s.metrics.Gauge("http", "body_bytes", "What the bodies of requests under way take, beyond 4 KiB each.", func() float64 { return float64(handler.BodyBytes()) })
+	s.metrics.Gauge("http", "body_bytes", "What the bodies of requests under way take, beyond 4 KiB each, and answers of more than 32 KiB.", func() float64 { return float64(handler.BodyBytes()) })
 	ctx := context.Background()
 	s.ops, err = listen(ctx, listenOptions{name: "operations", address: settings.HTTP.OpsListenAddress, maxConnections: opsConnections,
 		answerTimeout: profileTimeout, idleTimeout: opsIdleTimeout}, telemetry.OpsHandler(s.probes, s.metrics), s.log)

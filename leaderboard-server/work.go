@@ -119,7 +119,7 @@ func (s *server) newService(ctx context.Context) (*leaderboard.Service, error) {
 
 	return leaderboard.NewService(ctx, leaderboard.Dependencies{
 		Passwords: s.passwords, NormalizeUsername: auth.NormalizeUsername, Players: s.ledger, Attributes: s.ledger, Directory: s.directory,
-		Committer: s.committer, Ranking: s.ranking, Reports: s.ledger, Histories: s.ledger, Times: s.ledger, Boards: s.ledger, Results: s.ledger.Results(),
+		Committer: s.committer, Ranking: s.ranking, Reports: s.ledger, Histories: s.ledger, Times: s.ledger, Metadata: s.ledger, Boards: s.ledger, Results: s.ledger.Results(),
 	}, *s.configured.Load())
 }
 

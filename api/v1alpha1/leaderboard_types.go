@@ -3,6 +3,7 @@ package v1alpha1
 import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // LeaderboardFinalizer is on every Leaderboard before anything outside the
@@ -160,6 +161,12 @@ type Board struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(c, self.exists_one(d, d.name == c.name))",message="columns must have different names"
 	Columns []Column `json:"columns,omitempty"`
 
+	// metadata is what a submission may bring besides, such as the car that was driven: a
+	// JSON object that is shown with the entry that the submission made. Left out, the board
+	// takes none.
+	// +optional
+	Metadata *BoardMetadata `json:"metadata,omitempty"`
+
 	// allTime says whether there is a ranking of all time; left out, there is. Without it
 	// the board is what its windows are, and takes submissions only while a season of one
 	// is open.
@@ -219,6 +226,22 @@ type Column struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=9
 	Decimals int32 `json:"decimals,omitempty"`
+}
+
+// BoardMetadata is what a submission may bring besides its score.
+type BoardMetadata struct {
+	// maxBytes is how long it may be, in bytes of JSON without whitespace.
+	// +optional
+	// +default=2048
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=2048
+	MaxBytes int32 `json:"maxBytes,omitempty"`
+
+	// schema is a JSON Schema (draft 2020-12, or the one that $schema names) that it is held
+	// to: at most 8 KiB, with references to its own parts only. Left out, any object is taken.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	Schema *runtime.RawExtension `json:"schema,omitempty"`
 }
 
 // Attribute is a property of players by which boards may be split.

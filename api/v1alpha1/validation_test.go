@@ -91,6 +91,10 @@ var leaderboardRefusals = []refusal{
 	{"columns of a sum", `{boards: [{name: arena, scoring: Sum, columns: [{name: a}]}]}`, "spec.boards[0].columns", "set scoring to Best, First or Latest"},
 	{"columns of a count", `{boards: [{name: arena, scoring: Count, columns: [{name: a}]}]}`, "spec.boards[0].columns", "set scoring to Best, First or Latest"},
 
+	{"metadata of no bytes", `{boards: [{name: arena, metadata: {maxBytes: 0}}]}`, "spec.boards[0].metadata.maxBytes", "should be greater than or equal to 1"},
+	{"metadata of too many bytes", `{boards: [{name: arena, metadata: {maxBytes: 2049}}]}`, "spec.boards[0].metadata.maxBytes", "should be less than or equal to 2048"},
+	{"metadata with a schema that is no object", `{boards: [{name: arena, metadata: {schema: "{}"}}]}`, "spec.boards[0].metadata.schema", "must be of type object"},
+
 	{"window without a name", `{boards: [{name: arena, windows: [{schedule: daily}]}]}`, "spec.boards[0].windows[0].name", "Required value"},
 	{"window named all", `{boards: [{name: arena, windows: [{name: all, schedule: daily}]}]}`, "spec.boards[0].windows[0].name", "choose another name, or set allTime"},
 	{"window in upper case", `{boards: [{name: arena, windows: [{name: Daily, schedule: daily}]}]}`, "spec.boards[0].windows[0].name", "for example weekly"},
@@ -249,6 +253,7 @@ func TestLeaderboardsAccepted(t *testing.T) {
 		`{global: {}}`, `{global: {minScore: 0, maxScore: 0, direct: false, decimals: 9}}`,
 		`{boards: [{name: a, ranks: Dense, columns: [{name: a, order: Ascending, min: 0, max: 0}, {name: b, decimals: 9}, {name: c}, {name: d}]}], global: {ranks: Competition}}`,
 		`{boards: [{name: a, scoring: Sum, ranks: Competition, columns: []}, {name: b, scoring: Latest, columns: [{name: a}]}]}`,
+		`{boards: [{name: a, metadata: {}}, {name: b, metadata: {maxBytes: 1, schema: {type: object, properties: {car: {enum: [gt, null, 1.5]}}, $defs: {a: true}}}}]}`,
 		`{boards: [{name: arena, allTime: false, windows: [` + windowList(8) + `]}], global: {windows: [` + windowList(8) + `]}}`,
 		`{boards: [{name: arena, windows: [{name: w, schedule: "59 23 1,15 JAN-MAR MON", timeZone: America/Argentina/Buenos_Aires, keep: 1000}, {name: all-time, schedule: "0 */6 * * ?", timeZone: Etc/GMT+5}]}]}`,
 		`{boards: [{name: arena, windows: [{name: cup, start: "2026-01-01T00:00:00+01:00", end: "2026-01-01T00:01:00+01:00"}]}]}`,

@@ -85,7 +85,11 @@ func boardsFile(lb *v1alpha1.Leaderboard) ([]byte, error) {
 	if len(lb.Spec.Attributes) > 0 {
 		content["attributes"] = lb.Spec.Attributes
 	}
-	file, err := json.MarshalIndent(content, "", "  ")
+	encode := func(content any) ([]byte, error) { return json.MarshalIndent(content, "", "  ") }
+	if slices.ContainsFunc(boards, func(b v1alpha1.Board) bool { return b.Metadata != nil && b.Metadata.Schema != nil }) {
+		encode = json.Marshal // indented, a schema that is nested deep would be a thousand times as long
+	}
+	file, err := encode(content)
 	if err != nil {
 		return nil, fmt.Errorf("encode the boards: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
@@ -194,6 +195,7 @@ func TestBoardsFileIsTheServersFormat(t *testing.T) {
 	require.True(t, byName["arena"].CountsTowardGlobal)
 	require.Equal(t, leaderboard.Ascending, byName["time-trial"].Order)
 	require.False(t, byName["time-trial"].CountsTowardGlobal)
+	require.NotContains(t, boards.Data["boards.json"], "metadata", "which servers of the version before do not know")
 
 	in.Leaderboard.Spec.Attributes = []v1alpha1.Attribute{{Name: "country", Values: []string{"DE"}}, {Name: "platform", Pattern: "pc"}}
 	in.Leaderboard.Spec.Boards[0].Segments = []string{"country"}
@@ -206,6 +208,21 @@ func TestBoardsFileIsTheServersFormat(t *testing.T) {
 
 	in.Leaderboard.Spec.Attributes[1].Pattern = "["
 	require.ErrorContains(t, workload.CheckBoards(in.Leaderboard), "pattern of attribute platform is not a regular expression")
+}
+
+// However a schema is nested, the file is not much longer than it.
+func TestBoardsFileWithASchema(t *testing.T) {
+	schema := strings.Repeat(`{"not":`, 1000) + `{}` + strings.Repeat("}", 1000)
+	in := input(func(in *workload.Input) {
+		in.Leaderboard.Spec.Boards[0].Metadata = &v1alpha1.BoardMetadata{MaxBytes: 100, Schema: &runtime.RawExtension{Raw: []byte(`{"enum":["gt", null]}`)}}
+	})
+	parsed, err := leaderboard.ParseBoards([]byte(find[corev1.ConfigMap](t, in).Data["boards.json"]))
+	require.NoError(t, err)
+	require.Equal(t, leaderboard.MetadataRules{MaxBytes: 100, Schema: `{"enum":["gt",null]}`}, parsed.All()[1].Metadata)
+
+	in.Leaderboard.Spec.Boards[0].Metadata.Schema.Raw = []byte(schema)
+	require.Less(t, len(find[corev1.ConfigMap](t, in).Data["boards.json"]), len(schema)+1000)
+	require.ErrorContains(t, workload.CheckBoards(in.Leaderboard), "metadata.schema")
 }
 
 func TestReplicasAreLeftOutWhereTheAutoscalerOwnsThem(t *testing.T) {

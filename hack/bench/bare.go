@@ -87,7 +87,7 @@ func bareHandler(settings config.Config, log *slog.Logger) (http.Handler, error)
 	stores := &instant{}
 	service, err := leaderboard.NewService(context.Background(), leaderboard.Dependencies{
 		Passwords: passwords, NormalizeUsername: auth.NormalizeUsername, Players: stores, Attributes: stores, Directory: stores,
-		Committer: stores, Ranking: stores, Reports: stores, Histories: stores, Times: stores, Boards: stores, Results: stores,
+		Committer: stores, Ranking: stores, Reports: stores, Histories: stores, Times: stores, Metadata: stores, Boards: stores, Results: stores,
 	}, leaderboard.Boards{})
 	if err != nil {
 		return nil, err
@@ -205,6 +205,9 @@ func (s *instant) History(context.Context, leaderboard.HistoryQuery) (leaderboar
 func (s *instant) ReachedAt(_ context.Context, queries []leaderboard.ReachedQuery) ([]time.Time, error) {
 	return make([]time.Time, len(queries)), nil
 }
+
+// Metadata implements [leaderboard.MetadataStore].
+func (s *instant) Metadata(context.Context, []int64) (map[int64]string, error) { return nil, nil }
 
 // SyncBoards implements [leaderboard.BoardStore].
 func (s *instant) SyncBoards(context.Context, leaderboard.Boards) (*leaderboard.Catalog, error) {

@@ -89,6 +89,7 @@ var parts = []part{
 	{"queries", measureQueries},
 	{"windows", measureWindows},
 	{"columns", measureColumns},
+	{"metadata", measureMetadata},
 	{"refold", measureRefold},
 	{"growth", measureGrowth},
 	{"year", measureYear},

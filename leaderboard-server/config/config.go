@@ -68,8 +68,9 @@ type HTTP struct {
 	// they close first: some keep theirs for 10 minutes.
 	IdleTimeout time.Duration `env:"LEADERBOARD_IDLE_TIMEOUT" envDefault:"11m"`
 	// BodyBudget bounds, in bytes, what the bodies of all requests under way take
-	// together, beyond 4 KiB each; a request that needs more is answered 503. 0: an
-	// eighth of the memory limit, or 64 MiB where there is none.
+	// together, beyond 4 KiB each, and their answers, where they are of more than 32
+	// KiB; a request that needs more is answered 503. 0: an eighth of the memory
+	// limit, or 64 MiB where there is none.
 	BodyBudget int64 `env:"LEADERBOARD_BODY_BUDGET" envDefault:"0" unit:"bytes"`
 	// MaxInFlightPerPlayer bounds the submissions that one player has under way in
 	// this server; further ones are answered 429.

@@ -84,7 +84,8 @@ func New(options Options) (*API, error) {
 // ServeHTTP implements [http.Handler].
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.router.ServeHTTP(w, r) }
 
-// BodyBytes is what the bodies of requests take now, beyond the usual size.
+// BodyBytes is what the bodies of requests and answers take now, where they are beyond the usual
+// size.
 func (a *API) BodyBytes() int64 { return a.bodies.used.Load() }
 
 func (a *API) routes() chi.Router {

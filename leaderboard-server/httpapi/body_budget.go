@@ -13,8 +13,12 @@ import (
 // game clients send are smaller, so that large ones cannot keep them out.
 const freeBody = 4 << 10
 
+// freeAnswer is how long an answer may be that is not counted, in bytes: a hundred entries
+// without metadata are shorter.
+const freeAnswer = 32 << 10
+
 // bodyBudget bounds the memory of all bodies that are being read or worked on at
-// once, however slowly they come.
+// once, however slowly they come, and of all long answers, however slowly they go.
 type bodyBudget struct {
 	limit int64
 	used  atomic.Int64
@@ -36,6 +40,7 @@ type meteredBody struct {
 	budget *bodyBudget
 	read   int64
 	taken  int64
+	answer int64 // what is taken for the answer
 }
 
 // Read implements [io.Reader]. It fails with CodeBusy when bodies take all the
@@ -55,5 +60,29 @@ func (b *meteredBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// release gives back what the body took. The request must be over.
-func (b *meteredBody) release() { b.budget.used.Add(-b.taken) }
+// release gives back what the body and the answer took. The request must be over.
+func (b *meteredBody) release() { b.budget.used.Add(-b.taken - b.answer) }
+
+// holdAnswer counts the bytes of an answer until the request is over. It fails with CodeBusy
+// when there is no room for them.
+func holdAnswer(r *http.Request, size int) error {
+	b, ok := r.Body.(*meteredBody)
+	if !ok || size <= freeAnswer {
+		return nil
+	}
+	if !b.budget.take(int64(size)) {
+		return leaderboard.Errorf(leaderboard.CodeBusy, "", "too many long answers are under way: try again in a moment, or ask for fewer entries").After(time.Second)
+	}
+	b.answer += int64(size)
+	return nil
+}
+
+// answerHeld answers with a value whose size is held to the budget.
+func answerHeld(w http.ResponseWriter, r *http.Request, value any) error {
+	content := encode(value)
+	if err := holdAnswer(r, len(content)); err != nil {
+		return err
+	}
+	writeBytes(w, mediaJSON, http.StatusOK, content)
+	return nil
+}

@@ -114,10 +114,12 @@ func TestContract(t *testing.T) {
 			"/v1/leaderboard/my_rank?include=reached_at",
 			"/v1/boards/laps/entries?include=reached_at",
 			"/v1/boards/laps/entries/around?player=me&include=reached_at",
-			"/v1/boards/laps/players/me/history?window=daily&season=1&page_size=1",
+			"/v1/boards/laps/players/me/history?window=daily&season=1&page_size=1&include=metadata",
+			"/v1/leaderboard/global?include=metadata,reached_at",
 		} {
 			require.Equal(t, 200, g.do(request{method: "GET", path: path, token: token}).status, path)
 		}
+		require.Equal(t, 200, g.describe(token, "race", 5, `{"car":"gt"}`, nil).status)
 		r := calls(token)["listEntries"]
 		r.path, r.body = "/v1/boards/laps/entries/list?window=daily&season=1&include=reached_at", list(id)
 		require.Equal(t, 200, g.do(r).status)

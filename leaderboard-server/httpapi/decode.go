@@ -234,6 +234,21 @@ func (b *body) integers(name string, most int) map[string]int64 {
 	return values
 }
 
+// metadata takes what is kept with a submission, which may be left out.
+func (b *body) metadata() string {
+	raw, ok := b.take("metadata", false)
+	if !ok {
+		return ""
+	}
+
+	text, err := leaderboard.CompactMetadata(raw)
+	var refused *leaderboard.Error
+	if errors.As(err, &refused) {
+		b.wrong(refused.Field, "%s", refused.Message)
+	}
+	return text
+}
+
 func (b *body) readInteger(name string, raw json.RawMessage) int64 {
 	if raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
 		b.wrong(name, "%s must be a number", name)

@@ -26,7 +26,7 @@ func (a *API) readEntriesQuery(r *http.Request) (entriesQuery, error) {
 		return entriesQuery{}, err
 	}
 	e := entriesQuery{view: view, size: q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), int64(a.HTTP.MaxPageSize))}
-	e.view.ReachedAt = q.include()
+	e.view.Include = q.include()
 	e.cursor = q.text("cursor", "")
 	e.page, e.fromRank = q.integer("page", 0, math.MaxInt64), q.integer("from_rank", 0, math.MaxInt64)
 	least, most := q.optional("min_score", -leaderboard.MaxScore, leaderboard.MaxScore), q.optional("max_score", -leaderboard.MaxScore, leaderboard.MaxScore)
@@ -81,10 +81,9 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 	if page.Closed() {
 		asOf = page.ClosedAt
 	}
-	body := boardEntries(page.Of, asOf, page.TotalEntries, pageEntries(page.Entries, query.view.ReachedAt))
+	body := boardEntries(page.Of, asOf, page.TotalEntries, pageEntries(page.Entries, query.view.Include))
 	if live {
-		answer(w, http.StatusOK, body)
-		return nil
+		return answerHeld(w, r, body)
 	}
 
 	maxAge := a.HTTP.PageMaxAge
@@ -93,7 +92,11 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 	}
 	timeless := body // the tag is of what is there, whenever it was read
 	timeless.AsOf = time.Time{}
-	answerAll(w, r, mediaJSON, document{encode(body), newDocument(encode(timeless)).tag}, maxAge)
+	content := encode(body)
+	if err := holdAnswer(r, len(content)); err != nil {
+		return err
+	}
+	answerAll(w, r, mediaJSON, document{content, newDocument(encode(timeless)).tag}, maxAge)
 	return nil
 }
 
@@ -112,7 +115,7 @@ func (a *API) walk(w http.ResponseWriter, r *http.Request, service *leaderboard.
 		return err
 	}
 
-	body := boardEntries(page.Of, page.AsOf, page.TotalEntries, pageEntries(page.Entries, query.view.ReachedAt))
+	body := boardEntries(page.Of, page.AsOf, page.TotalEntries, pageEntries(page.Entries, query.view.Include))
 	for cursor, on := range map[**string]*leaderboard.Walk{&body.PreviousCursor: page.Previous, &body.NextCursor: page.Next} {
 		if on == nil {
 			continue
@@ -127,19 +130,18 @@ func (a *API) walk(w http.ResponseWriter, r *http.Request, service *leaderboard.
 		}
 	}
 
-	answer(w, http.StatusOK, body)
-	return nil
+	return answerHeld(w, r, body)
 }
 
 func boardEntries(of leaderboard.Of, asOf time.Time, total int64, entries []PageEntry) BoardEntries {
 	return BoardEntries{GameID: of.Board, Window: of.Window, Season: seasonOf(of), Segment: segmentOf(of), AsOf: asOf.UTC(), TotalEntries: total, Entries: entries}
 }
 
-func pageEntries(entries []leaderboard.RankedEntry, withTimes bool) []PageEntry {
+func pageEntries(entries []leaderboard.RankedEntry, include leaderboard.Include) []PageEntry {
 	list := make([]PageEntry, len(entries))
 	for i, e := range entries {
 		list[i] = pageEntry(e)
-		list[i].ReachedAt = reachedAt(withTimes, e.ReachedAt)
+		list[i].ReachedAt, list[i].Metadata = reachedAt(include.ReachedAt, e.ReachedAt), metadataOf(include.Metadata, e.Metadata)
 	}
 	return list
 }
@@ -152,7 +154,7 @@ func (a *API) entriesAround(w http.ResponseWriter, r *http.Request, service *lea
 	if err != nil {
 		return err
 	}
-	view.ReachedAt = q.include()
+	view.Include = q.include()
 	before, after := q.between("before", usual, 0, leaderboard.MaxNeighbours), q.between("after", usual, 0, leaderboard.MaxNeighbours)
 	player := q.text("player", "")
 	score := q.optional("score", -leaderboard.MaxScore, leaderboard.MaxScore)
@@ -181,8 +183,7 @@ func (a *API) entriesAround(w http.ResponseWriter, r *http.Request, service *lea
 		return err
 	}
 
-	answer(w, http.StatusOK, EntriesAround{Board: around.Board, Window: around.Window, Season: seasonOf(around.Of), Segment: segmentOf(around.Of), TotalEntries: around.TotalEntries, Rank: around.Rank, Entries: pageEntries(around.Entries, view.ReachedAt)})
-	return nil
+	return answerHeld(w, r, EntriesAround{Board: around.Board, Window: around.Window, Season: seasonOf(around.Of), Segment: segmentOf(around.Of), TotalEntries: around.TotalEntries, Rank: around.Rank, Entries: pageEntries(around.Entries, view.Include)})
 }
 
 // listEntries answers how the listed players do among themselves.
@@ -202,7 +203,7 @@ func (a *API) listEntries(w http.ResponseWriter, r *http.Request, service *leade
 	if err != nil {
 		return err
 	}
-	view.ReachedAt = q.include()
+	view.Include = q.include()
 	if err := q.finish(); err != nil {
 		return err
 	}
@@ -227,12 +228,11 @@ func (a *API) listEntries(w http.ResponseWriter, r *http.Request, service *leade
 	body := EntryList{Board: list.Board, Window: list.Window, Season: seasonOf(list.Of), Segment: segmentOf(list.Of), Entries: make([]ListedEntry, len(list.Entries)), WithoutEntry: make([]Player, len(list.Without))}
 	for i, e := range list.Entries {
 		body.Entries[i] = ListedEntry{Position: e.Position, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, Columns: columns(e.Columns), GameID: e.Board,
-			ReachedAt: reachedAt(view.ReachedAt, e.ReachedAt)}
+			ReachedAt: reachedAt(view.ReachedAt, e.ReachedAt), Metadata: metadataOf(view.Metadata, e.Metadata)}
 	}
 	for i, name := range list.Without {
 		body.WithoutEntry[i] = Player{UserID: string(name.ID), Username: name.Username}
 	}
 
-	answer(w, http.StatusOK, body)
-	return nil
+	return answerHeld(w, r, body)
 }

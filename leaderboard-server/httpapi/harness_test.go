@@ -110,7 +110,8 @@ func newGame(t *testing.T, with gameOptions) *game {
 	require.NoError(t, err)
 	g.service, err = leaderboard.NewService(ctx, leaderboard.Dependencies{
 		Passwords: auth.NewPasswords(bcrypt.MinCost, 2, patience), NormalizeUsername: auth.NormalizeUsername,
-		Players: ledger, Attributes: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Histories: ledger, Times: ledger, Boards: ledger, Results: ledger.Results()}, boards)
+		Players: ledger, Attributes: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Histories: ledger, Times: ledger,
+		Metadata: ledger, Boards: ledger, Results: ledger.Results()}, boards)
 
 	require.NoError(t, err)
 	g.tokens, err = auth.NewTokens(g.tenant, time.Hour, time.Now)

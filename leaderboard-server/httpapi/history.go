@@ -32,6 +32,7 @@ func (a *API) history(w http.ResponseWriter, r *http.Request, service *leaderboa
 	}
 	size := q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), int64(a.HTTP.MaxPageSize))
 	cursor := q.text("cursor", "")
+	view.Metadata = len(q.included(includeMetadata)) > 0
 	if err := q.finish(); err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func (a *API) history(w http.ResponseWriter, r *http.Request, service *leaderboa
 	body := History{Board: history.Board, Window: history.Window, Season: seasonOf(history.Of), Segment: segmentOf(history.Of), UserID: string(history.ID), Username: history.Username,
 		Since: history.Since, Submissions: make([]PastSubmission, len(history.Submissions))}
 	for i, s := range history.Submissions {
-		body.Submissions[i] = PastSubmission{Event: s.Event, Score: s.Score, Columns: columns(s.Columns), SubmittedAt: s.At, GameID: s.Board}
+		body.Submissions[i] = PastSubmission{Event: s.Event, Score: s.Score, Columns: columns(s.Columns), SubmittedAt: s.At, GameID: s.Board, Metadata: metadataOf(view.Metadata, s.Metadata)}
 	}
 	if history.Next != nil {
 		next, err := a.Tokens.Seal(historyPurpose, formatHistoryCursor(history.Next))
@@ -71,8 +72,7 @@ func (a *API) history(w http.ResponseWriter, r *http.Request, service *leaderboa
 		}
 		body.NextCursor = &next
 	}
-	answer(w, http.StatusOK, body)
-	return nil
+	return answerHeld(w, r, body)
 }
 
 func formatHistoryCursor(c *leaderboard.HistoryCursor) []byte {

@@ -5,23 +5,28 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
 const (
 	// sharedPages: pages beyond these are asked for too seldom to be shared.
 	sharedPages = 3
-	// maxCachedPages bounds the pages that are kept, some 20 KiB each.
+	// maxCachedPages bounds the pages that are kept, some 20 KiB each, and maxCachedBytes
+	// what they take together, as one with metadata may have 2 MiB.
 	maxCachedPages = 256
+	maxCachedBytes = 8 << 20
 )
 
 type pageKey struct {
 	board      string
 	page, size int64
-	reachedAt  bool
+	include    leaderboard.Include
 }
 
 type cachedPage struct {
@@ -41,14 +46,31 @@ type pageCache struct {
 	log     *slog.Logger
 	pages   *lru.Cache[pageKey, cachedPage]
 	flight  singleflight.Group
+
+	mu    sync.Mutex // held to add pages
+	bytes int        // of the pages that are kept
 }
 
 func newPageCache(ttl, timeout time.Duration, log *slog.Logger) (*pageCache, error) {
-	pages, err := lru.New[pageKey, cachedPage](maxCachedPages)
+	c := &pageCache{ttl: ttl, timeout: timeout, log: log}
+	var err error
+	c.pages, err = lru.NewWithEvict(maxCachedPages, func(_ pageKey, page cachedPage) { c.bytes -= len(page.body) })
 	if err != nil {
 		return nil, fmt.Errorf("make the cache of pages: %w", err)
 	}
-	return &pageCache{ttl: ttl, timeout: timeout, log: log, pages: pages}, nil
+	return c, nil
+}
+
+// keep keeps a page, and as many others as there is room for.
+func (c *pageCache) keep(key pageKey, page cachedPage) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	c.pages.Remove(key) // else it would be replaced without a word
+	c.pages.Add(key, page)
+	for c.bytes += len(page.body); c.bytes > maxCachedBytes; {
+		c.pages.RemoveOldest()
+	}
 }
 
 func (c *pageCache) covers(key pageKey) bool { return c.ttl > 0 && key.page <= sharedPages }
@@ -105,6 +127,6 @@ func (c *pageCache) renew(ctx context.Context, key pageKey, read pageReader) (pa
 	}
 
 	page = newDocument(body)
-	c.pages.Add(key, cachedPage{document: page, begun: begun})
+	c.keep(key, cachedPage{document: page, begun: begun})
 	return page, nil
 }

@@ -122,3 +122,40 @@ func TestAPanicIsAnsweredToAllThatWait(t *testing.T) {
 		require.Equal(t, 2, strings.Count(logs.String(), "reading a shared page panicked"))
 	})
 }
+
+// Pages together take a bounded number of bytes, however long they are.
+func TestCachedPagesAreBounded(t *testing.T) {
+	cache, err := newPageCache(time.Hour, time.Second, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	get := func(page int64, size int) {
+		_, err := cache.get(t.Context(), pageKey{page: page}, func(context.Context) ([]byte, error) { return make([]byte, size), nil })
+		require.NoError(t, err)
+	}
+	kept := func() (bytes int) {
+		for _, page := range cache.pages.Values() {
+			bytes += len(page.body)
+		}
+		require.Equal(t, bytes, cache.bytes)
+		return bytes
+	}
+
+	const long = 1 << 20
+	for page := range int64(20) {
+		get(page, long)
+		require.LessOrEqual(t, kept(), maxCachedBytes)
+	}
+	require.Equal(t, maxCachedBytes, kept())
+	for page := range int64(2 * maxCachedPages) {
+		get(100+page, 10)
+	}
+	require.Equal(t, 10*maxCachedPages, kept(), "the latest ones")
+	get(1000, maxCachedBytes+1)
+	require.Zero(t, kept(), "there is no room for it")
+
+	// One that is renewed takes the place of the last one.
+	cache.ttl = 0
+	for range 10 {
+		get(1, long)
+	}
+	require.Equal(t, long, kept())
+}

@@ -69,7 +69,7 @@ func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *lea
 		boards = strings.Split(list, ",")
 	}
 	view := leaderboard.View{Window: q.text("window", "")}
-	view.ReachedAt, view.Segments = q.includeOwn()
+	view.Include, view.Segments = q.includeOwn()
 	var err error
 	if view.Segment, err = a.segment(r, q); err != nil {
 		return err
@@ -101,9 +101,8 @@ func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *lea
 	body := PlayerEntries{UserID: string(player.ID), Username: player.Username, Entries: make([]Entry, len(player.Entries))}
 	for i, e := range player.Entries {
 		body.Entries[i] = entry(e)
-		body.Entries[i].ReachedAt = reachedAt(view.ReachedAt, e.ReachedAt)
+		body.Entries[i].ReachedAt, body.Entries[i].Metadata = reachedAt(view.ReachedAt, e.ReachedAt), metadataOf(view.Metadata, e.Metadata)
 		body.Entries[i].Segments = segmentRanks(view.Segments, e.Segments)
 	}
-	answer(w, http.StatusOK, body)
-	return nil
+	return answerHeld(w, r, body)
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -207,11 +208,13 @@ func write(w http.ResponseWriter, contentType string, status int, value any) {
 }
 
 func encode(value any) []byte {
-	body, err := json.Marshal(value)
-	if err != nil {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // metadata comes back as it was written
+	if err := encoder.Encode(value); err != nil {
 		panic(err) // the types are ours and always encode
 	}
-	return append(body, '\n')
+	return body.Bytes()
 }
 
 func writeBytes(w http.ResponseWriter, contentType string, status int, body []byte) {

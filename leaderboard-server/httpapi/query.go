@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
 // query is a URL's query whose parameters are taken out one by one. It
@@ -66,44 +68,63 @@ func (q *query) required(name string) string {
 	return q.text(name, "")
 }
 
-// include takes what an answer is to have beyond the usual: names, separated by commas.
-func (q *query) include() (reachedAt bool) { return q.included(includeReachedAt)[includeReachedAt] }
+// What answers may include.
+const (
+	includeReachedAt = "reached_at"
+	includeMetadata  = "metadata"
+	// includeSegments is for own entries: their ranks in segments.
+	includeSegments = "segments"
+)
 
-// includeOwn is include of an own entry.
-func (q *query) includeOwn() (reachedAt, segments bool) {
-	included := q.included(includeReachedAt, includeSegments)
-	return included[includeReachedAt], included[includeSegments]
+// include takes what entries are to have beyond the usual.
+func (q *query) include() leaderboard.Include {
+	return included(q.included(includeReachedAt, includeMetadata))
 }
 
-// included are those of what there is that are asked for.
-func (q *query) included(there ...string) map[string]bool {
+// includeOwn is include of an own entry, which may have its ranks in segments, too.
+func (q *query) includeOwn() (include leaderboard.Include, segments bool) {
+	asked := q.included(includeReachedAt, includeMetadata, includeSegments)
+	return included(asked), slices.Contains(asked, includeSegments)
+}
+
+func included(asked []string) leaderboard.Include {
+	return leaderboard.Include{ReachedAt: slices.Contains(asked, includeReachedAt), Metadata: slices.Contains(asked, includeMetadata)}
+}
+
+// included takes what an answer is to have beyond the usual: some of these names, separated by
+// commas.
+func (q *query) included(names ...string) (asked []string) {
 	const name = "include"
 	list := q.text(name, "")
 	if list == "" {
 		return nil
 	}
 
-	included := make(map[string]bool)
 	for what := range strings.SplitSeq(list, ",") {
 		switch {
-		case !slices.Contains(there, what):
-			q.wrong(name, "there is nothing named %s to include, only %s", quote(what), strings.Join(there, " and "))
+		case !slices.Contains(names, what):
+			q.wrong(name, "there is nothing named %s to include, only %s", quote(what), strings.Join(names, " and "))
 			return nil
-		case included[what]:
+		case slices.Contains(asked, what):
 			q.wrong(name, "include names %s twice", what)
 			return nil
 		}
-		included[what] = true
+		asked = append(asked, what)
 	}
-	return included
+	return asked
 }
 
-const (
-	// includeReachedAt asks for the times at which scores were reached.
-	includeReachedAt = "reached_at"
-	// includeSegments asks for the ranks of an own entry in segments.
-	includeSegments = "segments"
-)
+// metadataOf writes the metadata of a submission: null where it has none, and nothing where
+// it is not asked for.
+func metadataOf(asked bool, text string) json.RawMessage {
+	switch {
+	case !asked:
+		return nil
+	case text == "":
+		return json.RawMessage("null")
+	}
+	return json.RawMessage(text)
+}
 
 // reachedAt writes when a score was reached: null where it is not known, and nothing where
 // it is not asked for.

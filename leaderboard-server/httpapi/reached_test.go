@@ -68,7 +68,7 @@ func TestReachedAt(t *testing.T) {
 		require.Equal(t, query != "", strings.Contains(string(answer.body), "reached_at"))
 	}
 
-	for _, include := range []string{"metadata", "reached_at,x", "reached_at,reached_at", "", ","} {
+	for _, include := range []string{"columns", "reached_at,x", "reached_at,reached_at", "", ","} {
 		for _, path := range []string{"/v1/leaderboard/global", "/v1/boards/race/entries", "/v1/players/me/entries"} {
 			g.do(request{method: "GET", path: path + "?include=" + include, token: token}).problem(422, "invalid-request", "include")
 		}

@@ -36,7 +36,7 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboar
 	}
 
 	submission := leaderboard.Submission{Player: identity.Player, TokenVersion: identity.TokenVersion,
-		Board: b.board(), Score: b.integer("score"), Values: b.integers("columns", leaderboard.MaxColumns), IdempotencyKey: key}
+		Board: b.board(), Score: b.integer("score"), Values: b.integers("columns", leaderboard.MaxColumns), Metadata: b.metadata(), IdempotencyKey: key}
 	if err := b.finish(); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.
 		size:  q.integer("page_size", min(leaderboard.DefaultPageSize, int64(a.HTTP.MaxPageSize)), int64(a.HTTP.MaxPageSize)),
 		board: q.text("game_id", leaderboard.GlobalBoard),
 
-		reachedAt: q.include(),
+		include: q.include(),
 	}
 
 	if err := q.finish(); err != nil {
@@ -104,19 +104,27 @@ func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.
 	}
 
 	read := func(ctx context.Context) ([]byte, error) { return readPage(ctx, service, key) }
-	if a.wantsLive(w, r) {
-		content, err := read(r.Context())
-		if err == nil {
-			writeBytes(w, mediaJSON, http.StatusOK, content)
-		}
+	var page document
+	var err error
+	live := a.wantsLive(w, r)
+	if live {
+		page.body, err = read(r.Context())
+	} else {
+		page, err = a.sharedPage(r.Context(), key, read)
+	}
+	if err == nil {
+		err = holdAnswer(r, len(page.body))
+	}
+	if err != nil {
 		return err
 	}
 
-	page, err := a.sharedPage(r.Context(), key, read)
-	if err == nil {
+	if live {
+		writeBytes(w, mediaJSON, http.StatusOK, page.body)
+	} else {
 		answerAll(w, r, mediaJSON, page, a.HTTP.PageMaxAge)
 	}
-	return err
+	return nil
 }
 
 // wantsLive says whether a request for a page brings a good token. A player sees its own
@@ -141,13 +149,13 @@ func (a *API) sharedPage(ctx context.Context, key pageKey, read pageReader) (doc
 }
 
 func readPage(ctx context.Context, service *leaderboard.Service, key pageKey) ([]byte, error) {
-	page, err := service.Page(ctx, leaderboard.View{Board: key.board, ReachedAt: key.reachedAt}, key.page, key.size)
+	page, err := service.Page(ctx, leaderboard.View{Board: key.board, Include: key.include}, key.page, key.size)
 	if err != nil {
 		return nil, err
 	}
 
 	body := Leaderboard{GameID: page.Board, Page: page.Page, PageSize: page.PageSize, TotalEntries: page.TotalEntries,
-		Leaderboard: pageEntries(page.Entries, key.reachedAt)}
+		Leaderboard: pageEntries(page.Entries, key.include)}
 
 	return encode(body), nil
 }
@@ -189,7 +197,7 @@ func (a *API) myRank(w http.ResponseWriter, r *http.Request, service *leaderboar
 
 	q := readQuery(r)
 	view := leaderboard.View{Board: q.text("game_id", leaderboard.GlobalBoard)}
-	view.ReachedAt, view.Segments = q.includeOwn()
+	view.Include, view.Segments = q.includeOwn()
 	if err := q.finish(); err != nil {
 		return err
 	}
@@ -200,7 +208,8 @@ func (a *API) myRank(w http.ResponseWriter, r *http.Request, service *leaderboar
 	}
 
 	body := entry(e)
-	body.ReachedAt, body.Segments = reachedAt(view.ReachedAt, e.ReachedAt), segmentRanks(view.Segments, e.Segments)
+	body.ReachedAt, body.Metadata = reachedAt(view.ReachedAt, e.ReachedAt), metadataOf(view.Metadata, e.Metadata)
+	body.Segments = segmentRanks(view.Segments, e.Segments)
 	answer(w, http.StatusOK, body)
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 
 // windowsFile has boards with windows, beside those of boardsFile.
 const windowsFile = `{"attributes": [{"name": "country", "values": ["DE", "FR", "JP"]}], "boards": [
-	{"name": "race", "minScore": 0, "maxScore": 1000},
+	{"name": "race", "minScore": 0, "maxScore": 1000, "metadata": {}},
 	{"name": "laps", "order": "Ascending", "segments": ["country"], "windows": [
 		{"name": "daily", "schedule": "daily", "timeZone": "Europe/Berlin"},
 		{"name": "cup", "start": "2026-01-01T00:00:00Z", "end": "2100-01-01T00:00:00Z"}]},

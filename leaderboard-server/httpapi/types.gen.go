@@ -117,10 +117,13 @@ type Board struct {
 	Direct bool `json:"direct"`
 
 	// GameID A board's name.
-	GameID   GameID `json:"game_id"`
-	MaxScore Score  `json:"max_score"`
-	MinScore Score  `json:"min_score"`
-	Order    string `json:"order"`
+	GameID GameID `json:"game_id"`
+
+	// MaxMetadataBytes How many bytes of `metadata` a submission may have; 0: none.
+	MaxMetadataBytes int    `json:"max_metadata_bytes"`
+	MaxScore         Score  `json:"max_score"`
+	MinScore         Score  `json:"min_score"`
+	Order            string `json:"order"`
 
 	// Ranks How entries with the same score and columns are counted: `Ordinal` is 1, 2, 3, 4, who was there first before
 	// the others; `Competition` is 1, 2, 2, 4; `Dense` is 1, 2, 2, 3.
@@ -216,6 +219,10 @@ type Entry struct {
 
 	// GameID The board where the score was made; on `global` the one that counted toward it.
 	GameID string `json:"game_id"`
+
+	// Metadata What was sent with the submission that reached the score; there if `include` asks for it. Null where there is
+	// none, or the ledger cannot be asked right now.
+	Metadata Metadata `json:"metadata,omitempty"`
 
 	// Percentile Which share of the entries this one is at least as good as, itself included, in percent, rounded down to
 	// hundredths: that of the best is 100.
@@ -338,6 +345,10 @@ type ListedEntry struct {
 	// GameID The board where the score was made; on `global` the one that counted toward it.
 	GameID string `json:"game_id"`
 
+	// Metadata What was sent with the submission that reached the score; there if `include` asks for it. Null where there is
+	// none, or the ledger cannot be asked right now.
+	Metadata Metadata `json:"metadata,omitempty"`
+
 	// Position The place among the listed players.
 	Position int64 `json:"position"`
 
@@ -356,6 +367,10 @@ type ListedEntry struct {
 	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
 	Username Username `json:"username"`
 }
+
+// Metadata What was sent with the submission that reached the score; there if `include` asks for it. Null where there is
+// none, or the ledger cannot be asked right now.
+type Metadata = json.RawMessage
 
 // NewAttributes Values of the game's attributes, by name; one that is null is left out. `GET /v1/boards` lists the values that are
 // allowed where a board is split by the attribute.
@@ -380,6 +395,10 @@ type PageEntry struct {
 
 	// GameID The board where the score was made; on `global` the one that counted toward it.
 	GameID string `json:"game_id"`
+
+	// Metadata What was sent with the submission that reached the score; there if `include` asks for it. Null where there is
+	// none, or the ledger cannot be asked right now.
+	Metadata Metadata `json:"metadata,omitempty"`
 
 	// Rank Counts from 1. Two players share one only where the board's `ranks` are `Competition` (1, 2, 2, 4) or `Dense`
 	// (1, 2, 2, 3), and both have the same score and columns.
@@ -407,7 +426,11 @@ type PastSubmission struct {
 
 	// GameID The board that it was submitted to.
 	GameID string `json:"game_id"`
-	Score  Score  `json:"score"`
+
+	// Metadata What was sent with the submission that reached the score; there if `include` asks for it. Null where there is
+	// none, or the ledger cannot be asked right now.
+	Metadata Metadata `json:"metadata,omitempty"`
+	Score    Score    `json:"score"`
 
 	// SubmittedAt When it came; it counts in the seasons of that time.
 	SubmittedAt time.Time `json:"submitted_at"`
@@ -614,7 +637,12 @@ type SubmitRequest struct {
 
 	// GameID A board's name. Left out or null: `global`, where the score counts alone.
 	GameID *string `json:"game_id,omitempty"`
-	Score  Score   `json:"score"`
+
+	// Metadata What is kept with the submission, for boards whose `max_metadata_bytes` is not 0: at most so many bytes of
+	// JSON without whitespace, objects and lists at most 8 deep, no name twice in an object, and no number beyond
+	// 1e308. Shown with `include=metadata`, as it was sent.
+	Metadata *map[string]interface{} `json:"metadata,omitempty"`
+	Score    Score                   `json:"score"`
 }
 
 // Token defines model for Token.
@@ -790,8 +818,8 @@ type BoardEntriesParams struct {
 	// attribute alone, `country`, for the value that the player has now. Left out, all players.
 	Segment *SegmentQuery `form:"segment,omitempty" json:"segment,omitempty"`
 
-	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
-	// takes a look into the ledger.
+	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached,
+	// and `metadata` what was sent with the submissions that reached them. Either takes a look into the ledger.
 	Include *IncludeQuery `form:"include,omitempty" json:"include,omitempty"`
 
 	// PageSize Entries of a page. The maximum is a setting of the server; this document tells that of the server that it is from.
@@ -827,8 +855,8 @@ type EntriesAroundParams struct {
 	// attribute alone, `country`, for the value that the player has now. Left out, all players.
 	Segment *SegmentQuery `form:"segment,omitempty" json:"segment,omitempty"`
 
-	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
-	// takes a look into the ledger.
+	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached,
+	// and `metadata` what was sent with the submissions that reached them. Either takes a look into the ledger.
 	Include *IncludeQuery `form:"include,omitempty" json:"include,omitempty"`
 
 	// Player A `user_id`, or `me` with a token. Excludes `score`.
@@ -857,8 +885,8 @@ type ListEntriesParams struct {
 	// attribute alone, `country`, for the value that the player has now. Left out, all players.
 	Segment *SegmentQuery `form:"segment,omitempty" json:"segment,omitempty"`
 
-	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
-	// takes a look into the ledger.
+	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached,
+	// and `metadata` what was sent with the submissions that reached them. Either takes a look into the ledger.
 	Include *IncludeQuery `form:"include,omitempty" json:"include,omitempty"`
 }
 
@@ -879,6 +907,9 @@ type HistoryParams struct {
 
 	// Cursor The `next_cursor` of the answer before. Good for this board, player, season and segment only, on every server of the game.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include What submissions are to have beyond the usual. `metadata` is what was sent with them.
+	Include *[]string `form:"include,omitempty" json:"include,omitempty"`
 }
 
 // SeasonsParams defines parameters for Seasons.
@@ -902,8 +933,8 @@ type LeaderboardParams struct {
 	// GameID The board's name.
 	GameID *GameIDQuery `form:"game_id,omitempty" json:"game_id,omitempty"`
 
-	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
-	// takes a look into the ledger.
+	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached,
+	// and `metadata` what was sent with the submissions that reached them. Either takes a look into the ledger.
 	Include *IncludeQuery `form:"include,omitempty" json:"include,omitempty"`
 }
 
@@ -913,7 +944,7 @@ type MyRankParams struct {
 	GameID *GameIDQuery `form:"game_id,omitempty" json:"game_id,omitempty"`
 
 	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
-	// takes a look into the ledger. `segments` are the ranks in the segments of the values that the player has now.
+	// takes a look into the ledger, as does `metadata`, which is what was sent with the submissions. `segments` are the ranks in the segments of the values that the player has now.
 	Include *IncludeOwnQuery `form:"include,omitempty" json:"include,omitempty"`
 }
 
@@ -931,7 +962,7 @@ type PlayerEntriesParams struct {
 	Segment *SegmentQuery `form:"segment,omitempty" json:"segment,omitempty"`
 
 	// Include What entries are to have beyond the usual, separated by commas. `reached_at` is when their scores were reached: it
-	// takes a look into the ledger. `segments` are the ranks in the segments of the values that the player has now.
+	// takes a look into the ledger, as does `metadata`, which is what was sent with the submissions. `segments` are the ranks in the segments of the values that the player has now.
 	Include *IncludeOwnQuery `form:"include,omitempty" json:"include,omitempty"`
 }
 

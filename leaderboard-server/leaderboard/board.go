@@ -89,6 +89,8 @@ type Board struct {
 	Columns []Column
 	// Ranks says how entries with the same score and columns are counted.
 	Ranks Ranks
+	// Metadata is what the board takes of a submission besides.
+	Metadata MetadataRules
 	// Windows are rankings of parts of the time, beside or instead of that of all time.
 	Windows []Window
 	// WindowsOnly says that there is no ranking of all time.
@@ -136,6 +138,9 @@ func (b Board) Validate() error {
 		return err
 	}
 	if err := b.validateSegments(); err != nil {
+		return err
+	}
+	if err := b.validateMetadata(); err != nil {
 		return err
 	}
 	return b.validateWindows()

@@ -23,9 +23,10 @@ type boardSpec struct {
 	AllTime            *bool   `json:"allTime"`
 	Ranks              Ranks   `json:"ranks"`
 
-	Columns  []columnSpec `json:"columns"`
-	Windows  []windowSpec `json:"windows"`
-	Segments []string     `json:"segments"`
+	Columns  []columnSpec  `json:"columns"`
+	Metadata *metadataSpec `json:"metadata"`
+	Windows  []windowSpec  `json:"windows"`
+	Segments []string      `json:"segments"`
 }
 
 // attributeSpec is an attribute of players.
@@ -33,6 +34,30 @@ type attributeSpec struct {
 	Name    string   `json:"name"`
 	Values  []string `json:"values"`
 	Pattern string   `json:"pattern"`
+}
+
+// metadataSpec is what a board takes as metadata.
+type metadataSpec struct {
+	MaxBytes *int            `json:"maxBytes"`
+	Schema   json.RawMessage `json:"schema"`
+}
+
+// rules reads it; nil takes none.
+func (s *metadataSpec) rules() MetadataRules {
+	if s == nil {
+		return MetadataRules{}
+	}
+
+	rules := MetadataRules{MaxBytes: MaxMetadata}
+	set(&rules.MaxBytes, s.MaxBytes)
+	if rules.MaxBytes == 0 {
+		rules.MaxBytes = -1 // which is refused: to take none metadata is left out
+	}
+	var schema bytes.Buffer
+	if len(s.Schema) > 0 && string(s.Schema) != "null" && json.Compact(&schema, s.Schema) == nil {
+		rules.Schema = schema.String()
+	}
+	return rules
 }
 
 // columnSpec is one further column of a board.
@@ -137,10 +162,12 @@ func set[T any](field, value *T) {
 // Best), minScore, maxScore (default +-MaxScore), countsTowardGlobal (default:
 // whether the board is Descending), decimals (default 0), shards (default 1), allTime
 // (default true), ranks (default Ordinal), columns: a list with name, order (default
-// Descending), min, max (default +-MaxScore) and decimals (default 0), windows: a list with name, schedule and timeZone (default UTC) or
-// start and end (RFC 3339), and keep (default DefaultKeep), and segments: a list of attributes.
-// Next to boards, attributes has a list with name, and values or pattern, and global has minScore,
-// maxScore, decimals, shards, ranks, windows and segments of GlobalBoard, and
+// Descending), min, max (default +-MaxScore) and decimals (default 0), metadata: an object
+// with maxBytes (default MaxMetadata) and schema (a JSON Schema; default none), windows: a list
+// with name, schedule and timeZone (default UTC) or start and end (RFC 3339), and keep (default
+// DefaultKeep), and segments: a list of attributes. Next to boards, attributes has a list with
+// name, and values or pattern, and global has minScore, maxScore, decimals, shards, ranks,
+// windows and segments of GlobalBoard, and
 // direct (default true): whether it takes submissions of its own. Unknown fields, duplicates and
 // values out of bounds are refused. An empty file has no boards but GlobalBoard.
 func ParseBoards(file []byte) (Boards, error) {
@@ -208,6 +235,7 @@ func (s boardSpec) board() Board {
 	set(&b.Shards, s.Shards)
 	b.WindowsOnly = s.AllTime != nil && !*s.AllTime
 	b.Columns = columns(s.Columns)
+	b.Metadata = s.Metadata.rules()
 	b.Windows = windows(s.Windows)
 	b.Segments = segments(s.Segments)
 

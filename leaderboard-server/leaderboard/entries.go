@@ -102,12 +102,12 @@ func (s *Service) entries(ctx context.Context, scope scope, offset, limit int64)
 	return ranked, total, late, err
 }
 
-// ranked fills in the players' names, and the times if they are asked for.
+// ranked fills in the players' names, and what is asked for besides.
 func (s *Service) ranked(ctx context.Context, scope scope, entries []RankingEntry) (ranked []RankedEntry, late bool, err error) {
 	if ranked, err = s.named(ctx, scope, entries); err != nil {
 		return nil, false, err
 	}
-	late, err = s.addTimes(ctx, scope.each, entries, func(i int) *RankedEntry { return &ranked[i] })
+	late, err = s.addIncluded(ctx, scope.each, entries, func(i int) *RankedEntry { return &ranked[i] })
 	return ranked, late, err
 }
 
@@ -156,7 +156,7 @@ func (s *Service) Rank(ctx context.Context, id PlayerID, view View) (BoardEntry,
 			return BoardEntry{}, err
 		}
 	}
-	_, err = s.addTimes(ctx, scope.each, []RankingEntry{entry.RankingEntry}, func(int) *RankedEntry { return &own.RankedEntry })
+	_, err = s.addIncluded(ctx, scope.each, []RankingEntry{entry.RankingEntry}, func(int) *RankedEntry { return &own.RankedEntry })
 	return own, err
 }
 

@@ -85,6 +85,8 @@ type PastSubmission struct {
 	At      time.Time
 	// Board is the name of the board that it was submitted to.
 	Board string
+	// Metadata is as [RankedEntry.Metadata].
+	Metadata string
 }
 
 // History returns a part of a player's submissions to a board, the newest first; nil
@@ -131,7 +133,24 @@ func (s *Service) History(ctx context.Context, view View, id PlayerID, cursor *H
 		history.Next = &begin
 		history.Next.Place = *part.Next
 	}
-	return history, nil
+	if view.Metadata {
+		err = s.describe(ctx, history.Submissions)
+	}
+	return history, err
+}
+
+// describe fills in the metadata of submissions.
+func (s *Service) describe(ctx context.Context, submissions []PastSubmission) error {
+	events := make([]int64, len(submissions))
+	for i, submission := range submissions {
+		events[i] = submission.Event
+	}
+
+	found, _, err := s.lookUpMetadata(ctx, events)
+	for i := range submissions {
+		submissions[i].Metadata = found[submissions[i].Event]
+	}
+	return err
 }
 
 // past finds what of a board's past a view names.

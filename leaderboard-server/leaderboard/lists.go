@@ -58,7 +58,7 @@ func (s *Service) List(ctx context.Context, view View, ids []PlayerID) (List, er
 	for i, e := range entries {
 		ranked[i] = scope.ranked(e.RankingEntry, names[i])
 	}
-	if _, err := s.addTimes(ctx, scope.each, withoutOthers(entries), func(i int) *RankedEntry { return &ranked[i] }); err != nil {
+	if _, err := s.addIncluded(ctx, scope.each, withoutOthers(entries), func(i int) *RankedEntry { return &ranked[i] }); err != nil {
 		return List{}, err
 	}
 
@@ -151,7 +151,7 @@ func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []s
 		return PlayerEntries{}, err
 	}
 	for i := range scopes {
-		scopes[i].timed = view.ReachedAt
+		scopes[i].include = view.Include
 	}
 
 	name, err := s.Directory.Name(ctx, id)
@@ -172,7 +172,7 @@ func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []s
 	for i, e := range entries {
 		owned[i] = scopes[i].own(e, name)
 	}
-	if _, err := s.addTimes(ctx, func(i int) scope { return scopes[i] }, withoutOthers(entries), func(i int) *RankedEntry { return &owned[i].RankedEntry }); err != nil {
+	if _, err := s.addIncluded(ctx, func(i int) scope { return scopes[i] }, withoutOthers(entries), func(i int) *RankedEntry { return &owned[i].RankedEntry }); err != nil {
 		return PlayerEntries{}, err
 	}
 

@@ -29,6 +29,9 @@ type RankedEntry struct {
 	// ReachedAt is when the score was reached, where that is asked for; zero: it is not
 	// known.
 	ReachedAt time.Time
+	// Metadata is that of the submission that reached the score, where that is asked for;
+	// empty: it has none, or it is not known.
+	Metadata string
 }
 
 // Page is a part of a board in rank order.
@@ -39,8 +42,7 @@ type Page struct {
 	TotalEntries int64
 	// Entries is empty for a page past the end.
 	Entries []RankedEntry
-	// Late says that the times at which scores were reached are asked for and cannot all
-	// be looked up now.
+	// Late says that something of what is to be included cannot be looked up now.
 	Late bool
 }
 

@@ -34,7 +34,7 @@ func (s *Service) addTimes(ctx context.Context, scopes func(i int) scope, entrie
 	var queries []ReachedQuery
 	var places []int
 	for i, e := range entries {
-		if scope := scopes(i); scope.timed && e.Rank != 0 {
+		if scope := scopes(i); scope.include.ReachedAt && e.Rank != 0 {
 			queries, places = append(queries, ReachedQuery{Board: scope.board, Season: scope.season, RankingEntry: e}), append(places, i)
 		}
 	}

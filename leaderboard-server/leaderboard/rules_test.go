@@ -115,6 +115,8 @@ func TestParseBoards(t *testing.T) {
 		{"name": "speed"},
 		{"name": "race_2", "order": "Ascending", "scoring": "Latest", "minScore": -5, "maxScore": 5, "decimals": 3, "shards": 16},
 		{"name": "match", "ranks": "Dense", "columns": [{"name": "deaths", "order": "Ascending", "min": 0, "max": 9}, {"name": "time", "decimals": 3}]},
+		{"name": "ghosts", "metadata": {"maxBytes": 9, "schema": {"b": 1.50,
+			"a": [true]}}}, {"name": "cars", "metadata": {}},
 		{"name": "x", "countsTowardGlobal": false}], "global": {"shards": 4, "maxScore": 9, "direct": false, "ranks": "Competition"}}`))
 	require.NoError(t, err)
 	global := Global()
@@ -125,6 +127,10 @@ func TestParseBoards(t *testing.T) {
 		{Name: "race_2", Order: Ascending, Scoring: Latest, MinScore: -5, MaxScore: 5, Decimals: 3, Shards: 16, Ranks: Ordinal},
 		{Name: "match", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Dense,
 			Columns: []Column{{Name: "deaths", Order: Ascending, Max: 9}, {Name: "time", Order: Descending, Min: -MaxScore, Max: MaxScore, Decimals: 3}}},
+		{Name: "ghosts", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal,
+			Metadata: MetadataRules{MaxBytes: 9, Schema: `{"b":1.50,"a":[true]}`}},
+		{Name: "cars", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal,
+			Metadata: MetadataRules{MaxBytes: MaxMetadata}},
 		{Name: "x", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, Shards: 1, Ranks: Ordinal},
 	}, boards.All())
 
@@ -163,6 +169,14 @@ func TestParseBoardsRefuses(t *testing.T) {
 		`{"boards": [{"name": "a", "order": "Ascending", "countsTowardGlobal": true}]}`:                                       "countsTowardGlobal",
 		`{"boards": [{"name": "a", "ranks": "dense"}]}`:                                                                       "ranks",
 		`{"boards": [{"name": "a", "ranks": "Dense", "shards": 2}]}`:                                                          "ranks",
+		`{"boards": [{"name": "a", "metadata": {"maxBytes": 0}}]}`:                                                            "metadata.maxBytes",
+		`{"boards": [{"name": "a", "metadata": {"maxBytes": -1}}]}`:                                                           "metadata.maxBytes",
+		`{"boards": [{"name": "a", "metadata": {"maxBytes": 2049}}]}`:                                                         "metadata.maxBytes",
+		`{"boards": [{"name": "a", "metadata": {"schema": true}}]}`:                                                           "metadata.schema",
+		`{"boards": [{"name": "a", "metadata": {"schema": {"type": "car"}}}]}`:                                                "metadata.schema",
+		`{"boards": [{"name": "a", "metadata": {"schema": {"$ref": "file:///etc/passwd"}}}]}`:                                 "metadata.schema",
+		`{"boards": [{"name": "a", "metadata": {"bytes": 5}}]}`:                                                               "boards",
+		`{"boards": [], "global": {"metadata": {}}}`:                                                                          "boards",
 		`{"boards": [{"name": "a", "columns": [{}]}]}`:                                                                        "columns",
 		`{"boards": [{"name": "a", "columns": [{"name": "score"}]}]}`:                                                         "columns",
 		`{"boards": [{"name": "a", "columns": [{"name": "b"}, {"name": "b"}]}]}`:                                              "columns",

@@ -141,12 +141,16 @@ type Dependencies struct {
 	Reports           Reports
 	Histories         Histories
 	Times             EntryTimes
+	Metadata          MetadataStore
 	Boards            BoardStore
 	Results           Results
 }
 
 // Service is the product's use cases. It is safe for concurrent use.
-type Service struct{ Dependencies }
+type Service struct {
+	Dependencies
+	schemas schemas
+}
 
 // NewService makes a service and brings the ledger's boards in line with boards.
 func NewService(ctx context.Context, dependencies Dependencies, boards Boards) (*Service, error) {
@@ -251,7 +255,7 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 
 	// With a key it may be the repetition of one that was within the bounds.
 	submission.Ordered = board.Scoring.Ordered()
-	if submission.Columns, err = checkSubmission(catalog, board, submission); err != nil {
+	if submission.Columns, err = s.checkSubmission(catalog, board, submission); err != nil {
 		if submission.IdempotencyKey == "" {
 			return Receipt{}, err
 		}
@@ -262,12 +266,15 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 }
 
 // checkSubmission refuses what the board does not take, or does not take now.
-func checkSubmission(catalog *Catalog, board LiveBoard, s Submission) (Columns, error) {
-	if err := board.CheckSubmission(s.Score); err != nil {
+func (s *Service) checkSubmission(catalog *Catalog, board LiveBoard, submission Submission) (Columns, error) {
+	if err := board.CheckSubmission(submission.Score); err != nil {
 		return Columns{}, err
 	}
-	columns, err := board.ReadColumns(s.Values)
+	columns, err := board.ReadColumns(submission.Values)
 	if err != nil {
+		return Columns{}, err
+	}
+	if err := s.checkMetadata(board.Board, submission.Metadata); err != nil {
 		return Columns{}, err
 	}
 	if board.Main(catalog.Now()) == 0 {

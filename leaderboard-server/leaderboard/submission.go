@@ -26,6 +26,9 @@ type Submission struct {
 	// reads of them.
 	Values  map[string]int64
 	Columns Columns
+	// Metadata is what is kept with the submission, as [CompactMetadata] returns it; empty:
+	// nothing.
+	Metadata string
 	// Refusal, where set, is why the submission is not to be stored. With an
 	// IdempotencyKey that came before it is answered with the first outcome all the
 	// same.
@@ -45,6 +48,10 @@ func (s Submission) Fingerprint() [16]byte {
 	for _, name := range slices.Sorted(maps.Keys(s.Values)) {
 		body = append(append(body, 0), name...) // neither has a zero byte
 		body = binary.BigEndian.AppendUint64(append(body, 0), uint64(s.Values[name]))
+	}
+
+	if s.Metadata != "" {
+		body = append(append(body, 0, 0), s.Metadata...) // no column's name is empty
 	}
 
 	sum := sha256.Sum256(body)

@@ -17,8 +17,7 @@ type View struct {
 	Season int32
 	// Segment is the one that is meant; zero: all of the season.
 	Segment SegmentQuery
-	// ReachedAt asks for the times at which scores were reached.
-	ReachedAt bool
+	Include
 	// Segments asks, of an own entry, for its ranks in segments.
 	Segments bool
 }
@@ -49,8 +48,8 @@ type scope struct {
 	ranking Ranking
 	// season is that season where it is one of a window.
 	season Season
-	// timed says that the times at which scores were reached are asked for.
-	timed bool
+	// include is as in [View].
+	include Include
 }
 
 // open finds what a view names.
@@ -66,7 +65,7 @@ func (s *Service) open(ctx context.Context, view View) (opened scope, err error)
 	} else {
 		opened, err = s.running(catalog, board, view.Window)
 	}
-	opened.timed = view.ReachedAt
+	opened.include = view.Include
 	if err != nil || view.Segment.Attribute == "" {
 		return opened, err
 	}
@@ -91,12 +90,12 @@ func (s *Service) running(catalog *Catalog, board LiveBoard, window string) (sco
 	case window != "" && !board.HasWindow(window):
 		return scope{}, NoWindow(board, window)
 	case window == AllTime, window == "" && !board.WindowsOnly:
-		return scope{Of{Board: board.Name, Window: AllTime}, catalog, board, s.Ranking, Season{}, false}, nil
+		return scope{Of{Board: board.Name, Window: AllTime}, catalog, board, s.Ranking, Season{}, Include{}}, nil
 	}
 
 	if season, ok := board.SeasonAt(window, catalog.Now()); ok {
 		of := Of{Board: board.Name, Window: season.Window, Season: season.Ordinal}
-		return scope{of, catalog, board.In(season.Number), s.Ranking, season, false}, nil
+		return scope{of, catalog, board.In(season.Number), s.Ranking, season, Include{}}, nil
 	}
 	return scope{}, Errorf(CodeNoSeason, "window", "no such season of board %s is open now: GET /v1/boards/%s says when one was or will be", board.Name, board.Name)
 }
@@ -126,7 +125,7 @@ func (s *Service) openClosed(ctx context.Context, catalog *Catalog, board LiveBo
 		return scope{}, Errorf(CodeNoSeason, "season", "season %d of window %s is not closed yet: leave season out to see the one that is open", view.Season, view.Window)
 	}
 	of := Of{Board: board.Name, Window: view.Window, Season: view.Season, ClosedAt: season.ClosedAt}
-	return scope{of, catalog, board.InClosed(season), s.Results, season, false}, nil
+	return scope{of, catalog, board.InClosed(season), s.Results, season, Include{}}, nil
 }
 
 // NoWindow is an [Error] with CodeNoWindow.

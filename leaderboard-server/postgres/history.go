@@ -26,6 +26,12 @@ const (
 	clockMargin = 10 * time.Second
 )
 
+// logBeginsSQL is from when on events are there, as retention has cut the log.
+const logBeginsSQL = `least(
+	(SELECT min(at) FROM score_events_default),
+	(SELECT min(to_date(right(c.relname, 6), 'YYYYMM'))::timestamp AT TIME ZONE 'UTC' FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+	WHERE i.inhparent = 'score_events'::regclass AND c.relname ~ '^score_events_[0-9]{6}$'))`
+
 // History implements [leaderboard.Histories]. The log has no index of players, as keeping
 // one would cost each submission. The rollups of reports say in which quarter hours, days
 // and months a player submitted to a board, and the index of times finds those. So that
@@ -137,11 +143,7 @@ func (r *historyReader) begin(ctx context.Context) ([]span, error) {
 		return nil, err
 	}
 	var now time.Time
-	err = r.tx.QueryRow(ctx, `
-		SELECT clock_timestamp(), least(
-			(SELECT min(at) FROM score_events_default),
-			(SELECT min(to_date(right(c.relname, 6), 'YYYYMM'))::timestamp AT TIME ZONE 'UTC' FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-			WHERE i.inhparent = 'score_events'::regclass AND c.relname ~ '^score_events_[0-9]{6}$'))`).Scan(&now, &r.part.Since)
+	err = r.tx.QueryRow(ctx, "SELECT clock_timestamp(), "+logBeginsSQL).Scan(&now, &r.part.Since)
 	if err != nil {
 		return nil, err
 	}

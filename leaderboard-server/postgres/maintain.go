@@ -19,11 +19,12 @@ const (
 )
 
 // Maintain makes partitions ahead, rolls closed days up for reports, deletes expired
-// idempotency keys and drops events past their retention. It is to be called every
+// idempotency keys, drops events past their retention and metadata that nothing is of any
+// more. It is to be called every
 // hour or so, by any number of replicas. Where one of these fails it goes on with the
 // next.
 func (l *Ledger) Maintain(ctx context.Context) error {
-	return errors.Join(l.makePartitions(ctx), l.rollUp(ctx), l.expireKeys(ctx), l.applyRetention(ctx))
+	return errors.Join(l.makePartitions(ctx), l.rollUp(ctx), l.expireKeys(ctx), l.applyRetention(ctx), l.collectMetadata(ctx))
 }
 
 func (l *Ledger) makePartitions(ctx context.Context) error {

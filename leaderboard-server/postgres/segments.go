@@ -17,20 +17,25 @@ var (
 	onlyWithout = regexp.MustCompile(`(?s)/\*- (.*?) -\*/`)
 )
 
-// appendStatement is a statement that appends, in the form that is run.
-type appendStatement struct{ plain, segmented string }
+// appendStatement is a statement that appends, in the forms that are run: for batches that
+// have submissions to boards with segments, or not, and those with metadata, or not.
+type appendStatement struct{ plain, segmented, described, segmentedDescribed string }
 
 func newAppendStatement(text string) appendStatement {
-	return appendStatement{
-		plain:     onlyWithout.ReplaceAllString(onlyWith.ReplaceAllString(text, ""), "$1"),
-		segmented: onlyWith.ReplaceAllString(onlyWithout.ReplaceAllString(text, ""), " $1"),
-	}
+	plain := onlyWithout.ReplaceAllString(onlyWith.ReplaceAllString(text, ""), "$1")
+	segmented := onlyWith.ReplaceAllString(onlyWithout.ReplaceAllString(text, ""), " $1")
+	return appendStatement{plain, segmented, withMetadata(plain), withMetadata(segmented)}
 }
 
-// with returns the form for batches that have submissions to boards with segments, or not.
-func (s appendStatement) with(segments bool) string {
-	if segments {
+// with returns the form for a batch.
+func (s appendStatement) with(segments, metadata bool) string {
+	switch {
+	case segments && metadata:
+		return s.segmentedDescribed
+	case segments:
 		return s.segmented
+	case metadata:
+		return s.described
 	}
 	return s.plain
 }

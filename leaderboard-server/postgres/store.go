@@ -87,6 +87,9 @@ type storeArguments struct {
 	refused       []bool
 	// columns are literals of arrays; nil: no submission has any.
 	columns []pgtype.Text
+	// described are the ordinals of the submissions with metadata, and metadata is theirs.
+	described []int64
+	metadata  []string
 	// ordered says that a board's scoring is, keyed that there is a key, and segmented that
 	// there may be segments in which a submission counts.
 	ordered, keyed, segmented bool
@@ -95,7 +98,7 @@ type storeArguments struct {
 func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Catalog) (*storeArguments, error) {
 	n := len(batch)
 	a := &storeArguments{make([][16]byte, n), make([]int32, n), make([]string, n), make([]int64, n),
-		make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n), nil, false, false, false}
+		make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n), nil, nil, nil, false, false, false}
 	type entry struct {
 		player [16]byte
 		board  string
@@ -128,6 +131,10 @@ func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Cata
 				a.columns = make([]pgtype.Text, n)
 			}
 			a.columns[i] = columnsLiteral(s.Columns[:len(board.Columns)])
+		}
+
+		if s.Metadata != "" {
+			a.described, a.metadata = append(a.described, int64(i+1)), append(a.metadata, s.Metadata)
 		}
 
 		if s.IdempotencyKey != "" {
@@ -163,9 +170,9 @@ type storedRow struct {
 // those that are refused unless it was.
 func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, batch []leaderboard.Submission, catalog *leaderboard.Catalog) (stored leaderboard.Stored, repeated []int, err error) {
 	var row storedRow
-	sql, fields := appendAny.with(a.segmented), []any{&row.kind, &row.ordinal, &row.event, &row.player, &row.board, &row.global, &row.verdict}
+	sql, fields := appendAny, []any{&row.kind, &row.ordinal, &row.event, &row.player, &row.board, &row.global, &row.verdict}
 	if a.ordered {
-		sql, fields = appendOrdered.with(a.segmented), append(fields, &row.season, &row.score, &row.reachedBy, &row.improved, &row.columns)
+		sql, fields = appendOrdered, append(fields, &row.season, &row.score, &row.reachedBy, &row.improved, &row.columns)
 	}
 	if a.segmented {
 		fields = append(fields, &row.segments)
@@ -175,8 +182,12 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 	if a.ordered || a.keyed {
 		lockTimeout = strconv.FormatInt(l.options.LockTimeout.Milliseconds(), 10)
 	}
-	rows, err := conn.Query(ctx, sql, a.players, a.tokenVersions, a.boards, a.scores, a.keys, a.fingerprints, a.refused,
-		l.options.IdempotencyTTL, lockTimeout, catalog.Global().Season, a.columns)
+	args := []any{a.players, a.tokenVersions, a.boards, a.scores, a.keys, a.fingerprints, a.refused,
+		l.options.IdempotencyTTL, lockTimeout, catalog.Global().Season, a.columns}
+	if len(a.described) > 0 {
+		args = append(args, a.described, a.metadata)
+	}
+	rows, err := conn.Query(ctx, sql.with(a.segmented, len(a.described) > 0), args...)
 	if err != nil {
 		return stored, nil, err
 	}

@@ -50,6 +50,7 @@ type stored struct {
 	board         leaderboard.LiveBoard
 	player, score int64
 	columns       leaderboard.Columns
+	metadata      string
 	receipt       leaderboard.Receipt
 }
 
@@ -67,16 +68,20 @@ func round(t *testing.T, tenant *Tenant, replicas []*Replica, players []leaderbo
 
 		score := random.Int64N(21) - 10 // few values: many ties
 		columns := randomColumns(random, board)
+		metadata := ""
+		if random.IntN(2) == 0 {
+			metadata = fmt.Sprintf(`{"player":%d,"seed":%d,"i":%d}`, player.Number, seed, i)
+		}
 		group.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			submission := ledgertest.Submission(player, board.Name, score)
-			submission.Columns = columns
+			submission.Columns, submission.Metadata = columns, metadata
 			receipt, err := replicas[i%len(replicas)].Committer.Commit(ctx, submission)
 			if err != nil {
 				t.Error(err)
 			}
-			results[i] = stored{board, player.Number, score, columns, receipt}
+			results[i] = stored{board, player.Number, score, columns, metadata, receipt}
 		})
 	}
 
@@ -139,11 +144,13 @@ func layout(t *testing.T, tenant *Tenant, seed uint64) {
 
 		for _, s := range round(t, tenant, replicas, players, seed+uint64(step), 300) {
 			model.Submit(s.board, s.player, s.score, s.columns, s.receipt.Event)
+			model.Describe(s.receipt.Event, s.metadata)
 		}
 
 		replicas[0].Drop.Store(false)
 		tenant.RequireEqual(t, replicas[step%2].Ranking, model, players)
 		tenant.requireReports(t, model, players)
+		tenant.requireMetadata(t, model)
 		t.Logf("step %d, fault %d: equal", step, fault)
 	}
 

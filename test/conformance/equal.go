@@ -60,6 +60,19 @@ func (t *Tenant) requireSegments(tb testing.TB, ranking leaderboard.Ranking, cat
 	}
 }
 
+// requireMetadata requires that every event has the metadata that came with it, and so every
+// entry, as it names its event.
+func (t *Tenant) requireMetadata(tb testing.TB, model *Model) {
+	tb.Helper()
+	events := make([]int64, len(model.events))
+	for i, e := range model.events {
+		events[i] = e.number
+	}
+	found, err := t.Ledger.Metadata(tb.Context(), events)
+	require.NoError(tb, err)
+	require.Equal(tb, model.metadata, found)
+}
+
 // times are when the events came, by their numbers.
 func (t *Tenant) times(tb testing.TB) map[int64]time.Time {
 	tb.Helper()

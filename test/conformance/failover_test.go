@@ -92,7 +92,7 @@ func (l *load) submit(r *Replica, player leaderboard.PlayerName, board leaderboa
 		l.err = fmt.Errorf("submit to %s: %w", board.Name, err)
 		l.stop()
 	} else {
-		l.stored = append(l.stored, stored{board, player.Number, score, columns, receipt})
+		l.stored = append(l.stored, stored{board, player.Number, score, columns, "", receipt})
 	}
 
 	close(l.more)

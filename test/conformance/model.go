@@ -17,6 +17,8 @@ type Model struct {
 	// Attributes are what players have now: the numbers of their values, by player and
 	// attribute.
 	Attributes map[int64]map[string]int32
+	// metadata is what came with events, by their numbers.
+	metadata map[int64]string
 }
 
 // modelEvent is a submission.
@@ -30,7 +32,7 @@ type modelEvent struct {
 
 // NewModel makes a model without entries.
 func NewModel(catalog *leaderboard.Catalog) *Model {
-	return &Model{catalog: catalog, standings: make(map[leaderboard.EntryKey]leaderboard.Standing)}
+	return &Model{catalog: catalog, standings: make(map[leaderboard.EntryKey]leaderboard.Standing), metadata: make(map[int64]string)}
 }
 
 // Submit adds an event to the board's and to the global standings. Events must
@@ -53,6 +55,13 @@ func (m *Model) foldAll(board leaderboard.LiveBoard, e modelEvent) (improved boo
 		}
 	}
 	return m.fold(board, e)
+}
+
+// Describe says what came with an event.
+func (m *Model) Describe(event int64, metadata string) {
+	if metadata != "" {
+		m.metadata[event] = metadata
+	}
 }
 
 func (m *Model) fold(board leaderboard.LiveBoard, e modelEvent) (improved bool) {

@@ -142,7 +142,7 @@ func (c *crowd) submit(tb testing.TB, random *rand.Rand, key string) {
 		return
 	}
 	c.mu.Lock()
-	c.all = append(c.all, stored{board, player.Number, submission.Score, submission.Columns, receipt})
+	c.all = append(c.all, stored{board, player.Number, submission.Score, submission.Columns, submission.Metadata, receipt})
 	c.mu.Unlock()
 
 	if random.IntN(10) == 0 {

@@ -94,7 +94,7 @@ var unsaid = map[string][]string{
 	"register":      {"username", "password", "attributes"}, // the characters; bytes, not characters; what the game has
 	"setAttributes": {"attributes"},
 	"history":       {"cursor", "season"},
-	"submitScore":   {"game_id", "columns"},                  // global may take none; those that the board has
+	"submitScore":   {"game_id", "columns", "metadata"},      // global may take none; those that the board has, and what it takes
 	"topPlayers":    {"start_date", "end_date", "time_zone"}, // the order and length of the range; names of zones
 	"boardEntries":  {"cursor", "from_rank", "min_score", "season"},
 	"entriesAround": {"player", "season"}, // one of player and score
