@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -52,7 +53,11 @@ type Ranking struct {
 	// maxChanges is how many changes a shard's snapshot keeps.
 	maxChanges                        int
 	snapshotLifetime, snapshotSharing time.Duration
-	seen                              sync.Map // leaderboard.ShardID -> mark: the highest watermark that this process has seen
+	// looks counts those at the states of shards; suspicious says that a part of one may be
+	// missing.
+	looks      atomic.Uint64
+	suspicious atomic.Bool
+	seen       sync.Map // leaderboard.ShardID -> mark: the highest watermark that this process has seen
 }
 
 // mark is a shard's watermark as a process saw it.
@@ -137,6 +142,7 @@ func (r *Ranking) trust(c *call, values []any) error {
 	now.generation, _ = values[2].(string)
 
 	if now.watermark == "" || !s.Serves(now.identity) {
+		r.suspicious.Store(true)
 		r.damaged()
 		return unavailable("is being rebuilt", fmt.Errorf("shard %d of board %s is not whole", s.Index, s.Name))
 	}

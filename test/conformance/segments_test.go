@@ -62,9 +62,9 @@ func (t *Tenant) changeAttributes(tb testing.TB, model *Model, players []leaderb
 }
 
 // submitRound submits and brings the model up to date.
-func (t *Tenant) submitRound(tb *testing.T, model *Model, replicas []*Replica, players []leaderboard.PlayerName, seed, n uint64) {
+func (t *Tenant) submitRound(tb *testing.T, model *Model, replicas []*Replica, players []leaderboard.PlayerName, seed uint64) {
 	tb.Helper()
-	for _, s := range round(tb, t, replicas, players, seed, n) {
+	for _, s := range round(tb, t, replicas, players, seed, 200) {
 		model.Submit(s.board, s.player, s.score, s.columns, s.receipt.Event)
 	}
 }
@@ -97,7 +97,7 @@ func TestSegmentsAreAddedRemovedAndBroughtBack(t *testing.T) {
 
 		tenant.sync(t, model, replicas, without) // before the first event
 		tenant.changeAttributes(t, model, players, random)
-		tenant.submitRound(t, model, replicas, players, 1, 200)
+		tenant.submitRound(t, model, replicas, players, 1)
 		tenant.sync(t, model, replicas, with)
 		returned := identity()
 		tenant.RequireEqual(t, replicas[0].Ranking, model, players)
@@ -106,11 +106,11 @@ func TestSegmentsAreAddedRemovedAndBroughtBack(t *testing.T) {
 		}
 
 		tenant.changeAttributes(t, model, players, random)
-		tenant.submitRound(t, model, replicas, players, 2, 200)
+		tenant.submitRound(t, model, replicas, players, 2)
 		tenant.RequireEqual(t, replicas[1].Ranking, model, players)
 
 		tenant.sync(t, model, replicas, without)
-		tenant.submitRound(t, model, replicas, players, 3, 200)
+		tenant.submitRound(t, model, replicas, players, 3)
 		tenant.RequireEqual(t, replicas[0].Ranking, model, players)
 		speed := tenant.Board(t, "speed")
 		unserved := tenant.Catalog.Unserved(speed)
@@ -128,7 +128,7 @@ func TestSegmentsAreAddedRemovedAndBroughtBack(t *testing.T) {
 		tenant.sync(t, model, replicas, with)
 		require.Equal(t, returned+1, identity(), "what rankings have of it is made again")
 		tenant.RequireEqual(t, replicas[0].Ranking, model, players)
-		tenant.submitRound(t, model, replicas, players, 4, 200)
+		tenant.submitRound(t, model, replicas, players, 4)
 		require.NoError(t, tenant.forgetAll(t))
 		tenant.RequireEqual(t, replicas[1].Ranking, model, players)
 
