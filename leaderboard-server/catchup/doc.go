@@ -62,11 +62,12 @@
 //
 // # Another order or scoring
 //
-// A board that is to get another one ([leaderboard.Refold]) gets a second ranking, which is
-// made while ticks go on and is none of the shards that they look after: its watermark is below
-// which transaction every event is in its standings, and it is begun again where Redis has
-// lost it. When the board is switched, the leader goes on with it as with any other. See
-// refolds, and the package postgres for what the ledger does.
+// A board that is to get another one ([leaderboard.Refold]) gets a second ranking of all time
+// and of each season that is not closed. They are made while ticks go on and are none of the
+// shards that those look after: their watermark is below which transaction every event is in
+// their standings, and one is begun again where Redis has lost it. When the board is switched,
+// the leader goes on with them as with any other. See refolds, and the package postgres for
+// what the ledger does.
 //
 // # Who writes what
 //

@@ -156,9 +156,6 @@ func (c *CatchUp) measureFromOutside(ctx context.Context) {
 	c.outside.read(snapshot.Xmin)
 }
 
-// openingSoon is how long before a season opens its ranking is made.
-const openingSoon = 10 * time.Minute
-
 // activeShards are the shards of all rankings that are served, or soon will be: of boards
 // and windows that are configured, and of seasons that are not over at this time by the
 // ledger's clock.
@@ -172,7 +169,7 @@ func activeShards(catalog *leaderboard.Catalog, now time.Time) []leaderboard.Sha
 			all = append(all, board.AllShards()...)
 		}
 		for _, s := range board.Seasons {
-			if board.HasWindow(s.Window) && now.Before(s.Closes) && now.Add(openingSoon).After(s.Opens) {
+			if board.Serves(s, now) {
 				all = append(all, board.In(s.Number).AllShards()...)
 			}
 		}

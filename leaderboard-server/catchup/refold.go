@@ -11,6 +11,8 @@ import (
 const (
 	// refoldRetry is how long after a failure a refold is tried again.
 	refoldRetry = 5 * time.Second
+	// endingRetry is how long after a season kept a board from being switched it is tried again.
+	endingRetry = time.Second
 	// refusedRetry is how long after a refusal it is looked whether it still stands.
 	refusedRetry = time.Minute
 )
@@ -25,13 +27,16 @@ type Refolds interface {
 	// FoldRefold makes the standings of the events up to the first cut. told is called with
 	// how many of them were folded.
 	FoldRefold(ctx context.Context, work leaderboard.RefoldWork, told func(done int64)) (leaderboard.RefoldWork, error)
-	// ReadRefold streams the standings that were made, in rank order.
-	ReadRefold(ctx context.Context, work leaderboard.RefoldWork, size int, fn func([]leaderboard.Standing) error) error
-	// AdvanceRefold moves the cut on, and returns the standings that changed.
+	// ReadRefold streams the standings that were made of one of its seasons, in rank order.
+	ReadRefold(ctx context.Context, work leaderboard.RefoldWork, season int32, size int, fn func([]leaderboard.Standing) error) error
+	// AdvanceRefold moves the cut on, and returns the standings that changed. The seasons of
+	// windows may be others after it.
 	AdvanceRefold(ctx context.Context, work leaderboard.RefoldWork) (after leaderboard.RefoldWork, changed []leaderboard.Standing, caughtUp bool, err error)
 	// SwitchRefold gives the board its new fold and ranking, once apply has joined the last
-	// standings that changed.
+	// standings that changed. [leaderboard.ErrSeasonEnds]: a season of a window is closed first.
 	SwitchRefold(ctx context.Context, work leaderboard.RefoldWork, apply func(ctx context.Context, changed []leaderboard.Standing) error) (after leaderboard.RefoldWork, switched bool, err error)
+	// SweepRefold deletes what only making the rankings took, once the board is switched.
+	SweepRefold(ctx context.Context, work leaderboard.RefoldWork) error
 	// SweepRetired forgets a ranking that was superseded, of which nothing is left in Redis.
 	SweepRetired(ctx context.Context, board leaderboard.LiveBoard) error
 }
@@ -39,8 +44,13 @@ type Refolds interface {
 // refolds is what a term does about boards that are to get another fold: one after the
 // other, while ticks go on.
 //
-//	asked ──► first cut ──► standings of the parts ──► ranking ──► caught up ──► switched
+//	asked ──► first cut ──► standings of the parts ──► rankings ──► caught up ──► switched
 //	            (all of the log up to an event)   (of the standings)  (cut after cut)
+//
+// There is a ranking of all time and one of each season of a window that is not closed. Until
+// the switch seasons open, end and are closed as if there was no refold: one that is announced
+// gets a ranking with the next cut, one that was closed is left out from then on, and while one
+// ends the switch waits until it is closed.
 type refolds struct {
 	// running has a value while one is made, or waits after a failure.
 	running chan struct{}
@@ -112,7 +122,7 @@ func (t *term) refoldBoard(ctx context.Context, board leaderboard.LiveBoard) err
 		return err
 	}
 	folded := time.Now()
-	m, err := t.makeRanking(ctx, work)
+	m, err := t.makeRankings(ctx, work)
 	if err != nil {
 		return err
 	}
@@ -125,6 +135,9 @@ func (t *term) refoldBoard(ctx context.Context, board leaderboard.LiveBoard) err
 		"folding", folded.Sub(started), "ranking", ranked.Sub(folded), "switching", time.Since(ranked))
 	t.update(func(s *Status) { s.Refolds++ })
 	t.Wake()
+	if err := t.ledger.SweepRefold(ctx, m.RefoldWork); err != nil {
+		t.log.DebugContext(ctx, "what a refold has left is deleted later", "board", board.Name, "error", err)
+	}
 	return nil
 }
 
@@ -132,7 +145,7 @@ func (t *term) tellRefold(events, done int64) {
 	t.update(func(s *Status) { s.RefoldEvents, s.RefoldedEvents = events, done })
 }
 
-// catchUpAndSwitch brings the standings and the ranking up to the present, and then has the
+// catchUpAndSwitch brings the standings and the rankings up to the present, and then has the
 // board switched.
 func (t *term) catchUpAndSwitch(ctx context.Context, m *remade) error {
 	for {
@@ -148,12 +161,18 @@ func (t *term) catchUpAndSwitch(ctx context.Context, m *remade) error {
 		if err := t.finishAll(ctx, works, m.watermark); err != nil {
 			return err
 		}
+		if err := t.makeMissing(ctx, m); err != nil {
+			return err
+		}
 		if !caughtUp {
 			continue
 		}
 
 		switched, err := t.switchBoard(ctx, m)
-		if switched || err != nil {
+		switch {
+		case errors.Is(err, leaderboard.ErrSeasonEnds):
+			wait(ctx, endingRetry, nil, nil)
+		case switched || err != nil:
 			return err
 		}
 	}
@@ -161,13 +180,13 @@ func (t *term) catchUpAndSwitch(ctx context.Context, m *remade) error {
 
 // switchBoard has the board switched. False: too much has come in the meantime.
 func (t *term) switchBoard(ctx context.Context, m *remade) (switched bool, err error) {
-	var works []*work
+	var works shardWorks
 	after, switched, err := t.ledger.SwitchRefold(ctx, m.RefoldWork, func(ctx context.Context, changed []leaderboard.Standing) (err error) {
 		if works, err = t.join(ctx, m, changed); err != nil {
 			return err
 		}
 		// What Redis lost since is not to be switched to.
-		shards := m.Board.AllShards()
+		shards := m.shards()
 		return m.whole(shards, t.ranking.States(ctx, shards))
 	})
 	if err != nil || !switched {
@@ -181,7 +200,7 @@ func (t *term) switchBoard(ctx context.Context, m *remade) (switched bool, err e
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, shard := range m.Board.AllShards() {
+	for _, shard := range m.shards() {
 		t.shards[shard.ShardID] = &progress{stored: formatXid(after.Xid), upTo: after.Xid, flushed: time.Now()}
 		t.lag.note(shard.ShardID, after.Xid)
 	}

@@ -3,29 +3,67 @@ package catchup
 import (
 	"context"
 	"fmt"
-	"slices"
+	"maps"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-// remade is the ranking of a refold: it has what its standings have.
+// remade are the rankings of a refold: they have what their standings have.
 type remade struct {
 	leaderboard.RefoldWork
+	// made are the numbers of the rankings that there are in Redis. Seasons that will open
+	// later have none yet.
+	made map[int32]bool
 	// ledger is the ledger's identity, and watermark that of the shards.
 	ledger, watermark string
 }
 
-// makeRanking makes the ranking of the standings, unless that was done.
-func (t *term) makeRanking(ctx context.Context, work leaderboard.RefoldWork) (*remade, error) {
+// shards are those of the rankings that were made and are still to be had.
+func (m *remade) shards() []leaderboard.Shard {
+	var shards []leaderboard.Shard
+	if m.made[m.Board.Season] {
+		shards = m.Board.AllShards()
+	}
+	for _, s := range m.Seasons() {
+		if m.made[s.Made] {
+			shards = append(shards, m.Board.In(s.Made).AllShards()...)
+		}
+	}
+	return shards
+}
+
+// makeRankings makes the rankings of the standings, unless that was done.
+func (t *term) makeRankings(ctx context.Context, work leaderboard.RefoldWork) (*remade, error) {
+	m := &remade{RefoldWork: work, made: make(map[int32]bool), watermark: formatXid(work.Xid)}
+	return m, t.makeMissing(ctx, m)
+}
+
+// makeMissing makes the rankings of seasons that will be served soon by now.
+func (t *term) makeMissing(ctx context.Context, m *remade) error {
 	snapshot, err := t.ledger.Snapshot(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	m := &remade{RefoldWork: work, ledger: snapshot.Identity, watermark: formatXid(work.Xid)}
-	shards := work.Board.AllShards()
+
+	m.ledger = snapshot.Identity
+	for _, ranking := range m.Rankings(snapshot.Now) {
+		if m.made[ranking.Season] {
+			continue
+		}
+		if err := t.makeRanking(ctx, m, ranking); err != nil {
+			return err
+		}
+		m.made[ranking.Season] = true
+	}
+	return nil
+}
+
+// makeRanking makes one ranking of the standings, unless that was done.
+func (t *term) makeRanking(ctx context.Context, m *remade, ranking leaderboard.LiveBoard) error {
+	shards := ranking.AllShards()
 	states := t.ranking.States(ctx, shards)
 	if m.whole(shards, states) == nil {
-		return m, nil
+		return nil
 	}
 
 	works, err := t.beginAll(ctx, shards, func(i int) leaderboard.SessionStart {
@@ -33,28 +71,31 @@ func (t *term) makeRanking(ctx context.Context, work leaderboard.RefoldWork) (*r
 		return leaderboard.SessionStart{Ledger: m.ledger, Watermark: is.Watermark, Discard: is.Identity != "" || !is.Whole, Repair: true}
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer abandon(slices.Values(works))
+	defer abandon(maps.Values(works))
 
 	err = ahead(ctx, func(ctx context.Context, put func([]leaderboard.Standing) error) error {
-		return t.ledger.ReadRefold(ctx, work, chunkSize, put)
-	}, func(chunk []leaderboard.Standing) error { return t.spread(ctx, works, chunk) })
+		return t.ledger.ReadRefold(ctx, m.RefoldWork, ranking.Season, chunkSize, put)
+	}, func(chunk []leaderboard.Standing) error { return t.spread(ctx, m, works, chunk) })
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return m, t.finishAll(ctx, works, m.watermark)
+	return t.finishAll(ctx, works, m.watermark)
 }
 
+// shardWorks are sessions on shards.
+type shardWorks map[leaderboard.ShardID]*work
+
 // beginAll begins a session on each shard.
-func (t *term) beginAll(ctx context.Context, shards []leaderboard.Shard, start func(i int) leaderboard.SessionStart) ([]*work, error) {
-	works := make([]*work, len(shards))
+func (t *term) beginAll(ctx context.Context, shards []leaderboard.Shard, start func(i int) leaderboard.SessionStart) (shardWorks, error) {
+	works := make(shardWorks, len(shards))
 	for i, shard := range shards {
 		session, err := t.ranking.Begin(ctx, shard, start(i))
 		if err != nil {
 			return nil, fmt.Errorf("begin: %w", err)
 		}
-		works[i] = &work{shard: shard, session: session}
+		works[shard.ShardID] = &work{shard: shard, session: session}
 	}
 	return works, nil
 }
@@ -72,18 +113,19 @@ func (m *remade) whole(shards []leaderboard.Shard, states []leaderboard.ShardSta
 	return nil
 }
 
-// spread hands standings to the shards that they belong to.
-func (t *term) spread(ctx context.Context, works []*work, standings []leaderboard.Standing) error {
+// spread hands standings to the shards that they belong to. Those of rankings that are not
+// made yet are in their standings by then.
+func (t *term) spread(ctx context.Context, m *remade, works shardWorks, standings []leaderboard.Standing) error {
 	for _, s := range standings {
-		w := works[leaderboard.ShardIndex(s.Player, len(works))]
-		if t.add(ctx, w, s); w.err != nil {
+		w := works[leaderboard.ShardID{Board: s.Board, Season: s.Season, Index: leaderboard.ShardIndex(s.Player, m.Board.Shards)}]
+		if t.add(ctx, w, s); w != nil && w.err != nil {
 			return w.err
 		}
 	}
 	return ctx.Err()
 }
 
-func (t *term) finishAll(ctx context.Context, works []*work, watermark string) error {
+func (t *term) finishAll(ctx context.Context, works shardWorks, watermark string) error {
 	for _, w := range works {
 		if err := t.send(ctx, w); err != nil {
 			return err
@@ -95,9 +137,9 @@ func (t *term) finishAll(ctx context.Context, works []*work, watermark string) e
 	return nil
 }
 
-// join joins the standings that changed to the ranking, without moving the watermark.
-func (t *term) join(ctx context.Context, m *remade, changed []leaderboard.Standing) ([]*work, error) {
-	shards := m.Board.AllShards()
+// join joins the standings that changed to the rankings, without moving the watermark.
+func (t *term) join(ctx context.Context, m *remade, changed []leaderboard.Standing) (shardWorks, error) {
+	shards := m.shards()
 	if err := m.whole(shards, t.ranking.States(ctx, shards)); err != nil {
 		return nil, err
 	}
@@ -108,9 +150,9 @@ func (t *term) join(ctx context.Context, m *remade, changed []leaderboard.Standi
 	if err != nil {
 		return nil, err
 	}
-	defer abandon(slices.Values(works))
+	defer abandon(maps.Values(works))
 
-	if err := t.spread(ctx, works, changed); err != nil {
+	if err := t.spread(ctx, m, works, changed); err != nil {
 		return nil, err
 	}
 	for _, w := range works {

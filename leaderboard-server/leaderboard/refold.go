@@ -33,6 +33,16 @@ type Refold struct {
 	Refused string
 	// OfColumns says that it was refused for other columns that were asked for.
 	OfColumns bool
+	// Seasons are those of windows for which rankings are made, too.
+	Seasons []RefoldedSeason
+}
+
+// RefoldedSeason is a season of a window for which a refold makes a ranking.
+type RefoldedSeason struct {
+	Season
+	// Made is the number of the ranking, and the season's once the board is switched. The
+	// ledger takes it of those that seasons are given, from 2 up, and none twice.
+	Made int32
 }
 
 // RetiredRanking is one that a refold has superseded, or that was given up.
@@ -43,8 +53,8 @@ type RetiredRanking struct {
 	At time.Time
 }
 
-// firstRefold is below the numbers of rankings of all time that refolds have made: seasons
-// of windows do not come to it.
+// firstRefold is below the numbers of rankings of all time that refolds have made. Seasons
+// of windows, and the rankings that refolds make of them ([RefoldedSeason]), do not come to it.
 const firstRefold = 1 << 30
 
 // RefoldSeason is the number of the ranking that the n-th refold of a board makes, from 1.
@@ -63,7 +73,7 @@ func (b LiveBoard) foldOf(season int32) Fold {
 	if season == 0 {
 		return own
 	}
-	if b.Refold != nil && b.Refold.Season == season {
+	if b.Refold.makes(season) {
 		return b.Refold.Fold
 	}
 	for _, r := range b.Retired {
@@ -74,10 +84,15 @@ func (b LiveBoard) foldOf(season int32) Fold {
 	return own
 }
 
+// makes says whether a number is of a ranking that the refold makes; nil makes none.
+func (r *Refold) makes(season int32) bool {
+	return r != nil && (r.Season == season || slices.ContainsFunc(r.Seasons, func(s RefoldedSeason) bool { return s.Made == season }))
+}
+
 // HasRanking says whether a season's number is of one of the board's rankings, as far as
 // they are known.
 func (b LiveBoard) HasRanking(season int32) bool {
-	return season == b.Season || b.Refold != nil && b.Refold.Season == season ||
+	return season == b.Season || b.Refold.makes(season) ||
 		slices.ContainsFunc(b.Seasons, func(s Season) bool { return s.Number == season }) ||
 		slices.ContainsFunc(b.Retired, func(r RetiredRanking) bool { return r.Season == season })
 }
@@ -107,9 +122,13 @@ type RefoldRefusedError struct {
 // Error is the reason.
 func (r *RefoldRefusedError) Error() string { return r.Reason }
 
+// ErrSeasonEnds says that a board is not given another fold now, as a season of a window is
+// ending or has ended: it is closed first, with the fold that there is.
+var ErrSeasonEnds = errors.New("a season is ending")
+
 // RefoldWork is how far a refold has come.
 type RefoldWork struct {
-	// Board has the season that is made, and its fold.
+	// Board has the season that is made, and its fold. Its Refold has the seasons of windows.
 	Board LiveBoard
 	// Cut is up to which event the standings are made, once all parts are done, and Xid
 	// below which transaction every event is up to Cut.
@@ -119,6 +138,32 @@ type RefoldWork struct {
 	Parts, PartsDone int
 	// Events is how many there were when it began, and Done how many of them are folded.
 	Events, Done int64
+}
+
+// Seasons are those of windows for which rankings are made.
+func (w RefoldWork) Seasons() []RefoldedSeason { return w.Board.Refold.Seasons }
+
+// WithSeasons is the work with other seasons of windows.
+func (w RefoldWork) WithSeasons(seasons []RefoldedSeason) RefoldWork {
+	refold := *w.Board.Refold
+	refold.Seasons = seasons
+	w.Board.Refold = &refold
+	return w
+}
+
+// Rankings are the board with each season that is made and whose ranking is served at a time,
+// or will be within OpeningSoon.
+func (w RefoldWork) Rankings(now time.Time) []LiveBoard {
+	var rankings []LiveBoard
+	if !w.Board.WindowsOnly {
+		rankings = append(rankings, w.Board)
+	}
+	for _, s := range w.Seasons() {
+		if w.Board.Serves(s.Season, now) {
+			rankings = append(rankings, w.Board.In(s.Made))
+		}
+	}
+	return rankings
 }
 
 // Folded says that all parts are done.

@@ -12,6 +12,8 @@ const (
 	// SeasonNotice is how long before its beginning the first season of a window is in the
 	// ledger, and another end of one before that end.
 	SeasonNotice = 5 * time.Second
+	// OpeningSoon is how long before a season opens its ranking is made.
+	OpeningSoon = 10 * time.Minute
 	// MaxAnnounced is how many are announced at a time, where nobody looked after a window
 	// for long.
 	MaxAnnounced = 1_000
@@ -67,6 +69,11 @@ func (b LiveBoard) InClosed(season Season) LiveBoard {
 		b.Order = season.Order
 	}
 	return b
+}
+
+// Serves says whether the ranking of a season of a window is served at a time, or soon will be.
+func (b LiveBoard) Serves(s Season, at time.Time) bool {
+	return b.HasWindow(s.Window) && at.Before(s.Closes) && at.Add(OpeningSoon).After(s.Opens)
 }
 
 // OpenAt are the seasons of the board's windows in which an event at a time counts, in the

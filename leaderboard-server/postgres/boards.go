@@ -23,8 +23,8 @@ func (l *Ledger) SyncBoards(ctx context.Context, boards leaderboard.Boards) (*le
 
 	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		// Replicas start together: one after the other, so that numbers are given once.
-		if _, err := tx.Exec(ctx, "LOCK TABLE boards IN SHARE ROW EXCLUSIVE MODE"); err != nil {
-			return fmt.Errorf("wait for other replicas: %w", err)
+		if err := lockBoards(ctx, tx, "boards"); err != nil {
+			return err
 		}
 
 		existing, err := readBoards(ctx, tx)

@@ -23,9 +23,6 @@ const (
 	// refoldPatience is for how long reading a part may bring nothing: all of the log is
 	// read, and a part of it sorted, before the first event comes.
 	refoldPatience = 10 * time.Minute
-	// upgradeTime is how long after an upgrade servers of the version before may go on. They
-	// would append to a board that has become ordered without making its standings.
-	upgradeTime = 15 * time.Minute
 )
 
 // Events of a board are cut in two by their numbers: while nobody can append, the last
@@ -47,6 +44,16 @@ func stopAppending(ctx context.Context, tx pgx.Tx) (last int64, xid uint64, err 
 	}
 	err = tx.QueryRow(ctx, cutSQL).Scan(&last, &xid)
 	return last, xid, err
+}
+
+// lockBoards has others who change the tables (boards, if it is one, the first) wait until the
+// transaction ends. Whoever changes refolds takes it before the rows: their triggers and those
+// of boards raise the version of the boards, in whatever order.
+func lockBoards(ctx context.Context, tx pgx.Tx, tables string) error {
+	if _, err := tx.Exec(ctx, "LOCK TABLE "+tables+" IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+		return fmt.Errorf("wait for other replicas: %w", err)
+	}
+	return nil
 }
 
 // cut returns the number of the last event, and a transaction below which every event is up
@@ -128,7 +135,19 @@ func readRefolds(ctx context.Context, tx pgx.Tx, boards map[int32]*leaderboard.L
 			board.Retired = append(board.Retired, leaderboard.RetiredRanking{Season: r.Season, Fold: r.Fold, At: *retired})
 		}
 	}
-	return rows.Err()
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read the refolds: %w", err)
+	}
+
+	for number, board := range boards {
+		if board.Refold == nil || board.Refold.Season == 0 {
+			continue
+		}
+		if board.Refold.Seasons, err = readRefoldSeasons(ctx, tx, number); err != nil {
+			return fmt.Errorf("read the seasons of the refold of board %s: %w", board.Name, err)
+		}
+	}
+	return nil
 }
 
 // PrepareRefold begins the refold that the catalog has of the board, or finds out how far it
@@ -182,72 +201,12 @@ func (l *Ledger) refoldWork(ctx context.Context, board leaderboard.LiveBoard) (l
 
 	refold := *board.Refold
 	refold.Season = season
+	if refold.Seasons, err = readRefoldSeasons(ctx, l.pool, board.Number); err != nil {
+		return w, unavailable("read the seasons of a refold", err)
+	}
 	w.Board.Refold, w.Xid = &refold, uint64(xid)
 	w.Board = w.Board.In(season)
 	return w, nil
-}
-
-// checkRefold says why a board cannot be refolded now: a [leaderboard.RefoldRefusedError],
-// or nil.
-func (l *Ledger) checkRefold(ctx context.Context, from querier, board leaderboard.LiveBoard) error {
-	ctx, cancel := l.deadline(ctx)
-	defer cancel()
-
-	if board.Segmented {
-		return refuse("board %s cannot get %s, as it has segments, or had: add a board with another name instead", board.Name, board.Refold.Fold)
-	}
-
-	var cut, windows bool
-	var wait pgtype.Int8
-	err := from.QueryRow(ctx, `
-		SELECT b.log_cut, EXISTS (SELECT FROM windows WHERE board = b.number AND active) OR EXISTS (SELECT FROM window_seasons WHERE board = b.number AND closed_at IS NULL),
-			(SELECT ceil(extract(epoch FROM this.applied_at + $2::interval - now()) / 60)::bigint FROM schema_migrations first, schema_migrations this
-				WHERE first.version = 1 AND this.name = 'refolds' AND this.applied_at > first.applied_at + $2::interval)
-		FROM boards b WHERE b.number = $1`, board.Number, upgradeTime).Scan(&cut, &windows, &wait)
-	if err != nil {
-		return unavailable("look whether a board can be refolded", err)
-	}
-
-	want := board.Refold.Fold
-	switch {
-	case cut:
-		return refuse("board %s cannot get %s: retention has dropped scores of it, of which the new ranking would have to be made. Add a board with another name instead", board.Name, want)
-	case windows:
-		return refuse("board %s cannot get %s while it has windows: remove them, and add them again afterwards. It begins when the seasons that are open have been closed", board.Name, want)
-	case want.Scoring.Ordered() && wait.Int64 > 0:
-		return refuse("board %s gets %s in %d minutes, when no server of the version before can be left", board.Name, want, wait.Int64)
-	}
-	return nil
-}
-
-func refuse(format string, args ...any) error {
-	return &leaderboard.RefoldRefusedError{Reason: fmt.Sprintf(format, args...)}
-}
-
-// RefuseRefold records why a refold cannot be done, if that is what the error says, and
-// gives up what was made of it.
-func (l *Ledger) RefuseRefold(ctx context.Context, board leaderboard.LiveBoard, why error) error {
-	refused := (*leaderboard.RefoldRefusedError)(nil)
-	if !errors.As(why, &refused) {
-		return nil
-	}
-
-	ctx, cancel := l.deadline(ctx)
-	defer cancel()
-
-	want := board.Refold.Fold
-	_, err := l.pool.Exec(ctx, `
-		WITH given_up AS (
-			INSERT INTO retired_rankings (board, season, board_order, scoring)
-			SELECT board, season, board_order, scoring FROM refolds WHERE board = $1 AND board_order = $2 AND scoring = $3 AND season IS NOT NULL
-		)
-		UPDATE refolds SET refused = $4, final = $5, season = NULL, cut = NULL, cut_xid = NULL
-		WHERE board = $1 AND board_order = $2 AND scoring = $3 AND (refused IS DISTINCT FROM $4 OR season IS NOT NULL)`,
-		board.Number, want.Order, want.Scoring, refused.Reason, refused.Final)
-	if err != nil {
-		return fmt.Errorf("record that board %s cannot be refolded: %w", board.Name, err)
-	}
-	return nil
 }
 
 // beginRefold gives the refold a season and the first cut. One that has a season, of
@@ -267,6 +226,10 @@ func (l *Ledger) beginRefold(ctx context.Context, board leaderboard.LiveBoard) e
 
 	want := board.Refold.Fold
 	return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		if err := lockBoards(ctx, tx, "boards"); err != nil {
+			return err
+		}
+
 		var before pgtype.Int4
 		err := tx.QueryRow(ctx, "SELECT season FROM refolds WHERE board = $1 AND board_order = $2 AND scoring = $3 FOR UPDATE",
 			board.Number, want.Order, want.Scoring).Scan(&before)
@@ -290,6 +253,10 @@ func (l *Ledger) beginRefold(ctx context.Context, board leaderboard.LiveBoard) e
 		}
 		_, err = tx.Exec(ctx, `UPDATE refolds SET season = $2, cut = $3, cut_xid = $4, parts = $5, parts_done = 0, events = $6, events_done = 0, refused = NULL WHERE board = $1`,
 			board.Number, leaderboard.RefoldSeason(made), last, int64(xid), (events+refoldPart-1)/refoldPart, events)
+		if err != nil {
+			return err
+		}
+		_, err = addRefoldSeasons(ctx, tx, board.Number)
 		return err
 	})
 }

@@ -195,7 +195,9 @@ func TestARefoldIsRefused(t *testing.T) {
 		message string
 	}{
 		"retention has dropped some": {before: "UPDATE boards SET log_cut = true WHERE name = 'arena'", message: "retention has dropped scores of it"},
-		"windows":                    {windows: []leaderboard.Window{ledgertest.Window("daily", "daily")}, message: "while it has windows"},
+		"just upgraded, with windows": {windows: []leaderboard.Window{ledgertest.Window("daily", "daily")},
+			before: "UPDATE schema_migrations SET applied_at = applied_at - interval '1 day' WHERE name <> 'refold_windows'",
+			after:  "UPDATE schema_migrations SET applied_at = applied_at - interval '15 minutes'", message: "gets order Descending and scoring Sum in 15 minutes"},
 		"just upgraded": {before: "UPDATE schema_migrations SET applied_at = applied_at - interval '1 day' WHERE name <> 'refolds'",
 			after: "UPDATE schema_migrations SET applied_at = applied_at - interval '15 minutes'", message: "gets order Descending and scoring Sum in 15 minutes"},
 		"too large a sum": {scores: []int64{leaderboard.MaxScore, leaderboard.MaxScore}, message: "add up to more than +-9007199254740991"},

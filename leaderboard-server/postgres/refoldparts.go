@@ -99,7 +99,7 @@ func (l *Ledger) foldPart(ctx context.Context, work leaderboard.RefoldWork, told
 			if failed != nil {
 				continue
 			}
-			failed = l.insertStandings(ctx, work.Board, c.standings)
+			failed = l.insertStandings(ctx, work, c.standings)
 			if told(c.done); failed == nil && time.Since(at) > refoldTold {
 				so := work
 				so.Done, at = c.done, time.Now()
@@ -112,7 +112,11 @@ func (l *Ledger) foldPart(ctx context.Context, work leaderboard.RefoldWork, told
 		written <- failed
 	}()
 
-	fold := folder{board: work.Board}
+	rankings := refoldedOf(work)
+	folders := make([]folder, len(rankings))
+	for i, r := range rankings {
+		folders[i].board = r.board
+	}
 	var standings []leaderboard.Standing
 	put := func() error {
 		select {
@@ -123,25 +127,39 @@ func (l *Ledger) foldPart(ctx context.Context, work leaderboard.RefoldWork, told
 			return context.Cause(ctx)
 		}
 	}
-	err = l.readPart(ctx, work, func(chunk []playerEvent) error {
-		for _, e := range chunk {
-			done, ended, err := fold.add(e)
+	add := func(e playerEvent) error {
+		for i := range folders {
+			if !rankings[i].has(&e) {
+				continue
+			}
+			done, ended, err := folders[i].add(e)
 			if err != nil {
 				return err
 			}
-			if events++; ended {
+			if ended {
 				standings = append(standings, done)
 			}
-			if len(standings) == checkpointChunk {
-				if err := put(); err != nil {
-					return err
-				}
+		}
+		if len(standings) >= checkpointChunk {
+			return put()
+		}
+		return nil
+	}
+	err = l.readPart(ctx, work, func(chunk []playerEvent) error {
+		for _, e := range chunk {
+			events++
+			if err := add(e); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
-	if err == nil && fold.any {
-		standings = append(standings, fold.last)
+	if err == nil {
+		for _, f := range folders {
+			if f.any {
+				standings = append(standings, f.last)
+			}
+		}
 		err = put()
 	}
 
@@ -193,34 +211,35 @@ func (l *Ledger) readPart(ctx context.Context, work leaderboard.RefoldWork, fn f
 
 // insertStandings adds standings of a refold. Those that are there are the same: the
 // events before a cut make the same, however often they are folded.
-func (l *Ledger) insertStandings(ctx context.Context, board leaderboard.LiveBoard, standings []leaderboard.Standing) error {
+func (l *Ledger) insertStandings(ctx context.Context, work leaderboard.RefoldWork, standings []leaderboard.Standing) error {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
 
-	_, err := l.pool.Exec(ctx, refoldedSQL+" ON CONFLICT DO NOTHING", refoldedArgs(board, standings)...)
+	_, err := l.pool.Exec(ctx, refoldedSQL+" ON CONFLICT DO NOTHING", refoldedArgs(work, standings)...)
 	return err
 }
 
-// refoldedSQL inserts standings of the board $1 and its season $2.
+// refoldedSQL inserts standings of the refold of the board $1 whose season is $2.
 const refoldedSQL = `
 	INSERT INTO standings AS s (board, season, player, score, event, last_event, origin, fold, columns, reached_at, xid)
-	SELECT $1, $2, i.player, i.score, i.event, i.last, $1, f.fold, i.columns::bigint[], i.reached_at, '0'
-	FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::timestamptz[]) AS i (player, score, event, last, columns, reached_at), refolds f
-	WHERE f.board = $1 AND f.season = $2
-	ORDER BY i.player`
+	SELECT $1, i.season, i.player, i.score, i.event, i.last, $1, f.fold, i.columns::bigint[], i.reached_at, '0'
+	FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::timestamptz[], $9::int[]) AS i (player, score, event, last, columns, reached_at, season), refolds f
+	WHERE f.board = $1 AND f.season = $2 AND (i.season = f.season OR EXISTS (SELECT FROM refold_seasons r WHERE r.board = f.board AND r.made = i.season))
+	ORDER BY i.season, i.player`
 
-func refoldedArgs(board leaderboard.LiveBoard, standings []leaderboard.Standing) []any {
+func refoldedArgs(work leaderboard.RefoldWork, standings []leaderboard.Standing) []any {
 	n := len(standings)
 	players, scores, events, last, times := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n), make([]*time.Time, n)
+	seasons := make([]int32, n)
 	for i, s := range standings {
-		players[i], scores[i], events[i], last[i], times[i] = s.Player, s.Score, s.Event, s.Last, reachedAt(s)
+		players[i], scores[i], events[i], last[i], times[i], seasons[i] = s.Player, s.Score, s.Event, s.Last, reachedAt(s), s.Season
 	}
-	return []any{board.Number, board.Season, players, scores, events, last, rankedColumns(board.Board, standings), times}
+	return []any{work.Board.Number, work.Board.Season, players, scores, events, last, rankedColumns(work.Board.Board, standings), times, seasons}
 }
 
-// ReadRefold streams the standings of a refold in rank order. Only AdvanceRefold and
-// SwitchRefold change them.
-func (l *Ledger) ReadRefold(ctx context.Context, work leaderboard.RefoldWork, size int, fn func([]leaderboard.Standing) error) error {
+// ReadRefold streams the standings of one of the refold's rankings in rank order. Only
+// AdvanceRefold and SwitchRefold change them.
+func (l *Ledger) ReadRefold(ctx context.Context, work leaderboard.RefoldWork, season int32, size int, fn func([]leaderboard.Standing) error) error {
 	err := read(ctx, l.aside, func(ctx context.Context, tx pgx.Tx, progress func()) error {
 		var cut int64
 		err := tx.QueryRow(ctx, "SELECT cut FROM refolds WHERE board = $1 AND season = $2", work.Board.Number, work.Board.Season).Scan(&cut)
@@ -230,7 +249,7 @@ func (l *Ledger) ReadRefold(ctx context.Context, work leaderboard.RefoldWork, si
 		if err != nil {
 			return err
 		}
-		return readStandings(ctx, tx, work.Board, size, func(chunk []leaderboard.Standing) error {
+		return readStandings(ctx, tx, work.Board.In(season), size, func(chunk []leaderboard.Standing) error {
 			progress()
 			defer progress()
 			return fn(chunk)

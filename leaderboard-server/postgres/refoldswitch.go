@@ -15,7 +15,8 @@ const refoldStep = 20_000
 
 // AdvanceRefold folds the events after the cut into the standings of the refold, as many as
 // fit a transaction, and moves the cut. It returns the standings that changed, and whether
-// the cut was the last event when it began.
+// the cut was the last event when it began. Seasons of windows that were announced are in the
+// refold from then on, and those that were closed no more.
 func (l *Ledger) AdvanceRefold(ctx context.Context, work leaderboard.RefoldWork) (after leaderboard.RefoldWork, changed []leaderboard.Standing, caughtUp bool, err error) {
 	last, xid, err := l.cut(ctx)
 	if err != nil {
@@ -30,20 +31,26 @@ func (l *Ledger) AdvanceRefold(ctx context.Context, work leaderboard.RefoldWork)
 		until, xid = work.Cut+refoldStep, work.Xid
 	}
 	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+		others, err := otherSeasons(ctx, tx, work.Board.Number)
+		if err != nil {
+			return err
+		}
 		if err := lockRefold(ctx, tx, work); err != nil {
 			return err
 		}
-		if changed, err = foldTail(ctx, tx, work, until); err != nil {
+		if after, err = takeSeasons(ctx, tx, work, others); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, "UPDATE refolds SET cut = $2, cut_xid = $3 WHERE board = $1", work.Board.Number, until, int64(xid))
+		if changed, err = foldTail(ctx, tx, after, until); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "UPDATE refolds SET cut = $2, cut_xid = $3 WHERE board = $1", work.Board.Number, until, int64(xid))
 		return err
 	})
 	if err != nil {
 		return work, nil, false, fmt.Errorf("fold what has come to board %s: %w", work.Board.Name, err)
 	}
 
-	after = work
 	after.Cut, after.Xid = until, xid
 	return after, changed, until == last, nil
 }
@@ -51,6 +58,7 @@ func (l *Ledger) AdvanceRefold(ctx context.Context, work leaderboard.RefoldWork)
 // SwitchRefold gives the board its new fold and ranking, while nobody can append. apply gets
 // the standings that changed since the last AdvanceRefold, to join them to the ranking: the
 // board is switched if it returns nil. False: too much has come since.
+// [leaderboard.ErrSeasonEnds]: one of its seasons is closed first.
 func (l *Ledger) SwitchRefold(ctx context.Context, work leaderboard.RefoldWork, apply func(ctx context.Context, changed []leaderboard.Standing) error) (after leaderboard.RefoldWork, switched bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, l.options.Timeout+cutTimeout)
 	defer cancel()
@@ -59,13 +67,16 @@ func (l *Ledger) SwitchRefold(ctx context.Context, work leaderboard.RefoldWork, 
 	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		switched = false
 		// Before appends have to wait: what others may hold for longer.
-		if _, err := tx.Exec(ctx, "LOCK TABLE boards IN SHARE ROW EXCLUSIVE MODE"); err != nil {
-			return fmt.Errorf("wait for other replicas: %w", err)
+		if err := lockBoards(ctx, tx, "boards, window_seasons"); err != nil {
+			return err
 		}
 		if err := lockRefold(ctx, tx, work); err != nil {
 			return err
 		}
 		if err := l.checkRefold(ctx, tx, work.Board); err != nil {
+			return err
+		}
+		if after, err = settleSeasons(ctx, tx, work); err != nil {
 			return err
 		}
 		if err := forgetRollups(ctx, tx); err != nil {
@@ -81,7 +92,7 @@ func (l *Ledger) SwitchRefold(ctx context.Context, work leaderboard.RefoldWork, 
 		if last > work.Cut+refoldStep {
 			return errTooMuch
 		}
-		changed, err := foldTail(ctx, tx, work, last)
+		changed, err := foldTail(ctx, tx, after, last)
 		if err != nil {
 			return err
 		}
@@ -116,9 +127,8 @@ func lockRefold(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork) err
 
 // foldTail folds the events after the cut up to another one into the standings.
 func foldTail(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork, until int64) ([]leaderboard.Standing, error) {
-	board := work.Board
 	rows, err := tx.Query(ctx, `SELECT `+playerEventColumns+` FROM score_events WHERE board = $1 AND xid >= $2 AND id > $3 AND id <= $4 ORDER BY id`,
-		board.Number, int64(work.Xid), work.Cut, until)
+		work.Board.Number, int64(work.Xid), work.Cut, until)
 	if err != nil {
 		return nil, err
 	}
@@ -130,59 +140,70 @@ func foldTail(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork, until
 		return nil, err
 	}
 
-	standings, err := readPlayers(ctx, tx, board, events)
+	rankings := refoldedOf(work)
+	standings, err := readPlayers(ctx, tx, rankings, events)
 	if err != nil {
 		return nil, err
 	}
-	changed := make(map[int64]bool)
+	changed := make(map[leaderboard.EntryKey]bool)
 	for _, e := range events {
-		after := e.standing(board)
-		before, known := standings[e.player]
-		if known {
-			after, err = appendEvent(board, before, after)
-		} else {
-			after = board.Scoring.Begin(after)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if after != before {
-			standings[e.player], changed[e.player] = after, true
+		for _, r := range rankings {
+			if !r.has(&e) {
+				continue
+			}
+			after := e.standing(r.board)
+			key := after.EntryKey
+			before, known := standings[key]
+			if known {
+				after, err = appendEvent(r.board, before, after)
+			} else {
+				after = r.board.Scoring.Begin(after)
+			}
+			if err != nil {
+				return nil, err
+			}
+			if after != before {
+				standings[key], changed[key] = after, true
+			}
 		}
 	}
 
 	list := make([]leaderboard.Standing, 0, len(changed))
-	for player := range changed {
-		list = append(list, standings[player])
+	for key := range changed {
+		list = append(list, standings[key])
 	}
 	_, err = tx.Exec(ctx, refoldedSQL+` ON CONFLICT (board, season, player) DO UPDATE SET score = excluded.score, event = excluded.event,
 		last_event = excluded.last_event, previous_score = s.score, entered = false, version = s.version + 1,
 		columns = excluded.columns, reached_at = excluded.reached_at, xid = '0'`,
-		refoldedArgs(board, list)...)
+		refoldedArgs(work, list)...)
 	return list, err
 }
 
-// readPlayers reads the standings of the players of events.
-func readPlayers(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, events []playerEvent) (map[int64]leaderboard.Standing, error) {
-	players := make([]int64, len(events))
+// readPlayers reads the standings of the players of events in rankings of one board.
+func readPlayers(ctx context.Context, tx pgx.Tx, rankings []refolded, events []playerEvent) (map[leaderboard.EntryKey]leaderboard.Standing, error) {
+	players, seasons := make([]int64, len(events)), make([]int32, len(rankings))
 	for i, e := range events {
 		players[i] = e.player
 	}
-	rows, err := tx.Query(ctx, "SELECT "+standingSQL+" FROM standings WHERE board = $1 AND season = $2 AND player = ANY ($3)",
-		board.Number, board.Season, players)
+	for i, r := range rankings {
+		seasons[i] = r.board.Season
+	}
+	board := rankings[0].board
+	rows, err := tx.Query(ctx, "SELECT "+standingSQL+" FROM standings WHERE board = $1 AND season = ANY ($2) AND player = ANY ($3)",
+		board.Number, seasons, players)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 
-	standings, row := make(map[int64]leaderboard.Standing, len(players)), standingRow{fold: board.Fold()}
+	standings, row := make(map[leaderboard.EntryKey]leaderboard.Standing, len(players)), standingRow{fold: board.Fold()}
 	for rows.Next() {
 		var s leaderboard.Standing
 		if err := rows.Scan(row.fields(&s)...); err != nil {
 			return nil, err
 		}
 		row.complete(&s)
-		standings[s.Player] = s
+		standings[s.EntryKey] = s
 	}
 	return standings, rows.Err()
 }
@@ -206,14 +227,18 @@ func forgetRollups(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// switchBoard makes the season that is meant the board's ranking of all time, and its fold
-// the board's.
+// switchBoard makes the season that is meant the board's ranking of all time, gives the
+// seasons of windows the numbers of their new rankings, and makes the fold the board's.
 func switchBoard(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard) error {
 	for _, sql := range []string{
 		`INSERT INTO retired_rankings (board, season, board_order, scoring)
 			SELECT b.number, s.number, b.board_order, b.scoring FROM boards b JOIN seasons s ON s.board = b.number WHERE b.number = $1 AND s.number <> $2`,
+		`INSERT INTO retired_rankings (board, season, board_order, scoring)
+			SELECT b.number, r.season, b.board_order, b.scoring FROM boards b JOIN refold_seasons r ON r.board = b.number WHERE b.number = $1 AND r.season <> $2`,
 		`UPDATE window_seasons s SET board_order = b.board_order FROM boards b
-			WHERE b.number = s.board AND s.board = $1 AND s.board_order IS NULL AND s.number <> $2`,
+			WHERE b.number = s.board AND s.board = $1 AND s.board_order IS NULL AND s.closed_at IS NOT NULL AND s.number <> $2`,
+		`UPDATE window_seasons s SET number = r.made FROM refold_seasons r WHERE r.board = s.board AND r.season = s.number AND s.board = $1 AND s.number <> $2`,
+		`DELETE FROM refold_seasons WHERE board = $1 AND season <> $2`,
 		`UPDATE boards b SET board_order = f.board_order, scoring = f.scoring FROM refolds f WHERE b.number = $1 AND f.board = $1 AND f.season = $2`,
 		`UPDATE seasons SET number = $2 WHERE board = $1`,
 		`DELETE FROM refolds WHERE board = $1 AND season = $2`,

@@ -68,8 +68,8 @@ var errNoticeTooShort = errors.New("announcing the seasons took too long")
 
 func announceSeasons(ctx context.Context, tx pgx.Tx) error {
 	// Replicas announce the same seasons: one after the other.
-	if _, err := tx.Exec(ctx, "LOCK TABLE window_seasons IN SHARE ROW EXCLUSIVE MODE"); err != nil {
-		return fmt.Errorf("wait for other replicas: %w", err)
+	if err := lockBoards(ctx, tx, "window_seasons"); err != nil {
+		return err
 	}
 	boards, err := readBoards(ctx, tx)
 	if err != nil {

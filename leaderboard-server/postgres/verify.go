@@ -18,7 +18,8 @@ type Mismatch struct {
 
 // verifySQL folds all events below the checkpoint, in their order, and compares.
 // Folds 0 to 5 are the first, the highest, the lowest, the latest, the sum and the count;
-// in windows only the last three have standings. Before there was a log (xid null) every
+// in windows only the last three have standings, others what a refold has left. Closed seasons
+// that a refold left are by another fold. Before there was a log (xid null) every
 // submission broke the ties of the last two, so there the score alone is compared.
 const verifySQL = `
 	WITH in_seasons AS (
@@ -30,7 +31,7 @@ const verifySQL = `
 		SELECT e.board, n.number, e.player, e.score, ranked_columns(e.columns, b.columns), e.id, b.fold, e.xid, e.segments, false
 		FROM score_events e
 		JOIN boards b ON b.number = e.board AND b.fold >= 3
-		JOIN window_seasons n ON n.board = e.board AND NOT n.swept AND n.opens_at <= e.at AND n.closes_at > e.at
+		JOIN window_seasons n ON n.board = e.board AND NOT n.swept AND n.board_order IS NULL AND n.opens_at <= e.at AND n.closes_at > e.at
 		UNION ALL
 		SELECT 1, n.number, e.player, e.score, NULL, e.id, 1, e.xid, e.segments, true
 		FROM score_events e
@@ -64,6 +65,9 @@ const verifySQL = `
 		SELECT * FROM standings s WHERE NOT removed
 			AND NOT EXISTS (SELECT FROM retired_rankings r WHERE r.board = s.board AND r.season = s.season)
 			AND NOT EXISTS (SELECT FROM refolds r WHERE r.board = s.board AND r.season = s.season)
+			AND NOT EXISTS (SELECT FROM refold_seasons r WHERE r.board = s.board AND r.made = s.season)
+			AND NOT EXISTS (SELECT FROM window_seasons n JOIN boards b ON b.number = n.board
+				WHERE n.board = s.board AND n.number = s.season AND (n.board_order IS NOT NULL OR b.fold < 3))
 	) s USING (board, season, player)
 	WHERE f.score IS DISTINCT FROM s.score OR f.event IS DISTINCT FROM s.event AND f.untied IS NOT TRUE
 	ORDER BY board, season, player LIMIT $1`

@@ -139,7 +139,7 @@ func layout(t *testing.T, tenant *Tenant, seed uint64) {
 		case 2: // Redis loses the entries of some shards
 			tenant.evictSome(t, random)
 		case 3: // a season ends while scores come in, and on some boards it was to
-			tenant.endSeason(t, []string{"speed", "mood", "coins", "debut", "tuple", "rating", "podium", leaderboard.GlobalBoard}[random.IntN(8)], "daily")
+			tenant.endSeason(t, []string{"speed", "mood", "coins", "debut", "tuple", "rating", "podium", leaderboard.GlobalBoard}[random.IntN(8)])
 		}
 
 		for _, s := range round(t, tenant, replicas, players, seed+uint64(step), 300) {

