@@ -20,6 +20,8 @@ const (
 	flushInterval = 2 * time.Second
 	// maxRepairs bounds how many boards are repaired at the same time.
 	maxRepairs = 2
+	// maxLooks is how often a tick looks for a moment between two changes of the boards.
+	maxLooks = 5
 	// settleTime is after which time without a new event number the log is not read
 	// any more, once every transaction of that time has ended: more than a batch may
 	// take.
@@ -100,11 +102,8 @@ func (q *quiet) read(xmin uint64) {
 // others need. A shard that fails does not hold up the others. busy says that events
 // came in.
 func (t *term) tick(ctx context.Context) (busy bool, err error) {
-	snapshot, err := t.ledger.Snapshot(ctx)
+	snapshot, err := t.look(ctx)
 	if err != nil {
-		return false, err
-	}
-	if err := t.begin(ctx, snapshot); err != nil {
 		return false, err
 	}
 
@@ -129,6 +128,25 @@ func (t *term) tick(ctx context.Context) (busy bool, err error) {
 		err = t.collect(ctx)
 	}
 	return read || len(repairs) > 0, err
+}
+
+// look returns a snapshot of the ledger whose boards are those of the catalog. With a catalog
+// that is newer, a ranking that a board was just switched to would be ahead of the snapshot,
+// as if PostgreSQL had been put back.
+func (t *term) look(ctx context.Context) (leaderboard.Snapshot, error) {
+	for range maxLooks {
+		snapshot, err := t.ledger.Snapshot(ctx)
+		if err != nil {
+			return snapshot, err
+		}
+		if err := t.begin(ctx, snapshot); err != nil {
+			return snapshot, err
+		}
+		if t.catalog.Version() == snapshot.Version {
+			return snapshot, nil
+		}
+	}
+	return leaderboard.Snapshot{}, errors.New("the boards are being changed all the time")
 }
 
 // begin reads what a term starts from, and the catalog when it has changed.

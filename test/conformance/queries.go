@@ -55,6 +55,9 @@ func requireQueries(tb testing.TB, ranking leaderboard.Ranking, board leaderboar
 		require.NoError(tb, err)
 		around := neighbours(want, atLeast+1, before, after)
 		around.Rank = rankOfNew(board, want, better, atLeast)
+		if len(got.Entries) == 0 { // nil or not
+			got.Entries = []leaderboard.RankingEntry{}
+		}
 		require.Equal(tb, around, got, "board %s, score %d", board.Name, score)
 	}
 }
