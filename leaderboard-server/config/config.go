@@ -100,6 +100,9 @@ type HTTP struct {
 	// HistoryRatePerPlayer bounds the parts of histories that one player reads, its own
 	// and those of others, across all replicas: "2/s burst 60", or "off".
 	HistoryRatePerPlayer Rate `env:"LEADERBOARD_HISTORY_RATE_PER_PLAYER" envDefault:"2/s burst 60"`
+	// AttributeRatePerPlayer bounds how often a player changes its attributes, across all
+	// replicas, as new values are known to the whole game: "10/h burst 30", or "off".
+	AttributeRatePerPlayer Rate `env:"LEADERBOARD_ATTRIBUTE_RATE_PER_PLAYER" envDefault:"10/h burst 30"`
 	// TrustedProxies are the networks (CIDRs, comma-separated) of the proxies
 	// whose X-Forwarded-For names the client. Empty: the peer is the client.
 	TrustedProxies Prefixes `env:"LEADERBOARD_TRUSTED_PROXIES"`

@@ -33,11 +33,9 @@ func (a *API) setAttributes(w http.ResponseWriter, r *http.Request, service *lea
 		return err
 	}
 
-	end, err := a.submissions.begin(string(identity.Player))
-	if err != nil {
+	if err := a.limit(r, "attributes-player", string(identity.Player), a.HTTP.AttributeRatePerPlayer); err != nil {
 		return err
 	}
-	defer end()
 
 	if err := readQuery(r).finish(); err != nil {
 		return err
