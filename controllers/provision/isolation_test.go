@@ -258,6 +258,12 @@ func TestFunctionsAreBounded(t *testing.T) {
 	require.NoError(t, client.ZAdd(t.Context(), entries, redis.Z{Member: "short"}).Err())
 	require.NoError(t, client.HSet(t.Context(), state, "x", long, "c", 1, "w", "1", "id", "i", "s", "s", "n", "0").Err())
 
+	wide, fields := mine.KeyPrefix()+"{b}:2w", make([]any, 0, 20_000)
+	for i := range cap(fields) / 2 {
+		fields = append(fields, "c/"+strconv.Itoa(i), 1)
+	}
+	require.NoError(t, client.HSet(t.Context(), wide, append(fields, "id", "another")...).Err())
+
 	for _, call := range []struct {
 		function *functions.Function
 		keys     []string
@@ -265,12 +271,14 @@ func TestFunctionsAreBounded(t *testing.T) {
 		says     string
 	}{
 		{functions.Page, []string{entries, state}, []any{0, 0, 1e9, "c"}, "compare"},
-		{functions.Apply, []string{entries, state, applied}, []any{"i", "", "", -1, 0, "", 0, "o"}, "too long"},
+		{functions.Apply, []string{entries, state, applied}, []any{"i", "", "", -1, 0, "", 0, "o", ""}, "too long"},
 		{functions.Snapshot, []string{entries, state}, []any{"n", "", 1000, 1000, 4, 10, ""}, "too long"},
 		{functions.Walk, []string{entries, state}, []any{"n", 0, "", 1e9, 0}, "too long"},
 		{functions.Finish, []string{entries, state, applied}, []any{"s", 0, "1", 1, 0, ""}, "too long"},
 		{functions.Wipe, []string{entries, state}, []any{"s", long}, "too long"},
 		{functions.Wipe, []string{entries, state}, []any{"s", "identity"}, "too long"},
+		{functions.State, []string{entries, wide, applied}, []any{1}, "too many fields"},
+		{functions.Begin, []string{entries, wide, applied}, []any{"i", "s", "", 1, 1}, "too many fields"},
 	} {
 		err := client.FCall(t.Context(), call.function.Name, call.keys, call.args...).Err()
 		require.ErrorContains(t, err, call.says, call.function.Name)

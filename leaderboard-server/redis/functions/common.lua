@@ -35,11 +35,11 @@ local most_fields = 4 * most_segments
 
 -- The segments that a shard has entries of, as what their keys end with.
 local function segments_of(state)
-  local fields, suffixes = call('HKEYS', state), {}
-  if #fields > most_fields then
+  if call('HLEN', state) > most_fields then
     error('the state has too many fields')
   end
-  for _, field in ipairs(fields) do
+  local suffixes = {}
+  for _, field in ipairs(call('HKEYS', state)) do
     suffixes[#suffixes + 1] = string.match(field, '^c(/%d+)$')
   end
   return suffixes
