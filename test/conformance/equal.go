@@ -52,14 +52,22 @@ func (t *Tenant) RequireEqual(tb testing.TB, ranking *redis.Ranking, model *Mode
 	}
 }
 
-// requireSegments is requireRanking of the segments of the board's season.
+// requireSegments is requireRanking of one of the segments of the board's season; of the others
+// the entries are compared.
 func (t *Tenant) requireSegments(tb testing.TB, ranking leaderboard.Ranking, catalog *leaderboard.Catalog, board leaderboard.LiveBoard, model *Model,
 	players []leaderboard.PlayerName, served func() bool) {
 	tb.Helper()
-	for _, value := range catalog.Served(board) {
+	values := catalog.Served(board)
+	for i, value := range values {
 		segment := board.InSegment(value)
-		t.requireRanking(tb, ranking, segment, model.Entries(segment), players, served)
+		want := model.Entries(segment)
+		if i == t.turns%len(values) {
+			t.requireRanking(tb, ranking, segment, want, players, served)
+		} else {
+			requireEntries(tb, ranking, segment, want, served)
+		}
 	}
+	t.turns++
 }
 
 // requireMetadata requires that every event has the metadata that came with it, and so every
@@ -116,15 +124,7 @@ func (t *Tenant) times(tb testing.TB) map[int64]time.Time {
 func (t *Tenant) requireRanking(tb testing.TB, ranking leaderboard.Ranking, board leaderboard.LiveBoard, want []leaderboard.RankingEntry,
 	players []leaderboard.PlayerName, served func() bool) {
 	tb.Helper()
-	require.EventuallyWithT(tb, func(c *assert.CollectT) {
-		got, total, err := ranking.Page(context.Background(), board, 0, int64(len(want)+10))
-		if err != nil && !served() {
-			return
-		}
-		require.NoError(c, err)
-		require.Equal(c, int64(len(want)), total, board.Name)
-		require.ElementsMatch(c, want, got, board.Name)
-	}, time.Minute, 10*time.Millisecond)
+	requireEntries(tb, ranking, board, want, served)
 	if !served() {
 		return
 	}
@@ -150,6 +150,21 @@ func (t *Tenant) requireRanking(tb testing.TB, ranking leaderboard.Ranking, boar
 			require.Equal(tb, leaderboard.CodeNoEntry, leaderboard.CodeOf(err), "%v", err)
 		}
 	}
+}
+
+// requireEntries waits until the season of the board that is meant has these entries. Once it
+// is not served any more nothing is required of it.
+func requireEntries(tb testing.TB, ranking leaderboard.Ranking, board leaderboard.LiveBoard, want []leaderboard.RankingEntry, served func() bool) {
+	tb.Helper()
+	require.EventuallyWithT(tb, func(c *assert.CollectT) {
+		got, total, err := ranking.Page(context.Background(), board, 0, int64(len(want)+10))
+		if err != nil && !served() {
+			return
+		}
+		require.NoError(c, err)
+		require.Equal(c, int64(len(want)), total, board.Name)
+		require.ElementsMatch(c, want, got, board.Name)
+	}, time.Minute, 10*time.Millisecond)
 }
 
 // requirePages walks the board in small pages and past its end.

@@ -82,6 +82,8 @@ type Tenant struct {
 	oldFolds map[string][]leaderboard.Fold
 	// compared are the closed seasons whose results were found to be the model's.
 	compared map[leaderboard.ShardID]bool
+	// turns is how many times segments were compared: each time another one in every way.
+	turns int
 }
 
 // Replica is one server without its API.
