@@ -89,6 +89,7 @@ var parts = []part{
 	{"queries", measureQueries},
 	{"windows", measureWindows},
 	{"columns", measureColumns},
+	{"segments", measureSegments},
 	{"metadata", measureMetadata},
 	{"refold", measureRefold},
 	{"growth", measureGrowth},
