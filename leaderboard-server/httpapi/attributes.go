@@ -58,22 +58,8 @@ func (a *API) setAttributes(w http.ResponseWriter, r *http.Request, service *lea
 
 // texts takes an object of at most so many strings; those that are null are left out.
 func (b *body) texts(name string, required bool, most int) map[string]string {
-	raw, ok := b.take(name, required)
+	fields, ok := b.object(name, required, "strings", most, "name at most %d attributes")
 	if !ok {
-		return nil
-	}
-	if raw[0] != '{' {
-		b.wrong(name, "%s must be an object of strings", name)
-		return nil
-	}
-
-	fields, err := parseObject(raw)
-	if err != nil {
-		b.wrong(name, "%s must be an object that names each once", name)
-		return nil
-	}
-	if len(fields) > most {
-		b.wrong(name, "%s must name at most %d attributes", name, most)
 		return nil
 	}
 

@@ -208,22 +208,8 @@ func (b *body) integer(name string) int64 {
 
 // integers takes an object of at most so many such numbers, which may be left out.
 func (b *body) integers(name string, most int) map[string]int64 {
-	raw, ok := b.take(name, false)
+	fields, ok := b.object(name, false, "numbers", most, "have at most %d numbers")
 	if !ok {
-		return nil
-	}
-	if raw[0] != '{' {
-		b.wrong(name, "%s must be an object of numbers", name)
-		return nil
-	}
-
-	fields, err := parseObject(raw)
-	if err != nil {
-		b.wrong(name, "%s must be an object that names each once", name)
-		return nil
-	}
-	if len(fields) > most {
-		b.wrong(name, "%s must have at most %d numbers", name, most)
 		return nil
 	}
 
@@ -232,6 +218,29 @@ func (b *body) integers(name string, most int) map[string]int64 {
 		values[field] = b.readInteger(name+"."+shorten(field), value)
 	}
 	return values
+}
+
+// object takes an object of at most so many fields; bound says for a message how many that are.
+func (b *body) object(name string, required bool, of string, most int, bound string) (fields map[string]json.RawMessage, ok bool) {
+	raw, ok := b.take(name, required)
+	if !ok {
+		return nil, false
+	}
+	if raw[0] != '{' {
+		b.wrong(name, "%s must be an object of %s", name, of)
+		return nil, false
+	}
+
+	fields, err := parseObject(raw)
+	if err != nil {
+		b.wrong(name, "%s must be an object that names each once", name)
+		return nil, false
+	}
+	if len(fields) > most {
+		b.wrong(name, "%s must "+bound, name, most)
+		return nil, false
+	}
+	return fields, true
 }
 
 // metadata takes what is kept with a submission, which may be left out.
