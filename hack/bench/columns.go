@@ -31,12 +31,10 @@ func measureColumns(ctx context.Context, o options, r *report) error {
 	}
 	defer s.Close()
 
-	none, two := submitTo("durable submit, no columns", "none"), submitTo("durable submit, two columns", "two")
-	plain := two.body
-	two.body = func() []byte {
-		body := plain()
-		return fmt.Appendf(body[:len(body)-1], `,"columns":{"deaths":%d,"time":%d}}`, rand.IntN(greatestColumn), rand.IntN(greatestColumn))
-	}
+	none := submitTo("durable submit, no columns", "none")
+	two := submitWith("durable submit, two columns", "two", func() string {
+		return fmt.Sprintf(`"columns":{"deaths":%d,"time":%d}`, rand.IntN(greatestColumn), rand.IntN(greatestColumn))
+	})
 	f, err := s.takeTurns(ctx, standingsWarmUp, load{call: none, connections: columnsConnections, duration: o.duration},
 		load{call: two, connections: columnsConnections, duration: o.duration})
 	if err != nil {

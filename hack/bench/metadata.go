@@ -33,14 +33,9 @@ func measureMetadata(ctx context.Context, o options, r *report) error {
 
 	metadata := `{"car":"roadster","laps":[61250,60990,61010],"ghost":""}`
 	metadata = strings.Replace(metadata, `""`, `"`+strings.Repeat("g", metadataBytes-len(metadata))+`"`, 1)
+	field := `"metadata":` + metadata
 	with := func(board, name string) call {
-		c := submitTo("durable submit, "+name, board)
-		plain := c.body
-		c.body = func() []byte {
-			body := plain()
-			return fmt.Appendf(body[:len(body)-1], `,"metadata":%s}`, metadata)
-		}
-		return c
+		return submitWith("durable submit, "+name, board, func() string { return field })
 	}
 
 	loads := []load{{call: submitTo("durable submit, no metadata", "none")},

@@ -47,6 +47,17 @@ func submitTo(name, board string) call {
 	return call{name: name, method: http.MethodPost, path: submitCall.path, token: true, body: submission(board)}
 }
 
+// submitWith is submitTo with another field, which more makes for each submission.
+func submitWith(name, board string, more func() string) call {
+	c := submitTo(name, board)
+	plain := c.body
+	c.body = func() []byte {
+		body := plain()
+		return fmt.Appendf(body[:len(body)-1], ",%s}", more())
+	}
+	return c
+}
+
 func measureWindowsOpen(ctx context.Context, o options, r *report) error {
 	s, err := startedGame(ctx, httpPlayers, windowsBoards, o.server)
 	if err != nil {
