@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"maps"
 	"sort"
 	"time"
 
@@ -26,8 +25,9 @@ type modelEvent struct {
 	board                 leaderboard.LiveBoard
 	player, score, number int64
 	columns               leaderboard.Columns
-	// attributes are what the player had.
-	attributes map[string]int32
+	// own are the values in whose segments the event counts on its board, and global those on
+	// global: what the player had then of what the boards were split by then.
+	own, global []int32
 }
 
 // NewModel makes a model without entries.
@@ -38,21 +38,34 @@ func NewModel(catalog *leaderboard.Catalog) *Model {
 // Submit adds an event to the board's and to the global standings. Events must
 // come in their order. It reports whether the board's standing got better.
 func (m *Model) Submit(board leaderboard.LiveBoard, player, score int64, columns leaderboard.Columns, event int64) (improved bool) {
-	e := modelEvent{board, player, score, event, columns, maps.Clone(m.Attributes[player])}
+	global := m.catalog.Global()
+	e := modelEvent{board, player, score, event, columns, m.values(player, board), m.values(player, global)}
 	m.events = append(m.events, e)
 	improved = m.foldAll(board, e)
-	if global := m.catalog.Global(); board.CountsTowardGlobal && board.Number != global.Number {
+	if board.CountsTowardGlobal && board.Number != global.Number {
 		m.foldAll(global, e)
 	}
 	return improved
 }
 
+// values are those that the player has of what the board is split by.
+func (m *Model) values(player int64, board leaderboard.LiveBoard) (values []int32) {
+	for _, attribute := range board.Segments {
+		if value, ok := m.Attributes[player][attribute]; ok {
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
 // foldAll folds an event into the board and into the segments in which it counts there.
 func (m *Model) foldAll(board leaderboard.LiveBoard, e modelEvent) (improved bool) {
-	for _, attribute := range board.Segments {
-		if value, ok := e.attributes[attribute]; ok {
-			m.fold(board.InSegment(value), e)
-		}
+	values := e.own
+	if board.Number != e.board.Number {
+		values = e.global
+	}
+	for _, value := range values {
+		m.fold(board.InSegment(value), e)
 	}
 	return m.fold(board, e)
 }
