@@ -24,7 +24,7 @@ const (
 	// operatorNamespace is where the managers of the tests look for admin Secrets.
 	operatorNamespace = "leaderboard-system"
 	// patience is how long a condition may take to come true on a busy machine.
-	patience = 2 * time.Minute
+	patience = 5 * time.Minute
 	poll     = 50 * time.Millisecond
 )
 
