@@ -70,8 +70,9 @@ type Ranking interface {
 	// Forget deletes all that there is of a shard, if anything, and ForgetOldFormat what
 	// servers of the version before kept of it.
 	Forget(ctx context.Context, shard leaderboard.Shard) error
-	// ForgetSegments deletes what there is of the segments of values, by number, of a shard.
-	ForgetSegments(ctx context.Context, shard leaderboard.Shard, values []int32) error
+	// ForgetSegments deletes what there is of the segments of values, by number, of a shard
+	// of the ledger: nothing once they were brought back and made again.
+	ForgetSegments(ctx context.Context, shard leaderboard.Shard, ledger string, values []int32) error
 	ForgetOldFormat(ctx context.Context, shard leaderboard.Shard) error
 }
 

@@ -29,10 +29,10 @@ type garbage struct {
 // collect deletes the rankings of boards and windows that are no longer configured and of
 // seasons that are over, those that refolds have superseded, and those in the storage format of servers that are no more. What
 // fails is tried again.
-func (t *term) collect(ctx context.Context) error {
+func (t *term) collect(ctx context.Context, ledger string) error {
 	now := time.Now()
 	if now.Sub(t.garbage.rankings) >= garbageInterval {
-		if err := t.collectRankings(ctx); err != nil {
+		if err := t.collectRankings(ctx, ledger); err != nil {
 			return err
 		}
 		t.garbage.rankings = now
@@ -45,12 +45,12 @@ func (t *term) collect(ctx context.Context) error {
 }
 
 // collectRankings deletes what is left of rankings that are not served.
-func (t *term) collectRankings(ctx context.Context) error {
+func (t *term) collectRankings(ctx context.Context, ledger string) error {
 	now := t.catalog.Now()
 	served := make(map[leaderboard.SeasonID]bool)
 	for _, s := range activeShards(t.catalog, now) {
 		served[s.SeasonID()] = true
-		if err := t.collectSegments(ctx, s); err != nil {
+		if err := t.collectSegments(ctx, s, ledger); err != nil {
 			return err
 		}
 	}
@@ -84,14 +84,15 @@ func (t *term) collectRankings(ctx context.Context) error {
 }
 
 // collectSegments deletes what is left in a shard of segments that are no longer configured.
-// Brought back, they are made again with the shard: see [leaderboard.Shard.Identity].
-func (t *term) collectSegments(ctx context.Context, shard leaderboard.Shard) error {
+// Brought back, they are made again with the shard: see [leaderboard.Shard.Identity]. A leader
+// that lost the lead without knowing it deletes nothing of what the next one has made.
+func (t *term) collectSegments(ctx context.Context, shard leaderboard.Shard, ledger string) error {
 	board, _ := t.catalog.Numbered(shard.Board)
 	if !board.Segmented {
 		return nil
 	}
 	if unserved := t.catalog.Unserved(board); len(unserved) > 0 {
-		if err := t.ranking.ForgetSegments(ctx, shard, unserved); err != nil {
+		if err := t.ranking.ForgetSegments(ctx, shard, ledger, unserved); err != nil {
 			return fmt.Errorf("delete segments of board %s that are not served: %w", board.Name, err)
 		}
 	}

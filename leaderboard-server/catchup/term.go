@@ -125,7 +125,7 @@ func (t *term) tick(ctx context.Context) (busy bool, err error) {
 	t.closeSeasons(ctx, snapshot)
 	t.refold(ctx)
 	if err = errors.Join(err, advanceErr, saveErr, t.report(ctx, shards, snapshot)); err == nil {
-		err = t.collect(ctx)
+		err = t.collect(ctx, snapshot.Identity)
 	}
 	return read || len(repairs) > 0, err
 }

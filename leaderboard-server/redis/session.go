@@ -88,8 +88,8 @@ func (r *Ranking) segmentsOf(s shard) []int32 {
 
 // ForgetSegments implements catch-up's ranking: it deletes what there is of segments of a
 // shard.
-func (r *Ranking) ForgetSegments(ctx context.Context, of leaderboard.Shard, values []int32) error {
-	c := r.newCall(functions.Forget, shard{of})
+func (r *Ranking) ForgetSegments(ctx context.Context, of leaderboard.Shard, ledger string, values []int32) error {
+	c := r.newCall(functions.Forget, shard{of}, of.Identity(ledger))
 	for _, value := range values {
 		c.args = append(c.args, segmentSuffix(value))
 	}

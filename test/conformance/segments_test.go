@@ -17,10 +17,16 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/test/conformance/ledgertest"
 )
 
-// newSegmented makes a tenant whose boards are split by what players have.
+// newSegmented makes a tenant whose boards are split by what players have. The seasons of their
+// windows are open already, so that all events count in them.
 func newSegmented(t *testing.T, rdb Deployment, shards int) *Tenant {
 	t.Helper()
-	return NewTenantOf(t, ledgertest.New(t, pg, ledgertest.SegmentedBoards(t, shards), postgres.Options{}), rdb)
+	tenant := NewTenantOf(t, ledgertest.New(t, pg, ledgertest.SegmentedBoards(t, shards), postgres.Options{}), rdb)
+	_, err := tenant.Connect(t).Exec(t.Context(), "UPDATE window_seasons SET opens_at = now() - interval '1 hour' WHERE ordinal = 1")
+	require.NoError(t, err)
+	tenant.Catalog, err = tenant.Ledger.LoadCatalog(t.Context())
+	require.NoError(t, err)
+	return tenant
 }
 
 // setAttributes changes what a player has, in the model, too.
@@ -115,9 +121,14 @@ func TestSegmentsAreAddedRemovedAndBroughtBack(t *testing.T) {
 		speed := tenant.Board(t, "speed")
 		unserved := tenant.Catalog.Unserved(speed)
 		require.NotEmpty(t, unserved)
-		for _, shard := range speed.AllShards() {
-			require.NoError(t, replicas[0].Ranking.ForgetSegments(t.Context(), shard, unserved))
+		snapshot, err := tenant.Ledger.Snapshot(t.Context())
+		require.NoError(t, err)
+		forget := func() {
+			for _, shard := range speed.AllShards() {
+				require.NoError(t, replicas[0].Ranking.ForgetSegments(t.Context(), shard, snapshot.Identity, unserved))
+			}
 		}
+		forget()
 		for _, value := range unserved {
 			entries, total, err := replicas[0].Ranking.Page(t.Context(), speed.InSegment(value), 0, 10)
 			require.NoError(t, err)
@@ -128,7 +139,9 @@ func TestSegmentsAreAddedRemovedAndBroughtBack(t *testing.T) {
 		tenant.sync(t, model, replicas, with)
 		require.Equal(t, returned+1, identity(), "what rankings have of it is made again")
 		tenant.RequireEqual(t, replicas[0].Ranking, model, players)
+		forget() // as one does who led before, and does not know yet
 		tenant.submitRound(t, model, replicas, players, 4)
+		tenant.RequireEqual(t, replicas[0].Ranking, model, players)
 		require.NoError(t, tenant.forgetAll(t))
 		tenant.RequireEqual(t, replicas[1].Ranking, model, players)
 
