@@ -118,6 +118,7 @@ var faults = []fault{
 	}},
 	// As one that evicts keys would.
 	{name: "Redis loses the entries of a board", target: atRedis, run: losesKey("*}:[23]e")},
+	{name: "Redis loses the entries of a segment", target: atRedis, run: losesKey("*}:[23]e/*")},
 	{name: "Redis loses the state of a board", target: atRedis, run: losesKey("*}:[23]m")},
 	{name: "Redis loses what the ranks of a board are counted by", target: atRedis, run: losesKey("*}:[23]d")},
 	{name: "Redis forgets its functions", target: atRedis, run: func(ctx context.Context, w *world, _ *rand.Rand) error {

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -32,6 +33,14 @@ type submission struct {
 	refused bool
 }
 
+// metadata is what comes with a submission to a board that takes some; nil: nothing.
+func (s *submission) metadata() json.RawMessage {
+	if s.board != "golf" && s.board != "rally" {
+		return nil
+	}
+	return fmt.Appendf(nil, `{"replay":"of %d"}`, s.identity())
+}
+
 // identity is the number that no other submission has: the score or, where scores are
 // shared, the last column.
 func (s *submission) identity() int64 {
@@ -41,8 +50,11 @@ func (s *submission) identity() int64 {
 	return s.score
 }
 
-// Of the reads of the readers, one in so many is a report, or a history.
-const reportEvery, historyEvery = 50, 20
+// Of the reads of the readers, one in so many is a report, a history, or a page of a segment.
+const reportEvery, historyEvery, segmentEvery = 50, 20, 10
+
+// moveEvery is how many submissions there are to one change of a player's country.
+const moveEvery = 10
 
 // crowd is everybody who plays.
 type crowd struct {
@@ -108,6 +120,9 @@ func (c *crowd) play(ctx context.Context, players []site.Player, seed uint64) {
 		}
 		c.submit(ctx, player, s, random)
 
+		if random.IntN(moveEvery) == 0 {
+			c.move(ctx, player, random)
+		}
 		if random.IntN(2) == 0 {
 			c.readOwn(ctx, player, []string{"race", "golf", "global"}[random.IntN(3)], random)
 		}
@@ -147,7 +162,7 @@ func (c *crowd) submit(ctx context.Context, player site.Player, s *submission, r
 		// Not the campaign's context: what is on its way when it ends is to be answered.
 		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		sent := time.Now()
-		receipt, err := c.world.one(random).client.SubmitColumns(attempt, player.Token, s.board, s.score, s.columns, key)
+		receipt, err := c.world.one(random).client.SubmitWith(attempt, player.Token, gameclient.Submission{Board: s.board, Score: s.score, Columns: s.columns, Metadata: s.metadata()}, key)
 		cancel()
 		if err == nil {
 			if receipt.ScoreSaved != s.score || receipt.UserID != player.ID {
@@ -222,6 +237,8 @@ func (c *crowd) read(ctx context.Context, seed uint64) {
 			c.readReport(ctx, random)
 		case random.IntN(historyEvery) == 0:
 			c.readHistory(ctx, random)
+		case random.IntN(segmentEvery) == 0:
+			c.readSegment(ctx, random)
 		default:
 			c.readPage(ctx, boardNames[random.IntN(len(boardNames))], 1+random.IntN(3), random)
 		}

@@ -77,6 +77,11 @@ var storms = []fault{
 			return err
 		})
 	}},
+	{name: "players change what they have all the time", target: atClients, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		return w.storm(ctx, random, []int{http.StatusTooManyRequests}, func(ctx context.Context, client *gameclient.Client, random *rand.Rand) error {
+			return client.SetAttributes(ctx, w.Players[random.IntN(len(w.Players))].Token, someCountry(random))
+		})
+	}},
 	{name: "histories are asked for all the time", target: atClients, run: func(ctx context.Context, w *world, random *rand.Rand) error {
 		return w.storm(ctx, random, []int{http.StatusTooManyRequests}, func(ctx context.Context, client *gameclient.Client, random *rand.Rand) error {
 			player, of := w.Players[random.IntN(len(w.Players))], w.Players[random.IntN(len(w.Players))]

@@ -54,6 +54,8 @@ func (w *world) verify(ctx context.Context, c *crowd, tally *tally) error {
 		err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compare(ctx, conn, board) }))
 	}
 	err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compareHistories(ctx, conn) }))
+	err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compareSegments(ctx, conn) }))
+	err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compareMetadata(ctx, conn) }))
 	for _, board := range seasonBoards {
 		err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compareSeasons(ctx, conn, board) }))
 	}
@@ -69,26 +71,29 @@ func (w *world) verify(ctx context.Context, c *crowd, tally *tally) error {
 type counts struct {
 	// lost submissions were acknowledged and are not there; doubled ones are there
 	// twice; unrefused ones are there although they were refused; foreign events are
-	// of nobody.
-	lost, doubled, unrefused, foreign int
+	// of nobody; misdescribed ones have other metadata than what came with them.
+	lost, doubled, unrefused, foreign, misdescribed int
 }
 
 // count compares the ledger's events with what was submitted: every acknowledged
 // submission is there once, every other one at most once, and nothing else is.
 func (c *crowd) count(ctx context.Context, conn *pgx.Conn) (found counts, err error) {
 	type key struct{ player, identity int64 }
-	stored := make(map[key]int)
-	rows, err := conn.Query(ctx, "SELECT player, coalesce(columns[2], score) FROM score_events")
+	stored, metadata := make(map[key]int), make(map[key]string)
+	rows, err := conn.Query(ctx, `SELECT e.player, coalesce(e.columns[2], e.score), coalesce(m.metadata, '')
+		FROM score_events e LEFT JOIN event_metadata m ON m.event = e.id`)
 	if err != nil {
 		return found, err
 	}
 
 	for rows.Next() {
 		var k key
-		if err := rows.Scan(&k.player, &k.identity); err != nil {
+		var described string
+		if err := rows.Scan(&k.player, &k.identity, &described); err != nil {
 			return found, err
 		}
 		stored[k]++
+		metadata[k] = described
 	}
 
 	if err := rows.Err(); err != nil {
@@ -104,6 +109,8 @@ func (c *crowd) count(ctx context.Context, conn *pgx.Conn) (found counts, err er
 			found.doubled++
 		case n > 0 && s.refused && !s.keyed:
 			found.unrefused++
+		case n > 0 && metadata[k] != string(s.metadata()):
+			found.misdescribed++
 		}
 		delete(stored, k)
 	}

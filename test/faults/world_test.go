@@ -14,6 +14,7 @@ import (
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	_ "github.com/Shopify/toxiproxy/v2/toxics" // registers them
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
@@ -37,15 +38,17 @@ const (
 var boardNames = []string{"global", "race", "golf", "mood", "debut", "plays", "coins", "rally", "shift"}
 
 // boards of the campaign: every order and scoring, a ranking that is spread, one with columns
-// and ranks that are shared, and one whose fold changes.
-const boards = `{"boards": [
-	{"name": "race", "shards": 3, "windows": [{"name": "daily", "schedule": "daily", "keep": 1000}]},
-	{"name": "golf", "order": "Ascending"},
+// and ranks that are shared, and one whose fold changes. Race and global are split by country,
+// and golf and rally take metadata.
+const boards = `{"attributes": [{"name": "country", "values": ["DE", "FR", "JP"]}], "global": {"segments": ["country"]}, "boards": [
+	{"name": "race", "shards": 3, "windows": [{"name": "daily", "schedule": "daily", "keep": 1000}], "segments": ["country"]},
+	{"name": "golf", "order": "Ascending", "metadata": {"maxBytes": 100}},
 	{"name": "mood", "scoring": "Latest", "countsTowardGlobal": false, "windows": [{"name": "daily", "schedule": "daily", "keep": 1000}]},
 	{"name": "debut", "scoring": "First", "countsTowardGlobal": false},
 	{"name": "plays", "scoring": "Count", "countsTowardGlobal": false},
 	{"name": "coins", "scoring": "Sum", "countsTowardGlobal": false},
-	{"name": "rally", "countsTowardGlobal": false, "ranks": "Dense", "columns": [{"name": "medals", "order": "Descending"}, {"name": "serial", "order": "Ascending"}]},
+	{"name": "rally", "countsTowardGlobal": false, "ranks": "Dense", "metadata": {"maxBytes": 100, "schema": {"required": ["replay"]}},
+		"columns": [{"name": "medals", "order": "Descending"}, {"name": "serial", "order": "Ascending"}]},
 	` + unshifted + `]}`
 
 // unshifted is how the board whose fold changes begins.
@@ -133,6 +136,20 @@ func (w *world) newReplica(ctx context.Context, proxies *toxiproxy.ApiServer, na
 	w.t.Cleanup(r.client.Close)
 
 	return r
+}
+
+// Connect connects to PostgreSQL, which may be recovering from the last fault.
+func (w *world) Connect(ctx context.Context) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, recovery)
+	defer cancel()
+
+	for {
+		conn, err := w.Site.Connect(ctx)
+		if err == nil || ctx.Err() != nil {
+			return conn, err
+		}
+		pause(ctx, 20*time.Millisecond)
+	}
 }
 
 // await waits until both replicas say that they are whole.

@@ -137,27 +137,36 @@ func (c *Client) Login(ctx context.Context, username, password string) (string, 
 // Submit submits a score to a board; the empty board is "global". A key, where
 // not empty, makes the submission safe to repeat.
 func (c *Client) Submit(ctx context.Context, token, board string, score int64, key string) (Receipt, error) {
-	return c.SubmitColumns(ctx, token, board, score, nil, key)
+	return c.SubmitWith(ctx, token, Submission{Board: board, Score: score}, key)
 }
 
-// SubmitColumns submits a score with the board's further columns, by name.
-func (c *Client) SubmitColumns(ctx context.Context, token, board string, score int64, columns map[string]int64, key string) (Receipt, error) {
-	body := map[string]any{"score": score}
-	if len(columns) > 0 {
-		body["columns"] = columns
-	}
-	if board != "" {
-		body["game_id"] = board
-	}
+// Submission is a score with all that may come with it.
+type Submission struct {
+	// Board is empty for "global".
+	Board string `json:"game_id,omitempty"`
+	Score int64  `json:"score"`
+	// Columns are the board's further columns, by name.
+	Columns map[string]int64 `json:"columns,omitempty"`
+	// Metadata is a JSON object.
+	Metadata json.RawMessage `json:"metadata,omitempty"`
+}
 
+// SubmitWith is Submit of what has more than a score.
+func (c *Client) SubmitWith(ctx context.Context, token string, submission Submission, key string) (Receipt, error) {
 	var receipt Receipt
 	header := http.Header{}
 	if key != "" {
 		header.Set("Idempotency-Key", strconv.Quote(key))
 	}
 
-	err := c.callWithHeader(ctx, header, http.MethodPost, "/v1/scores/submit", nil, token, body, &receipt)
+	err := c.callWithHeader(ctx, header, http.MethodPost, "/v1/scores/submit", nil, token, submission, &receipt)
 	return receipt, err
+}
+
+// SetAttributes changes what the token's owner has: the values of attributes, by name.
+func (c *Client) SetAttributes(ctx context.Context, token string, values map[string]string) error {
+	var answer struct{}
+	return c.call(ctx, http.MethodPut, "/v1/players/me/attributes", nil, token, map[string]any{"attributes": values}, &answer)
 }
 
 // Page reads a page of a board; the empty board is "global".
@@ -225,13 +234,54 @@ func (c *Client) Seasons(ctx context.Context, board, window string) ([]Season, e
 
 // Window reads the first entries of a season of a window; 0: of the one that is open.
 func (c *Client) Window(ctx context.Context, board, window string, season int32, size int) ([]Entry, error) {
+	return c.First(ctx, board, View{Window: window, Season: season}, size)
+}
+
+// View is a part of a board.
+type View struct {
+	// Window is empty for the board's ranking of all time, and Season 0 for the one that is open.
+	Window string
+	Season int32
+	// Segment is an attribute and its value, as in country:DE; empty: all entries.
+	Segment string
+}
+
+func (v View) query(size int) url.Values {
+	query := url.Values{"page": {"1"}, "page_size": {strconv.Itoa(size)}}
+	if v.Window != "" {
+		query.Set("window", v.Window)
+	}
+	if v.Season != 0 {
+		query.Set("season", strconv.Itoa(int(v.Season)))
+	}
+	if v.Segment != "" {
+		query.Set("segment", v.Segment)
+	}
+	return query
+}
+
+// First reads the first entries of a part of a board.
+func (c *Client) First(ctx context.Context, board string, of View, size int) ([]Entry, error) {
 	var answer struct {
 		Entries []Entry `json:"entries"`
 	}
-	query := url.Values{"window": {window}, "page": {"1"}, "page_size": {strconv.Itoa(size)}}
-	if season != 0 {
-		query.Set("season", strconv.Itoa(int(season)))
+	err := c.call(ctx, http.MethodGet, "/v1/boards/"+board+"/entries", of.query(size), "", nil, &answer)
+	return answer.Entries, err
+}
+
+// DescribedEntry is an entry with the metadata of its submission, null if it has none.
+type DescribedEntry struct {
+	Entry
+	Metadata json.RawMessage `json:"metadata"`
+}
+
+// Described is First with metadata.
+func (c *Client) Described(ctx context.Context, board string, of View, size int) ([]DescribedEntry, error) {
+	var answer struct {
+		Entries []DescribedEntry `json:"entries"`
 	}
+	query := of.query(size)
+	query.Set("include", "metadata")
 	err := c.call(ctx, http.MethodGet, "/v1/boards/"+board+"/entries", query, "", nil, &answer)
 	return answer.Entries, err
 }
