@@ -107,11 +107,12 @@ func play(ctx context.Context, o options, cluster *cluster, game *games.Leaderbo
 
 	start := time.Now()
 	result, err := match.Match{
-		Client: client,
-		Boards: match.Boards(game.Spec.Boards),
-		Names:  []string{"ada", "bo", "carl", "dina", "emil", "fay", "gus", "hana"},
-		Rounds: 3,
-		Seed:   seed,
+		Client:     client,
+		Boards:     match.Boards(game.Spec.Boards),
+		Attributes: game.Spec.Attributes,
+		Names:      []string{"ada", "bo", "carl", "dina", "emil", "fay", "gus", "hana"},
+		Rounds:     3,
+		Seed:       seed,
 	}.Play(ctx)
 	if err != nil {
 		return fmt.Errorf("%s/%s: %w", game.Namespace, game.Name, err)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"slices"
 	"text/tabwriter"
 
 	games "github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
@@ -49,6 +50,9 @@ func print(ctx context.Context, client *gameclient.Client, game *games.Leaderboa
 	if err := printAround(ctx, out, client, result); err != nil {
 		return err
 	}
+	if err := printSegments(ctx, out, client, game, result); err != nil {
+		return err
+	}
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
@@ -78,6 +82,28 @@ func printAround(ctx context.Context, out io.Writer, client *gameclient.Client, 
 	fmt.Fprintf(out, "\nPOST /v1/boards/global/entries/list (%d friends)\n  POSITION\tRANK\tPLAYER\tSCORE\n", len(ids))
 	for _, entry := range friends {
 		fmt.Fprintf(out, "  %d\t%d\t%s\t%d\n", entry.Position, entry.Rank, entry.Username, entry.Score)
+	}
+	return nil
+}
+
+// printSegments shows the first entries of each segment of the first board that is split.
+func printSegments(ctx context.Context, out io.Writer, client *gameclient.Client, game *games.Leaderboard, result *match.Result) error {
+	boards := match.Boards(game.Spec.Boards)
+	i := slices.IndexFunc(boards, func(b match.Board) bool { return len(b.Segments) > 0 })
+	if i < 0 {
+		return nil
+	}
+
+	for _, segment := range result.Segments(boards[i]) {
+		entries, err := client.First(ctx, boards[i].Name, gameclient.View{Segment: segment}, shownEntries)
+		if err != nil {
+			return fmt.Errorf("read segment %s of %s: %w", segment, boards[i].Name, err)
+		}
+
+		fmt.Fprintf(out, "\nGET /v1/boards/%s/entries?segment=%s\n  RANK\tPLAYER\tSCORE\n", boards[i].Name, segment)
+		for _, entry := range entries {
+			fmt.Fprintf(out, "  %d\t%s\t%d\n", entry.Rank, entry.Username, entry.Score)
+		}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	mathrand "math/rand/v2"
 	"time"
 
+	games "github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
 	"github.com/leaderboard-dev/leaderboard-operator/test/gameclient"
 )
 
@@ -19,6 +20,8 @@ type Match struct {
 	Client *gameclient.Client
 	// Boards of the game, without "global".
 	Boards []Board
+	// Attributes of the game: players have one of the values each, in turn.
+	Attributes []games.Attribute
 	// Names of the players. Each gets a suffix of its own, so that a match can
 	// be played again on a game that keeps its scores.
 	Names []string
@@ -33,6 +36,8 @@ type Player struct {
 	Username string
 	Password string
 	Token    string
+	// Attributes are the player's, by name.
+	Attributes map[string]string
 }
 
 // Result is a match that has been played.
@@ -70,6 +75,9 @@ func (m Match) Play(ctx context.Context) (*Result, error) {
 		}
 
 		player.Token = token
+		if err := m.choose(ctx, &player, len(result.Players)); err != nil {
+			return nil, err
+		}
 		result.Players = append(result.Players, player)
 	}
 
@@ -125,11 +133,6 @@ func (r *Result) submit(ctx context.Context, player Player, board Board, score i
 // Board returns the entries of the match's players on the board, as the API
 // gives them.
 func (r *Result) Board(ctx context.Context, name string) ([]gameclient.Entry, error) {
-	mine := map[string]bool{}
-	for _, player := range r.Players {
-		mine[player.Username] = true
-	}
-
 	const pageSize = 100
 	var entries []gameclient.Entry
 	for page := 1; ; page++ {
@@ -141,10 +144,8 @@ func (r *Result) Board(ctx context.Context, name string) ([]gameclient.Entry, er
 			if want := int64((page-1)*pageSize + i + 1); entry.Rank != want {
 				return nil, fmt.Errorf("%s: line %d of page %d has rank %d instead of %d", name, i+1, page, entry.Rank, want)
 			}
-			if mine[entry.Username] {
-				entries = append(entries, entry)
-			}
 		}
+		entries = append(entries, r.mine(answer.Leaderboard)...)
 		if len(answer.Leaderboard) < pageSize {
 			return entries, nil
 		}
@@ -162,6 +163,9 @@ func (r *Result) Verify(ctx context.Context) error {
 		}
 
 		differences = append(differences, r.compare(board.Name, entries)...)
+		if err := r.verifySegments(ctx, board); err != nil {
+			differences = append(differences, err)
+		}
 		if board.Name != Global.Name {
 			if err := r.verifyReport(ctx, board.Name); err != nil {
 				differences = append(differences, err)

@@ -24,6 +24,8 @@ type Board struct {
 	Scoring string
 	// CountsTowardGlobal: a submission here also counts on "global".
 	CountsTowardGlobal bool
+	// Segments are the attributes that the board is split by.
+	Segments []string
 }
 
 // Boards are those of a manifest. Left out, countsTowardGlobal is true for a
@@ -35,7 +37,7 @@ func Boards(manifest []games.Board) []Board {
 		if board.CountsTowardGlobal != nil {
 			counts = *board.CountsTowardGlobal
 		}
-		boards = append(boards, Board{Name: board.Name, Order: string(board.Order), Scoring: string(board.Scoring), CountsTowardGlobal: counts})
+		boards = append(boards, Board{Name: board.Name, Order: string(board.Order), Scoring: string(board.Scoring), CountsTowardGlobal: counts, Segments: board.Segments})
 	}
 
 	return boards
