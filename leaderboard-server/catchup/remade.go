@@ -117,7 +117,7 @@ func (m *remade) whole(shards []leaderboard.Shard, states []leaderboard.ShardSta
 // made yet are in their standings by then.
 func (t *term) spread(ctx context.Context, m *remade, works shardWorks, standings []leaderboard.Standing) error {
 	for _, s := range standings {
-		w := works[leaderboard.ShardID{Board: s.Board, Season: s.Season, Index: leaderboard.ShardIndex(s.Player, m.Board.Shards)}]
+		w := works[m.Board.ShardFor(s.EntryKey).ShardID]
 		if t.add(ctx, w, s); w != nil && w.err != nil {
 			return w.err
 		}

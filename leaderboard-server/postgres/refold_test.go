@@ -27,6 +27,8 @@ func configure(tb testing.TB, ledger *postgres.Ledger, board leaderboard.Board) 
 	tb.Helper()
 	boards, err := leaderboard.NewBoards(board)
 	require.NoError(tb, err)
+	boards, err = boards.WithAttributes(ledgertest.Attributes...)
+	require.NoError(tb, err)
 	catalog, err := ledger.SyncBoards(tb.Context(), boards)
 	require.NoError(tb, err)
 	live, err := catalog.Lookup(board.Name)
@@ -36,13 +38,19 @@ func configure(tb testing.TB, ledger *postgres.Ledger, board leaderboard.Board) 
 
 func join(context.Context, []leaderboard.Standing) error { return nil }
 
-// standingsOf are the standings of one ranking, by player.
-func standingsOf(tb testing.TB, ledger *postgres.Ledger, board leaderboard.LiveBoard) map[int64]leaderboard.Standing {
+// standingsOf are the standings of one ranking, by player: of the board's season, or of a segment
+// of it.
+func standingsOf(tb testing.TB, ledger *postgres.Ledger, board leaderboard.LiveBoard, segment ...int32) map[int64]leaderboard.Standing {
 	tb.Helper()
-	all := make(map[int64]leaderboard.Standing)
+	all, season := make(map[int64]leaderboard.Standing), board.Season
+	for _, value := range segment {
+		season = leaderboard.SegmentSeason(board.Season, value)
+	}
 	require.NoError(tb, ledger.ReadBoard(tb.Context(), board, 100, func(uint64, uint64) {}, func(chunk []leaderboard.Standing) error {
 		for _, s := range chunk {
-			all[s.Player] = s
+			if s.Season == season {
+				all[s.Player] = s
+			}
 		}
 		return nil
 	}, func([]leaderboard.Event) error { return nil }))
@@ -188,15 +196,19 @@ func TestARefoldIsGivenUp(t *testing.T) {
 func TestARefoldIsRefused(t *testing.T) {
 	sum := leaderboard.Fold{Order: leaderboard.Descending, Scoring: leaderboard.Sum}
 	for name, test := range map[string]struct {
-		before  string
-		windows []leaderboard.Window
-		scores  []int64
-		after   string
-		message string
+		before   string
+		windows  []leaderboard.Window
+		segments []string
+		scores   []int64
+		after    string
+		message  string
 	}{
 		"retention has dropped some": {before: "UPDATE boards SET log_cut = true WHERE name = 'arena'", message: "retention has dropped scores of it"},
 		"just upgraded, with windows": {windows: []leaderboard.Window{ledgertest.Window("daily", "daily")},
 			before: "UPDATE schema_migrations SET applied_at = applied_at - interval '1 day' WHERE name <> 'refold_windows'",
+			after:  "UPDATE schema_migrations SET applied_at = applied_at - interval '15 minutes'", message: "gets order Descending and scoring Sum in 15 minutes"},
+		"just upgraded, with segments": {segments: []string{"country"},
+			before: "UPDATE schema_migrations SET applied_at = applied_at - interval '1 day' WHERE name <> 'refold_columns'",
 			after:  "UPDATE schema_migrations SET applied_at = applied_at - interval '15 minutes'", message: "gets order Descending and scoring Sum in 15 minutes"},
 		"just upgraded": {before: "UPDATE schema_migrations SET applied_at = applied_at - interval '1 day' WHERE name <> 'refolds'",
 			after: "UPDATE schema_migrations SET applied_at = applied_at - interval '15 minutes'", message: "gets order Descending and scoring Sum in 15 minutes"},
@@ -213,7 +225,7 @@ func TestARefoldIsRefused(t *testing.T) {
 				_, err := conn.Exec(t.Context(), test.before)
 				require.NoError(t, err)
 			}
-			arena.Windows = test.windows
+			arena.Windows, arena.Segments = test.windows, test.segments
 			configure(t, f.Ledger, arena)
 
 			board := configure(t, f.Ledger, arena.WithFold(sum))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,24 +20,41 @@ const (
 )
 
 // folder folds events that come by player, and of each player in the order of the log, into
-// standings of one ranking.
+// standings of one ranking and of its segments.
 type folder struct {
-	board leaderboard.LiveBoard
-	last  leaderboard.Standing
-	any   bool
+	ranking refolded
+	// standings are the player's, of the ranking first.
+	standings []leaderboard.Standing
 }
 
-// add folds an event. done is the standing of the player before, whose events are over.
-func (f *folder) add(e playerEvent) (done leaderboard.Standing, ended bool, err error) {
-	event := e.standing(f.board)
-	if f.any && f.last.Player == e.player {
-		f.last, err = appendEvent(f.board, f.last, event)
-		return done, false, err
+// add folds an event. The standings of the player before, whose events are over, are appended
+// to done.
+func (f *folder) add(done []leaderboard.Standing, e *playerEvent) ([]leaderboard.Standing, error) {
+	if len(f.standings) > 0 && f.standings[0].Player != e.player {
+		done = f.end(done)
 	}
 
-	done, ended = f.last, f.any
-	f.last, f.any = f.board.Scoring.Begin(event), true
-	return done, ended, nil
+	board := f.ranking.board
+	for event := range f.ranking.of(e) {
+		i := slices.IndexFunc(f.standings, func(s leaderboard.Standing) bool { return s.Season == event.Season })
+		if i < 0 {
+			f.standings = append(f.standings, board.Scoring.Begin(event))
+			continue
+		}
+		after, err := appendEvent(board, f.standings[i], event)
+		if err != nil {
+			return done, err
+		}
+		f.standings[i] = after
+	}
+	return done, nil
+}
+
+// end appends the standings of the last player to done.
+func (f *folder) end(done []leaderboard.Standing) []leaderboard.Standing {
+	done = append(done, f.standings...)
+	f.standings = f.standings[:0]
+	return done
 }
 
 func appendEvent(board leaderboard.LiveBoard, s, event leaderboard.Standing) (leaderboard.Standing, error) {
@@ -112,10 +130,9 @@ func (l *Ledger) foldPart(ctx context.Context, work leaderboard.RefoldWork, told
 		written <- failed
 	}()
 
-	rankings := refoldedOf(work)
-	folders := make([]folder, len(rankings))
-	for i, r := range rankings {
-		folders[i].board = r.board
+	var folders []folder
+	for _, r := range refoldedOf(work) {
+		folders = append(folders, folder{ranking: r})
 	}
 	var standings []leaderboard.Standing
 	put := func() error {
@@ -127,17 +144,10 @@ func (l *Ledger) foldPart(ctx context.Context, work leaderboard.RefoldWork, told
 			return context.Cause(ctx)
 		}
 	}
-	add := func(e playerEvent) error {
+	add := func(e *playerEvent) (err error) {
 		for i := range folders {
-			if !rankings[i].has(&e) {
-				continue
-			}
-			done, ended, err := folders[i].add(e)
-			if err != nil {
+			if standings, err = folders[i].add(standings, e); err != nil {
 				return err
-			}
-			if ended {
-				standings = append(standings, done)
 			}
 		}
 		if len(standings) >= checkpointChunk {
@@ -146,19 +156,17 @@ func (l *Ledger) foldPart(ctx context.Context, work leaderboard.RefoldWork, told
 		return nil
 	}
 	err = l.readPart(ctx, work, func(chunk []playerEvent) error {
-		for _, e := range chunk {
+		for i := range chunk {
 			events++
-			if err := add(e); err != nil {
+			if err := add(&chunk[i]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if err == nil {
-		for _, f := range folders {
-			if f.any {
-				standings = append(standings, f.last)
-			}
+		for i := range folders {
+			standings = folders[i].end(standings)
 		}
 		err = put()
 	}
@@ -175,12 +183,15 @@ type playerEvent struct {
 	player, id, score int64
 	at                time.Time
 	columns           []int64
+	segments          leaderboard.Segments
 }
 
 // playerEventColumns are what fields are of.
-const playerEventColumns = "player, id, score, at, columns"
+const playerEventColumns = "player, id, score, at, columns, segments"
 
-func (e *playerEvent) fields() []any { return []any{&e.player, &e.id, &e.score, &e.at, &e.columns} }
+func (e *playerEvent) fields() []any {
+	return []any{&e.player, &e.id, &e.score, &e.at, &e.columns, &e.segments}
+}
 
 // standing is what the event makes by itself of the board's season.
 func (e *playerEvent) standing(board leaderboard.LiveBoard) leaderboard.Standing {
@@ -224,7 +235,8 @@ const refoldedSQL = `
 	INSERT INTO standings AS s (board, season, player, score, event, last_event, origin, fold, columns, reached_at, xid)
 	SELECT $1, i.season, i.player, i.score, i.event, i.last, $1, f.fold, i.columns::bigint[], i.reached_at, '0'
 	FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::timestamptz[], $9::int[]) AS i (player, score, event, last, columns, reached_at, season), refolds f
-	WHERE f.board = $1 AND f.season = $2 AND (i.season = f.season OR EXISTS (SELECT FROM refold_seasons r WHERE r.board = f.board AND r.made = i.season))
+	WHERE f.board = $1 AND f.season = $2
+		AND (whole_season(i.season) = f.season OR EXISTS (SELECT FROM refold_seasons r WHERE r.board = f.board AND r.made = whole_season(i.season)))
 	ORDER BY i.season, i.player`
 
 func refoldedArgs(work leaderboard.RefoldWork, standings []leaderboard.Standing) []any {
@@ -237,8 +249,8 @@ func refoldedArgs(work leaderboard.RefoldWork, standings []leaderboard.Standing)
 	return []any{work.Board.Number, work.Board.Season, players, scores, events, last, rankedColumns(work.Board.Board, standings), times, seasons}
 }
 
-// ReadRefold streams the standings of one of the refold's rankings in rank order. Only
-// AdvanceRefold and SwitchRefold change them.
+// ReadRefold streams the standings of one of the refold's rankings, and of its segments, each
+// in rank order. Only AdvanceRefold and SwitchRefold change them.
 func (l *Ledger) ReadRefold(ctx context.Context, work leaderboard.RefoldWork, season int32, size int, fn func([]leaderboard.Standing) error) error {
 	err := read(ctx, l.aside, func(ctx context.Context, tx pgx.Tx, progress func()) error {
 		var cut int64
@@ -249,7 +261,7 @@ func (l *Ledger) ReadRefold(ctx context.Context, work leaderboard.RefoldWork, se
 		if err != nil {
 			return err
 		}
-		return readStandings(ctx, tx, work.Board.In(season), size, func(chunk []leaderboard.Standing) error {
+		return readRankings(ctx, tx, work.Board.In(season), size, func(chunk []leaderboard.Standing) error {
 			progress()
 			defer progress()
 			return fn(chunk)

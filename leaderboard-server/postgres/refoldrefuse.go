@@ -14,7 +14,7 @@ import (
 
 // upgradeTime is how long after an upgrade servers of a version before may go on. Some would
 // append to a board that has become ordered without making its standings, some give a refold
-// of a board with windows up.
+// of a board with windows or segments up.
 const upgradeTime = 15 * time.Minute
 
 // checkRefold says why a board cannot be refolded now: a [leaderboard.RefoldRefusedError],
@@ -24,18 +24,14 @@ func (l *Ledger) checkRefold(ctx context.Context, from querier, board leaderboar
 	defer cancel()
 
 	want := board.Refold.Fold
-	if board.Segmented {
-		return refuse("board %s cannot get %s, as it has segments, or had: add a board with another name instead", board.Name, want)
-	}
-
 	var cut bool
 	var wait pgtype.Int8
 	err := from.QueryRow(ctx, `
 		SELECT b.log_cut, (
 			SELECT ceil(extract(epoch FROM max(this.applied_at) + $2::interval - now()) / 60)::bigint FROM schema_migrations first, schema_migrations this
-			WHERE first.version = 1 AND this.applied_at > first.applied_at + $2::interval AND (this.name = 'refolds' AND $3 OR this.name = 'refold_windows'
-				AND (EXISTS (SELECT FROM windows WHERE board = b.number AND active) OR EXISTS (SELECT FROM window_seasons WHERE board = b.number AND closed_at IS NULL))))
-		FROM boards b WHERE b.number = $1`, board.Number, upgradeTime, want.Scoring.Ordered()).Scan(&cut, &wait)
+			WHERE first.version = 1 AND this.applied_at > first.applied_at + $2::interval AND (this.name = 'refolds' AND $3 OR this.name = 'refold_columns' AND $4
+				OR this.name = 'refold_windows' AND (EXISTS (SELECT FROM windows WHERE board = b.number AND active) OR EXISTS (SELECT FROM window_seasons WHERE board = b.number AND closed_at IS NULL))))
+		FROM boards b WHERE b.number = $1`, board.Number, upgradeTime, want.Scoring.Ordered(), board.Segmented).Scan(&cut, &wait)
 	if err != nil {
 		return unavailable("look whether a board can be refolded", err)
 	}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -19,21 +20,38 @@ const seasonEnding = 2 * cutTimeout
 // are moved at least two seconds ahead, so those that are read after a cut are right for all
 // that is up to it.
 
-// refolded is a ranking that a refold makes.
+// refolded is a ranking that a refold makes, with its segments.
 type refolded struct {
 	// board has the ranking's season and fold.
 	board leaderboard.LiveBoard
-	// of is the season of a window that it is of; nil: all time.
-	of *leaderboard.Season
+	// season is the one of a window that it is of; nil: all time.
+	season *leaderboard.Season
 }
 
-func (r refolded) has(e *playerEvent) bool { return r.of == nil || r.of.OpenAt(e.at) }
+// of are what an event makes by itself of the ranking, then of the segments that the event
+// counts in; nothing where it is not of the season.
+func (r refolded) of(e *playerEvent) iter.Seq[leaderboard.Standing] {
+	return func(yield func(leaderboard.Standing) bool) {
+		if r.season != nil && !r.season.OpenAt(e.at) {
+			return
+		}
+		whole := e.standing(r.board)
+		if !yield(whole) {
+			return
+		}
+		for _, value := range e.segments.On(false) {
+			if !yield(whole.InSegment(value)) {
+				return
+			}
+		}
+	}
+}
 
 // refoldedOf are the rankings that the refold makes standings of.
 func refoldedOf(work leaderboard.RefoldWork) []refolded {
 	rankings := []refolded{{board: work.Board}}
 	for _, s := range work.Seasons() {
-		rankings = append(rankings, refolded{board: work.Board.In(s.Made), of: &s.Season})
+		rankings = append(rankings, refolded{board: work.Board.In(s.Made), season: &s.Season})
 	}
 	return rankings
 }
@@ -123,7 +141,7 @@ func takeSeasons(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork, ot
 	for _, r := range refoldedOf(after) {
 		if slices.Contains(added, r.board.Season) {
 			if err := foldSeason(ctx, tx, after, r); err != nil {
-				return work, fmt.Errorf("fold season %d of window %s: %w", r.of.Ordinal, r.of.Window, err)
+				return work, fmt.Errorf("fold season %d of window %s: %w", r.season.Ordinal, r.season.Window, err)
 			}
 		}
 	}
@@ -134,21 +152,17 @@ func takeSeasons(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork, ot
 // the events up to the cut: none, as a rule, as it is announced before it opens.
 func foldSeason(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork, r refolded) error {
 	rows, err := tx.Query(ctx, `SELECT `+playerEventColumns+` FROM score_events
-		WHERE board = $1 AND id <= $2 AND at >= $3 AND at < $4 ORDER BY player, id`, r.board.Number, work.Cut, r.of.Opens, r.of.Closes)
+		WHERE board = $1 AND id <= $2 AND at >= $3 AND at < $4 ORDER BY player, id`, r.board.Number, work.Cut, r.season.Opens, r.season.Closes)
 	if err != nil {
 		return err
 	}
 
-	f := folder{board: r.board}
+	f := folder{ranking: r}
 	var standings []leaderboard.Standing
-	err = stream(rows, refoldRead, func(chunk []playerEvent) error {
-		for _, e := range chunk {
-			done, ended, err := f.add(e)
-			if err != nil {
+	err = stream(rows, refoldRead, func(chunk []playerEvent) (err error) {
+		for i := range chunk {
+			if standings, err = f.add(standings, &chunk[i]); err != nil {
 				return err
-			}
-			if ended {
-				standings = append(standings, done)
 			}
 		}
 		return nil
@@ -156,9 +170,7 @@ func foldSeason(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork, r r
 	if err != nil {
 		return err
 	}
-	if f.any {
-		standings = append(standings, f.last)
-	}
+	standings = f.end(standings)
 
 	for chunk := range slices.Chunk(standings, checkpointChunk) {
 		if _, err := tx.Exec(ctx, refoldedSQL+" ON CONFLICT DO NOTHING", refoldedArgs(work, chunk)...); err != nil {
@@ -173,15 +185,16 @@ func foldSeason(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork, r r
 // is to be closed first; errTooMuch: they are others than the caller knows;
 // [leaderboard.ErrRefoldMoved]: other rankings are served than those that it has made.
 func settleSeasons(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork) (leaderboard.RefoldWork, error) {
-	var served leaderboard.Board
+	var served leaderboard.LiveBoard
 	var windows []string
-	err := tx.QueryRow(ctx, "SELECT windows_only, shards, ranks, ARRAY(SELECT name FROM windows WHERE board = b.number AND active ORDER BY place) FROM boards b WHERE b.number = $1",
-		work.Board.Number).Scan(&served.WindowsOnly, &served.Shards, &served.Ranks, &windows)
+	err := tx.QueryRow(ctx, `SELECT windows_only, shards, ranks, ARRAY(SELECT name FROM windows WHERE board = b.number AND active ORDER BY place),
+			(SELECT coalesce(sum(returned), 0) FROM board_segments WHERE board = b.number)
+		FROM boards b WHERE b.number = $1`, work.Board.Number).Scan(&served.WindowsOnly, &served.Shards, &served.Ranks, &windows, &served.Returned)
 	if err != nil {
 		return work, err
 	}
 	sameWindows := slices.EqualFunc(windows, work.Board.Windows, func(name string, w leaderboard.Window) bool { return name == w.Name })
-	if !sameWindows || served.WindowsOnly != work.Board.WindowsOnly || served.Shards != work.Board.Shards || served.Ranks != work.Board.Ranks {
+	if !sameWindows || served.WindowsOnly != work.Board.WindowsOnly || served.Shards != work.Board.Shards || served.Ranks != work.Board.Ranks || served.Returned != work.Board.Returned {
 		return work, leaderboard.ErrRefoldMoved
 	}
 

@@ -146,24 +146,19 @@ func foldTail(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork, until
 		return nil, err
 	}
 	changed := make(map[leaderboard.EntryKey]bool)
-	for _, e := range events {
+	for i := range events {
 		for _, r := range rankings {
-			if !r.has(&e) {
-				continue
-			}
-			after := e.standing(r.board)
-			key := after.EntryKey
-			before, known := standings[key]
-			if known {
-				after, err = appendEvent(r.board, before, after)
-			} else {
-				after = r.board.Scoring.Begin(after)
-			}
-			if err != nil {
-				return nil, err
-			}
-			if after != before {
-				standings[key], changed[key] = after, true
+			for event := range r.of(&events[i]) {
+				before, known := standings[event.EntryKey]
+				after := r.board.Scoring.Begin(event)
+				if known {
+					if after, err = appendEvent(r.board, before, event); err != nil {
+						return nil, err
+					}
+				}
+				if after != before {
+					standings[event.EntryKey], changed[event.EntryKey] = after, true
+				}
 			}
 		}
 	}
@@ -179,33 +174,38 @@ func foldTail(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork, until
 	return list, err
 }
 
-// readPlayers reads the standings of the players of events in rankings of one board.
+// readPlayers reads the standings that events change in rankings of one board.
 func readPlayers(ctx context.Context, tx pgx.Tx, rankings []refolded, events []playerEvent) (map[leaderboard.EntryKey]leaderboard.Standing, error) {
-	players, seasons := make([]int64, len(events)), make([]int32, len(rankings))
-	for i, e := range events {
-		players[i] = e.player
+	standings := make(map[leaderboard.EntryKey]leaderboard.Standing)
+	for i := range events {
+		for _, r := range rankings {
+			for event := range r.of(&events[i]) {
+				standings[event.EntryKey] = leaderboard.Standing{}
+			}
+		}
 	}
-	for i, r := range rankings {
-		seasons[i] = r.board.Season
+	seasons, players := make([]int32, 0, len(standings)), make([]int64, 0, len(standings))
+	for key := range standings {
+		seasons, players = append(seasons, key.Season), append(players, key.Player)
 	}
+	clear(standings)
+
+	// One by one, as appends may wait for it: LIMIT keeps a plan from reading the whole ranking.
 	board := rankings[0].board
-	rows, err := tx.Query(ctx, "SELECT "+standingSQL+" FROM standings WHERE board = $1 AND season = ANY ($2) AND player = ANY ($3)",
+	rows, err := tx.Query(ctx, `SELECT s.* FROM unnest($2::int[], $3::bigint[]) k (season, player)
+		CROSS JOIN LATERAL (SELECT `+standingSQL+` FROM standings WHERE board = $1 AND season = k.season AND player = k.player LIMIT 1) s`,
 		board.Number, seasons, players)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-
-	standings, row := make(map[leaderboard.EntryKey]leaderboard.Standing, len(players)), standingRow{fold: board.Fold()}
-	for rows.Next() {
-		var s leaderboard.Standing
-		if err := rows.Scan(row.fields(&s)...); err != nil {
-			return nil, err
-		}
+	var s leaderboard.Standing
+	row := standingRow{fold: board.Fold()}
+	_, err = pgx.ForEachRow(rows, row.fields(&s), func() error {
 		row.complete(&s)
 		standings[s.EntryKey] = s
-	}
-	return standings, rows.Err()
+		return nil
+	})
+	return standings, err
 }
 
 // forgetRollups has reports read the events, and rollups made again: they name the best by

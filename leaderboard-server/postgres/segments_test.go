@@ -113,15 +113,90 @@ func TestSegmentsWaitForServersOfTheVersionBefore(t *testing.T) {
 	require.Len(t, store(t, f.Ledger, ledgertest.Submission(p, "speed", 5)).Outcomes[0].Segments, 2)
 }
 
-// A board that has or had segments keeps its fold.
-func TestABoardWithSegmentsIsNotRefolded(t *testing.T) {
-	f := newSegmented(t)
-	board := f.Board(t, "debut")
-	board.Refold = &leaderboard.Refold{Fold: leaderboard.Fold{Order: leaderboard.Descending, Scoring: leaderboard.Best}}
-	_, err := f.Connect(t).Exec(t.Context(), "INSERT INTO refolds (board, board_order, scoring) VALUES ($1, 'Descending', 'Best')", board.Number)
+// What counted in a segment is in the segment of the new fold, also where the board is no longer
+// split by it: brought back, it goes on with that.
+func TestSegmentsAreRefoldedWithTheirBoard(t *testing.T) {
+	f, arena := refoldFixture(t, postgres.Options{})
+	player := f.Players(t, 1)[0]
+	move := func(country string) {
+		require.NoError(t, f.Ledger.SetAttributes(t.Context(), player.ID, 1, map[string]string{"country": country}))
+	}
+	submit := func(score int64) leaderboard.Outcome {
+		o := store(t, f.Ledger, ledgertest.Submission(player, "arena", score)).Outcomes[0]
+		require.NoError(t, o.Err)
+		return o
+	}
+	reconfigure := func(segments []string, scoring leaderboard.Scoring) leaderboard.LiveBoard {
+		arena.Segments, arena.Scoring = segments, scoring
+		return configure(t, f.Ledger, arena)
+	}
+	const germany, france = 1, 2
+	score := func(board leaderboard.LiveBoard, value int32) int64 {
+		return standingsOf(t, f.Ledger, board, value)[player.Number].Score
+	}
+
+	reconfigure([]string{"country"}, leaderboard.Best)
+	move("DE")
+	submit(5)
+	submit(3)
+	move("FR")
+	submit(2)
+
+	board := reconfigure([]string{}, leaderboard.Sum)
+	submit(100) // counts in no segment
+	work, err := f.Ledger.PrepareRefold(t.Context(), board)
 	require.NoError(t, err)
-	_, err = f.Ledger.PrepareRefold(t.Context(), board)
-	var refused *leaderboard.RefoldRefusedError
-	require.ErrorAs(t, err, &refused)
-	require.Contains(t, refused.Reason, "has segments")
+	work, err = f.Ledger.FoldRefold(t.Context(), work, func(int64) {})
+	require.NoError(t, err)
+	require.Equal(t, []int64{8, 2}, []int64{score(work.Board, germany), score(work.Board, france)})
+	require.Equal(t, int64(110), standingsOf(t, f.Ledger, work.Board)[player.Number].Score)
+	requireSound(t, f.Ledger)
+
+	board = reconfigure([]string{"country"}, leaderboard.Sum)
+	submit(4)
+	move("DE")
+	submit(1)
+	work, changed, _, err := f.Ledger.AdvanceRefold(t.Context(), work)
+	require.NoError(t, err)
+	require.Len(t, changed, 3, "the board, and both countries")
+	require.Equal(t, []int64{9, 6}, []int64{score(work.Board, germany), score(work.Board, france)})
+	_, _, err = f.Ledger.SwitchRefold(t.Context(), work, join)
+	require.ErrorIs(t, err, leaderboard.ErrRefoldMoved, "rankings are made again since a segment was brought back")
+
+	work, err = f.Ledger.PrepareRefold(t.Context(), board)
+	require.NoError(t, err)
+	finishRefold(t, f.Ledger, work)
+	requireSound(t, f.Ledger)
+	o := submit(7)
+	require.Equal(t, int64(122), o.Standing.Score)
+	require.Len(t, o.Windows, 1)
+	require.Equal(t, leaderboard.SegmentSeason(work.Board.Season, germany), o.Windows[0].Season)
+	require.Equal(t, int64(16), o.Windows[0].Score)
+
+	// And back: nothing is left of the sums.
+	old := reconfigure([]string{"country"}, leaderboard.Best)
+	work, err = f.Ledger.PrepareRefold(t.Context(), old)
+	require.NoError(t, err)
+	finishRefold(t, f.Ledger, work)
+	requireSound(t, f.Ledger)
+	board = reconfigure([]string{"country"}, leaderboard.Best)
+	require.Equal(t, []int64{7, 4}, []int64{score(board, germany), score(board, france)})
+	for _, r := range board.Retired {
+		require.NoError(t, f.Ledger.SweepRetired(t.Context(), board.In(r.Season)))
+	}
+	var left int
+	require.NoError(t, f.Connect(t).QueryRow(t.Context(), "SELECT count(DISTINCT season) FROM standings WHERE board = $1", board.Number).Scan(&left))
+	require.Equal(t, 3, left)
+}
+
+// The season that a segment's ranking is of is the same in PostgreSQL and here.
+func TestWholeSeasonIsThatOfTheDomain(t *testing.T) {
+	conn := newFixture(t, postgres.Options{}).Connect(t)
+	for _, season := range []int32{1, 2, 70_000, leaderboard.RefoldSeason(1), leaderboard.RefoldSeason(9)} {
+		for _, number := range []int32{season, leaderboard.SegmentSeason(season, 1), leaderboard.SegmentSeason(season, leaderboard.MaxAttributeValues)} {
+			var whole int32
+			require.NoError(t, conn.QueryRow(t.Context(), "SELECT whole_season($1)", number).Scan(&whole))
+			require.Equal(t, season, whole)
+		}
+	}
 }

@@ -63,11 +63,11 @@ const verifySQL = `
 	SELECT board, season, player, coalesce(s.score || '@' || s.event, ''), coalesce(f.score || '@' || f.event, '')
 	FROM folded f FULL JOIN (
 		SELECT * FROM standings s WHERE NOT removed
-			AND NOT EXISTS (SELECT FROM retired_rankings r WHERE r.board = s.board AND r.season = s.season)
-			AND NOT EXISTS (SELECT FROM refolds r WHERE r.board = s.board AND r.season = s.season)
-			AND NOT EXISTS (SELECT FROM refold_seasons r WHERE r.board = s.board AND r.made = s.season)
+			AND NOT EXISTS (SELECT FROM retired_rankings r WHERE r.board = s.board AND r.season = whole_season(s.season))
+			AND NOT EXISTS (SELECT FROM refolds r WHERE r.board = s.board AND r.season = whole_season(s.season))
+			AND NOT EXISTS (SELECT FROM refold_seasons r WHERE r.board = s.board AND r.made = whole_season(s.season))
 			AND NOT EXISTS (SELECT FROM window_seasons n JOIN boards b ON b.number = n.board
-				WHERE n.board = s.board AND n.number = s.season AND (n.board_order IS NOT NULL OR b.fold < 3))
+				WHERE n.board = s.board AND n.number = whole_season(s.season) AND (n.board_order IS NOT NULL OR b.fold < 3))
 	) s USING (board, season, player)
 	WHERE f.score IS DISTINCT FROM s.score OR f.event IS DISTINCT FROM s.event AND f.untied IS NOT TRUE
 	ORDER BY board, season, player LIMIT $1`

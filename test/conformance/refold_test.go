@@ -55,7 +55,7 @@ func switches(tb testing.TB, shards int, windows ...leaderboard.Window) (before,
 				name := fmt.Sprintf("from-%d-to-%d", i, j)
 				for k, fold := range []leaderboard.Fold{from, to} {
 					board := foldedBoard(name, fold, shards)
-					board.Windows = windows
+					board.Windows, board.Segments = windows, [][]string{{}, {"country"}, {"platform", "country"}}[(i+2*j)%3]
 					board.WindowsOnly = len(windows) > 0 && (i+j)%3 == 0
 					if max(i, j) < withColumnsUntil {
 						board.Columns = []leaderboard.Column{{Name: "deaths", Order: leaderboard.Ascending, Min: -leaderboard.MaxScore, Max: leaderboard.MaxScore}}
@@ -67,11 +67,17 @@ func switches(tb testing.TB, shards int, windows ...leaderboard.Window) (before,
 		}
 	}
 
-	before, err := leaderboard.NewBoards(lists[0]...)
+	return splittable(tb, lists[0]...), splittable(tb, lists[1]...)
+}
+
+// splittable are boards that may be split by what players have.
+func splittable(tb testing.TB, list ...leaderboard.Board) leaderboard.Boards {
+	tb.Helper()
+	boards, err := leaderboard.NewBoards(list...)
 	require.NoError(tb, err)
-	after, err = leaderboard.NewBoards(lists[1]...)
+	boards, err = boards.WithAttributes(ledgertest.Attributes...)
 	require.NoError(tb, err)
-	return before, after
+	return boards
 }
 
 // sample is every nth of the boards, from the first on.
@@ -81,9 +87,7 @@ func sample(tb testing.TB, boards leaderboard.Boards, first, n int) leaderboard.
 	for i := 1 + first; i < len(boards.All()); i += n {
 		list = append(list, boards.All()[i])
 	}
-	sampled, err := leaderboard.NewBoards(list...)
-	require.NoError(tb, err)
-	return sampled
+	return splittable(tb, list...)
 }
 
 // crowd submits through replicas until it is stopped, and reads what it submitted to.
@@ -130,6 +134,7 @@ func startCrowd(tb testing.TB, tenant *Tenant, replicas []*Replica, players []le
 			}
 		})
 	}
+	c.going.Go(func() { c.move(ctx, tb) })
 	for _, r := range replicas {
 		c.going.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
@@ -147,6 +152,21 @@ func (c *crowd) end() []stored {
 	c.going.Wait()
 	sortByEvent(c.all)
 	return c.all
+}
+
+// move changes what players have, one after the other, until it is stopped.
+func (c *crowd) move(ctx context.Context, tb testing.TB) {
+	for i := 0; ctx.Err() == nil; i++ {
+		values := map[string]string{"country": []string{"DE", "FR", "JP"}[i%3], "platform": []string{"pc", "console-1"}[i%2]}
+		if i%5 == 0 {
+			delete(values, "country")
+		}
+		err := c.replicas[i%len(c.replicas)].Ledger.SetAttributes(ctx, c.players[i*7%len(c.players)].ID, 1, values)
+		if err != nil && ctx.Err() == nil {
+			tb.Error(err)
+			return
+		}
+	}
 }
 
 func (c *crowd) submit(tb testing.TB, random *rand.Rand, key string) {
@@ -238,10 +258,14 @@ func requireFolded(tb testing.TB, ledger *postgres.Ledger, boards leaderboard.Bo
 // requireModel waits until every replica has what the events make.
 func (t *Tenant) requireModel(tb testing.TB, catalog *leaderboard.Catalog, replicas []*Replica, all []stored, players []leaderboard.PlayerName) {
 	tb.Helper()
-	model := NewModel(catalog)
+	model, counted, attributes := NewModel(catalog), t.segmentsOf(tb), t.attributesOfValues(tb)
 	for _, s := range all {
 		board, err := catalog.Lookup(s.board.Name)
 		require.NoError(tb, err)
+		model.Attributes = map[int64]map[string]int32{s.player: {}}
+		for _, v := range counted[s.receipt.Event] {
+			model.Attributes[s.player][attributes[v]] = v
+		}
 		model.Submit(board, s.player, s.score, s.columns, s.receipt.Event)
 	}
 	for _, r := range replicas {
@@ -366,11 +390,12 @@ func TestRefoldThroughFaults(t *testing.T) {
 			if i < windowed {
 				board.Windows, board.WindowsOnly = []leaderboard.Window{ledgertest.Window("daily", "daily")}, i == 0
 			}
+			if i%2 == 0 { // they come and go, too
+				board.Segments = [][]string{{"country"}, {"country", "platform"}, {"platform"}, {}}[random.IntN(4)]
+			}
 			list = append(list, board)
 		}
-		boards, err := leaderboard.NewBoards(list...)
-		require.NoError(t, err)
-		return boards
+		return splittable(t, list...)
 	}
 
 	boards := configured()

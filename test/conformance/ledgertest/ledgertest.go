@@ -66,6 +66,11 @@ func Boards(tb testing.TB, shards int) leaderboard.Boards {
 	return boards
 }
 
+// Attributes are those of the players by which boards of tests are split.
+var Attributes = []leaderboard.Attribute{
+	{Name: "country", Values: []string{"DE", "FR", "JP"}}, {Name: "platform", Pattern: "pc|console-[0-9]"},
+}
+
 // SegmentedBoards are [Boards] with players that have a country and a platform, by which those
 // of every scoring, and global, are split.
 func SegmentedBoards(tb testing.TB, shards int) leaderboard.Boards {
@@ -83,8 +88,7 @@ func SegmentedBoards(tb testing.TB, shards int) leaderboard.Boards {
 	require.NoError(tb, err)
 	boards, err = boards.WithGlobal(func(g *leaderboard.Board) { *g, g.Segments = global, []string{"country"} })
 	require.NoError(tb, err)
-	boards, err = boards.WithAttributes(leaderboard.Attribute{Name: "country", Values: []string{"DE", "FR", "JP"}},
-		leaderboard.Attribute{Name: "platform", Pattern: "pc|console-[0-9]"})
+	boards, err = boards.WithAttributes(Attributes...)
 	require.NoError(tb, err)
 	return boards
 }
