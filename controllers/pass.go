@@ -64,7 +64,7 @@ type progress struct {
 	// seasonsNext is in how long the status has to tell of other seasons; 0: not known.
 	seasonsNext time.Duration
 	// refoldsNext is in how long the status has to tell how far boards are on the way to
-	// another order or scoring; 0: none is.
+	// another order, scoring or columns; 0: none is.
 	refoldsNext time.Duration
 	// later is a failure that did not stop the pass, but is its result.
 	later error

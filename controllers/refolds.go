@@ -9,8 +9,8 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
 )
 
-// refoldsLook is how often it is looked how far boards are that get another order or
-// scoring, and refusedLook how often where that was refused.
+// refoldsLook is how often it is looked how far boards are that get another order, scoring
+// or columns, and refusedLook how often where that was refused.
 const refoldsLook, refusedLook = 3 * time.Second, 30 * time.Second
 
 // readRefolds tells in the status of the boards that are not served as the spec has them. It
@@ -43,14 +43,18 @@ func refoldsOf(boards []v1alpha1.Board, folds []provision.BoardFold) []v1alpha1.
 	var list []v1alpha1.RefoldStatus
 	for _, b := range boards {
 		f, ok := served[b.Name]
-		order, scoring := string(b.Order), string(b.Scoring)
-		otherColumns := !slices.Equal(f.Columns, columnsOf(b))
-		if !ok || f.Order == order && f.Scoring == scoring && !otherColumns {
+		order, scoring, columns := string(b.Order), string(b.Scoring), columnsOf(b)
+		sameColumns := slices.Equal(f.Columns, columns)
+		if !ok || f.Order == order && f.Scoring == scoring && sameColumns {
 			continue
 		}
 
-		is := v1alpha1.RefoldStatus{Board: b.Name, Order: v1alpha1.Order(f.Order), Scoring: v1alpha1.Scoring(f.Scoring), Step: v1alpha1.RefoldWaiting}
-		switch told := f.WantedOrder == order && f.WantedScoring == scoring && f.OtherColumns == otherColumns; {
+		is := v1alpha1.RefoldStatus{Board: b.Name, Order: v1alpha1.Order(f.Order), Scoring: v1alpha1.Scoring(f.Scoring), Columns: f.Columns, Step: v1alpha1.RefoldWaiting}
+		toldColumns := slices.Equal(f.WantedColumns, columns)
+		if f.MissingColumns {
+			toldColumns = !sameColumns
+		}
+		switch told := f.WantedOrder == order && f.WantedScoring == scoring && toldColumns; {
 		case !told: // the servers have read an older spec
 		case f.Refused != "":
 			is.Step, is.Message = v1alpha1.RefoldRefused, f.Refused

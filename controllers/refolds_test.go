@@ -49,7 +49,7 @@ func TestTheStatusTellsOfRefolds(t *testing.T) {
 	is(v1alpha1.RefoldWaiting)
 	sync(leaderboard.Best, leaderboard.Column{Name: "deaths", Order: leaderboard.Ascending})
 	is(v1alpha1.RefoldRefused)
-	require.Contains(t, lb.Status.Refolds[0].Message, "cannot get other columns")
+	require.Contains(t, lb.Status.Refolds[0].Message, "cannot get the column deaths")
 	patch(t, lb, func() { lb.Spec.Boards[0].Columns = nil })
 	eventually(t, lb, func() bool { return len(lb.Status.Refolds) == 0 })
 	sync(leaderboard.Best)
@@ -81,6 +81,36 @@ func TestTheStatusTellsOfRefolds(t *testing.T) {
 
 	patch(t, lb, func() { lb.Spec.Boards[0].Scoring = v1alpha1.ScoringSum })
 	eventually(t, lb, func() bool { return len(lb.Status.Refolds) == 0 })
+
+	// Fewer columns.
+	both := []v1alpha1.Column{{Name: "deaths", Order: v1alpha1.OrderAscending}, {Name: "time", Order: v1alpha1.OrderDescending}}
+	syncMatch := func(columns []v1alpha1.Column) leaderboard.LiveBoard {
+		match := leaderboard.Board{Name: "match", Order: leaderboard.Descending, Scoring: leaderboard.Best, Shards: 1, Ranks: leaderboard.Ordinal}
+		for _, c := range columns {
+			match.Columns = append(match.Columns, leaderboard.Column{Name: c.Name, Order: leaderboard.Order(c.Order)})
+		}
+		boards, err := leaderboard.NewBoards(match)
+		require.NoError(t, err)
+		catalog, err := server.SyncBoards(t.Context(), boards)
+		require.NoError(t, err)
+		board, err := catalog.Lookup("match")
+		require.NoError(t, err)
+		return board
+	}
+	patch(t, lb, func() { lb.Spec.Boards = append(lb.Spec.Boards, v1alpha1.Board{Name: "match", Columns: both}) })
+	syncMatch(both)
+	patch(t, lb, func() { lb.Spec.Boards[1].Columns = both[1:] })
+	eventually(t, lb, func() bool { return len(lb.Status.Refolds) == 1 && lb.Status.Refolds[0].Step == v1alpha1.RefoldWaiting })
+	board = syncMatch(both[1:])
+	work, err = server.PrepareRefold(t.Context(), board)
+	require.NoError(t, err)
+	eventually(t, lb, func() bool { return len(lb.Status.Refolds) == 1 && lb.Status.Refolds[0].Step == v1alpha1.RefoldRanking })
+	require.Equal(t, []string{"deaths Ascending", "time Descending"}, lb.Status.Refolds[0].Columns)
+	_, switched, err = server.SwitchRefold(t.Context(), work, nothingToJoin)
+	require.NoError(t, err)
+	require.True(t, switched)
+	eventually(t, lb, func() bool { return len(lb.Status.Refolds) == 0 })
+	becomes(t, lb, allReady)
 }
 
 func nothingToJoin(context.Context, []leaderboard.Standing) error { return nil }
@@ -103,9 +133,16 @@ func TestRefoldsOf(t *testing.T) {
 		"refused":                {func(f *provision.BoardFold) { f.Refused = "no" }, v1alpha1.RefoldRefused, 0, refusedLook},
 		"other columns":          {func(f *provision.BoardFold) { f.Columns = []string{"deaths Ascending"} }, v1alpha1.RefoldWaiting, 0, refoldsLook},
 		"columns refused": {func(f *provision.BoardFold) {
-			f.Columns, f.OtherColumns, f.Refused = []string{"deaths Ascending"}, true, "no"
+			f.Columns, f.MissingColumns, f.Refused = []string{"deaths Ascending"}, true, "no"
 		}, v1alpha1.RefoldRefused, 0, refusedLook},
-		"other ones were asked": {func(f *provision.BoardFold) { f.OtherColumns, f.Refused = true, "no" }, v1alpha1.RefoldWaiting, 0, refoldsLook},
+		"other ones were asked": {func(f *provision.BoardFold) { f.MissingColumns, f.Refused = true, "no" }, v1alpha1.RefoldWaiting, 0, refoldsLook},
+		"without columns": {func(f *provision.BoardFold) {
+			f.Columns, f.Begun, f.Ranking = []string{"deaths Ascending"}, true, true
+		}, v1alpha1.RefoldRanking, 10, refoldsLook},
+		"columns of an older spec": {func(f *provision.BoardFold) {
+			f.Columns = []string{"deaths Ascending", "time Ascending"}
+			f.WantedColumns, f.Begun = f.Columns[:1], true
+		}, v1alpha1.RefoldWaiting, 0, refoldsLook},
 	} {
 		f := served
 		test.change(&f)
@@ -114,6 +151,7 @@ func TestRefoldsOf(t *testing.T) {
 		require.Equal(t, test.step, list[0].Step, name)
 		require.Equal(t, test.folded, list[0].Folded, name)
 		require.Equal(t, v1alpha1.ScoringBest, list[0].Scoring, name)
+		require.Equal(t, f.Columns, list[0].Columns, name)
 		require.Equal(t, test.next, untilRefolds(list), name)
 	}
 

@@ -194,10 +194,10 @@ func (s *server) observe() {
 	s.metrics.Counter("catch_up", "saved_total", "Standings that were written to their checkpoint.", func() float64 { return float64(s.catchUp.Status().Saved) })
 	s.metrics.Counter("catch_up", "rebuilds_total", "Shards that were rebuilt from nothing.", func() float64 { return float64(s.catchUp.Status().Rebuilds) })
 	s.metrics.Counter("catch_up", "seasons_closed_total", "Seasons that were closed.", func() float64 { return float64(s.catchUp.Status().Closed) })
-	s.metrics.Gauge("catch_up", "refolding", "Boards that are to get another order or scoring, those included of which that was refused; of the replica that leads.", func() float64 { return float64(s.catchUp.Status().Refolding) })
+	s.metrics.Gauge("catch_up", "refolding", "Boards that are to get another order, scoring or columns, those included of which that was refused; of the replica that leads.", func() float64 { return float64(s.catchUp.Status().Refolding) })
 	s.metrics.Gauge("catch_up", "refold_events", "Scores to be folded for the board that is refolded now; of the replica that leads.", func() float64 { return float64(s.catchUp.Status().RefoldEvents) })
 	s.metrics.Gauge("catch_up", "refold_events_folded", "How many of them were folded.", func() float64 { return float64(s.catchUp.Status().RefoldedEvents) })
-	s.metrics.Counter("catch_up", "refolds_total", "Boards that got another order or scoring.", func() float64 { return float64(s.catchUp.Status().Refolds) })
+	s.metrics.Counter("catch_up", "refolds_total", "Boards that got another order, scoring or columns.", func() float64 { return float64(s.catchUp.Status().Refolds) })
 	s.metrics.Counter("catch_up", "errors_total", "Attempts of catch-up that failed.", func() float64 { return float64(s.catchUp.Status().Errors) })
 }
 

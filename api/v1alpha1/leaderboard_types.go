@@ -113,8 +113,9 @@ type Board struct {
 
 	// scoring says how submissions make a player's score: the Best of them, the First,
 	// the Latest, their Sum, or their Count.
-	// Another order or scoring has the board made of all its scores once more, while it is
-	// served as it was: status.refolds says how far that is, or why it cannot be done.
+	// Another order or scoring, or other columns, has the board made of all its scores once
+	// more, while it is served as it was: status.refolds says how far that is, or why it cannot
+	// be done.
 	// +optional
 	// +default="Best"
 	Scoring Scoring `json:"scoring,omitempty"`
@@ -154,7 +155,8 @@ type Board struct {
 
 	// columns are further numbers of each submission, which rank entries of equal scores,
 	// one after the other. They are of the submission that the score is of, never mixed from
-	// several. Their names and orders cannot be changed later.
+	// several. Some may be left out later, and their order and orders changed: see scoring. New
+	// ones, of which past submissions have no values, need another board.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4
@@ -649,7 +651,7 @@ type SeasonStatus struct {
 	LastEntries int64 `json:"lastEntries,omitempty"`
 }
 
-// RefoldStep is what is done to give a board another order or scoring.
+// RefoldStep is what is done to give a board another order, scoring or columns.
 type RefoldStep string
 
 // The steps, in their order.
@@ -664,19 +666,25 @@ const (
 	RefoldRefused RefoldStep = "Refused"
 )
 
-// RefoldStatus is how far a board is on the way to another order or scoring.
+// RefoldStatus is how far a board is on the way to another order, scoring or columns.
 type RefoldStatus struct {
 	// board is the board's name.
 	// +required
 	Board string `json:"board"`
 
-	// order and scoring are those that it is served with, until all is done.
+	// order, scoring and columns are those that it is served with, until all is done.
 	// +required
 	Order Order `json:"order"`
 
 	// scoring: see order.
 	// +required
 	Scoring Scoring `json:"scoring"`
+
+	// columns: see order; each with its name and order, such as "deaths Ascending".
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4
+	Columns []string `json:"columns,omitempty"`
 
 	// step is what is done: Waiting for the servers to begin, Folding the scores, making the
 	// Ranking; or Refused.

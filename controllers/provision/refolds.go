@@ -14,11 +14,13 @@ type BoardFold struct {
 	Board, Order, Scoring string
 	// Columns are its further columns, each with its name, a space and its order.
 	Columns []string
-	// WantedOrder and WantedScoring are what the servers were told that it is to get; empty:
-	// nothing else.
+	// WantedOrder, WantedScoring and WantedColumns are what the servers were told that it is to
+	// get; an empty order: nothing else.
 	WantedOrder, WantedScoring string
-	// OtherColumns says that they were told of others, which it does not get.
-	OtherColumns bool
+	WantedColumns              []string
+	// MissingColumns says that they were told of columns that it cannot get, which are not among
+	// WantedColumns.
+	MissingColumns bool
 	// Begun says that scores are read, and Ranking that all of those that there were have
 	// been. Refused says why it cannot be done.
 	Begun, Ranking bool
@@ -40,7 +42,9 @@ func (p *Postgres) Folds(ctx context.Context, t tenant.Tenant) (folds []BoardFol
 		rows, err := tx.Query(ctx, `
 			SELECT b.name, b.board_order, b.scoring,
 				ARRAY(SELECT (c.value ->> 'name') || ' ' || (c.value ->> 'order') FROM jsonb_array_elements(b.columns) WITH ORDINALITY c (value, place) ORDER BY c.place),
-				coalesce(r.board_order, ''), coalesce(r.scoring, ''), coalesce(r.of_columns, false),
+				coalesce(r.board_order, ''), coalesce(r.scoring, ''),
+				ARRAY(SELECT (c.value ->> 'name') || ' ' || (c.value ->> 'order') FROM jsonb_array_elements(coalesce(r.columns, b.columns)) WITH ORDINALITY c (value, place) ORDER BY c.place),
+				coalesce(r.of_columns AND r.columns IS NULL, false),
 				coalesce(r.season IS NOT NULL, false), coalesce(r.season IS NOT NULL AND r.parts_done >= r.parts, false), coalesce(r.refused, ''),
 				coalesce(r.events, 0), coalesce(r.events_done, 0)
 			FROM boards b LEFT JOIN refolds r ON r.board = b.number
@@ -52,7 +56,7 @@ func (p *Postgres) Folds(ctx context.Context, t tenant.Tenant) (folds []BoardFol
 		return err
 	})
 	if err != nil {
-		return nil, postgresError(err, "read the order and scoring of the boards of %s", t.ID)
+		return nil, postgresError(err, "read the order, scoring and columns of the boards of %s", t.ID)
 	}
 	return folds, nil
 }

@@ -103,7 +103,7 @@ type Status struct {
 	// Rebuilding is how many shards are being rebuilt or are waiting for it; of a
 	// leader.
 	Rebuilding int
-	// Refolding is how many boards are to get another order or scoring, those included of
+	// Refolding is how many boards are to get another order, scoring or columns, those included of
 	// which that was refused. RefoldEvents is how many events there are to fold for the one
 	// that is made now, and RefoldedEvents how many of them were; of a leader.
 	Refolding                    int

@@ -60,7 +60,7 @@
 // leader makes the rankings of those that will open soon, closes those that are over, see
 // seasons, and deletes their rankings.
 //
-// # Another order or scoring
+// # Another order, scoring or columns
 //
 // A board that is to get another one ([leaderboard.Refold]) gets a second ranking of all time
 // and of each season that is not closed. They are made while ticks go on and are none of the

@@ -67,7 +67,7 @@ func FollowSeasons(ctx context.Context, catalogs Catalogs, changed func(), log *
 	}
 }
 
-// refolding says whether a board is on the way to another order or scoring.
+// refolding says whether a board is on the way to another order, scoring or columns.
 func refolding(catalog *leaderboard.Catalog) bool {
 	return slices.ContainsFunc(catalog.Refolding(), func(b leaderboard.LiveBoard) bool { return b.Refold.Refused == "" })
 }

@@ -131,7 +131,7 @@ func (t *term) refoldBoard(ctx context.Context, board leaderboard.LiveBoard) err
 		return err
 	}
 
-	t.log.InfoContext(ctx, "a board has another order or scoring", "board", board.Name, "order", m.Board.Order, "scoring", m.Board.Scoring, "events", m.Events,
+	t.log.InfoContext(ctx, "a board has another order, scoring or columns", "board", board.Name, "rules", m.Board.Rules(), "events", m.Events,
 		"folding", folded.Sub(started), "ranking", ranked.Sub(folded), "switching", time.Since(ranked))
 	t.update(func(s *Status) { s.Refolds++ })
 	t.Wake()

@@ -632,7 +632,8 @@ type SegmentRank struct {
 
 // SubmitRequest defines model for SubmitRequest.
 type SubmitRequest struct {
-	// Columns The board's further columns, all of them, by name. A board that has none takes none.
+	// Columns The board's further columns, all of them, by name. Those that it had and has no more are taken and count for
+	// nothing; a board that never had any takes none.
 	Columns *map[string]Score `json:"columns,omitempty"`
 
 	// GameID A board's name. Left out or null: `global`, where the score counts alone.

@@ -19,7 +19,9 @@ type LiveBoard struct {
 	// Seasons are the runs of the windows, in the order of the windows, then of time. Of
 	// those that are over for good only each window's last one is among them.
 	Seasons []Season
-	// Refold is the change of order or scoring that is under way; nil: none is.
+	// LeftOut are the columns that the board had and has no more.
+	LeftOut []string
+	// Refold is the change of order, scoring or columns that is under way; nil: none is.
 	Refold *Refold
 	// Retired are the rankings that are served no more and not deleted yet.
 	Retired []RetiredRanking
@@ -28,8 +30,8 @@ type LiveBoard struct {
 	// Returned is how many times segments of the board were brought back after they had been
 	// removed. What rankings have of them is from before, so all are made again.
 	Returned int32
-	// own is the board's fold where the season that is meant has another one.
-	own *Fold
+	// own are the board's rules where the season that is meant has others.
+	own *Rules
 	// Active is false for a board that is no longer configured: its scores are
 	// kept, and entries on GlobalBoard may still come from it.
 	Active bool

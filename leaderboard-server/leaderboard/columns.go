@@ -15,10 +15,14 @@ type Column struct {
 	Min, Max int64
 	// Decimals is as [Board.Decimals].
 	Decimals int
+	// Logged is its place among the columns of the log, from 1, where that is not its place
+	// on the board; 0: it is. The log keeps the columns that the board had first, in their
+	// order, whatever a refold has left out or moved since.
+	Logged int
 }
 
-// Columns are the further columns of one submission, in the order of the board's; 0 where
-// the board has fewer.
+// Columns are the further columns of one submission, in the order of the log's: see
+// [Fold.Place]. Those that the board does not have mean nothing.
 type Columns [MaxColumns]int64
 
 // Fold is how submissions make the entries of a ranking, and how those are ranked.
@@ -27,15 +31,35 @@ type Fold struct {
 	Scoring Scoring
 	// Columns are the orders of the further columns; empty where the board has fewer.
 	Columns [MaxColumns]Order
+	// Logged are as [Column.Logged].
+	Logged [MaxColumns]int
 }
 
 // Fold is the board's.
 func (b Board) Fold() Fold {
 	f := Fold{Order: b.Order, Scoring: b.Scoring}
 	for i, c := range b.Columns {
-		f.Columns[i] = c.Order
+		f.Columns[i], f.Logged[i] = c.Order, c.Logged
 	}
 	return f
+}
+
+// Place is where submissions have the i-th of the board's columns.
+func (f Fold) Place(i int) int {
+	if f.Logged[i] != 0 {
+		return f.Logged[i] - 1
+	}
+	return i
+}
+
+// CountLogged is how many of a submission's columns there are up to the last one that the
+// board has.
+func (f Fold) CountLogged() int {
+	n := 0
+	for i := range f.CountColumns() {
+		n = max(n, f.Place(i)+1)
+	}
+	return n
 }
 
 // CountColumns is how many further columns there are.
@@ -48,15 +72,28 @@ func (f Fold) CountColumns() int {
 	return MaxColumns
 }
 
-// Oriented are the columns so that lower values are the better ones, and those so turned
-// as they were.
-func (f Fold) Oriented(columns Columns) Columns {
-	for i, order := range f.Columns {
-		if order == Descending {
-			columns[i] = -columns[i]
-		}
+// Ranked are the board's columns of a submission in the order in which they rank, so that lower
+// values are the better ones.
+func (f Fold) Ranked(submitted Columns) (ranked Columns) {
+	for i := range f.CountColumns() {
+		ranked[i] = f.turned(i, submitted[f.Place(i)])
 	}
-	return columns
+	return ranked
+}
+
+// Submitted is the other way round of Ranked. What the board does not have is 0.
+func (f Fold) Submitted(ranked Columns) (submitted Columns) {
+	for i := range f.CountColumns() {
+		submitted[f.Place(i)] = f.turned(i, ranked[i])
+	}
+	return submitted
+}
+
+func (f Fold) turned(i int, value int64) int64 {
+	if f.Columns[i] == Descending {
+		return -value
+	}
+	return value
 }
 
 // Compare is negative where a's score and columns are better than b's, positive where they
@@ -68,7 +105,7 @@ func (f Fold) Compare(a, b Standing) int {
 	case a.Score != b.Score:
 		return 1
 	}
-	x, y := f.Oriented(a.Columns), f.Oriented(b.Columns)
+	x, y := f.Ranked(a.Columns), f.Ranked(b.Columns)
 	return slices.Compare(x[:], y[:])
 }
 
@@ -107,9 +144,10 @@ func (b Board) validateColumns() error {
 	return nil
 }
 
-// ReadColumns puts the columns of a submission, which has all of the board's, in their
-// order.
-func (b Board) ReadColumns(values map[string]int64) (columns Columns, err error) {
+// ReadColumns puts the columns of a submission, which has all of the board's, in the order of
+// the log's. Those that were left out are taken from clients that do not know yet.
+func (b LiveBoard) ReadColumns(values map[string]int64) (columns Columns, err error) {
+	fold := b.Fold()
 	for i, c := range b.Columns {
 		value, ok := values[c.Name]
 		field := "columns." + c.Name
@@ -119,11 +157,11 @@ func (b Board) ReadColumns(values map[string]int64) (columns Columns, err error)
 		case value < c.Min || value > c.Max:
 			return columns, Errorf(CodeOutOfRange, field, "column %s on board %s must be from %d to %d", c.Name, b.Name, c.Min, c.Max)
 		}
-		columns[i] = value
+		columns[fold.Place(i)] = value
 	}
 
 	for name := range values {
-		if !slices.ContainsFunc(b.Columns, func(c Column) bool { return c.Name == name }) {
+		if !slices.ContainsFunc(b.Columns, func(c Column) bool { return c.Name == name }) && !slices.Contains(b.LeftOut, name) {
 			return columns, invalid("columns", "board %s has no column %q: GET /v1/boards/%s lists those that it has", b.Name, name, b.Name)
 		}
 	}

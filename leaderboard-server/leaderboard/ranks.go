@@ -64,9 +64,9 @@ func (b Board) Named(columns Columns) map[string]int64 {
 		return nil
 	}
 
-	named := make(map[string]int64, len(b.Columns))
+	named, fold := make(map[string]int64, len(b.Columns)), b.Fold()
 	for i, c := range b.Columns {
-		named[c.Name] = columns[i]
+		named[c.Name] = columns[fold.Place(i)]
 	}
 	return named
 }

@@ -6,33 +6,84 @@ import (
 	"time"
 )
 
-// WithFold is the board with the order and scoring of another fold.
-func (b Board) WithFold(f Fold) Board {
-	b.Order, b.Scoring = f.Order, f.Scoring
+// Rules are what of a board a refold changes: how submissions make its entries, and what those
+// have.
+type Rules struct {
+	Order   Order
+	Scoring Scoring
+	Columns []Column
+}
+
+// Rules are the board's.
+func (b Board) Rules() Rules { return Rules{b.Order, b.Scoring, b.Columns} }
+
+// WithRules is the board with others.
+func (b Board) WithRules(r Rules) Board {
+	b.Order, b.Scoring, b.Columns = r.Order, r.Scoring, r.Columns
 	return b
 }
 
+// Fold is that of a board with these rules.
+func (r Rules) Fold() Fold { return Board{}.WithRules(r).Fold() }
+
 // String is for messages.
-func (f Fold) String() string {
-	return "order " + string(f.Order) + " and scoring " + string(f.Scoring)
+func (r Rules) String() string {
+	text := "order " + string(r.Order) + " and scoring " + string(r.Scoring)
+	for i, c := range r.Columns {
+		text += []string{", with the columns ", ", "}[min(i, 1)] + c.Name + " (" + string(c.Order) + ")"
+	}
+	return text
 }
 
-// SameColumns says whether the boards have the same columns, whatever their bounds: the
-// values of past submissions are those.
-func (b Board) SameColumns(other Board) bool {
-	return slices.EqualFunc(b.Columns, other.Columns, func(c, o Column) bool { return c.Name == o.Name && c.Order == o.Order })
+// Keeping is the board as it is configured, with the rules that there are. Bounds and decimals
+// of columns are those that are configured.
+func (b LiveBoard) Keeping(configured Board) Board {
+	rules := b.Rules()
+	rules.Columns = slices.Clone(rules.Columns)
+	for i, c := range rules.Columns {
+		if j := configured.columnNamed(c.Name); j >= 0 {
+			is := configured.Columns[j]
+			rules.Columns[i].Min, rules.Columns[i].Max, rules.Columns[i].Decimals = is.Min, is.Max, is.Decimals
+		}
+	}
+	return configured.WithRules(rules)
 }
 
-// Refold is a change of a board's fold. Until it is done the board is as it was.
+// Asked are the rules of the board as it is configured. missing is a column of which past
+// submissions have no values, so that it cannot get them; empty: there is none.
+func (b LiveBoard) Asked(configured Board) (asked Rules, missing string) {
+	asked, fold := configured.Rules(), b.Fold()
+	asked.Columns = slices.Clone(asked.Columns)
+	for i, c := range asked.Columns {
+		j := b.columnNamed(c.Name)
+		if j < 0 {
+			return asked, c.Name
+		}
+		if asked.Columns[i].Logged = 0; fold.Place(j) != i {
+			asked.Columns[i].Logged = fold.Place(j) + 1
+		}
+	}
+	return asked, ""
+}
+
+// columnNamed is the index of a column; below 0: the board has none of that name.
+func (b Board) columnNamed(name string) int {
+	return slices.IndexFunc(b.Columns, func(c Column) bool { return c.Name == name })
+}
+
+// Refold is a change of a board's rules. Until it is done the board is as it was.
 type Refold struct {
-	// Fold is the one that the board is to get.
-	Fold
+	// Rules are those that the board is to get.
+	Rules
 	// Season is the number of the ranking that is made; 0: none yet.
 	Season int32
 	// Refused says why it cannot be done as things are; empty: nothing is known against it.
 	Refused string
-	// OfColumns says that it was refused for other columns that were asked for.
-	OfColumns bool
+	// Missing says that it was refused for a column of which past submissions have no values.
+	Missing bool
+	// AskedAt is when it was asked for, by the ledger's clock; of two of a board it is not the
+	// same.
+	AskedAt time.Time
 	// Seasons are those of windows for which rankings are made, too.
 	Seasons []RefoldedSeason
 }
@@ -48,7 +99,7 @@ type RefoldedSeason struct {
 // RetiredRanking is one that a refold has superseded, or that was given up.
 type RetiredRanking struct {
 	Season int32
-	Fold
+	Rules
 	// At is when, by the ledger's clock.
 	At time.Time
 }
@@ -63,10 +114,10 @@ func RefoldSeason(n int32) int32 { return firstRefold + n }
 // isAllTime says whether a season's number is one of all time.
 func isAllTime(season int32) bool { return season == allTimeSeason || season > firstRefold }
 
-// foldOf is the fold of one of the board's rankings.
-func (b LiveBoard) foldOf(season int32) Fold {
+// rulesOf are those of one of the board's rankings.
+func (b LiveBoard) rulesOf(season int32) Rules {
 	season, _ = SplitSeason(season)
-	own := b.Fold()
+	own := b.Rules()
 	if b.own != nil {
 		own = *b.own
 	}
@@ -74,11 +125,11 @@ func (b LiveBoard) foldOf(season int32) Fold {
 		return own
 	}
 	if b.Refold.makes(season) {
-		return b.Refold.Fold
+		return b.Refold.Rules
 	}
 	for _, r := range b.Retired {
 		if r.Season == season {
-			return r.Fold
+			return r.Rules
 		}
 	}
 	return own
@@ -97,7 +148,7 @@ func (b LiveBoard) HasRanking(season int32) bool {
 		slices.ContainsFunc(b.Retired, func(r RetiredRanking) bool { return r.Season == season })
 }
 
-// Refolding are the active boards that are to get another fold.
+// Refolding are the active boards that are to get other rules.
 func (c *Catalog) Refolding() []LiveBoard {
 	var boards []LiveBoard
 	for _, b := range c.list {
@@ -112,7 +163,7 @@ func (c *Catalog) Refolding() []LiveBoard {
 // configuration was changed, or another process goes on with it.
 var ErrRefoldMoved = errors.New("the refold was changed in the meantime")
 
-// RefoldRefusedError says that a board cannot get another fold, and why.
+// RefoldRefusedError says that a board cannot get other rules, and why.
 type RefoldRefusedError struct {
 	Reason string
 	// Final says that it will not be another time, unless something else is asked for.
@@ -122,13 +173,13 @@ type RefoldRefusedError struct {
 // Error is the reason.
 func (r *RefoldRefusedError) Error() string { return r.Reason }
 
-// ErrSeasonEnds says that a board is not given another fold now, as a season of a window is
-// ending or has ended: it is closed first, with the fold that there is.
+// ErrSeasonEnds says that a board is not given other rules now, as a season of a window is
+// ending or has ended: it is closed first, by the rules that there are.
 var ErrSeasonEnds = errors.New("a season is ending")
 
 // RefoldWork is how far a refold has come.
 type RefoldWork struct {
-	// Board has the season that is made, and its fold. Its Refold has the seasons of windows.
+	// Board has the season that is made, and its rules. Its Refold has the seasons of windows.
 	Board LiveBoard
 	// Cut is up to which event the standings are made, once all parts are done, and Xid
 	// below which transaction every event is up to Cut.

@@ -110,6 +110,45 @@ func TestBefore(t *testing.T) {
 	}
 }
 
+// Whatever columns a board has left, and in which order, a submission has them where the log has.
+func TestColumnsKeepTheirPlaces(t *testing.T) {
+	column := func(name string, order Order) Column { return Column{Name: name, Order: order, Min: -9, Max: 9} }
+	board := LiveBoard{Board: Board{Name: "match", Order: Descending, Columns: []Column{column("deaths", Ascending), column("time", Ascending), column("style", Descending)}}}
+	first, err := board.ReadColumns(map[string]int64{"deaths": 1, "time": 2, "style": 3})
+	require.NoError(t, err)
+	require.Equal(t, Columns{1, 2, 3}, first)
+	require.Equal(t, Columns{1, 2, -3}, board.Fold().Ranked(first))
+
+	change := func(left []string, columns ...Column) {
+		t.Helper()
+		configured := board.Board
+		configured.Columns = columns
+		asked, missing := board.Asked(configured)
+		require.Empty(t, missing)
+		board.Board, board.LeftOut = board.WithRules(asked), left
+	}
+	change([]string{"time"}, column("style", Ascending), column("deaths", Descending))
+	require.Equal(t, Columns{3, -1}, board.Fold().Ranked(first))
+	require.Equal(t, Columns{1, 0, 3}, board.Fold().Submitted(Columns{3, -1}))
+	require.Equal(t, 3, board.Fold().CountLogged())
+	second, err := board.ReadColumns(map[string]int64{"deaths": 4, "time": 5, "style": 6})
+	require.NoError(t, err, "by a client that knows all")
+	require.Equal(t, Columns{4, 0, 6}, second)
+	require.Equal(t, map[string]int64{"deaths": 1, "style": 3}, board.Named(first))
+	_, err = board.ReadColumns(map[string]int64{"deaths": 4})
+	require.ErrorContains(t, err, "needs the column style")
+
+	change([]string{"time", "style"}, column("deaths", Descending))
+	require.Equal(t, board.Fold(), Board{Order: Descending, Columns: []Column{column("deaths", Descending)}}.Fold(), "it is at its place again")
+	require.Equal(t, 1, board.Fold().CountLogged())
+	_, missing := board.Asked(Board{Columns: []Column{column("deaths", Ascending), column("style", Ascending)}})
+	require.Equal(t, "style", missing)
+	wide := column("deaths", Ascending)
+	wide.Max = 50
+	kept := board.Keeping(Board{Order: Ascending, MaxScore: 7, Columns: []Column{wide}})
+	require.Equal(t, []any{Descending, int64(7), Descending, int64(50)}, []any{kept.Order, kept.MaxScore, kept.Columns[0].Order, kept.Columns[0].Max})
+}
+
 func TestParseBoards(t *testing.T) {
 	boards, err := ParseBoards([]byte(`{"boards": [
 		{"name": "speed"},

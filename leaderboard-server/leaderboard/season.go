@@ -42,6 +42,9 @@ type Season struct {
 	// Order is the one by which the results are, where the board got another one since;
 	// empty: the board's.
 	Order Order
+	// Columns are those that the results have, where the board got others since; nil: the
+	// board's.
+	Columns []Column
 	// Dropped says that the results are no longer kept.
 	Dropped bool
 }
@@ -52,21 +55,25 @@ func (s Season) Closed() bool { return !s.ClosedAt.IsZero() }
 // OpenAt says whether an event at a time counts in the season.
 func (s Season) OpenAt(at time.Time) bool { return !at.Before(s.Opens) && at.Before(s.Closes) }
 
-// In is the board with another season that is meant, and the fold of that one.
+// In is the board with another season that is meant, and the rules of that one.
 func (b LiveBoard) In(season int32) LiveBoard {
-	if fold := b.foldOf(season); fold != b.Fold() {
-		own := b.foldOf(0)
-		b.Board, b.own = b.WithFold(fold), &own
+	if rules := b.rulesOf(season); rules.Fold() != b.Fold() {
+		own := b.rulesOf(0)
+		b.Board, b.own = b.WithRules(rules), &own
 	}
 	b.Season = season
 	return b
 }
 
-// InClosed is the board with a season that is meant whose results are final, in their order.
+// InClosed is the board with a season that is meant whose results are final, in their order
+// and with their columns.
 func (b LiveBoard) InClosed(season Season) LiveBoard {
 	b = b.In(season.Number)
 	if season.Order != "" {
 		b.Order = season.Order
+	}
+	if season.Columns != nil {
+		b.Columns = season.Columns
 	}
 	return b
 }

@@ -148,20 +148,20 @@ func TestRankingsOfARefold(t *testing.T) {
 	}
 	seasons := []RefoldedSeason{season("daily", 2, -time.Hour, time.Hour), season("daily", 3, time.Hour, 2*time.Hour),
 		season("cup", 4, OpeningSoon-1, time.Hour), season("cup", 5, -2*time.Hour, 0), season("gone", 6, -time.Hour, time.Hour)}
-	sum, best := Fold{Order: Ascending, Scoring: Sum}, Fold{Order: Descending, Scoring: Best}
+	sum, best := Rules{Order: Ascending, Scoring: Sum}, Rules{Order: Descending, Scoring: Best}
 
-	board := LiveBoard{Number: 7, Season: 1, Refold: &Refold{Fold: sum, Season: RefoldSeason(1)}}
-	board.Board = Board{Windows: []Window{{Name: "daily"}, {Name: "cup"}}}.WithFold(best)
+	board := LiveBoard{Number: 7, Season: 1, Refold: &Refold{Rules: sum, Season: RefoldSeason(1)}}
+	board.Board = Board{Windows: []Window{{Name: "daily"}, {Name: "cup"}}}.WithRules(best)
 	work := RefoldWork{Board: board.In(RefoldSeason(1))}.WithSeasons(seasons)
 	require.Empty(t, board.Refold.Seasons, "the board is another")
 
 	var numbers []int32
 	for _, ranking := range work.Rankings(now) {
 		numbers = append(numbers, ranking.Season)
-		require.Equal(t, sum, ranking.Shard(ranking.Season, 0).Fold)
+		require.Equal(t, sum.Fold(), ranking.Shard(ranking.Season, 0).Fold)
 	}
 	require.Equal(t, []int32{RefoldSeason(1), 102, 104}, numbers)
-	require.Equal(t, best, work.Board.In(2).Fold(), "the season that is served is as it was")
+	require.Equal(t, best.Fold(), work.Board.In(2).Fold(), "the season that is served is as it was")
 
 	work.Board.WindowsOnly = true
 	require.Len(t, work.Rankings(now), 2)

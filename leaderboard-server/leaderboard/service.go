@@ -122,7 +122,7 @@ type Reports interface {
 // BoardStore keeps the boards.
 type BoardStore interface {
 	// SyncBoards brings the ledger's boards in line with the configured ones and
-	// returns all that the ledger knows. Another order or scoring of a board is begun, or
+	// returns all that the ledger knows. Other rules of a board are begun, or
 	// refused, by catch-up: see [Refold].
 	SyncBoards(ctx context.Context, boards Boards) (*Catalog, error)
 	// Catalog returns the boards as they were read last.

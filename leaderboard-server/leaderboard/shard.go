@@ -46,7 +46,7 @@ type Shard struct {
 
 // Shard returns one shard of a season of the board, or of a segment of one.
 func (b LiveBoard) Shard(season int32, index int) Shard {
-	fold := b.foldOf(season)
+	fold := b.rulesOf(season).Fold()
 	season, segment := SplitSeason(season)
 	return Shard{ShardID: ShardID{b.Number, season, index}, Segment: segment, Name: b.Name, Of: b.Shards, Fold: fold, Ranks: b.Ranks, Returned: b.Returned}
 }

@@ -15,7 +15,7 @@ import (
 
 // SyncBoards implements [leaderboard.BoardStore]: new boards get a number and their first
 // season, windows have theirs announced, boards that are no longer configured become
-// inactive, those with another order or scoring are refolded, and nothing is ever deleted or
+// inactive, those with another order, scoring or columns are refolded, and nothing is ever deleted or
 // numbered anew.
 func (l *Ledger) SyncBoards(ctx context.Context, boards leaderboard.Boards) (*leaderboard.Catalog, error) {
 	ctx, cancel := l.deadline(ctx)
@@ -61,10 +61,7 @@ func syncBoards(ctx context.Context, tx pgx.Tx, existing []leaderboard.LiveBoard
 			if err := syncRefold(ctx, tx, old, b); err != nil {
 				return err
 			}
-			b = b.WithFold(old.Fold())
-			if !b.SameColumns(old.Board) {
-				b.Columns = old.Columns
-			}
+			b = old.Keeping(b)
 		}
 		if known && old.Equal(b) && old.Active {
 			continue
@@ -108,26 +105,12 @@ func upsertBoard(ctx context.Context, tx pgx.Tx, b leaderboard.Board, known bool
 			ranks = $11, columns = $12, max_metadata = $13, metadata_schema = $14, active = true WHERE name = $1 AND board_order = $2 AND scoring = $3 RETURNING number`
 	}
 
-	columns := make([]storedColumn, len(b.Columns))
-	for i, c := range b.Columns {
-		columns[i] = storedColumn(c)
-	}
-
-	err = tx.QueryRow(ctx, sql, b.Name, b.Order, b.Scoring, b.MinScore, b.MaxScore, b.CountsTowardGlobal, b.Shards, b.Derived, b.Decimals, b.WindowsOnly, b.Ranks, columns,
+	err = tx.QueryRow(ctx, sql, b.Name, b.Order, b.Scoring, b.MinScore, b.MaxScore, b.CountsTowardGlobal, b.Shards, b.Derived, b.Decimals, b.WindowsOnly, b.Ranks, storedColumns(b.Columns),
 		b.Metadata.MaxBytes, b.Metadata.Schema).Scan(&number)
 	if err != nil {
 		return 0, fmt.Errorf("store board %s: %w", b.Name, err)
 	}
 	return number, nil
-}
-
-// storedColumn is a column as the table of boards has it.
-type storedColumn struct {
-	Name     string            `json:"name"`
-	Order    leaderboard.Order `json:"order"`
-	Min      int64             `json:"min"`
-	Max      int64             `json:"max"`
-	Decimals int               `json:"decimals"`
 }
 
 // syncWindows brings the windows of a board in line. The seasons of one that is no longer
@@ -236,7 +219,7 @@ func (l *Ledger) Catalog() *leaderboard.Catalog { return l.catalogs.latest.Load(
 // good; one without the season of all time has season 0.
 func readBoards(ctx context.Context, tx pgx.Tx) ([]leaderboard.LiveBoard, error) {
 	rows, err := tx.Query(ctx, `
-		SELECT b.name, b.board_order, b.scoring, b.min_score, b.max_score, b.counts_toward_global, b.shards, b.derived, b.decimals, b.windows_only, b.ranks, b.columns, b.max_metadata, b.metadata_schema, b.number, b.active, coalesce(s.number, 0)
+		SELECT b.name, b.board_order, b.scoring, b.min_score, b.max_score, b.counts_toward_global, b.shards, b.derived, b.decimals, b.windows_only, b.ranks, b.columns, b.max_metadata, b.metadata_schema, b.left_out, b.number, b.active, coalesce(s.number, 0)
 		FROM boards b
 		LEFT JOIN seasons s ON s.board = b.number AND s.opens_at <= now() AND (s.closes_at IS NULL OR s.closes_at > now())
 		ORDER BY b.number`)
@@ -246,10 +229,8 @@ func readBoards(ctx context.Context, tx pgx.Tx) ([]leaderboard.LiveBoard, error)
 
 	boards, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b leaderboard.LiveBoard, err error) {
 		var columns []storedColumn
-		err = row.Scan(&b.Name, &b.Order, &b.Scoring, &b.MinScore, &b.MaxScore, &b.CountsTowardGlobal, &b.Shards, &b.Derived, &b.Decimals, &b.WindowsOnly, &b.Ranks, &columns, &b.Metadata.MaxBytes, &b.Metadata.Schema, &b.Number, &b.Active, &b.Season)
-		for _, c := range columns {
-			b.Columns = append(b.Columns, leaderboard.Column(c))
-		}
+		err = row.Scan(&b.Name, &b.Order, &b.Scoring, &b.MinScore, &b.MaxScore, &b.CountsTowardGlobal, &b.Shards, &b.Derived, &b.Decimals, &b.WindowsOnly, &b.Ranks, &columns, &b.Metadata.MaxBytes, &b.Metadata.Schema, &b.LeftOut, &b.Number, &b.Active, &b.Season)
+		b.Columns = definedColumns(columns)
 		return b, err
 	})
 	if err != nil {

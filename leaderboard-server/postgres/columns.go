@@ -36,7 +36,7 @@ func rankedColumns(board leaderboard.Board, standings []leaderboard.Standing) []
 
 	literals := make([]pgtype.Text, len(standings))
 	for i, s := range standings {
-		ranked := board.Fold().Oriented(s.Columns)
+		ranked := board.Fold().Ranked(s.Columns)
 		literals[i] = columnsLiteral(ranked[:len(board.Columns)])
 	}
 	return literals
@@ -56,11 +56,37 @@ func rankedColumnsOf(catalog *leaderboard.Catalog, standings []leaderboard.Stand
 	return literals
 }
 
+// storedColumn is a column as tables have it. ranked_columns() in the migrations reads it, too.
+type storedColumn struct {
+	Name     string            `json:"name"`
+	Order    leaderboard.Order `json:"order"`
+	Min      int64             `json:"min"`
+	Max      int64             `json:"max"`
+	Decimals int               `json:"decimals"`
+	Logged   int               `json:"place,omitempty"`
+}
+
+func storedColumns(columns []leaderboard.Column) []storedColumn {
+	stored := make([]storedColumn, len(columns))
+	for i, c := range columns {
+		stored[i] = storedColumn(c)
+	}
+	return stored
+}
+
+// definedColumns are stored ones; nil without any.
+func definedColumns(stored []storedColumn) (columns []leaderboard.Column) {
+	for _, c := range stored {
+		columns = append(columns, leaderboard.Column(c))
+	}
+	return columns
+}
+
 // columnsOfLog is SQL for the columns of an event of the board as they are ranked.
 func columnsOfLog(board leaderboard.LiveBoard) string {
-	ranked := make([]string, len(board.Columns))
+	ranked, fold := make([]string, len(board.Columns)), board.Fold()
 	for i, c := range board.Columns {
-		ranked[i] = "coalesce(columns[" + strconv.Itoa(i+1) + "], 0)"
+		ranked[i] = "coalesce(columns[" + strconv.Itoa(fold.Place(i)+1) + "], 0)"
 		if c.Order == leaderboard.Descending {
 			ranked[i] = "-" + ranked[i]
 		}

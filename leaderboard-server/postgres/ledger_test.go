@@ -174,7 +174,7 @@ func TestBoardsAreNumberedForEver(t *testing.T) {
 	live, err := catalog.Lookup("new")
 	require.NoError(t, err)
 	require.Equal(t, only, live.Board, "another scoring is for catch-up to make")
-	require.Equal(t, changed.Fold(), live.Refold.Fold)
+	require.Equal(t, changed.Fold(), live.Refold.Fold())
 }
 
 func TestReplicasSyncBoardsAtTheSameTime(t *testing.T) {

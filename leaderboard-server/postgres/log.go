@@ -200,7 +200,7 @@ func (r *standingRow) fields(s *leaderboard.Standing) []any {
 
 // complete sets what was scanned into the row.
 func (r *standingRow) complete(s *leaderboard.Standing) {
-	s.Columns = r.fold.Oriented(readColumns(r.columns))
+	s.Columns = r.fold.Submitted(readColumns(r.columns))
 	if s.ReachedAt = 0; r.at.Valid {
 		s.ReachedAt = r.at.Time.UnixMicro()
 	}
@@ -262,7 +262,7 @@ func (l *Ledger) readEvents(ctx context.Context, tx pgx.Tx, board int32, from, u
 		if e.Standing = nil; score.Valid {
 			of, _ := catalog.Numbered(e.Board)
 			e.Standing = &leaderboard.Standing{EntryKey: leaderboard.EntryKey{Board: e.Board, Season: season.Int32, Player: e.Player},
-				Score: score.Int64, Columns: of.Fold().Oriented(readColumns(ranked)), Event: event.Int64, Last: last.Int64, Origin: e.Board}
+				Score: score.Int64, Columns: of.In(season.Int32).Fold().Submitted(readColumns(ranked)), Event: event.Int64, Last: last.Int64, Origin: e.Board}
 		}
 		return nil
 	})

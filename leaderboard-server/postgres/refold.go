@@ -69,52 +69,14 @@ func (l *Ledger) cut(ctx context.Context) (last int64, xid uint64, err error) {
 	return last, xid, err
 }
 
-// syncRefold records the fold that a board is to get, or that it keeps the one that it has.
-// Other columns are refused: past submissions have none of theirs.
-func syncRefold(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, configured leaderboard.Board) error {
-	is, want := leaderboard.Refold{Fold: board.Fold()}, leaderboard.Refold{Fold: board.WithFold(configured.Fold()).Fold()}
-	if board.Refold != nil {
-		is = *board.Refold
-	}
-	var refused *string
-	if want.OfColumns = !configured.SameColumns(board.Board); want.OfColumns {
-		refused = new(fmt.Sprintf("board %s cannot get other columns, whose values its past scores do not have: add a board with another name instead", board.Name))
-	}
-	if is.Fold == want.Fold && is.OfColumns == want.OfColumns {
-		return nil
-	}
-
-	if err := dropRefold(ctx, tx, board); err != nil {
-		return err
-	}
-	if want.Fold == board.Fold() && !want.OfColumns {
-		return nil
-	}
-	_, err := tx.Exec(ctx, "INSERT INTO refolds (board, board_order, scoring, of_columns, refused, final) VALUES ($1, $2, $3, $4, $5, $4)",
-		board.Number, want.Order, want.Scoring, want.OfColumns, refused)
-	if err != nil {
-		return fmt.Errorf("store the new %s of board %s: %w", want.Fold, board.Name, err)
-	}
-	return nil
-}
-
-// dropRefold gives the board's refold up. What was made of it is deleted later.
-func dropRefold(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard) error {
-	_, err := tx.Exec(ctx, `
-		WITH dropped AS (DELETE FROM refolds WHERE board = $1 RETURNING board, season, board_order, scoring)
-		INSERT INTO retired_rankings (board, season, board_order, scoring) SELECT board, season, board_order, scoring FROM dropped WHERE season IS NOT NULL`, board.Number)
-	if err != nil {
-		return fmt.Errorf("give the refold of board %s up: %w", board.Name, err)
-	}
-	return nil
-}
-
 // readRefolds adds the refolds of the boards and their retired rankings.
 func readRefolds(ctx context.Context, tx pgx.Tx, boards map[int32]*leaderboard.LiveBoard) error {
 	rows, err := tx.Query(ctx, `
-		SELECT board, board_order, scoring, coalesce(season, 0), coalesce(refused, ''), of_columns, NULL::timestamptz FROM refolds
+		SELECT r.board, r.board_order, r.scoring, coalesce(r.columns, b.columns), coalesce(r.season, 0), coalesce(r.refused, ''), r.of_columns AND r.columns IS NULL, r.asked_at, NULL::timestamptz
+			FROM refolds r JOIN boards b ON b.number = r.board
 		UNION ALL
-		SELECT board, board_order, scoring, season, '', false, retired_at FROM retired_rankings`)
+		SELECT r.board, r.board_order, r.scoring, coalesce(r.columns, b.columns), r.season, '', false, r.retired_at, r.retired_at
+			FROM retired_rankings r JOIN boards b ON b.number = r.board`)
 	if err != nil {
 		return fmt.Errorf("query the refolds: %w", err)
 	}
@@ -123,16 +85,17 @@ func readRefolds(ctx context.Context, tx pgx.Tx, boards map[int32]*leaderboard.L
 	for rows.Next() {
 		var number int32
 		var r leaderboard.Refold
+		var columns []storedColumn
 		var retired *time.Time
-		if err := rows.Scan(&number, &r.Order, &r.Scoring, &r.Season, &r.Refused, &r.OfColumns, &retired); err != nil {
+		if err := rows.Scan(&number, &r.Order, &r.Scoring, &columns, &r.Season, &r.Refused, &r.Missing, &r.AskedAt, &retired); err != nil {
 			return fmt.Errorf("read the refolds: %w", err)
 		}
 		board := boards[number]
-		r.Columns = board.Fold().Columns // a board keeps its columns
+		r.Columns = definedColumns(columns)
 		if retired == nil {
 			board.Refold = &r
 		} else {
-			board.Retired = append(board.Retired, leaderboard.RetiredRanking{Season: r.Season, Fold: r.Fold, At: *retired})
+			board.Retired = append(board.Retired, leaderboard.RetiredRanking{Season: r.Season, Rules: r.Rules, At: *retired})
 		}
 	}
 	if err := rows.Err(); err != nil {
@@ -182,14 +145,14 @@ func (l *Ledger) refoldWork(ctx context.Context, board leaderboard.LiveBoard) (l
 
 	w := leaderboard.RefoldWork{Board: board}
 	var season int32
-	var fold leaderboard.Fold
+	var askedAt time.Time
 	var xid int64
 	refused := leaderboard.RefoldRefusedError{}
-	err := l.pool.QueryRow(ctx, `SELECT coalesce(season, 0), board_order, scoring, coalesce(cut, 0), coalesce(cut_xid, 0), parts, parts_done, events, events_done, coalesce(refused, ''), final
+	err := l.pool.QueryRow(ctx, `SELECT coalesce(season, 0), asked_at, coalesce(cut, 0), coalesce(cut_xid, 0), parts, parts_done, events, events_done, coalesce(refused, ''),
+			CASE WHEN columns IS NULL THEN final ELSE barred END
 		FROM refolds WHERE board = $1`, board.Number).
-		Scan(&season, &fold.Order, &fold.Scoring, &w.Cut, &xid, &w.Parts, &w.PartsDone, &w.Events, &w.Done, &refused.Reason, &refused.Final)
-	fold.Columns = board.Fold().Columns
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && fold != board.Refold.Fold {
+		Scan(&season, &askedAt, &w.Cut, &xid, &w.Parts, &w.PartsDone, &w.Events, &w.Done, &refused.Reason, &refused.Final)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && !askedAt.Equal(board.Refold.AskedAt) {
 		return w, leaderboard.ErrRefoldMoved
 	}
 	if err != nil {
@@ -224,15 +187,13 @@ func (l *Ledger) beginRefold(ctx context.Context, board leaderboard.LiveBoard) e
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
 
-	want := board.Refold.Fold
 	return pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		if err := lockBoards(ctx, tx, "boards"); err != nil {
 			return err
 		}
 
 		var before pgtype.Int4
-		err := tx.QueryRow(ctx, "SELECT season FROM refolds WHERE board = $1 AND board_order = $2 AND scoring = $3 FOR UPDATE",
-			board.Number, want.Order, want.Scoring).Scan(&before)
+		err := tx.QueryRow(ctx, "SELECT season FROM refolds WHERE board = $1 AND asked_at = $2 FOR UPDATE", board.Number, board.Refold.AskedAt).Scan(&before)
 		if errors.Is(err, pgx.ErrNoRows) || err == nil && before.Int32 != board.Refold.Season {
 			return leaderboard.ErrRefoldMoved
 		}
@@ -240,8 +201,8 @@ func (l *Ledger) beginRefold(ctx context.Context, board leaderboard.LiveBoard) e
 			return err
 		}
 		if before.Valid {
-			_, err := tx.Exec(ctx, "INSERT INTO retired_rankings (board, season, board_order, scoring) VALUES ($1, $2, $3, $4)",
-				board.Number, before.Int32, want.Order, want.Scoring)
+			_, err := tx.Exec(ctx, "INSERT INTO retired_rankings (board, season, board_order, scoring, columns) SELECT board, season, board_order, scoring, columns FROM refolds WHERE board = $1",
+				board.Number)
 			if err != nil {
 				return err
 			}

@@ -84,9 +84,9 @@ func TestARefoldStepByStep(t *testing.T) {
 	submit(f.Ledger, 10)
 	submit(f.Ledger, 4)
 
-	board := configure(t, f.Ledger, arena.WithFold(leaderboard.Fold{Order: leaderboard.Ascending, Scoring: leaderboard.Sum}))
+	board := configure(t, f.Ledger, arena.WithRules(leaderboard.Rules{Order: leaderboard.Ascending, Scoring: leaderboard.Sum}))
 	require.Equal(t, arena.Fold(), board.Fold(), "until it is done the board is what it was")
-	require.Equal(t, leaderboard.Fold{Order: leaderboard.Ascending, Scoring: leaderboard.Sum}, board.Refold.Fold)
+	require.Equal(t, leaderboard.Fold{Order: leaderboard.Ascending, Scoring: leaderboard.Sum}, board.Refold.Fold())
 	submit(f.Ledger, 1)
 	work, err := f.Ledger.PrepareRefold(t.Context(), board)
 	require.NoError(t, err)
@@ -125,10 +125,10 @@ func TestARefoldStepByStep(t *testing.T) {
 	o := submit(stale, 5)
 	require.Equal(t, int64(10+4+1+2+3+4+5), o.Standing.Score)
 	require.Equal(t, leaderboard.RefoldSeason(1), o.Entry.Season)
-	board = configure(t, f.Ledger, arena.WithFold(leaderboard.Fold{Order: leaderboard.Ascending, Scoring: leaderboard.Sum}))
+	board = configure(t, f.Ledger, arena.WithRules(leaderboard.Rules{Order: leaderboard.Ascending, Scoring: leaderboard.Sum}))
 	require.Nil(t, board.Refold)
 	require.Equal(t, int64(29), standingsOf(t, f.Ledger, board)[player.Number].Score)
-	require.Equal(t, arena.Fold(), board.Retired[0].Fold)
+	require.Equal(t, arena.Fold(), board.Retired[0].Fold())
 	requireSound(t, f.Ledger)
 
 	// And back.
@@ -157,7 +157,7 @@ func TestARefoldIsGivenUp(t *testing.T) {
 	f, arena := refoldFixture(t, postgres.Options{})
 	player := f.Players(t, 1)[0]
 	store(t, f.Ledger, ledgertest.Submission(player, "arena", 2))
-	count := arena.WithFold(leaderboard.Fold{Order: leaderboard.Descending, Scoring: leaderboard.Count})
+	count := arena.WithRules(leaderboard.Rules{Order: leaderboard.Descending, Scoring: leaderboard.Count})
 
 	board := configure(t, f.Ledger, count)
 	work, err := f.Ledger.PrepareRefold(t.Context(), board)
@@ -165,7 +165,7 @@ func TestARefoldIsGivenUp(t *testing.T) {
 	same := configure(t, f.Ledger, count)
 	require.Equal(t, work.Board.Season, same.Refold.Season, "to say the same again changes nothing")
 
-	for _, change := range []leaderboard.Board{arena, arena.WithFold(leaderboard.Fold{Order: leaderboard.Descending, Scoring: leaderboard.Latest})} {
+	for _, change := range []leaderboard.Board{arena, arena.WithRules(leaderboard.Rules{Order: leaderboard.Descending, Scoring: leaderboard.Latest})} {
 		configure(t, f.Ledger, change)
 		_, err = f.Ledger.FoldRefold(t.Context(), work, func(int64) {})
 		require.ErrorIs(t, err, leaderboard.ErrRefoldMoved)
@@ -194,7 +194,7 @@ func TestARefoldIsGivenUp(t *testing.T) {
 
 // Where the new ranking could not be exact, the board stays what it was, and it is said why.
 func TestARefoldIsRefused(t *testing.T) {
-	sum := leaderboard.Fold{Order: leaderboard.Descending, Scoring: leaderboard.Sum}
+	sum := leaderboard.Rules{Order: leaderboard.Descending, Scoring: leaderboard.Sum}
 	for name, test := range map[string]struct {
 		before   string
 		windows  []leaderboard.Window
@@ -228,14 +228,14 @@ func TestARefoldIsRefused(t *testing.T) {
 			arena.Windows, arena.Segments = test.windows, test.segments
 			configure(t, f.Ledger, arena)
 
-			board := configure(t, f.Ledger, arena.WithFold(sum))
+			board := configure(t, f.Ledger, arena.WithRules(sum))
 			work, err := f.Ledger.PrepareRefold(t.Context(), board)
 			if err == nil {
 				_, err = f.Ledger.FoldRefold(t.Context(), work, func(int64) {})
 			}
 			require.NoError(t, f.Ledger.RefuseRefold(t.Context(), board, err))
 			require.ErrorContains(t, err, test.message)
-			board = configure(t, f.Ledger, arena.WithFold(sum))
+			board = configure(t, f.Ledger, arena.WithRules(sum))
 			require.Contains(t, board.Refold.Refused, test.message)
 			require.Zero(t, board.Refold.Season)
 			require.Equal(t, arena.Fold(), board.Fold())
@@ -300,7 +300,7 @@ func TestARefoldLeavesClosedSeasons(t *testing.T) {
 		require.NoError(t, err)
 	}
 
-	ascending := arena.WithFold(leaderboard.Fold{Order: leaderboard.Ascending, Scoring: leaderboard.Best})
+	ascending := arena.WithRules(leaderboard.Rules{Order: leaderboard.Ascending, Scoring: leaderboard.Best})
 	work, err := f.Ledger.PrepareRefold(t.Context(), configure(t, f.Ledger, ascending))
 	require.NoError(t, err)
 	finishRefold(t, f.Ledger, work)
@@ -314,41 +314,4 @@ func TestARefoldLeavesClosedSeasons(t *testing.T) {
 	counts, err := f.Ledger.Results().CountBetter(t.Context(), board.InClosed(season), []leaderboard.ScoreBound{{Score: 7}})
 	require.NoError(t, err)
 	require.Equal(t, []int64{1}, counts, "9 is before 7")
-}
-
-// A board keeps its columns, whatever is configured, and says so; their bounds may change.
-func TestOtherColumnsAreRefused(t *testing.T) {
-	f := ledgertest.New(t, server, leaderboard.Boards{}, postgres.Options{})
-	board := func(columns ...leaderboard.Column) leaderboard.Boards {
-		boards, err := leaderboard.NewBoards(leaderboard.Board{Name: "match", Order: leaderboard.Descending, Scoring: leaderboard.Best,
-			MaxScore: 9, Shards: 1, Ranks: leaderboard.Ordinal, Columns: columns})
-		require.NoError(t, err)
-		return boards
-	}
-	deaths := leaderboard.Column{Name: "deaths", Order: leaderboard.Ascending, Max: 5}
-	renamed, turned, wider := deaths, deaths, deaths
-	renamed.Name, turned.Order, wider.Max = "falls", leaderboard.Descending, 9
-
-	for i, c := range []struct {
-		asked   leaderboard.Boards
-		refused bool
-		has     leaderboard.Column
-	}{
-		{board(deaths), false, deaths}, {board(renamed), true, deaths}, {board(renamed), true, deaths}, {board(turned), true, deaths}, {board(), true, deaths},
-		{board(deaths, renamed), true, deaths}, {board(wider), false, wider}, {board(wider), false, wider},
-	} {
-		catalog, err := f.Ledger.SyncBoards(t.Context(), c.asked)
-		require.NoError(t, err)
-		match, err := catalog.Lookup("match")
-		require.NoError(t, err)
-		require.Equal(t, []leaderboard.Column{c.has}, match.Columns, "step %d", i)
-		if !c.refused {
-			require.Nil(t, match.Refold, "step %d", i)
-			continue
-		}
-		require.Contains(t, match.Refold.Refused, "board match cannot get other columns", "step %d", i)
-		_, err = f.Ledger.PrepareRefold(t.Context(), match)
-		require.ErrorAs(t, err, new(*leaderboard.RefoldRefusedError), "step %d", i)
-		require.NoError(t, f.Ledger.RefuseRefold(t.Context(), match, err))
-	}
 }

@@ -23,15 +23,15 @@ func (l *Ledger) checkRefold(ctx context.Context, from querier, board leaderboar
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
 
-	want := board.Refold.Fold
+	want := asked(board)
 	var cut bool
 	var wait pgtype.Int8
 	err := from.QueryRow(ctx, `
 		SELECT b.log_cut, (
 			SELECT ceil(extract(epoch FROM max(this.applied_at) + $2::interval - now()) / 60)::bigint FROM schema_migrations first, schema_migrations this
-			WHERE first.version = 1 AND this.applied_at > first.applied_at + $2::interval AND (this.name = 'refolds' AND $3 OR this.name = 'refold_columns' AND $4
+			WHERE first.version = 1 AND this.applied_at > first.applied_at + $2::interval AND (this.name = 'refolds' AND $3 OR this.name = 'refold_columns' AND ($4 OR EXISTS (SELECT FROM refolds WHERE board = b.number AND columns IS NOT NULL))
 				OR this.name = 'refold_windows' AND (EXISTS (SELECT FROM windows WHERE board = b.number AND active) OR EXISTS (SELECT FROM window_seasons WHERE board = b.number AND closed_at IS NULL))))
-		FROM boards b WHERE b.number = $1`, board.Number, upgradeTime, want.Scoring.Ordered(), board.Segmented).Scan(&cut, &wait)
+		FROM boards b WHERE b.number = $1`, board.Number, upgradeTime, board.Refold.Scoring.Ordered(), board.Segmented).Scan(&cut, &wait)
 	if err != nil {
 		return unavailable("look whether a board can be refolded", err)
 	}
@@ -43,6 +43,15 @@ func (l *Ledger) checkRefold(ctx context.Context, from querier, board leaderboar
 		return refuse("board %s gets %s in %d minutes, when no server of the version before can be left", board.Name, want, wait.Int64)
 	}
 	return nil
+}
+
+// asked says for a message what a board is to get.
+func asked(board leaderboard.LiveBoard) string {
+	want := board.Refold.String()
+	if len(board.Refold.Columns) == 0 && len(board.Columns) > 0 {
+		want += ", without columns"
+	}
+	return want
 }
 
 func refuse(format string, args ...any) error {
@@ -60,19 +69,18 @@ func (l *Ledger) RefuseRefold(ctx context.Context, board leaderboard.LiveBoard, 
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
 
-	want := board.Refold.Fold
 	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		if err := lockBoards(ctx, tx, "boards"); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `
 			WITH given_up AS (
-				INSERT INTO retired_rankings (board, season, board_order, scoring)
-				SELECT board, season, board_order, scoring FROM refolds WHERE board = $1 AND board_order = $2 AND scoring = $3 AND season IS NOT NULL
+				INSERT INTO retired_rankings (board, season, board_order, scoring, columns)
+				SELECT board, season, board_order, scoring, columns FROM refolds WHERE board = $1 AND asked_at = $2 AND season IS NOT NULL
 			)
-			UPDATE refolds SET refused = $4, final = $5, season = NULL, cut = NULL, cut_xid = NULL
-			WHERE board = $1 AND board_order = $2 AND scoring = $3 AND (refused IS DISTINCT FROM $4 OR season IS NOT NULL)`,
-			board.Number, want.Order, want.Scoring, refused.Reason, refused.Final)
+			UPDATE refolds SET refused = $3, final = $4 OR columns IS NOT NULL, barred = $4, season = NULL, cut = NULL, cut_xid = NULL
+			WHERE board = $1 AND asked_at = $2 AND (refused IS DISTINCT FROM $3 OR season IS NOT NULL)`,
+			board.Number, board.Refold.AskedAt, refused.Reason, refused.Final)
 		return err
 	})
 	if err != nil {

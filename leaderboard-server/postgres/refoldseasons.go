@@ -123,7 +123,7 @@ func takeSeasons(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork, ot
 				AND NOT EXISTS (SELECT FROM window_seasons s WHERE s.board = r.board AND s.number = r.season AND s.closed_at IS NULL)
 			RETURNING made
 		)
-		INSERT INTO retired_rankings (board, season, board_order, scoring) SELECT f.board, closed.made, f.board_order, f.scoring FROM closed, refolds f WHERE f.board = $1`, work.Board.Number)
+		INSERT INTO retired_rankings (board, season, board_order, scoring, columns) SELECT f.board, closed.made, f.board_order, f.scoring, f.columns FROM closed, refolds f WHERE f.board = $1`, work.Board.Number)
 	if err != nil {
 		return work, fmt.Errorf("leave out the seasons that were closed: %w", err)
 	}

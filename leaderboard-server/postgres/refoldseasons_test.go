@@ -13,7 +13,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/test/conformance/ledgertest"
 )
 
-var ascendingSum = leaderboard.Fold{Order: leaderboard.Ascending, Scoring: leaderboard.Sum}
+var ascendingSum = leaderboard.Rules{Order: leaderboard.Ascending, Scoring: leaderboard.Sum}
 
 // windowsFixture is a ledger with the board arena of the window daily, whose first season has
 // been open for an hour and ends in another, and the connection of its owner. The next one is
@@ -67,7 +67,7 @@ func TestARefoldWithWindowsStepByStep(t *testing.T) {
 	submit(3)
 	first, second := seasonOf(t, f, 1), seasonOf(t, f, 2)
 
-	board := configure(t, f.Ledger, arena.WithFold(ascendingSum))
+	board := configure(t, f.Ledger, arena.WithRules(ascendingSum))
 	work, err := f.Ledger.PrepareRefold(t.Context(), board)
 	require.NoError(t, err)
 	require.Len(t, work.Seasons(), 2, "that one, and the next")
@@ -124,7 +124,7 @@ func TestARefoldWithWindowsStepByStep(t *testing.T) {
 	require.Equal(t, int64(1+5+6), o.Windows[0].Score)
 	require.Equal(t, after.Seasons()[0].Made, o.Windows[0].Season)
 
-	board = configure(t, f.Ledger, arena.WithFold(ascendingSum))
+	board = configure(t, f.Ledger, arena.WithRules(ascendingSum))
 	require.Nil(t, board.Refold)
 	require.Equal(t, int64(12), standingsOf(t, f.Ledger, board.In(o.Windows[0].Season))[player.Number].Score)
 	var seasons []int32
@@ -156,20 +156,20 @@ func TestARefoldWithWindowsLeavesNothing(t *testing.T) {
 	}
 	ledgertest.SaveStandings(t, f.Ledger)
 
-	for _, fold := range []leaderboard.Fold{ascendingSum, {Order: leaderboard.Ascending, Scoring: leaderboard.Best}, {Order: leaderboard.Descending, Scoring: leaderboard.Latest}, arena.Fold()} {
-		work, err := f.Ledger.PrepareRefold(t.Context(), configure(t, f.Ledger, arena.WithFold(fold)))
+	for _, rules := range []leaderboard.Rules{ascendingSum, {Order: leaderboard.Ascending, Scoring: leaderboard.Best}, {Order: leaderboard.Descending, Scoring: leaderboard.Latest}, arena.Rules()} {
+		work, err := f.Ledger.PrepareRefold(t.Context(), configure(t, f.Ledger, arena.WithRules(rules)))
 		require.NoError(t, err)
 		finishRefold(t, f.Ledger, work)
 		requireSound(t, f.Ledger)
 		require.NoError(t, f.Ledger.SweepRefold(t.Context(), work))
 		requireSound(t, f.Ledger)
 
-		board := configure(t, f.Ledger, arena.WithFold(fold))
+		board := configure(t, f.Ledger, arena.WithRules(rules))
 		for _, r := range board.Retired {
 			require.NoError(t, f.Ledger.SweepRetired(t.Context(), board.In(r.Season)))
 		}
-		want := map[leaderboard.Fold]int64{ascendingSum: 14, arena.Fold(): 7}
-		if score, ok := want[fold]; ok {
+		want := map[leaderboard.Fold]int64{ascendingSum.Fold(): 14, arena.Fold(): 7}
+		if score, ok := want[rules.Fold()]; ok {
 			require.Equal(t, score, standingsOf(t, f.Ledger, board.In(seasonOf(t, f, 1).Number))[player.Number].Score)
 		}
 	}
@@ -186,7 +186,7 @@ func TestARefoldWithWindowsIsGivenUp(t *testing.T) {
 	player := f.Players(t, 1)[0]
 	require.NoError(t, store(t, f.Ledger, ledgertest.Submission(player, "arena", 4)).Outcomes[0].Err)
 	begin := func() leaderboard.RefoldWork {
-		work, err := f.Ledger.PrepareRefold(t.Context(), configure(t, f.Ledger, arena.WithFold(ascendingSum)))
+		work, err := f.Ledger.PrepareRefold(t.Context(), configure(t, f.Ledger, arena.WithRules(ascendingSum)))
 		require.NoError(t, err)
 		return work
 	}
@@ -199,7 +199,7 @@ func TestARefoldWithWindowsIsGivenUp(t *testing.T) {
 				INSERT INTO retired_rankings (board, season, board_order, scoring) SELECT board, season, board_order, scoring FROM dropped`)
 		},
 		func() {
-			board := configure(t, f.Ledger, arena.WithFold(ascendingSum))
+			board := configure(t, f.Ledger, arena.WithRules(ascendingSum))
 			require.NoError(t, f.Ledger.RefuseRefold(t.Context(), board, &leaderboard.RefoldRefusedError{Reason: "no"}))
 		},
 	} {
@@ -219,7 +219,7 @@ func TestARefoldWithWindowsIsGivenUp(t *testing.T) {
 			require.False(t, given[s.Made], "the number %d was given", s.Made)
 			given[s.Made] = true
 			require.True(t, board.HasRanking(s.Made), "it is to be deleted")
-			require.Equal(t, ascendingSum, board.In(s.Made).Fold())
+			require.Equal(t, ascendingSum.Fold(), board.In(s.Made).Fold())
 			require.NoError(t, f.Ledger.SweepRetired(t.Context(), board.In(s.Made)))
 		}
 		requireSound(t, f.Ledger)
@@ -238,7 +238,7 @@ func TestARefoldMakesWhatIsServed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, arena, _ := windowsFixture(t)
-			asked := arena.WithFold(ascendingSum)
+			asked := arena.WithRules(ascendingSum)
 			work, err := f.Ledger.PrepareRefold(t.Context(), configure(t, f.Ledger, asked))
 			require.NoError(t, err)
 			work, err = f.Ledger.FoldRefold(t.Context(), work, func(int64) {})
@@ -265,7 +265,7 @@ func TestARefoldGoesByTheEndsOfSeasons(t *testing.T) {
 		require.NoError(t, store(t, f.Ledger, ledgertest.Submission(player, "arena", score)).Outcomes[0].Err)
 	}
 	submit(1)
-	work, err := f.Ledger.PrepareRefold(t.Context(), configure(t, f.Ledger, arena.WithFold(ascendingSum)))
+	work, err := f.Ledger.PrepareRefold(t.Context(), configure(t, f.Ledger, arena.WithRules(ascendingSum)))
 	require.NoError(t, err)
 	work, err = f.Ledger.FoldRefold(t.Context(), work, func(int64) {})
 	require.NoError(t, err)

@@ -106,7 +106,7 @@ func (l *Ledger) SwitchRefold(ctx context.Context, work leaderboard.RefoldWork, 
 		return work, false, nil
 	}
 	if err != nil {
-		return work, false, fmt.Errorf("switch board %s to %s: %w", work.Board.Name, work.Board.Fold(), err)
+		return work, false, fmt.Errorf("switch board %s to %s: %w", work.Board.Name, work.Board.Rules(), err)
 	}
 	return after, switched, nil
 }
@@ -227,22 +227,34 @@ func forgetRollups(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
+// switchBoardSQL are the statements that switch the board $1, whose refold makes the season $2.
+var switchBoardSQL = []string{
+	`INSERT INTO retired_rankings (board, season, board_order, scoring, columns)
+		SELECT b.number, s.number, b.board_order, b.scoring, b.columns FROM boards b JOIN seasons s ON s.board = b.number WHERE b.number = $1 AND s.number <> $2`,
+	`INSERT INTO retired_rankings (board, season, board_order, scoring, columns)
+		SELECT b.number, r.season, b.board_order, b.scoring, b.columns FROM boards b JOIN refold_seasons r ON r.board = b.number WHERE b.number = $1 AND r.season <> $2`,
+	// What has been closed or retired keeps the order and the columns that it has.
+	`UPDATE window_seasons s SET board_order = b.board_order FROM boards b
+		WHERE b.number = s.board AND s.board = $1 AND s.board_order IS NULL AND s.closed_at IS NOT NULL AND s.number <> $2`,
+	`UPDATE window_seasons s SET columns = b.columns FROM boards b JOIN refolds f ON f.board = b.number AND f.season = $2 AND f.columns IS NOT NULL
+		WHERE b.number = s.board AND s.board = $1 AND s.columns IS NULL AND s.closed_at IS NOT NULL`,
+	`UPDATE retired_rankings r SET columns = b.columns FROM boards b JOIN refolds f ON f.board = b.number AND f.season = $2 AND f.columns IS NOT NULL
+		WHERE b.number = r.board AND r.board = $1 AND r.columns IS NULL`,
+	`UPDATE window_seasons s SET number = r.made FROM refold_seasons r WHERE r.board = s.board AND r.season = s.number AND s.board = $1 AND s.number <> $2`,
+	`DELETE FROM refold_seasons WHERE board = $1 AND season <> $2`,
+	`UPDATE boards b SET left_out = b.left_out || ARRAY(SELECT c ->> 'name' FROM jsonb_array_elements(b.columns) c
+				WHERE c ->> 'name' NOT IN (SELECT k ->> 'name' FROM jsonb_array_elements(f.columns) k)), columns = f.columns
+		FROM refolds f WHERE b.number = $1 AND f.board = $1 AND f.season = $2 AND f.columns IS NOT NULL`,
+	`SELECT require_logged_columns() FROM refolds WHERE board = $1 AND season = $2 AND columns IS NOT NULL`,
+	`UPDATE boards b SET board_order = f.board_order, scoring = f.scoring FROM refolds f WHERE b.number = $1 AND f.board = $1 AND f.season = $2`,
+	`UPDATE seasons SET number = $2 WHERE board = $1`,
+	`DELETE FROM refolds WHERE board = $1 AND season = $2`,
+}
+
 // switchBoard makes the season that is meant the board's ranking of all time, gives the
-// seasons of windows the numbers of their new rankings, and makes the fold the board's.
+// seasons of windows the numbers of their new rankings, and makes the rules the board's.
 func switchBoard(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard) error {
-	for _, sql := range []string{
-		`INSERT INTO retired_rankings (board, season, board_order, scoring)
-			SELECT b.number, s.number, b.board_order, b.scoring FROM boards b JOIN seasons s ON s.board = b.number WHERE b.number = $1 AND s.number <> $2`,
-		`INSERT INTO retired_rankings (board, season, board_order, scoring)
-			SELECT b.number, r.season, b.board_order, b.scoring FROM boards b JOIN refold_seasons r ON r.board = b.number WHERE b.number = $1 AND r.season <> $2`,
-		`UPDATE window_seasons s SET board_order = b.board_order FROM boards b
-			WHERE b.number = s.board AND s.board = $1 AND s.board_order IS NULL AND s.closed_at IS NOT NULL AND s.number <> $2`,
-		`UPDATE window_seasons s SET number = r.made FROM refold_seasons r WHERE r.board = s.board AND r.season = s.number AND s.board = $1 AND s.number <> $2`,
-		`DELETE FROM refold_seasons WHERE board = $1 AND season <> $2`,
-		`UPDATE boards b SET board_order = f.board_order, scoring = f.scoring FROM refolds f WHERE b.number = $1 AND f.board = $1 AND f.season = $2`,
-		`UPDATE seasons SET number = $2 WHERE board = $1`,
-		`DELETE FROM refolds WHERE board = $1 AND season = $2`,
-	} {
+	for _, sql := range switchBoardSQL {
 		if _, err := tx.Exec(ctx, sql, board.Number, board.Season); err != nil {
 			return err
 		}

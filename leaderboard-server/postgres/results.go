@@ -85,7 +85,7 @@ func (r *ranksRow) entry(board leaderboard.LiveBoard, i int, place int64) leader
 		e.Rank = r.ranks[i]
 	}
 	if n := len(board.Columns); n > 0 && len(r.columns) >= (i+1)*n {
-		e.Columns = board.Fold().Oriented(readColumns(r.columns[i*n : (i+1)*n]))
+		e.Columns = board.Fold().Submitted(readColumns(r.columns[i*n : (i+1)*n]))
 	}
 	return e
 }

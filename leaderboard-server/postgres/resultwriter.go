@@ -31,7 +31,7 @@ func (r *ranksRow) add(board leaderboard.LiveBoard, e leaderboard.OwnEntry) {
 	r.foreign = r.foreign || e.Origin != board.Number
 
 	if n := len(board.Columns); n > 0 {
-		ranked := board.Fold().Oriented(e.Columns)
+		ranked := board.Fold().Ranked(e.Columns)
 		r.columns = append(r.columns, ranked[:n]...)
 	}
 	if board.Ranks != leaderboard.Ordinal {

@@ -12,11 +12,13 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-const seasonColumns = "s.number, s.name, s.ordinal, s.opens_at, s.closes_at, s.closed_at, coalesce(s.entries, 0), s.swept, coalesce(s.board_order, '')"
+const seasonColumns = "s.number, s.name, s.ordinal, s.opens_at, s.closes_at, s.closed_at, coalesce(s.entries, 0), s.swept, coalesce(s.board_order, ''), s.columns"
 
 func scanSeason(row pgx.Row, s *leaderboard.Season, more ...any) error {
 	var closed *time.Time
-	err := row.Scan(append([]any{&s.Number, &s.Window, &s.Ordinal, &s.Opens, &s.Closes, &closed, &s.Entries, &s.Swept, &s.Order}, more...)...)
+	var columns []storedColumn
+	err := row.Scan(append([]any{&s.Number, &s.Window, &s.Ordinal, &s.Opens, &s.Closes, &closed, &s.Entries, &s.Swept, &s.Order, &columns}, more...)...)
+	s.Columns = definedColumns(columns)
 	s.Opens, s.Closes = s.Opens.UTC(), s.Closes.UTC()
 	if s.ClosedAt = (time.Time{}); closed != nil {
 		s.ClosedAt = closed.UTC()

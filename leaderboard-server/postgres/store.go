@@ -130,7 +130,7 @@ func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Cata
 			if a.columns == nil {
 				a.columns = make([]pgtype.Text, n)
 			}
-			a.columns[i] = columnsLiteral(s.Columns[:len(board.Columns)])
+			a.columns[i] = columnsLiteral(s.Columns[:board.Fold().CountLogged()])
 		}
 
 		if s.Metadata != "" {
@@ -302,7 +302,7 @@ func (r *storedRow) fill(outcome *leaderboard.Outcome, catalog *leaderboard.Cata
 // standing is what a row of a board whose scoring is ordered says of one season.
 func (r *storedRow) standing(board leaderboard.LiveBoard) *leaderboard.Standing {
 	key := leaderboard.EntryKey{Board: r.board.Int32, Season: r.season.Int32, Player: r.player.Int64}
-	return &leaderboard.Standing{EntryKey: key, Score: r.score.Int64, Columns: board.Fold().Oriented(readColumns(r.columns)), Event: r.reachedBy.Int64, Last: r.event.Int64, Origin: r.board.Int32}
+	return &leaderboard.Standing{EntryKey: key, Score: r.score.Int64, Columns: board.In(r.season.Int32).Fold().Submitted(readColumns(r.columns)), Event: r.reachedBy.Int64, Last: r.event.Int64, Origin: r.board.Int32}
 }
 
 // refusal is the error for a verdict of the statements.

@@ -32,8 +32,8 @@ type encoded struct {
 func (s shard) encode(standing *leaderboard.Standing) encoded {
 	columns := s.CountColumns()
 	buffer := make([]byte, 0, (columns+3)*maxNumber+binary.MaxVarintLen32)
-	oriented := s.Oriented(standing.Columns)
-	for _, value := range oriented[:columns] {
+	ranked := s.Ranked(standing.Columns)
+	for _, value := range ranked[:columns] {
 		buffer = appendNumber(buffer, value)
 	}
 	buffer = s.appendEvent(buffer, standing.Event)
@@ -242,7 +242,7 @@ func (s shard) readKey(member string) (p position, rest string, ok bool) {
 			return p, "", false
 		}
 	}
-	p.Columns, p.columns = s.Oriented(p.Columns), len(member)-len(rest)
+	p.Columns, p.columns = s.Submitted(p.Columns), len(member)-len(rest)
 	if p.Event, rest, ok = readNumber(rest); !ok {
 		return p, "", false
 	}

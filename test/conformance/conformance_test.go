@@ -93,9 +93,10 @@ func round(t *testing.T, tenant *Tenant, replicas []*Replica, players []leaderbo
 // randomColumns are some for the board: few values, and now and then a great one.
 func randomColumns(random *rand.Rand, board leaderboard.LiveBoard) (columns leaderboard.Columns) {
 	for i := range board.Columns {
-		columns[i] = random.Int64N(3) - 1
+		place := board.Fold().Place(i)
+		columns[place] = random.Int64N(3) - 1
 		if random.IntN(10) == 0 {
-			columns[i] = random.Int64N(2*leaderboard.MaxScore+1) - leaderboard.MaxScore
+			columns[place] = random.Int64N(2*leaderboard.MaxScore+1) - leaderboard.MaxScore
 		}
 	}
 	return columns

@@ -83,19 +83,21 @@ func (t *Tenant) requireMetadata(tb testing.TB, model *Model) {
 	require.Equal(tb, model.metadata, found)
 }
 
-// foldedThen is the board with the fold that it had when a season was closed: of those that it
-// had before, the one whose results there are.
+// foldedThen is the board with the rules that it had when a season was closed: of those that it
+// had before, the ones whose results there are.
 func (t *Tenant) foldedThen(tb testing.TB, board leaderboard.LiveBoard, s leaderboard.Season, model *Model, times map[int64]time.Time) leaderboard.LiveBoard {
 	tb.Helper()
 	if s.Order == "" {
 		return board
 	}
 
-	then := board
-	got, _, err := t.Ledger.Results().Page(tb.Context(), board.InClosed(s), 0, s.Entries+1)
+	closed := board.InClosed(s)
+	got, _, err := t.Ledger.Results().Page(tb.Context(), closed, 0, s.Entries+1)
 	require.NoError(tb, err)
-	for _, old := range t.oldFolds[board.Name] {
-		if then.Board = board.WithFold(old); old.Order == s.Order && slices.Equal(got, model.In(then, s, times).Entries(then.In(s.Number))) {
+	then := board
+	for _, old := range t.oldRules[board.Name] {
+		then.Board = board.WithRules(leaderboard.Rules{Order: s.Order, Scoring: old.Scoring, Columns: closed.Columns})
+		if old.Order == s.Order && slices.Equal(got, model.In(then, s, times).Entries(then.In(s.Number))) {
 			break
 		}
 	}

@@ -81,7 +81,7 @@ func (m *Model) fold(board leaderboard.LiveBoard, e modelEvent) (improved bool) 
 	key := leaderboard.EntryKey{Board: board.Number, Season: board.Season, Player: e.player}
 	single := leaderboard.Single(key, e.score, e.number, e.board.Number)
 	if e.board.Number == board.Number {
-		single.Columns = e.columns
+		single.Columns = board.Fold().Submitted(board.Fold().Ranked(e.columns)) // of those that it has
 	}
 	before, had := m.standings[key]
 	if !had {

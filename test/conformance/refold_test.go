@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 
@@ -20,7 +22,7 @@ import (
 )
 
 // folds are those that boards of these tests have.
-var folds = []leaderboard.Fold{
+var folds = []leaderboard.Rules{
 	{Order: leaderboard.Descending, Scoring: leaderboard.Best}, {Order: leaderboard.Ascending, Scoring: leaderboard.Best},
 	{Order: leaderboard.Descending, Scoring: leaderboard.First}, {Order: leaderboard.Ascending, Scoring: leaderboard.Latest},
 	{Order: leaderboard.Descending, Scoring: leaderboard.Sum}, {Order: leaderboard.Ascending, Scoring: leaderboard.Sum},
@@ -31,17 +33,17 @@ var folds = []leaderboard.Fold{
 const withColumnsUntil = 4
 
 // foldedBoard is a board without windows, which tests may add.
-func foldedBoard(name string, fold leaderboard.Fold, shards int) leaderboard.Board {
-	return leaderboard.Board{Name: name, MinScore: -leaderboard.MaxScore, MaxScore: leaderboard.MaxScore, Shards: shards, Ranks: leaderboard.Ordinal}.WithFold(fold)
+func foldedBoard(name string, rules leaderboard.Rules, shards int) leaderboard.Board {
+	return leaderboard.Board{Name: name, MinScore: -leaderboard.MaxScore, MaxScore: leaderboard.MaxScore, Shards: shards, Ranks: leaderboard.Ordinal}.WithRules(rules)
 }
 
-// hadFolds remembers the folds that boards were configured with.
-func (t *Tenant) hadFolds(boards leaderboard.Boards) {
-	if t.oldFolds == nil {
-		t.oldFolds = make(map[string][]leaderboard.Fold)
+// hadRules remembers the rules that boards were configured with.
+func (t *Tenant) hadRules(boards leaderboard.Boards) {
+	if t.oldRules == nil {
+		t.oldRules = make(map[string][]leaderboard.Rules)
 	}
 	for _, b := range boards.All() {
-		t.oldFolds[b.Name] = append(t.oldFolds[b.Name], b.Fold())
+		t.oldRules[b.Name] = append(t.oldRules[b.Name], b.Rules())
 	}
 }
 
@@ -53,7 +55,7 @@ func switches(tb testing.TB, shards int, windows ...leaderboard.Window) (before,
 		for j, to := range folds {
 			if i != j {
 				name := fmt.Sprintf("from-%d-to-%d", i, j)
-				for k, fold := range []leaderboard.Fold{from, to} {
+				for k, fold := range []leaderboard.Rules{from, to} {
 					board := foldedBoard(name, fold, shards)
 					board.Windows, board.Segments = windows, [][]string{{}, {"country"}, {"platform", "country"}}[(i+2*j)%3]
 					board.WindowsOnly = len(windows) > 0 && (i+j)%3 == 0
@@ -126,11 +128,12 @@ func startCrowd(tb testing.TB, tenant *Tenant, replicas []*Replica, players []le
 	for _, b := range boards.All()[1:] {
 		c.boards = append(c.boards, b.Name)
 	}
+	name := rand.Uint64() // its keys are no other crowd's
 	for i := range 8 {
 		random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(i)))
 		c.going.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				c.submit(tb, random, fmt.Sprintf("%d-%d", i, n))
+				c.submit(tb, random, fmt.Sprintf("%x-%d-%d", name, i, n))
 			}
 		})
 	}
@@ -246,7 +249,10 @@ func requireFolded(tb testing.TB, ledger *postgres.Ledger, boards leaderboard.Bo
 		}
 		for _, b := range boards.All() {
 			live, err := catalog.Lookup(b.Name)
-			if err != nil || live.Fold() != b.Fold() || live.Refold != nil {
+			if err != nil || live.Refold != nil {
+				return false
+			}
+			if asked, missing := live.Asked(b); missing != "" || asked.Fold() != live.Fold() {
 				return false
 			}
 		}
@@ -349,7 +355,7 @@ func TestRefoldWindowsEveryWay(t *testing.T) {
 			crowd.await(t, 500)
 			all := crowd.end()
 
-			tenant.hadFolds(before)
+			tenant.hadRules(before)
 			var oldWay, newWay int
 			for i, b := range after.All()[1:] {
 				live, err := catalog.Lookup(b.Name)
@@ -375,6 +381,110 @@ func TestRefoldWindowsEveryWay(t *testing.T) {
 	}
 }
 
+// threeColumns are the columns that boards have whose columns are changed.
+var threeColumns = []leaderboard.Column{
+	{Name: "deaths", Order: leaderboard.Ascending, Min: -leaderboard.MaxScore, Max: leaderboard.MaxScore},
+	{Name: "time", Order: leaderboard.Descending, Min: -leaderboard.MaxScore, Max: leaderboard.MaxScore},
+	{Name: "style", Order: leaderboard.Ascending, Min: -leaderboard.MaxScore, Max: leaderboard.MaxScore},
+}
+
+// fewer are some of the columns, in any order, and with any orders.
+func fewer(random *rand.Rand, columns []leaderboard.Column) []leaderboard.Column {
+	var some []leaderboard.Column
+	for _, i := range random.Perm(len(columns)) {
+		c := columns[i]
+		c.Order = []leaderboard.Order{leaderboard.Ascending, leaderboard.Descending}[random.IntN(2)]
+		if random.IntN(8) > 0 {
+			some = append(some, c)
+		}
+	}
+	return some
+}
+
+// columnChanges are boards with three columns, and others that they get, by the names of those:
+// an upper case letter is the first of one that is turned.
+func columnChanges(tb testing.TB, shards int) (steps [3]leaderboard.Boards) {
+	tb.Helper()
+	const best, first, latest, sum, count = 0, 2, 3, 4, 6
+	var lists [3][]leaderboard.Board
+	for i, change := range []struct {
+		from    int
+		to      [2]int
+		columns [2]string
+	}{
+		{best, [2]int{best, best}, [2]string{"sd", "d"}}, {best, [2]int{best, best}, [2]string{"t", "T"}}, {best, [2]int{best, sum}, [2]string{"", ""}},
+		{best, [2]int{best, first}, [2]string{"DTs", "sT"}}, {best, [2]int{latest, best}, [2]string{"td", "dt"}}, {best, [2]int{sum, count}, [2]string{"", ""}},
+		{latest, [2]int{best, latest}, [2]string{"st", "ts"}}, {latest, [2]int{latest, latest}, [2]string{"Td", "D"}}, {first, [2]int{latest, sum}, [2]string{"S", ""}},
+	} {
+		for step := range lists {
+			rules := folds[change.from]
+			rules.Columns = threeColumns
+			if step > 0 {
+				rules = folds[change.to[step-1]]
+				for _, letter := range change.columns[step-1] {
+					c := threeColumns[strings.IndexRune("dts", unicode.ToLower(letter))]
+					if unicode.IsUpper(letter) {
+						c.Order = map[leaderboard.Order]leaderboard.Order{leaderboard.Ascending: leaderboard.Descending, leaderboard.Descending: leaderboard.Ascending}[c.Order]
+					}
+					rules.Columns = append(rules.Columns, c)
+				}
+			}
+			board := foldedBoard(fmt.Sprint("board-", i), rules, shards)
+			board.Ranks = []leaderboard.Ranks{leaderboard.Ordinal, leaderboard.Competition}[i%2]
+			if i%3 == 0 {
+				board.Windows, board.WindowsOnly = []leaderboard.Window{ledgertest.Window("daily", "daily")}, i == 3
+			}
+			if i%4 == 0 {
+				board.Segments = []string{"country"}
+			}
+			lists[step] = append(lists[step], board)
+		}
+	}
+	for step, list := range lists {
+		steps[step] = splittable(tb, list...)
+	}
+	return steps
+}
+
+// Columns are left out, moved and turned, alone and with another order or scoring, one change
+// after the other: at each step a board is what the log makes of what was submitted by then,
+// and closed seasons have the columns that there were.
+func TestRefoldColumnsEveryWay(t *testing.T) {
+	for _, shards := range []int{1, 3} {
+		t.Run(fmt.Sprintf("shards=%d", shards), func(t *testing.T) {
+			steps := columnChanges(t, shards)
+			tenant := NewTenantOf(t, ledgertest.New(t, pg, steps[0], postgres.Options{}), Standalone(rdb))
+			replicas := []*Replica{tenant.Start(t), tenant.Start(t)}
+			players := tenant.Players(t, 40)
+			tenant.RequireEqual(t, replicas[0].Ranking, NewModel(tenant.Catalog), nil)
+
+			var all []stored
+			for step, boards := range steps {
+				crowd := startCrowd(t, tenant, replicas, players, steps[max(step-1, 0)])
+				crowd.await(t, 300)
+				tenant.hadRules(steps[max(step-1, 0)])
+				for _, b := range boards.All()[1:] {
+					if len(b.Windows) > 0 {
+						tenant.endSeason(t, b.Name)
+					}
+				}
+				_, err := replicas[step%2].Ledger.SyncBoards(t.Context(), boards)
+				require.NoError(t, err)
+				catalog := requireFolded(t, tenant.Ledger, boards)
+				crowd.await(t, 300)
+				all = append(all, crowd.end()...)
+				for _, b := range boards.All()[1:] {
+					if len(b.Windows) > 0 {
+						tenant.closed(t, tenant.Board(t, b.Name), int32(step)+1)
+					}
+				}
+				tenant.requireModel(t, catalog, replicas, all, players)
+				t.Logf("step %d: equal, with %d submissions", step, len(all))
+			}
+		})
+	}
+}
+
 // Changes of changes, a leader that ends anywhere, a Redis that loses everything, seasons that
 // end: at the end each board is what the log makes by the last configuration, and each closed
 // season what it makes by one of those that there were.
@@ -383,10 +493,17 @@ func TestRefoldThroughFaults(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	const windowed = 3 // how many of the boards have a window
+	columns := map[int][]leaderboard.Column{1: threeColumns, 2: threeColumns, 5: threeColumns}
 	configured := func() leaderboard.Boards {
 		var list []leaderboard.Board
 		for i := range 6 {
-			board := foldedBoard(fmt.Sprint("board-", i), folds[random.IntN(len(folds))], 2)
+			columns[i] = fewer(random, columns[i])
+			rules := folds[random.IntN(len(folds))]
+			if len(columns[i]) > 0 {
+				rules = folds[random.IntN(withColumnsUntil)]
+			}
+			rules.Columns = columns[i]
+			board := foldedBoard(fmt.Sprint("board-", i), rules, 2)
 			if i < windowed {
 				board.Windows, board.WindowsOnly = []leaderboard.Window{ledgertest.Window("daily", "daily")}, i == 0
 			}
@@ -407,7 +524,7 @@ func TestRefoldThroughFaults(t *testing.T) {
 	conn := tenant.Connect(t)
 
 	for range 30 {
-		tenant.hadFolds(boards)
+		tenant.hadRules(boards)
 		switch random.IntN(5) {
 		case 4:
 			tenant.endSeason(t, fmt.Sprint("board-", random.IntN(windowed)))
@@ -419,6 +536,7 @@ func TestRefoldThroughFaults(t *testing.T) {
 				WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
 			require.NoError(t, err)
 		default:
+			crowd.forgiving.Store(true) // where segments come back, rankings are made again
 			boards = configured()
 			_, err := replicas[random.IntN(len(replicas))].Ledger.SyncBoards(t.Context(), boards)
 			require.NoError(t, err)

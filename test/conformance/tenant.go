@@ -77,9 +77,9 @@ type Tenant struct {
 	// now on; 0: the server's.
 	SnapshotLifetime, SnapshotSharing time.Duration
 	names                             tenant.Tenant
-	// oldFolds are those that boards had before they were refolded, by their names: seasons
+	// oldRules are those that boards had before they were refolded, by their names: seasons
 	// that were closed by then are by them.
-	oldFolds map[string][]leaderboard.Fold
+	oldRules map[string][]leaderboard.Rules
 	// compared are the closed seasons whose results were found to be the model's.
 	compared map[leaderboard.ShardID]bool
 	// turns is how many times segments were compared: each time another one in every way.
