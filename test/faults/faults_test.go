@@ -52,11 +52,11 @@ var faults = []fault{
 		r.Kill()
 		return r.Restart()
 	}},
-	{name: "a board gets another fold", target: atClients | atPostgres, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+	{name: "boards get another fold", target: atClients | atPostgres, run: func(ctx context.Context, w *world, random *rand.Rand) error {
 		defer pause(ctx, hold(random))
 		return w.shift(random)
 	}},
-	{name: "a board gets another fold while a server is killed", target: atServers | atPostgres, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+	{name: "boards get another fold while a server is killed", target: atServers | atPostgres, run: func(ctx context.Context, w *world, random *rand.Rand) error {
 		if err := w.shift(random); err != nil {
 			return err
 		}

@@ -21,10 +21,18 @@ var shiftedFolds = []string{
 	`"order": "Ascending", "scoring": "Latest"`, `"order": "Descending", "scoring": "Sum"`, `"order": "Ascending", "scoring": "Count"`,
 }
 
-// shift has the board get another fold, as an operator does that mounts another boards file.
+// shiftedColumns are what those of the board rally may become.
+var shiftedColumns = []string{
+	unshiftedColumns, `"columns": [{"name": "serial", "order": "Ascending"}, {"name": "medals", "order": "Descending"}]`,
+	`"columns": [{"name": "medals", "order": "Ascending"}, {"name": "serial", "order": "Descending"}]`,
+}
+
+// shift has boards get another fold, or other columns, as an operator does that mounts another
+// boards file.
 func (w *world) shift(random *rand.Rand) error {
-	w.fold = shiftedFolds[random.IntN(len(shiftedFolds))]
+	w.fold, w.columns = shiftedFolds[random.IntN(len(shiftedFolds))], shiftedColumns[random.IntN(len(shiftedColumns))]
 	changed := strings.Replace(boards, unshifted, `{"name": "shift", "countsTowardGlobal": false, `+w.fold+`}`, 1)
+	changed = strings.Replace(changed, unshiftedColumns, w.columns, 1)
 	mounted := w.BoardsFile() + ".new"
 	if err := os.WriteFile(mounted, []byte(changed), 0o600); err != nil {
 		return err
@@ -32,19 +40,23 @@ func (w *world) shift(random *rand.Rand) error {
 	return os.Rename(mounted, w.BoardsFile())
 }
 
-// hasShifted checks that the board has the fold that was asked for last.
+// hasShifted checks that the boards have the fold and the columns that were asked for last.
 func (w *world) hasShifted(ctx context.Context, conn *pgx.Conn) error {
 	if w.fold == "" {
 		return nil
 	}
-	var fold string
-	if err := conn.QueryRow(ctx, `SELECT format('"order": "%s", "scoring": "%s"', board_order, scoring) FROM boards WHERE name = 'shift'`).Scan(&fold); err != nil {
+	var fold, columns string
+	err := conn.QueryRow(ctx, `SELECT format('"order": "%s", "scoring": "%s"', s.board_order, s.scoring),
+			(SELECT format('"columns": [%s]', string_agg(format('{"name": "%s", "order": "%s"}', c.value ->> 'name', c.value ->> 'order'), ', ' ORDER BY c.place))
+				FROM jsonb_array_elements(r.columns) WITH ORDINALITY c (value, place))
+		FROM boards s, boards r WHERE s.name = 'shift' AND r.name = 'rally'`).Scan(&fold, &columns)
+	if err != nil {
 		return err
 	}
-	if fold != w.fold {
-		var refold string
-		err := conn.QueryRow(ctx, "SELECT to_json(r)::text FROM refolds r").Scan(&refold)
-		return errors.Join(fmt.Errorf("the board shift has %s instead of %s; its refold: %s", fold, w.fold, refold), err)
+	if fold != w.fold || columns != w.columns {
+		var refolds string
+		err := conn.QueryRow(ctx, "SELECT coalesce(json_agg(r)::text, 'none') FROM refolds r").Scan(&refolds)
+		return errors.Join(fmt.Errorf("the board shift has %s instead of %s, and rally %s instead of %s; refolds: %s", fold, w.fold, columns, w.columns, refolds), err)
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ var boardNames = []string{"global", "race", "golf", "mood", "debut", "plays", "c
 
 // boards of the campaign: every order and scoring, a ranking that is spread, one with columns
 // and ranks that are shared, and one whose fold changes. Race and global are split by country,
-// and golf and rally take metadata.
+// golf and rally take metadata, and rally's columns change.
 const boards = `{"attributes": [{"name": "country", "values": ["DE", "FR", "JP"]}], "global": {"segments": ["country"]}, "boards": [
 	{"name": "race", "shards": 3, "windows": [{"name": "daily", "schedule": "daily", "keep": 1000}], "segments": ["country"]},
 	{"name": "golf", "order": "Ascending", "metadata": {"maxBytes": 100}},
@@ -48,8 +48,12 @@ const boards = `{"attributes": [{"name": "country", "values": ["DE", "FR", "JP"]
 	{"name": "plays", "scoring": "Count", "countsTowardGlobal": false},
 	{"name": "coins", "scoring": "Sum", "countsTowardGlobal": false},
 	{"name": "rally", "countsTowardGlobal": false, "ranks": "Dense", "metadata": {"maxBytes": 100, "schema": {"required": ["replay"]}},
-		"columns": [{"name": "medals", "order": "Descending"}, {"name": "serial", "order": "Ascending"}]},
+		` + unshiftedColumns + `},
 	` + unshifted + `]}`
+
+// unshiftedColumns are those with which rally begins. Their order changes, and how they are
+// ranked.
+const unshiftedColumns = `"columns": [{"name": "medals", "order": "Descending"}, {"name": "serial", "order": "Ascending"}]`
 
 // unshifted is how the board whose fold changes begins.
 const unshifted = `{"name": "shift", "countsTowardGlobal": false, "order": "Descending", "scoring": "Best"}`
@@ -65,8 +69,9 @@ type world struct {
 	observer *contract.Observer
 	// snapshot is a copy of Redis' data from some time ago; "": none yet.
 	snapshot string
-	// fold is the last one that the board shift was given; "": it has its first.
-	fold string
+	// fold is the last one that the board shift was given, and columns are those of rally;
+	// "": they have their first.
+	fold, columns string
 	// fresh is what a replica held on to before it was asked anything.
 	fresh footprint
 }
