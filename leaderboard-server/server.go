@@ -21,6 +21,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi/ratelimit"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/names"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/telemetry"
@@ -127,7 +128,8 @@ func (s *server) openStores() (err error) {
 
 	s.ledger, err = postgres.Open(context.Background(), postgres.Options{URL: s.settings.Database.URL.Reveal(),
 		DirectURL: s.settings.Database.DirectURL.Reveal(), MaxConnections: int32(s.settings.Database.MaxConnections), IdempotencyTTL: s.settings.IdempotencyTTL,
-		EventRetention: s.settings.EventRetention, ReportTimeout: s.settings.HTTP.RequestTimeout, ReportTTL: s.settings.HTTP.ReportTTL})
+		EventRetention: s.settings.EventRetention, ReportTimeout: s.settings.HTTP.RequestTimeout, ReportTTL: s.settings.HTTP.ReportTTL,
+		Skeleton: names.Skeleton})
 	if err != nil {
 		return err
 	}

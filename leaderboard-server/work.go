@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/catchup"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/names"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 )
 
@@ -118,7 +118,7 @@ func (s *server) newService(ctx context.Context) (*leaderboard.Service, error) {
 	}
 
 	return leaderboard.NewService(ctx, leaderboard.Dependencies{
-		Passwords: s.passwords, NormalizeUsername: auth.NormalizeUsername, Players: s.ledger, Attributes: s.ledger, Directory: s.directory,
+		Passwords: s.passwords, Usernames: names.New(nil), Players: s.ledger, Attributes: s.ledger, Directory: s.directory,
 		Committer: s.committer, Ranking: s.ranking, Reports: s.ledger, Histories: s.ledger, Times: s.ledger, Metadata: s.ledger, Boards: s.ledger, Results: s.ledger.Results(),
 	}, *s.configured.Load())
 }

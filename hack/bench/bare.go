@@ -18,6 +18,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/names"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/telemetry"
 	"github.com/leaderboard-dev/leaderboard-operator/test/site"
 )
@@ -86,7 +87,7 @@ func bareHandler(settings config.Config, log *slog.Logger) (http.Handler, error)
 	passwords := auth.NewPasswords(settings.Auth.PasswordCost, max(1, runtime.NumCPU()/2), settings.Auth.HashingTimeout)
 	stores := &instant{}
 	service, err := leaderboard.NewService(context.Background(), leaderboard.Dependencies{
-		Passwords: passwords, NormalizeUsername: auth.NormalizeUsername, Players: stores, Attributes: stores, Directory: stores,
+		Passwords: passwords, Usernames: names.New(nil), Players: stores, Attributes: stores, Directory: stores,
 		Committer: stores, Ranking: stores, Reports: stores, Histories: stores, Times: stores, Metadata: stores, Boards: stores, Results: stores,
 	}, leaderboard.Boards{})
 	if err != nil {

@@ -161,26 +161,3 @@ func TestNoKeysYet(t *testing.T) {
 	_, err = tokens.Verify("x")
 	require.Equal(t, leaderboard.CodeUnavailable, leaderboard.CodeOf(err))
 }
-
-func TestUsernames(t *testing.T) {
-	for _, same := range [][]string{
-		{"Ada", "ada", "ADA", "Ａｄａ"}, {"Zoë", "Zoe\u0308", "ZOË"}, {"ΟΔΥΣΣΕΥΣ", "οδυσσευς", "οδυσσευσ"}, {"ÅSA", "åsa", "A\u030asa"},
-	} {
-		_, key, ok := auth.NormalizeUsername(same[0])
-		require.True(t, ok)
-		for _, other := range same[1:] {
-			_, otherKey, ok := auth.NormalizeUsername(other)
-			require.True(t, ok, other)
-			require.Equal(t, key, otherKey, "%q and %q", same[0], other)
-		}
-	}
-
-	username, _, ok := auth.NormalizeUsername("Zoe\u0308")
-	require.True(t, ok)
-	require.Equal(t, "Zoë", username)
-
-	for _, bad := range []string{"a\x00b", "a\nb", "a b", "a\tb", "\xff\xfeab", "a\u200bb", "a\u202eb", "ad\u0007a", "ﬁsh", "½half", "ada\U000e0061"} {
-		_, _, ok := auth.NormalizeUsername(bad)
-		require.False(t, ok, "%q", bad)
-	}
-}

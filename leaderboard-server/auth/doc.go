@@ -1,3 +1,2 @@
-// Package auth hashes passwords, normalises usernames, and issues and verifies
-// access tokens.
+// Package auth hashes passwords, and issues and verifies access tokens.
 package auth

@@ -26,6 +26,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi/ratelimit"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/names"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/telemetry"
@@ -67,6 +68,8 @@ type gameOptions struct {
 	redis *stores.Redis // nil: the one that all tests share
 	// boards is the boards file; empty: boardsFile.
 	boards string
+	// reserved are the names that are reserved.
+	reserved []string
 	// snapshotLifetime bounds walks; 0: the server's.
 	snapshotLifetime time.Duration
 	// change is called before the API is made.
@@ -109,7 +112,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 	boards, err := leaderboard.ParseBoards([]byte(with.boards))
 	require.NoError(t, err)
 	g.service, err = leaderboard.NewService(ctx, leaderboard.Dependencies{
-		Passwords: auth.NewPasswords(bcrypt.MinCost, 2, patience), NormalizeUsername: auth.NormalizeUsername,
+		Passwords: auth.NewPasswords(bcrypt.MinCost, 2, patience), Usernames: names.New(with.reserved),
 		Players: ledger, Attributes: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Histories: ledger, Times: ledger,
 		Metadata: ledger, Boards: ledger, Results: ledger.Results()}, boards)
 

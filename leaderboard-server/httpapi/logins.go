@@ -4,9 +4,9 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/names"
 )
 
 // loginAttempt is a login whose failure counts against two rates: that of its
@@ -59,7 +59,7 @@ func (a *API) endLogin(r *http.Request, attempt *loginAttempt, err error) {
 // canonicalUsername is what attempts for a username are counted under: spelling it
 // differently gives no further ones.
 func canonicalUsername(username string) string {
-	if _, key, ok := auth.NormalizeUsername(username); ok && key != "" {
+	if key, ok := names.Key(username); ok {
 		return key
 	}
 	return username

@@ -88,7 +88,10 @@ type Account struct {
 	// UserID The player's id.
 	UserID UserID `json:"user_id"`
 
-	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
 	Username Username `json:"username"`
 }
 
@@ -253,7 +256,10 @@ type Entry struct {
 	// UserID The player's id.
 	UserID UserID `json:"user_id"`
 
-	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
 	Username Username `json:"username"`
 
 	// Window The window that the rank is of; absent for that of all time.
@@ -314,7 +320,10 @@ type History struct {
 	// UserID The player's id.
 	UserID UserID `json:"user_id"`
 
-	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
 	Username Username `json:"username"`
 
 	// Window The window that the submissions count in; `all` is all of them.
@@ -364,7 +373,10 @@ type ListedEntry struct {
 	// UserID The player's id.
 	UserID UserID `json:"user_id"`
 
-	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
 	Username Username `json:"username"`
 }
 
@@ -441,7 +453,10 @@ type Player struct {
 	// UserID The player's id.
 	UserID UserID `json:"user_id"`
 
-	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
 	Username Username `json:"username"`
 }
 
@@ -458,7 +473,10 @@ type PlayerEntries struct {
 	// UserID The player's id.
 	UserID UserID `json:"user_id"`
 
-	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
 	Username Username `json:"username"`
 }
 
@@ -513,7 +531,10 @@ type Receipt struct {
 	// UserID The player's id.
 	UserID UserID `json:"user_id"`
 
-	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
 	Username Username `json:"username"`
 }
 
@@ -533,7 +554,10 @@ type RegisterRequest struct {
 	// characters. The same password in another Unicode form is the same password.
 	Password string `json:"password"`
 
-	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
 	Username Username `json:"username"`
 }
 
@@ -561,7 +585,10 @@ type ReportRow struct {
 	// UserID The player's id.
 	UserID UserID `json:"user_id"`
 
-	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
 	Username Username `json:"username"`
 }
 
@@ -654,7 +681,10 @@ type Token struct {
 	ExpiresIn int64          `json:"expires_in"`
 	TokenType TokenTokenType `json:"token_type"`
 
-	// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
 	Username Username `json:"username"`
 }
 
@@ -688,7 +718,10 @@ type TokenRequest struct {
 // UserID The player's id.
 type UserID = string
 
-// Username 3 to 32 letters, digits, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation are the same.
+// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
 type Username = string
 
 // Window defines model for Window.

@@ -1,18 +1,12 @@
 package leaderboard
 
 import (
-	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
 // Limits of accounts.
 const (
-	// MinUsername is the shortest username, in characters.
-	MinUsername = 3
-	// MaxUsername is the longest username, in characters.
-	MaxUsername = 32
 	// MinPassword is the shortest password, in bytes.
 	MinPassword = 8
 	// MaxPassword is the longest password, in bytes: bcrypt reads no more.
@@ -41,8 +35,11 @@ type Player struct {
 	ID     PlayerID
 	// Username is what the player chose, normalised, in the player's own case.
 	Username string
-	// UsernameKey is what is unique: the username's canonical form.
+	// UsernameKey is the username's [Username.Key].
 	UsernameKey string
+	// Skeleton is the username's [Username.Skeleton], of a player who is being created: it
+	// is not read.
+	Skeleton string
 	// PasswordHash is as [Passwords] made it.
 	PasswordHash string
 	// TokenVersion is in every token; raising it withdraws all earlier tokens
@@ -59,26 +56,23 @@ type PlayerName struct {
 	Username string
 }
 
-// NormalizeUsername turns what a user typed into the username to keep and show
-// (Unicode NFKC) and the key that must be unique (case folded). It reports
-// ok = false for text that has no such form. It is injected, as the tables it
-// needs are not in the standard library.
-type NormalizeUsername func(raw string) (username, key string, ok bool)
+// Username is a name that a player may have.
+type Username struct {
+	// Text is what the player chose, normalised, in the player's own case.
+	Text string
+	// Key is what is unique, and what a login looks for: the text's canonical form.
+	Key string
+	// Skeleton is the same for usernames that look alike. It is unique, too.
+	Skeleton string
+}
 
-// checkUsername applies the rules that follow normalisation.
-func checkUsername(username string) error {
-	length := utf8.RuneCountInString(username)
-	if !utf8.ValidString(username) || length < MinUsername || length > MaxUsername {
-		return invalid("username", "username must have %d to %d characters", MinUsername, MaxUsername)
-	}
-
-	for _, r := range username {
-		if !unicode.In(r, unicode.L, unicode.M, unicode.Nd) && !strings.ContainsRune("_-.", r) {
-			return invalid("username", "username may contain letters, digits, and the characters _ - . only")
-		}
-	}
-
-	return nil
+// Usernames says which usernames there may be. It is injected, as the tables it needs are not
+// in the standard library.
+type Usernames interface {
+	// Check returns the username that a user typed; one that breaks a rule is CodeInvalid.
+	Check(raw string) (Username, error)
+	// Key returns the key of what a user typed; false: no player has such a name.
+	Key(raw string) (key string, ok bool)
 }
 
 // CheckPassword refuses a new password that is too short, too long or not text.

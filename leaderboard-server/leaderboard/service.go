@@ -21,8 +21,8 @@ type Passwords interface {
 // Players keeps accounts. A player that does not exist is CodeNoPlayer.
 type Players interface {
 	// CreatePlayer stores a new player with these values of attributes, and returns it with its
-	// Number, ID, State and CreatedAt. A UsernameKey that is taken is CodeConflict; of the
-	// attributes see [PlayerAttributes].
+	// Number, ID, State and CreatedAt. A UsernameKey or a Skeleton that is taken is
+	// CodeConflict; of the attributes see [PlayerAttributes].
 	CreatePlayer(ctx context.Context, player Player, attributes map[string]string) (Player, error)
 	// PlayerByUsername finds a player by UsernameKey.
 	PlayerByUsername(ctx context.Context, key string) (Player, error)
@@ -131,19 +131,19 @@ type BoardStore interface {
 
 // Dependencies are what a [Service] is made of. All interfaces are required.
 type Dependencies struct {
-	Passwords         Passwords
-	NormalizeUsername NormalizeUsername
-	Players           Players
-	Attributes        PlayerAttributes
-	Directory         Directory
-	Committer         Committer
-	Ranking           Ranking
-	Reports           Reports
-	Histories         Histories
-	Times             EntryTimes
-	Metadata          MetadataStore
-	Boards            BoardStore
-	Results           Results
+	Passwords  Passwords
+	Usernames  Usernames
+	Players    Players
+	Attributes PlayerAttributes
+	Directory  Directory
+	Committer  Committer
+	Ranking    Ranking
+	Reports    Reports
+	Histories  Histories
+	Times      EntryTimes
+	Metadata   MetadataStore
+	Boards     BoardStore
+	Results    Results
 }
 
 // Service is the product's use cases. It is safe for concurrent use.
@@ -172,11 +172,8 @@ func (s *Service) Catalog() *Catalog { return s.Boards.Catalog() }
 
 // Register makes an account, with these values of attributes.
 func (s *Service) Register(ctx context.Context, username, password string, attributes map[string]string) (Player, error) {
-	normalized, key, ok := s.NormalizeUsername(username)
-	if !ok {
-		return Player{}, invalid("username", "username must be valid text without control characters")
-	}
-	if err := checkUsername(normalized); err != nil {
+	name, err := s.Usernames.Check(username)
+	if err != nil {
 		return Player{}, err
 	}
 	if err := checkAttributes(s.Catalog(), attributes); err != nil {
@@ -188,7 +185,7 @@ func (s *Service) Register(ctx context.Context, username, password string, attri
 		return Player{}, err
 	}
 
-	return s.Players.CreatePlayer(ctx, Player{Username: normalized, UsernameKey: key, PasswordHash: hash}, attributes)
+	return s.Players.CreatePlayer(ctx, Player{Username: name.Text, UsernameKey: name.Key, Skeleton: name.Skeleton, PasswordHash: hash}, attributes)
 }
 
 // Authenticate finds the player with this username and password. Neither the
@@ -220,7 +217,7 @@ func (s *Service) Authenticate(ctx context.Context, username, password string) (
 
 // findPlayer finds a player by what was typed as the username.
 func (s *Service) findPlayer(ctx context.Context, username string) (player Player, found bool, err error) {
-	_, key, ok := s.NormalizeUsername(username)
+	key, ok := s.Usernames.Key(username)
 	if !ok {
 		return Player{}, false, nil
 	}

@@ -45,6 +45,9 @@ type Options struct {
 	// EventRetention is how long score events are kept at least; they are dropped
 	// by the month. 0: for ever.
 	EventRetention time.Duration
+	// Skeleton returns what a username looks like, for players that were registered without
+	// it. Nil: Maintain gives them none.
+	Skeleton func(username string) string
 }
 
 func (o Options) withDefaults() Options {

@@ -20,11 +20,10 @@ const (
 
 // Maintain makes partitions ahead, rolls closed days up for reports, deletes expired
 // idempotency keys, drops events past their retention and metadata that nothing is of any
-// more. It is to be called every
-// hour or so, by any number of replicas. Where one of these fails it goes on with the
-// next.
+// more, and gives usernames their skeletons. It is to be called every hour or so, by any
+// number of replicas. Where one of these fails it goes on with the next.
 func (l *Ledger) Maintain(ctx context.Context) error {
-	return errors.Join(l.makePartitions(ctx), l.rollUp(ctx), l.expireKeys(ctx), l.applyRetention(ctx), l.collectMetadata(ctx))
+	return errors.Join(l.makePartitions(ctx), l.rollUp(ctx), l.expireKeys(ctx), l.applyRetention(ctx), l.collectMetadata(ctx), l.fillSkeletons(ctx))
 }
 
 func (l *Ledger) makePartitions(ctx context.Context) error {

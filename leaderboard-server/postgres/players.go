@@ -64,22 +64,47 @@ func (l *Ledger) CreatePlayer(ctx context.Context, player leaderboard.Player, at
 }
 
 func insertPlayer(ctx context.Context, in querier, id uuid.UUID, player leaderboard.Player) (leaderboard.Player, error) {
-	// A conflict is looked for first: a failed insert would use up a number, and
-	// numbers are what ranking entries are small by.
+	// Conflicts are looked for first: a failed insert would use up a number, and numbers are
+	// what ranking entries are small by. Of two that race for a skeleton, one fails.
 	created, err := scanPlayer(in.QueryRow(ctx, `
-		INSERT INTO players (id, username, username_key, password_hash)
-		SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT FROM players WHERE username_key = $3)
-		ON CONFLICT (username_key) DO NOTHING
-		RETURNING `+playerColumns, [16]byte(id), player.Username, player.UsernameKey, player.PasswordHash))
+		WITH made AS (
+			INSERT INTO players (id, username, username_key, password_hash)
+			SELECT $1, $2, $3, $4
+			WHERE NOT EXISTS (SELECT FROM players WHERE username_key = $3) AND NOT EXISTS (SELECT FROM name_skeletons WHERE skeleton = $5)
+			ON CONFLICT (username_key) DO NOTHING
+			RETURNING *
+		), claimed AS (
+			INSERT INTO name_skeletons (skeleton, player) SELECT $5, number FROM made WHERE $5 <> ''
+		)
+		SELECT `+playerColumns+` FROM made`, [16]byte(id), player.Username, player.UsernameKey, player.PasswordHash, player.Skeleton))
 
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return leaderboard.Player{}, leaderboard.Errorf(leaderboard.CodeConflict, "username", "this username is taken, choose another")
+		return leaderboard.Player{}, takenName(ctx, in, player.UsernameKey)
+	case sqlState(err) == stateUniqueViolation:
+		return leaderboard.Player{}, lookalike()
 	case err != nil:
 		return leaderboard.Player{}, unavailable("create a player", err)
 	}
 
 	return created, nil
+}
+
+// takenName is the error for a username that is taken, or looks like one that is.
+func takenName(ctx context.Context, in querier, key string) error {
+	var taken bool
+	err := in.QueryRow(ctx, "SELECT EXISTS (SELECT FROM players WHERE username_key = $1)", key).Scan(&taken)
+	switch {
+	case err != nil:
+		return unavailable("look whether a username is taken", err)
+	case taken:
+		return leaderboard.Errorf(leaderboard.CodeConflict, "username", "this username is taken, choose another")
+	}
+	return lookalike()
+}
+
+func lookalike() error {
+	return leaderboard.Errorf(leaderboard.CodeConflict, "username", "this username looks like another one that is taken, choose one that cannot be confused with it")
 }
 
 // PlayerByUsername implements [leaderboard.Players].
