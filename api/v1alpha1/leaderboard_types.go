@@ -424,6 +424,19 @@ type AuthSpec struct {
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=14
 	PasswordCost int32 `json:"passwordCost,omitempty"`
+
+	// reservedNames are usernames that nobody can register, nor others that look
+	// like them; players who have one keep it. They take the place of the server's
+	// own list: admin, administrator, developer, gamemaster, mod, moderator, null,
+	// official, owner, root, security, server, staff, support, system, undefined.
+	// An empty list reserves none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=100
+	// +kubebuilder:validation:items:MinLength=2
+	// +kubebuilder:validation:items:MaxLength=32
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[^ ,$]+$')",message="must be a username: without spaces, commas and $"
+	ReservedNames []string `json:"reservedNames,omitzero"`
 }
 
 // HTTPSpec configures the REST API of a game.

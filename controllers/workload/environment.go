@@ -57,6 +57,10 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		e.set(config.EnvPasswordCost, strconv.Itoa(int(cost)))
 	}
 
+	if reserved := lb.Spec.Auth.ReservedNames; reserved != nil {
+		e.set(config.EnvReservedNames, reservedNames(reserved))
+	}
+
 	if origins := lb.Spec.HTTP.AllowedOrigins; len(origins) > 0 {
 		e.set(config.EnvCORSAllowedOrigins, strings.Join(origins, ","))
 	}
@@ -93,6 +97,14 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 	}
 
 	return e.list, nil
+}
+
+// reservedNames is the list as the server reads it.
+func reservedNames(names []string) string {
+	if len(names) == 0 {
+		return config.NoNames
+	}
+	return strings.Join(names, ",")
 }
 
 type variables struct {

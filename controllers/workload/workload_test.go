@@ -177,6 +177,23 @@ func TestEnvironmentIsTheServersConfiguration(t *testing.T) {
 	}
 }
 
+// The server has its own list unless the game has one, which may be empty.
+func TestReservedNames(t *testing.T) {
+	for _, c := range []struct {
+		names []string
+		want  string
+	}{{nil, ""}, {[]string{}, "-"}, {[]string{"admin", "管理者"}, "admin,管理者"}} {
+		deployment := find[appsv1.Deployment](t, input(func(in *workload.Input) { in.Leaderboard.Spec.Auth.ReservedNames = c.names }))
+		got := ""
+		for _, variable := range deployment.Spec.Template.Spec.Containers[0].Env {
+			if variable.Name == config.EnvReservedNames {
+				got = variable.Value
+			}
+		}
+		require.Equal(t, c.want, got)
+	}
+}
+
 func TestBoardsFileIsTheServersFormat(t *testing.T) {
 	in := input()
 	boards := find[corev1.ConfigMap](t, in)

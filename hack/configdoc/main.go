@@ -34,6 +34,7 @@ var types = map[string]struct{ name, unit string }{
 	"Secret":        {"secret", "-"},
 	"RedisMode":     {"text", "-"},
 	"Prefixes":      {"list of networks", "-"},
+	"Names":         {"list of names", "-"},
 	"Rate":          {"rate", "per s, m or h"},
 }
 

@@ -199,6 +199,9 @@ type Auth struct {
 	// RegisterRatePerUsername bounds the registrations attempted for one username,
 	// across all replicas.
 	RegisterRatePerUsername Rate `env:"LEADERBOARD_REGISTER_RATE_PER_USERNAME" envDefault:"30/m burst 10"`
+	// ReservedNames are up to 100 usernames (comma-separated) that nobody can register, nor
+	// others that look like them. Players who have one keep it. -: none.
+	ReservedNames Names `env:"LEADERBOARD_RESERVED_NAMES" envDefault:"admin,administrator,developer,gamemaster,mod,moderator,null,official,owner,root,security,server,staff,support,system,undefined"`
 }
 
 // Commit is how submissions are grouped into transactions.

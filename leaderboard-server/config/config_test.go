@@ -50,6 +50,24 @@ func TestListsAndNetworks(t *testing.T) {
 	require.False(t, c.HTTP.TrustedProxies.Contain(netip.MustParseAddr("192.0.2.8")))
 }
 
+func TestReservedNames(t *testing.T) {
+	for given, want := range map[string]config.Names{"": nil, "-": nil, "admin": {"admin"}, "admin, 管理者 ,,": {"admin", "管理者"}} {
+		c, err := config.FromEnvironment(append(slices.Clone(least), config.EnvReservedNames+"="+given))
+		require.NoError(t, err)
+		require.NoError(t, c.Validate())
+		if given == "" {
+			require.Contains(t, c.Auth.ReservedNames, "admin")
+			continue
+		}
+		require.Equal(t, want, c.Auth.ReservedNames)
+		text, err := c.Auth.ReservedNames.MarshalText()
+		require.NoError(t, err)
+		var again config.Names
+		require.NoError(t, again.UnmarshalText(text))
+		require.Equal(t, want, again)
+	}
+}
+
 // A wrong value is refused with the name of its variable.
 func TestWrongValues(t *testing.T) {
 	for _, entry := range []string{
@@ -58,7 +76,7 @@ func TestWrongValues(t *testing.T) {
 		config.EnvCommitInFlight + "=8", config.EnvCommitQueue + "=0", config.EnvCommitMaxBatch + "=0",
 		config.EnvRedisMode + "=pair", config.EnvRedisAddresses + "=redis", config.EnvRedisAddresses + "=a:1,b:2",
 		config.EnvRedisSentinelMaster + "=m", config.EnvRedisMode + "=sentinel", config.EnvRedisCAFile + "=/ca", config.EnvRedisTLS + "=perhaps",
-		config.EnvRedisKeyPrefix + "=lb:{x}:", config.EnvKeySetFile + "=", config.EnvTokenTTL + "=25h", config.EnvTokenTTL + "=3600",
+		config.EnvRedisKeyPrefix + "=lb:{x}:", config.EnvKeySetFile + "=", config.EnvTokenTTL + "=25h", config.EnvTokenTTL + "=3600", config.EnvReservedNames + "=" + strings.Repeat("name,", 101), config.EnvReservedNames + "=" + strings.Repeat("n", 129),
 		config.EnvPasswordCost + "=9", config.EnvPasswordCost + "=15", config.EnvHashingConcurrency + "=-1", config.EnvHashingTimeout + "=0s",
 		config.EnvMaxPageSize + "=1001", config.EnvPageSnapshotTTL + "=-1s", config.EnvTrustedProxies + "=ten", config.EnvCORSAllowedOrigins + "=example.com",
 		config.EnvListenAddress + "=8080", config.EnvOpsListenAddress + "=x", config.EnvRequestTimeout + "=0s",

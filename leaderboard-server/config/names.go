@@ -51,6 +51,7 @@ const (
 	EnvLoginRatePerUsername    = "LEADERBOARD_LOGIN_RATE_PER_USERNAME"
 	EnvRegisterRatePerClient   = "LEADERBOARD_REGISTER_RATE_PER_CLIENT"
 	EnvRegisterRatePerUsername = "LEADERBOARD_REGISTER_RATE_PER_USERNAME"
+	EnvReservedNames           = "LEADERBOARD_RESERVED_NAMES"
 	EnvCommitQueue             = "LEADERBOARD_COMMIT_QUEUE"
 	EnvCommitMaxBatch          = "LEADERBOARD_COMMIT_MAX_BATCH"
 	EnvCommitInFlight          = "LEADERBOARD_COMMIT_IN_FLIGHT"

@@ -156,12 +156,22 @@ func (r Redis) validate(v *validation) {
 	v.check(!strings.ContainsAny(r.KeyPrefix, "{}*?[]\\ \t\r\n"), EnvRedisKeyPrefix, "must not contain white space or any of {}*?[]\\")
 }
 
+// Bounds of the reserved names, the second one in bytes: usernames have no more.
+const (
+	maxReservedNames = 100
+	maxReservedName  = 128
+)
+
 func (a Auth) validate(v *validation) {
 	v.check(a.KeySetFile != "", EnvKeySetFile, "must be set to the file with the signing keys; `leaderboard-server keys` makes one")
 	v.duration(a.TokenTTL, time.Minute, 24*time.Hour, EnvTokenTTL)
 	v.between(a.PasswordCost, 10, 14, EnvPasswordCost)
 	v.between(a.HashingConcurrency, 0, 1024, EnvHashingConcurrency)
 	v.duration(a.HashingTimeout, 10*time.Millisecond, time.Minute, EnvHashingTimeout)
+	v.check(len(a.ReservedNames) <= maxReservedNames, EnvReservedNames, fmt.Sprintf("must be at most %d names, not %d", maxReservedNames, len(a.ReservedNames)))
+	for _, name := range a.ReservedNames {
+		v.check(len(name) <= maxReservedName, EnvReservedNames, fmt.Sprintf("%q has more than %d bytes, so it is no username", name, maxReservedName))
+	}
 }
 
 // validation collects errors.

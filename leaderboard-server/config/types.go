@@ -83,6 +83,36 @@ func (p Prefixes) Contain(address netip.Addr) bool {
 	return false
 }
 
+// Names are usernames.
+type Names []string
+
+// NoNames is the text of a list without any: a variable that is set to nothing counts as not
+// set. No username is that short.
+const NoNames = "-"
+
+// UnmarshalText reads comma-separated names, or NoNames.
+func (n *Names) UnmarshalText(text []byte) error {
+	*n = nil
+	if strings.TrimSpace(string(text)) == NoNames {
+		return nil
+	}
+
+	for name := range strings.SplitSeq(string(text), ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			*n = append(*n, name)
+		}
+	}
+	return nil
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (n Names) MarshalText() ([]byte, error) {
+	if len(n) == 0 {
+		return []byte(NoNames), nil
+	}
+	return []byte(strings.Join(n, ",")), nil
+}
+
 // Rate bounds how often something may happen: Events within Per on average, and
 // Burst at once. The zero value bounds nothing.
 type Rate struct {
