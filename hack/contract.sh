@@ -9,5 +9,5 @@ api=$root/leaderboard-server/httpapi
 oasdiff=${OASDIFF:-$root/bin/tools/oasdiff}
 
 "$oasdiff" validate "${2:-$api/openapi.yaml}" --fail-on WARN
-exec "$oasdiff" breaking --fail-on WARN --severity-levels "$api/released/levels.txt" --err-ignore "$api/exceptions.txt" --color never \
+exec "$oasdiff" breaking --fail-on WARN --severity-levels "$api/released/levels.txt" --err-ignore "$api/exceptions.txt" --warn-ignore "$api/exceptions.txt" --color never \
   "${1:-$api/released/openapi.yaml}" "${2:-$api/openapi.yaml}"

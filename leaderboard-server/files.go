@@ -47,8 +47,8 @@ func (f *watchedFile) check(ctx context.Context) error {
 
 // watch checks the file until ctx ends. What cannot be applied is logged once,
 // and what was applied before goes on.
-func (f *watchedFile) watch(ctx context.Context, every time.Duration) {
-	ticker := time.NewTicker(every)
+func (f *watchedFile) watch(ctx context.Context) {
+	ticker := time.NewTicker(filePoll)
 	defer ticker.Stop()
 
 	for {

@@ -14,6 +14,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/catchup"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/commit"
@@ -44,8 +45,8 @@ type server struct {
 	directory *postgres.Directory
 	catchUp   *catchup.CatchUp
 	committer *commit.Committer
-	// keys, boards and logins take effect without a restart.
-	keys, boards, logins *watchedFile
+	// keys, boards, logins and accounts take effect without a restart.
+	keys, boards, logins, accounts *watchedFile
 	// redisLogin is what new connections to Redis log in with.
 	redisLogin atomic.Pointer[config.Login]
 	configured atomic.Pointer[leaderboard.Boards]
@@ -79,6 +80,7 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 	s.keys = &watchedFile{path: settings.Auth.KeySetFile, apply: s.applyKeys, log: s.log}
 	s.boards = &watchedFile{path: settings.BoardsFile, apply: s.applyBoards, log: s.log}
 	s.logins = &watchedFile{path: settings.LoginsFile, apply: s.applyLogins, log: s.log}
+	s.accounts = &watchedFile{path: settings.Auth.ServiceAccountsFile, apply: s.applyAccounts, log: s.log}
 	limiter, err := ratelimit.New(s.redis, settings.Redis.KeyPrefix, s.log)
 	if err != nil {
 		return nil, err
@@ -253,6 +255,15 @@ func (s *server) applyKeys(_ context.Context, content []byte) error {
 		return err
 	}
 	s.tokens.SetKeys(keys)
+	return nil
+}
+
+func (s *server) applyAccounts(_ context.Context, content []byte) error {
+	set, err := accounts.Parse(content)
+	if err != nil {
+		return err
+	}
+	s.tokens.SetAccounts(set)
 	return nil
 }
 

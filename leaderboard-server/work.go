@@ -40,14 +40,18 @@ func (s *server) work(ctx context.Context) {
 	group.Go(func() { s.maintain(ctx) })
 	group.Go(func() { s.rollUpRecent(ctx) })
 	group.Go(func() { catchup.FollowSeasons(ctx, s.ledger, s.ranking.ForgetSeasons, s.log) })
-	group.Go(func() { s.keys.watch(ctx, filePoll) })
+	group.Go(func() { s.keys.watch(ctx) })
 
 	if s.logins.path != "" {
-		group.Go(func() { s.logins.watch(ctx, filePoll) })
+		group.Go(func() { s.logins.watch(ctx) })
+	}
+
+	if s.accounts.path != "" {
+		group.Go(func() { s.accounts.watch(ctx) })
 	}
 
 	if s.boards.path != "" {
-		group.Go(func() { s.boards.watch(ctx, filePoll) })
+		group.Go(func() { s.boards.watch(ctx) })
 	}
 }
 
@@ -88,6 +92,12 @@ func (s *server) newService(ctx context.Context) (*leaderboard.Service, error) {
 
 	if s.logins.path != "" {
 		if err := s.logins.check(ctx); err != nil {
+			return nil, err
+		}
+	}
+
+	if s.accounts.path != "" {
+		if err := s.accounts.check(ctx); err != nil {
 			return nil, err
 		}
 	}

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/google/uuid"
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
@@ -30,19 +30,31 @@ const (
 	verifiedTokens = 16384
 )
 
-// Identity is what a token says about its owner.
+// Identity is what a token says about its owner, who is either a player or a service
+// account.
 type Identity struct {
+	// Player is empty in the token of a service account.
 	Player   leaderboard.PlayerID
 	Username string
 	// TokenVersion is the player's when the token was issued; the ledger refuses
 	// submissions with another than the current one.
 	TokenVersion int32
+
+	// Account is the name of a service account, Secret the ID of the secret with which it got
+	// the token, and Scopes what the token may do; empty in the token of a player.
+	Account string
+	Secret  string
+	Scopes  accounts.Scopes
 }
 
+// claims are those of both kinds of tokens. Those of a player have no client.
 type claims struct {
 	jwt.RegisteredClaims
-	Username string `json:"username"`
-	Version  int32  `json:"ver"`
+	Username string `json:"username,omitempty"`
+	Version  int32  `json:"ver,omitempty"`
+	ClientID string `json:"client_id,omitempty"`
+	Scope    string `json:"scope,omitempty"`
+	SecretID string `json:"secret_id,omitempty"`
 }
 
 // Tokens issues and verifies the access tokens of one game: JWTs, signed with
@@ -52,6 +64,7 @@ type Tokens struct {
 	ttl      time.Duration
 	now      func() time.Time
 	keys     atomic.Pointer[keyset.Set]
+	accounts atomic.Pointer[accounts.Set]
 	parser   *jwt.Parser
 	verified *lru.Cache[[sha256.Size]byte, verifiedToken]
 }
@@ -72,9 +85,11 @@ func NewTokens(tenant string, ttl time.Duration, now func() time.Time) (*Tokens,
 
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
-		jwt.WithAudience(tenant), jwt.WithIssuer(Issuer), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
+		jwt.WithIssuer(Issuer), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 		jwt.WithLeeway(ClockTolerance), jwt.WithTimeFunc(now), jwt.WithStrictDecoding())
-	return &Tokens{tenant: tenant, ttl: ttl, now: now, parser: parser, verified: cache}, nil
+	t := &Tokens{tenant: tenant, ttl: ttl, now: now, parser: parser, verified: cache}
+	t.SetAccounts(nil)
+	return t, nil
 }
 
 // SetKeys replaces the keys; a token whose key is no longer among them is
@@ -86,23 +101,27 @@ func (t *Tokens) TTL() time.Duration { return t.ttl }
 
 // Issue signs a token for the player.
 func (t *Tokens) Issue(player leaderboard.Player) (string, error) {
+	return t.sign(typePlayer, t.ttl, claims{
+		RegisteredClaims: jwt.RegisteredClaims{Subject: string(player.ID)},
+		Username:         player.Username,
+		Version:          player.TokenVersion,
+	})
+}
+
+// sign adds to the claims what tokens of the type have in common.
+func (t *Tokens) sign(typ string, ttl time.Duration, c claims) (string, error) {
 	keys := t.keys.Load()
 	if keys == nil {
 		return "", errNoKeys()
 	}
 
 	now := t.now()
-	key := keys.Signer(now)
-	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
-		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: Issuer, Audience: jwt.ClaimStrings{t.tenant}, Subject: string(player.ID),
-			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(t.ttl)),
-		},
-		Username: player.Username,
-		Version:  player.TokenVersion,
-	})
+	c.Issuer, c.Audience = Issuer, jwt.ClaimStrings{t.audience(typ)}
+	c.IssuedAt, c.NotBefore, c.ExpiresAt = jwt.NewNumericDate(now), jwt.NewNumericDate(now), jwt.NewNumericDate(now.Add(ttl))
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, c)
 
-	token.Header["kid"] = key.ID()
+	key := keys.Signer(now)
+	token.Header["kid"], token.Header["typ"] = key.ID(), typ
 	signed, err := token.SignedString(key.Private())
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
@@ -124,7 +143,7 @@ func (t *Tokens) Verify(token string) (Identity, error) {
 	sum := sha256.Sum256([]byte(token))
 	if v, ok := t.verified.Get(sum); ok {
 		if _, listed := keys.Lookup(v.keyID); listed && t.now().Before(v.expiresAt.Add(ClockTolerance)) {
-			return v.identity, nil
+			return t.current(v.identity)
 		}
 		t.verified.Remove(sum)
 	}
@@ -141,15 +160,16 @@ func (t *Tokens) Verify(token string) (Identity, error) {
 	if err != nil {
 		return Identity{}, explain(err)
 	}
-	if id, err := uuid.Parse(c.Subject); err != nil || id.String() != c.Subject {
-		return Identity{}, refused("is not one of this server")
+	typ, _ := parsed.Header["typ"].(string)
+	identity, err := t.identity(typ, c)
+	if err != nil {
+		return Identity{}, err
 	}
 
-	identity := Identity{Player: leaderboard.PlayerID(c.Subject), Username: c.Username, TokenVersion: c.Version}
 	keyID, _ := parsed.Header["kid"].(string)
 	t.verified.Add(sum, verifiedToken{identity: identity, expiresAt: c.ExpiresAt.Time, keyID: keyID})
 
-	return identity, nil
+	return t.current(identity)
 }
 
 var errUnknownKey = errors.New("the key is not known")
@@ -171,8 +191,6 @@ func explain(err error) error {
 		return refused("is signed with a key that is unknown or withdrawn").WithCause(err)
 	case errors.Is(err, jwt.ErrTokenExpired):
 		return refused("has expired").WithCause(err)
-	case errors.Is(err, jwt.ErrTokenInvalidAudience):
-		return refused("is for another game").WithCause(err)
 	}
 	return refused("is not valid").WithCause(err)
 }

@@ -172,7 +172,10 @@ type Auth struct {
 	// KeySetFile is the file with the keys that sign tokens, read again when it
 	// changes.
 	KeySetFile string `env:"LEADERBOARD_KEY_SET_FILE"`
-	// TokenTTL is how long an access token is good for, from 1 minute to 24 hours.
+	// ServiceAccountsFile is the file with the service accounts with which servers of the
+	// game log in, read again when it changes. Empty: there are none.
+	ServiceAccountsFile string `env:"LEADERBOARD_SERVICE_ACCOUNTS_FILE"`
+	// TokenTTL is how long a player's access token is good for, from 1 minute to 24 hours.
 	TokenTTL time.Duration `env:"LEADERBOARD_TOKEN_TTL" envDefault:"1h"`
 	// PasswordCost is the cost of bcrypt, from 10 to 14: each step doubles the
 	// work of a login.
@@ -183,11 +186,12 @@ type Auth struct {
 	// HashingTimeout is how long a registration or a login waits for its turn to
 	// hash before it is told to come back later.
 	HashingTimeout time.Duration `env:"LEADERBOARD_HASHING_TIMEOUT" envDefault:"5s"`
-	// LoginRatePerClient bounds the logins that one client attempts, across all
-	// replicas. A client is an address, or the /64 of an IPv6 address.
+	// LoginRatePerClient bounds the logins that one client attempts, for players and for
+	// service accounts, across all replicas. A client is an address, or the /64 of an IPv6
+	// address.
 	LoginRatePerClient Rate `env:"LEADERBOARD_LOGIN_RATE_PER_CLIENT" envDefault:"10/s burst 100"`
 	// LoginRatePerUsernameAndClient bounds the failed logins of one client for one
-	// username, across all replicas.
+	// username, or one service account, across all replicas.
 	LoginRatePerUsernameAndClient Rate `env:"LEADERBOARD_LOGIN_RATE_PER_USERNAME_AND_CLIENT" envDefault:"30/m burst 10"`
 	// LoginRatePerUsername bounds the failed logins for one username from all clients,
 	// across all replicas. It has to be much looser: a client that reaches it keeps the

@@ -42,6 +42,7 @@ const (
 	EnvRedisCAFile             = "LEADERBOARD_REDIS_CA_FILE"
 	EnvRedisKeyPrefix          = "LEADERBOARD_REDIS_KEY_PREFIX"
 	EnvKeySetFile              = "LEADERBOARD_KEY_SET_FILE"
+	EnvServiceAccountsFile     = "LEADERBOARD_SERVICE_ACCOUNTS_FILE"
 	EnvTokenTTL                = "LEADERBOARD_TOKEN_TTL"
 	EnvPasswordCost            = "LEADERBOARD_PASSWORD_COST"
 	EnvHashingConcurrency      = "LEADERBOARD_HASHING_CONCURRENCY"

@@ -10,7 +10,7 @@ import (
 
 // attributes answers what the player has of the game's attributes.
 func (a *API) attributes(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	identity, err := a.authenticate(r)
+	identity, err := a.player(r)
 	if err != nil {
 		return err
 	}
@@ -28,7 +28,7 @@ func (a *API) attributes(w http.ResponseWriter, r *http.Request, service *leader
 
 // setAttributes gives the player other attributes.
 func (a *API) setAttributes(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	identity, err := a.authenticate(r)
+	identity, err := a.player(r)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (a *API) segment(r *http.Request, q *query) (leaderboard.SegmentQuery, erro
 		return query, nil
 	}
 
-	identity, err := a.authenticate(r)
+	identity, err := a.player(r)
 	query.Own = identity.Player
 	return query, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
@@ -68,6 +69,7 @@ func (g *game) withBroken(change func(*httpapi.Options)) func(request) request {
 func TestContract(t *testing.T) {
 	g := newGame(t, gameOptions{boards: windowsFile})
 	id, token := g.player("ada")
+	secret := g.account("contract-server", accounts.Submit, accounts.Read)
 	big := encode(map[string]string{"username": "ada", "password": strings.Repeat("x", 64<<10)})
 
 	t.Run("2xx", func(t *testing.T) {
@@ -80,6 +82,7 @@ func TestContract(t *testing.T) {
 			require.Less(t, g.do(r).status, 300, name)
 		}
 		require.Equal(t, 200, g.do(login("ada", password)).status)
+		require.Equal(t, 200, g.do(clientLogin("contract-server", secret, "submit")).status)
 
 		for _, path := range []string{"/openapi.yaml", "/openapi.json"} {
 			require.Equal(t, 200, g.do(request{method: "GET", path: path}).status)
@@ -165,6 +168,7 @@ func TestContract(t *testing.T) {
 			r := request{method: "POST", path: "/v1/auth/token", body: credentials(who, "wrong horse")}
 			require.Equal(t, "the username or the password is wrong", g.do(r).problem(401, "unauthenticated").Detail)
 		}
+		require.Equal(t, 401, g.do(clientLogin("contract-server", "wrong horse", "")).status)
 	})
 
 	t.Run("403", func(t *testing.T) {
@@ -174,6 +178,16 @@ func TestContract(t *testing.T) {
 		g.do(calls(token)["submitScore"]).problem(403, "forbidden")
 		g.do(calls(token)["setAttributes"]).problem(403, "forbidden")
 		g.do(request{method: "POST", path: "/v1/auth/token", body: credentials("mallory", password)}).problem(403, "forbidden")
+
+		reader, submitter := g.serviceToken("contract-server", secret, "read"), g.serviceToken("contract-server", secret, "submit")
+		g.do(calls(reader)["submitScore"]).problem(403, "insufficient-scope")
+		for _, call := range []string{"topPlayers", "listEntries", "history"} {
+			g.do(calls(submitter)[call]).problem(403, "insufficient-scope")
+		}
+		for _, call := range []string{"myRank", "entriesAround", "playerEntries", "attributes", "setAttributes", "history"} {
+			g.do(calls(reader)[call]).problem(403, "not-a-player")
+		}
+		g.do(request{method: "GET", path: "/v1/boards/laps/entries?segment=country", token: reader}).problem(403, "not-a-player")
 	})
 
 	t.Run("404", func(t *testing.T) {

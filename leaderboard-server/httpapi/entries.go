@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
@@ -188,7 +189,7 @@ func (a *API) entriesAround(w http.ResponseWriter, r *http.Request, service *lea
 
 // listEntries answers how the listed players do among themselves.
 func (a *API) listEntries(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	if _, err := a.authenticate(r); err != nil {
+	if _, err := a.holder(r, accounts.Read); err != nil {
 		return err
 	}
 

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/catchup"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/commit"
@@ -57,6 +58,7 @@ type game struct {
 	service  *leaderboard.Service
 	tokens   *auth.Tokens
 	keys     keyset.Set
+	accounts accounts.Set
 	options  httpapi.Options
 	server   *httptest.Server
 	contract *contract.Contract

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
@@ -17,11 +18,11 @@ const (
 
 // history answers with a part of what a player submitted to a board.
 func (a *API) history(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	identity, err := a.authenticate(r)
+	identity, err := a.holder(r, accounts.Read)
 	if err != nil {
 		return err
 	}
-	if err := a.limit(r, "history-player", string(identity.Player), a.HTTP.HistoryRatePerPlayer); err != nil {
+	if err := a.limit(r, "history-player", bucket(identity), a.HTTP.HistoryRatePerPlayer); err != nil {
 		return err
 	}
 

@@ -9,9 +9,11 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/names"
 )
 
-// loginAttempt is a login whose failure counts against two rates: that of its
-// username from its client, and, looser, that of its username from all clients. So
-// one client that knows a username cannot keep its player out.
+// loginAttempt is a login whose failure counts against some rates. Of a player's they are
+// two: that of its username from its client, and, looser, that of its username from all
+// clients. So one client that knows a username cannot keep its player out. Of a service
+// account's it is that of the account from its client alone: nobody guesses 256 bits, and
+// nobody can keep the game's servers out.
 //
 // An attempt is counted before its password is verified, or many at once would all
 // find room, and given back unless the password turns out to be wrong.
@@ -25,15 +27,25 @@ type loginLimit struct {
 	rate      config.Rate
 }
 
-// beginLogin counts an attempt, or refuses it as over a rate.
-func (a *API) beginLogin(r *http.Request, username string) (*loginAttempt, error) {
+// playerLimits are those of a player's login.
+func (a *API) playerLimits(r *http.Request, username string) []loginLimit {
 	who := canonicalUsername(username)
-	attempt := &loginAttempt{}
-	for _, l := range []loginLimit{
+	return []loginLimit{
 		// This one first: a client that is over it uses up nothing of the other.
 		{"login-username-client", clientBucket(a.client(r)) + " " + who, a.Auth.LoginRatePerUsernameAndClient},
 		{"login-username", who, a.Auth.LoginRatePerUsername},
-	} {
+	}
+}
+
+// accountLimits are those of a service account's login.
+func (a *API) accountLimits(r *http.Request, account string) []loginLimit {
+	return []loginLimit{{"login-account-client", clientBucket(a.client(r)) + " " + account, a.Auth.LoginRatePerUsernameAndClient}}
+}
+
+// beginLogin counts an attempt, or refuses it as over a rate.
+func (a *API) beginLogin(r *http.Request, limits []loginLimit) (*loginAttempt, error) {
+	attempt := &loginAttempt{}
+	for _, l := range limits {
 		if err := a.limit(r, l.what, l.who, l.rate); err != nil {
 			a.endLogin(r, attempt, err)
 			return nil, err

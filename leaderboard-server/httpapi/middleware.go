@@ -19,8 +19,9 @@ import (
 
 // info is what is known about a request, for its one line in the log.
 type info struct {
-	id     string
-	player string
+	id string
+	// player, or account, is whose token it is, once that has been verified.
+	player, account string
 	// token says that the request brought an access token, good or not.
 	token bool
 	err   error
@@ -114,6 +115,10 @@ func (a *API) log(r *http.Request, i *info, method, route string, status, size i
 	}
 	if i.player != "" {
 		attributes = append(attributes, slog.String("player", i.player))
+	}
+
+	if i.account != "" {
+		attributes = append(attributes, slog.String("account", i.account))
 	}
 
 	if i.err != nil {

@@ -17,7 +17,7 @@ const me = "me"
 // playerNamed finds out whom a request is about.
 func (a *API) playerNamed(r *http.Request, name string) (leaderboard.PlayerID, error) {
 	if name == me {
-		identity, err := a.authenticate(r)
+		identity, err := a.player(r)
 		return identity.Player, err
 	}
 
@@ -33,6 +33,22 @@ func parsePlayerID(text string) (leaderboard.PlayerID, bool) {
 	const length = 36 // others are read, too: in braces, without dashes
 	id, err := uuid.Parse(text)
 	return leaderboard.PlayerID(id.String()), err == nil && len(text) == length
+}
+
+// player takes the id of a player, which may be left out: empty.
+func (b *body) player(name string) leaderboard.PlayerID {
+	raw, ok := b.take(name, false)
+	if !ok {
+		return ""
+	}
+
+	var text string
+	err := json.Unmarshal(raw, &text)
+	id, ok := parsePlayerID(text)
+	if err != nil || !ok {
+		b.wrong(name, "%s must be the id of a player: a UUID, as registrations and entries tell it", name)
+	}
+	return id
 }
 
 // players takes a list of players' ids.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
@@ -30,6 +31,8 @@ var (
 	kindMalformed          = kind{"malformed-request", http.StatusBadRequest, "The request cannot be read"}
 	kindInvalid            = kind{"invalid-request", http.StatusUnprocessableEntity, "The request has invalid values"}
 	kindUnauthenticated    = kind{"unauthenticated", http.StatusUnauthorized, "Not logged in"}
+	kindInsufficientScope  = kind{"insufficient-scope", http.StatusForbidden, "The token does not have the scope"}
+	kindNotAPlayer         = kind{"not-a-player", http.StatusForbidden, "The token is not that of a player"}
 	kindForbidden          = kind{"forbidden", http.StatusForbidden, "Not allowed"}
 	kindNotFound           = kind{"not-found", http.StatusNotFound, "Not found"}
 	kindNoBoard            = kind{"no-board", http.StatusNotFound, "There is no such board"}
@@ -86,6 +89,8 @@ type problem struct {
 	retryAfter time.Duration
 	// allow is the Allow header of a 405.
 	allow string
+	// scope is the one that a token lacks.
+	scope accounts.Scope
 	// exceeded is the rate of a 429.
 	exceeded *exceeded
 	// cause is for the log.
@@ -170,6 +175,10 @@ func (p *problem) headers(w http.ResponseWriter, info *info) {
 			challenge += `, error="invalid_token"`
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
+	case http.StatusForbidden:
+		if p.scope != "" { // RFC 6750, section 3.1
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="leaderboard", error="insufficient_scope", scope=%q`, p.scope))
+		}
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", p.allow)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:

@@ -6,88 +6,9 @@ import (
 	"math"
 	"net/http"
 
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
-
-func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	identity, err := a.authenticate(r)
-	if err != nil {
-		return err
-	}
-
-	end, err := a.submissions.begin(string(identity.Player))
-	if err != nil {
-		return err
-	}
-	defer end()
-
-	if err := readQuery(r).finish(); err != nil {
-		return err
-	}
-
-	key, err := idempotencyKey(r)
-	if err != nil {
-		return err
-	}
-
-	b, err := readBody(r)
-	if err != nil {
-		return err
-	}
-
-	submission := leaderboard.Submission{Player: identity.Player, TokenVersion: identity.TokenVersion,
-		Board: b.board(), Score: b.integer("score"), Values: b.integers("columns", leaderboard.MaxColumns), Metadata: b.metadata(), IdempotencyKey: key}
-	if err := b.finish(); err != nil {
-		return err
-	}
-
-	ctx, cancel := withoutClient(r.Context())
-	defer cancel()
-
-	receipt, err := service.Submit(ctx, submission)
-	if err != nil {
-		return err
-	}
-
-	if receipt.Replayed {
-		w.Header().Set("Idempotency-Replayed", "true")
-	}
-
-	body := Receipt{UserID: string(receipt.Player), Username: identity.Username, GameID: receipt.Board,
-		ScoreSaved: receipt.Score, Replayed: receipt.Replayed, Ranking: Delayed}
-	if receipt.Ranking == leaderboard.RankingLive {
-		body.Ranking, body.Rank, body.Score = Live, &receipt.Rank, &receipt.StandingScore
-		if board, err := service.Catalog().Lookup(receipt.Board); err == nil {
-			body.Columns = columns(board.Named(receipt.StandingColumns))
-		}
-		if !receipt.Replayed {
-			body.Improved = &receipt.Improved
-		}
-	}
-
-	answer(w, http.StatusOK, body)
-	return nil
-}
-
-// withoutClient returns a context that ends with the request's time, though not
-// with its client: a submission that was begun is stored either way, and has to
-// count as under way until then, or clients that leave at once would have no bound.
-func withoutClient(ctx context.Context) (context.Context, context.CancelFunc) {
-	detached := context.WithoutCancel(ctx)
-	if deadline, ok := ctx.Deadline(); ok {
-		return context.WithDeadline(detached, deadline)
-	}
-	return context.WithCancel(detached)
-}
-
-// board takes game_id; absent: the empty name, which is global.
-func (b *body) board() string {
-	const name = "game_id"
-	if string(b.fields[name]) == `""` {
-		b.wrong(name, "game_id is empty: give it a value, or leave it out")
-	}
-	return b.text(name, false)
-}
 
 func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
 	q := readQuery(r)
@@ -127,8 +48,9 @@ func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.
 	return nil
 }
 
-// wantsLive says whether a request for a page brings a good token. A player sees its own
-// last submission: with a token pages are live, and no cache gives those of others.
+// wantsLive says whether a request for a page brings a good token, whose ever it is. A player
+// sees its own last submission: with a token pages are live, and no cache gives those of
+// others.
 func (a *API) wantsLive(w http.ResponseWriter, r *http.Request) bool {
 	w.Header().Add("Vary", "Authorization")
 	_, err := a.authenticate(r)
@@ -190,7 +112,7 @@ func pageEntry(e leaderboard.RankedEntry) PageEntry {
 }
 
 func (a *API) myRank(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	identity, err := a.authenticate(r)
+	identity, err := a.player(r)
 	if err != nil {
 		return err
 	}
@@ -215,11 +137,11 @@ func (a *API) myRank(w http.ResponseWriter, r *http.Request, service *leaderboar
 }
 
 func (a *API) topPlayers(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	identity, err := a.authenticate(r)
+	identity, err := a.holder(r, accounts.Read)
 	if err != nil {
 		return err
 	}
-	if err := a.limit(r, "report-player", string(identity.Player), a.HTTP.ReportRatePerPlayer); err != nil {
+	if err := a.limit(r, "report-player", bucket(identity), a.HTTP.ReportRatePerPlayer); err != nil {
 		return err
 	}
 

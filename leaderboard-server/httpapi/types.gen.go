@@ -8,6 +8,21 @@ import (
 	"time"
 )
 
+// Defines values for ClientErrorError.
+const (
+	InvalidClient ClientErrorError = "invalid_client"
+)
+
+// Valid indicates whether the value is a known member of the ClientErrorError enum.
+func (e ClientErrorError) Valid() bool {
+	switch e {
+	case InvalidClient:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OAuthErrorError.
 const (
 	InvalidGrant           OAuthErrorError = "invalid_grant"
@@ -53,6 +68,21 @@ func (e ReceiptRanking) Valid() bool {
 	}
 }
 
+// Defines values for ScopeErrorError.
+const (
+	InvalidScope ScopeErrorError = "invalid_scope"
+)
+
+// Valid indicates whether the value is a known member of the ScopeErrorError enum.
+func (e ScopeErrorError) Valid() bool {
+	switch e {
+	case InvalidScope:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TokenTokenType.
 const (
 	Bearer TokenTokenType = "bearer"
@@ -70,12 +100,15 @@ func (e TokenTokenType) Valid() bool {
 
 // Defines values for TokenFormGrantType.
 const (
-	Password TokenFormGrantType = "password"
+	ClientCredentials TokenFormGrantType = "client_credentials"
+	Password          TokenFormGrantType = "password"
 )
 
 // Valid indicates whether the value is a known member of the TokenFormGrantType enum.
 func (e TokenFormGrantType) Valid() bool {
 	switch e {
+	case ClientCredentials:
+		return true
 	case Password:
 		return true
 	default:
@@ -175,6 +208,15 @@ type BoardEntries struct {
 type BoardList struct {
 	Boards []Board `json:"boards"`
 }
+
+// ClientError defines model for ClientError.
+type ClientError struct {
+	Error            ClientErrorError `json:"error"`
+	ErrorDescription string           `json:"error_description"`
+}
+
+// ClientErrorError defines model for ClientError.Error.
+type ClientErrorError string
 
 // Column defines model for Column.
 type Column struct {
@@ -592,6 +634,15 @@ type ReportRow struct {
 	Username Username `json:"username"`
 }
 
+// ScopeError defines model for ScopeError.
+type ScopeError struct {
+	Error            ScopeErrorError `json:"error"`
+	ErrorDescription string          `json:"error_description"`
+}
+
+// ScopeErrorError defines model for ScopeError.Error.
+type ScopeErrorError string
+
 // Score defines model for Score.
 type Score = int64
 
@@ -671,6 +722,10 @@ type SubmitRequest struct {
 	// 1e308. Shown with `include=metadata`, as it was sent.
 	Metadata *map[string]interface{} `json:"metadata,omitempty"`
 	Score    Score                   `json:"score"`
+
+	// UserID The player whose score it is. Required with the token of a service account. A player need not send it, and may
+	// name no other.
+	UserID *string `json:"user_id,omitempty"`
 }
 
 // Token defines model for Token.
@@ -678,7 +733,10 @@ type Token struct {
 	AccessToken string `json:"access_token"`
 
 	// ExpiresIn In seconds.
-	ExpiresIn int64          `json:"expires_in"`
+	ExpiresIn int64 `json:"expires_in"`
+
+	// Scope What the token of a service account may do, separated by spaces; absent for players.
+	Scope     *string        `json:"scope,omitempty"`
 	TokenType TokenTokenType `json:"token_type"`
 
 	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
@@ -691,19 +749,20 @@ type Token struct {
 // TokenTokenType defines model for Token.TokenType.
 type TokenTokenType string
 
-// TokenForm defines model for TokenForm.
+// TokenForm `username` and `password` are required with `password`.
 type TokenForm struct {
-	// ClientID Ignored.
+	// ClientID The service account's name; without `client_credentials` ignored.
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret Ignored.
+	// ClientSecret The service account's secret; without `client_credentials` ignored.
 	ClientSecret *string            `json:"client_secret,omitempty"`
 	GrantType    TokenFormGrantType `json:"grant_type"`
-	Password     string             `json:"password"`
+	Password     *string            `json:"password,omitempty"`
 
-	// Scope There are no scopes; ignored.
+	// Scope With `client_credentials`, scopes of the service account, separated by spaces; left out, all that it has.
+	// Ignored otherwise.
 	Scope    *string `json:"scope,omitempty"`
-	Username string  `json:"username"`
+	Username *string `json:"username,omitempty"`
 }
 
 // TokenFormGrantType defines model for TokenForm.GrantType.
@@ -788,6 +847,9 @@ type Forbidden = Problem
 // Gone A problem document (RFC 9457).
 type Gone = Problem
 
+// InsufficientScope A problem document (RFC 9457).
+type InsufficientScope = Problem
+
 // Internal A problem document (RFC 9457).
 type Internal = Problem
 
@@ -815,8 +877,14 @@ type LoginUnavailableApplicationProblemPlusJSON = Problem
 // Malformed A problem document (RFC 9457).
 type Malformed = Problem
 
+// NotAPlayer A problem document (RFC 9457).
+type NotAPlayer = Problem
+
 // NotFound A problem document (RFC 9457).
 type NotFound = Problem
+
+// NotSubmitter A problem document (RFC 9457).
+type NotSubmitter = Problem
 
 // RateLimited A problem document (RFC 9457).
 type RateLimited = Problem
@@ -1020,8 +1088,9 @@ type TopPlayersParams struct {
 
 // SubmitScoreParams defines parameters for SubmitScore.
 type SubmitScoreParams struct {
-	// IdempotencyKey Makes the submission safe to repeat: the same key from the same player returns the first outcome. A
-	// structured-field string (`"8e03978e"`), or the bare text; 1 to 255 printable ASCII characters.
+	// IdempotencyKey Makes the submission safe to repeat: the same key from the same player returns the first outcome. Keys of a
+	// service account are its own, for each player that it submits for. A structured-field string (`"8e03978e"`), or
+	// the bare text; 1 to 255 printable ASCII characters.
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 

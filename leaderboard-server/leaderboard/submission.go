@@ -10,12 +10,14 @@ import (
 // MaxIdempotencyKey is the longest Idempotency-Key, in bytes.
 const MaxIdempotencyKey = 255
 
-// Submission is one score that a player hands in.
+// Submission is one score of a player, that the player hands in, or a server of the game.
 type Submission struct {
 	Player PlayerID
 	// TokenVersion is the version in the player's token; the ledger refuses one
-	// that is not the player's current version.
+	// that is not the player's current version. Without a meaning where there is an Account.
 	TokenVersion int32
+	// Account names the service account that hands it in; empty: the player does.
+	Account string
 	// Board names the board; empty: GlobalBoard.
 	Board string
 	// Ordered says that the board's scoring is: a batch has room for one such
@@ -34,7 +36,8 @@ type Submission struct {
 	// same.
 	Refusal error
 	// IdempotencyKey makes repetitions of this submission return the first
-	// outcome; empty: none was sent.
+	// outcome; empty: none was sent. Keys of players, and of each service account, are
+	// different ones.
 	IdempotencyKey string
 }
 

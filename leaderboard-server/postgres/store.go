@@ -79,7 +79,7 @@ func (l *Ledger) Store(ctx context.Context, batch []leaderboard.Submission) (lea
 // storeArguments are the statements' arrays.
 type storeArguments struct {
 	players       [][16]byte
-	tokenVersions []int32
+	tokenVersions []pgtype.Int4 // null: any
 	boards        []string
 	scores        []int64
 	keys          []pgtype.UUID
@@ -97,7 +97,7 @@ type storeArguments struct {
 
 func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Catalog) (*storeArguments, error) {
 	n := len(batch)
-	a := &storeArguments{make([][16]byte, n), make([]int32, n), make([]string, n), make([]int64, n),
+	a := &storeArguments{make([][16]byte, n), make([]pgtype.Int4, n), make([]string, n), make([]int64, n),
 		make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n), nil, nil, nil, false, false, false}
 	type entry struct {
 		player [16]byte
@@ -110,7 +110,8 @@ func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Cata
 			a.players[i] = id // what is no id stays the nil UUID, which is nobody's
 		}
 
-		a.tokenVersions[i], a.boards[i], a.scores[i], a.refused[i] = s.TokenVersion, s.Board, s.Score, s.Refusal != nil
+		a.tokenVersions[i] = pgtype.Int4{Int32: s.TokenVersion, Valid: s.Account == ""}
+		a.boards[i], a.scores[i], a.refused[i] = s.Board, s.Score, s.Refusal != nil
 		board, err := catalog.Lookup(s.Board)
 		// One that is newer than the catalog may be ordered.
 		a.ordered = a.ordered || err != nil || board.Scoring.Ordered()
@@ -139,7 +140,7 @@ func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Cata
 
 		if s.IdempotencyKey != "" {
 			a.keyed = true
-			a.keys[i] = pgtype.UUID{Bytes: StoredKey(s.IdempotencyKey), Valid: true}
+			a.keys[i] = pgtype.UUID{Bytes: StoredKey(s.Account, s.IdempotencyKey), Valid: true}
 			a.fingerprints[i] = pgtype.UUID{Bytes: s.Fingerprint(), Valid: true}
 		}
 	}
@@ -147,8 +148,12 @@ func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Cata
 	return a, nil
 }
 
-// StoredKey is what is stored of an idempotency key: 128 bits of its SHA-256.
-func StoredKey(key string) [16]byte {
+// StoredKey is what is stored of an idempotency key of a service account, or where that is
+// empty of a player: 128 bits of its SHA-256. No key has a zero byte.
+func StoredKey(account, key string) [16]byte {
+	if account != "" {
+		key = "\x00" + account + "\x00" + key
+	}
 	sum := sha256.Sum256([]byte(key))
 	return [16]byte(sum[:16])
 }
@@ -307,6 +312,14 @@ func (r *storedRow) standing(board leaderboard.LiveBoard) *leaderboard.Standing 
 
 // refusal is the error for a verdict of the statements.
 func refusal(verdict string, s leaderboard.Submission) error {
+	switch {
+	case s.Account == "":
+	case verdict == "unauthenticated":
+		return noPlayer()
+	case verdict == "forbidden":
+		return leaderboard.Errorf(leaderboard.CodeForbidden, "user_id", "the account of this player is disabled")
+	}
+
 	switch verdict {
 	case "unauthenticated":
 		return leaderboard.Errorf(leaderboard.CodeUnauthenticated, "", "this token is no longer good, log in again")

@@ -227,7 +227,9 @@ func TestMigrationOfALiveGame(t *testing.T) {
 }
 
 // keyOf is how a key is stored.
-func keyOf(key string) pgtype.UUID { return pgtype.UUID{Bytes: postgres.StoredKey(key), Valid: true} }
+func keyOf(key string) pgtype.UUID {
+	return pgtype.UUID{Bytes: postgres.StoredKey("", key), Valid: true}
+}
 
 // board is a board in rank order, by nothing but the standings.
 func (t *Tenant) board(tb testing.TB, name string) []leaderboard.RankingEntry {

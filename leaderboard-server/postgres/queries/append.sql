@@ -6,7 +6,7 @@
 -- What is in comments that begin with + is run where a board of the batch, or global, has segments: an event
 -- says in which of them it counts, and each row of an event has those.
 --
--- $1 player ids, $2 token versions, $3 board names, $4 scores, $5 idempotency keys
+-- $1 player ids, $2 token versions (null: any), $3 board names, $4 scores, $5 idempotency keys
 -- (null: none), $6 fingerprints, $7 whether the submission is refused whatever is
 -- found; arrays of one length. $11 further columns, as literals of arrays (null: none); all null
 -- where no submission has any. $8 how long keys are kept, $9 lock_timeout ('': nothing is waited for), $10 the

@@ -1,0 +1,66 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
+)
+
+// authenticate finds the identity in the request's token, that of a player or of a
+// service account.
+func (a *API) authenticate(r *http.Request) (auth.Identity, error) {
+	values := r.Header.Values("Authorization")
+	if len(values) == 0 {
+		return auth.Identity{}, newProblem(kindUnauthenticated, "send the header Authorization: Bearer with an access token from /v1/auth/token")
+	}
+
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return auth.Identity{}, newProblem(kindUnauthenticated, "the header Authorization must be there once, as: Bearer, a space, and an access token")
+	}
+
+	info := requestInfo(r)
+	info.token = true
+	identity, err := a.Tokens.Verify(strings.TrimSpace(token))
+	if err != nil {
+		return auth.Identity{}, err
+	}
+
+	info.player, info.account = string(identity.Player), identity.Account
+	return identity, nil
+}
+
+// player finds the player whose token the request has. That of a service account is of
+// none.
+func (a *API) player(r *http.Request) (auth.Identity, error) {
+	identity, err := a.authenticate(r)
+	if err == nil && identity.Account != "" {
+		err = newProblem(kindNotAPlayer, "this is about the player whose token is sent, and this token is that of the service account "+identity.Account+
+			": name a player by user_id where the call takes one, or send a player's token")
+	}
+	return identity, err
+}
+
+// holder finds whose token the request has: a player's, or that of a service account
+// which has the scope.
+func (a *API) holder(r *http.Request, scope accounts.Scope) (auth.Identity, error) {
+	identity, err := a.authenticate(r)
+	if err == nil && identity.Account != "" && !identity.Scopes.Has(scope) {
+		p := newProblem(kindInsufficientScope, "this takes a token with the scope "+string(scope)+", and this one of the service account "+identity.Account+
+			" does not have it: ask for it when you log in, or add it to the account")
+		p.scope = scope
+		err = p
+	}
+	return identity, err
+}
+
+// bucket is what the requests of whose token it is are counted under. No player's id has
+// a space.
+func bucket(identity auth.Identity) string {
+	if identity.Account != "" {
+		return "account " + identity.Account
+	}
+	return string(identity.Player)
+}

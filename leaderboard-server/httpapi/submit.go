@@ -1,0 +1,146 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// submit takes a score: of the player whose token it is, or from a service account of the
+// player that it names.
+func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+	identity, err := a.holder(r, accounts.Submit)
+	if err != nil {
+		return err
+	}
+	if identity.Account != "" {
+		return a.submitFor(w, r, service, identity)
+	}
+
+	end, err := a.submissions.begin(bucket(identity))
+	if err != nil {
+		return err
+	}
+	defer end()
+
+	submission, err := readSubmission(r)
+	if err != nil {
+		return err
+	}
+	if named := submission.Player; named != "" && named != identity.Player {
+		p := newProblem(kindForbidden, "a player's token submits scores of that player alone: leave user_id out, or send the token of a service account with the scope "+string(accounts.Submit))
+		p.errors = []FieldError{{Field: userID, Message: p.detail}}
+		return p
+	}
+
+	submission.Player, submission.TokenVersion = identity.Player, identity.TokenVersion
+	return a.store(w, r, service, submission, identity.Username)
+}
+
+// userID is the field that names the player of a score.
+const userID = "user_id"
+
+// submitFor takes the score of a player from a service account.
+func (a *API) submitFor(w http.ResponseWriter, r *http.Request, service *leaderboard.Service, identity auth.Identity) error {
+	submission, err := readSubmission(r)
+	if err != nil {
+		return err
+	}
+	if submission.Player == "" {
+		return invalidFields([]FieldError{{Field: userID, Message: "user_id is required with the token of a service account: name the player whose score it is"}})
+	}
+
+	// Each player has a bound of its own, so that a player who uses it up keeps no server from
+	// submitting for it.
+	end, err := a.submissions.begin(bucket(identity) + " " + string(submission.Player))
+	if err != nil {
+		return err
+	}
+	defer end()
+
+	player, err := service.Directory.Name(r.Context(), submission.Player)
+	if unknown := (*leaderboard.Error)(nil); errors.As(err, &unknown) && unknown.Code == leaderboard.CodeNoPlayer {
+		return unknown.Named(userID)
+	}
+	if err != nil {
+		return err
+	}
+
+	submission.Account = identity.Account
+	return a.store(w, r, service, submission, player.Username)
+}
+
+// readSubmission reads what a request brings; without user_id it has no player.
+func readSubmission(r *http.Request) (leaderboard.Submission, error) {
+	if err := readQuery(r).finish(); err != nil {
+		return leaderboard.Submission{}, err
+	}
+
+	key, err := idempotencyKey(r)
+	if err != nil {
+		return leaderboard.Submission{}, err
+	}
+
+	b, err := readBody(r)
+	if err != nil {
+		return leaderboard.Submission{}, err
+	}
+
+	submission := leaderboard.Submission{Player: b.player(userID), Board: b.board(), Score: b.integer("score"),
+		Values: b.integers("columns", leaderboard.MaxColumns), Metadata: b.metadata(), IdempotencyKey: key}
+	return submission, b.finish()
+}
+
+// store makes the submission durable and answers with its receipt.
+func (a *API) store(w http.ResponseWriter, r *http.Request, service *leaderboard.Service, submission leaderboard.Submission, username string) error {
+	ctx, cancel := withoutClient(r.Context())
+	defer cancel()
+
+	receipt, err := service.Submit(ctx, submission)
+	if err != nil {
+		return err
+	}
+
+	if receipt.Replayed {
+		w.Header().Set("Idempotency-Replayed", "true")
+	}
+
+	body := Receipt{UserID: string(receipt.Player), Username: username, GameID: receipt.Board,
+		ScoreSaved: receipt.Score, Replayed: receipt.Replayed, Ranking: Delayed}
+	if receipt.Ranking == leaderboard.RankingLive {
+		body.Ranking, body.Rank, body.Score = Live, &receipt.Rank, &receipt.StandingScore
+		if board, err := service.Catalog().Lookup(receipt.Board); err == nil {
+			body.Columns = columns(board.Named(receipt.StandingColumns))
+		}
+		if !receipt.Replayed {
+			body.Improved = &receipt.Improved
+		}
+	}
+
+	answer(w, http.StatusOK, body)
+	return nil
+}
+
+// withoutClient returns a context that ends with the request's time, though not
+// with its client: a submission that was begun is stored either way, and has to
+// count as under way until then, or clients that leave at once would have no bound.
+func withoutClient(ctx context.Context) (context.Context, context.CancelFunc) {
+	detached := context.WithoutCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(detached, deadline)
+	}
+	return context.WithCancel(detached)
+}
+
+// board takes game_id; absent: the empty name, which is global.
+func (b *body) board() string {
+	const name = "game_id"
+	if string(b.fields[name]) == `""` {
+		b.wrong(name, "game_id is empty: give it a value, or leave it out")
+	}
+	return b.text(name, false)
+}
