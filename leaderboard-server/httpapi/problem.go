@@ -33,6 +33,7 @@ var (
 	kindUnauthenticated    = kind{"unauthenticated", http.StatusUnauthorized, "Not logged in"}
 	kindInsufficientScope  = kind{"insufficient-scope", http.StatusForbidden, "The token does not have the scope"}
 	kindNotAPlayer         = kind{"not-a-player", http.StatusForbidden, "The token is not that of a player"}
+	kindServersOnly        = kind{"servers-only", http.StatusForbidden, "Only servers of the game may submit to this board"}
 	kindForbidden          = kind{"forbidden", http.StatusForbidden, "Not allowed"}
 	kindNotFound           = kind{"not-found", http.StatusNotFound, "Not found"}
 	kindNoBoard            = kind{"no-board", http.StatusNotFound, "There is no such board"}
@@ -62,6 +63,7 @@ var kindOfCode = map[leaderboard.Code]kind{
 	leaderboard.CodeInvalid:            kindInvalid,
 	leaderboard.CodeUnauthenticated:    kindUnauthenticated,
 	leaderboard.CodeForbidden:          kindForbidden,
+	leaderboard.CodeServersOnly:        kindServersOnly,
 	leaderboard.CodeNoPlayer:           kindNoPlayer,
 	leaderboard.CodeNoBoard:            kindNoBoard,
 	leaderboard.CodeNoWindow:           kindNoWindow,

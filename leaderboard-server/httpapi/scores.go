@@ -48,7 +48,7 @@ func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.
 	return nil
 }
 
-// wantsLive says whether a request for a page brings a good token, whose ever it is. A player
+// wantsLive says whether a request for a page brings a good token, of either kind. A player
 // sees its own last submission: with a token pages are live, and no cache gives those of
 // others.
 func (a *API) wantsLive(w http.ResponseWriter, r *http.Request) bool {

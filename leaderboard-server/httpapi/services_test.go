@@ -19,6 +19,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
 // account gives the game a service account, and returns its secret.
@@ -422,4 +423,68 @@ func TestServicesReadLive(t *testing.T) {
 	for token, control := range map[string]string{"": "public, max-age=1", token: "no-store"} {
 		require.Equal(t, control, g.do(request{method: "GET", path: "/v1/leaderboard/global", token: token}).header.Get("Cache-Control"), fmt.Sprintf("%q", token))
 	}
+}
+
+// serversFile has boards to which only servers submit.
+const serversFile = `{"boards": [{"name": "ranked", "submitters": "Servers"}, {"name": "casual"}], "global": {"submitters": "Servers"}}`
+
+// Where only servers submit a player's score is refused, and nothing is stored.
+func TestBoardsForServersOnly(t *testing.T) {
+	g := newGame(t, gameOptions{boards: serversFile})
+	id, player := g.player("ada")
+	secret := g.account("match-server", accounts.Submit, accounts.Read)
+	server := g.serviceToken("match-server", secret, "submit")
+	submit := func(token, body string) response {
+		return g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: body})
+	}
+
+	var boards httpapi.BoardList
+	g.do(request{method: "GET", path: "/v1/boards"}).into(200, &boards)
+	for i, submitters := range []string{"Servers", "Servers", "Players"} {
+		require.Equal(t, submitters, boards.Boards[i].Submitters, boards.Boards[i].GameID)
+	}
+
+	before := g.written()
+	for _, body := range []string{submission("ranked", 5), submission("", 5), submissionOf(id, "ranked", 5)} {
+		problem := submit(player, body).problem(403, "servers-only", "game_id")
+		require.Contains(t, problem.Detail, "the token of a service account that has the scope submit")
+	}
+	submit(g.serviceToken("match-server", secret, "read"), submissionOf(id, "ranked", 5)).problem(403, "insufficient-scope")
+	require.Equal(t, before, g.written())
+
+	require.Equal(t, 200, submit(server, submissionOf(id, "ranked", 5)).status)
+	require.Equal(t, 200, submit(server, submissionOf(id, "", 6)).status)
+	require.Equal(t, 200, submit(server, submissionOf(id, "casual", 4)).status, "servers submit to any board")
+
+	// What a player submits elsewhere counts toward global as that board says.
+	g.submit(player, "casual", 7)
+	var entry httpapi.Entry
+	g.do(request{method: "GET", path: "/v1/leaderboard/my_rank", token: player}).into(200, &entry)
+	require.Equal(t, int64(7), entry.Score)
+	require.Equal(t, "casual", entry.GameID)
+}
+
+// Who may submit can be changed while a game is played. What a player stored before can be
+// asked for again.
+func TestABoardIsClosedToPlayers(t *testing.T) {
+	g := newGame(t, gameOptions{boards: `{"boards": [{"name": "ranked"}]}`})
+	_, player := g.player("ada")
+	submit := func(key string) response {
+		return g.do(request{method: "POST", path: "/v1/scores/submit", token: player, body: submission("ranked", 5), header: map[string]string{"Idempotency-Key": key}})
+	}
+	reload := func(file string) {
+		boards, err := leaderboard.ParseBoards([]byte(file))
+		require.NoError(t, err)
+		require.NoError(t, g.service.Reload(t.Context(), boards))
+	}
+	require.Equal(t, 200, submit("first").status)
+
+	reload(`{"boards": [{"name": "ranked", "submitters": "Servers"}]}`)
+	submit("second").problem(403, "servers-only", "game_id")
+	answer := submit("first")
+	require.Equal(t, 200, answer.status)
+	require.Equal(t, "true", answer.header.Get("Idempotency-Replayed"))
+
+	reload(`{"boards": [{"name": "ranked", "submitters": "Players"}]}`)
+	require.Equal(t, 200, submit("second").status)
 }

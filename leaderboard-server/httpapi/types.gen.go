@@ -169,6 +169,10 @@ type Board struct {
 	// Segments The attributes of players by which the board is split.
 	Segments []Segment `json:"segments"`
 
+	// Submitters Who may submit: `Players`, each for itself, and servers of the game for them; or `Servers` alone, with the
+	// token of a service account that has the scope `submit`.
+	Submitters string `json:"submitters"`
+
 	// Windows Rankings of parts of the time, over the same submissions.
 	Windows []Window `json:"windows"`
 }

@@ -79,6 +79,9 @@ type Board struct {
 	// Derived says that the board takes no submissions of its own: it has what other
 	// boards bring. Only GlobalBoard may be.
 	Derived bool
+	// ServersOnly says that only servers of the game submit to the board, with the token of a
+	// service account, and no player does.
+	ServersOnly bool
 	// Decimals is how many of a score's digits clients show behind the point, such as 3
 	// for milliseconds that are shown as seconds. Nothing else depends on it.
 	Decimals int
@@ -147,10 +150,14 @@ func (b Board) Validate() error {
 }
 
 // CheckSubmission refuses a score outside the board's bounds, and any where the board
-// takes none.
-func (b Board) CheckSubmission(score int64) error {
+// takes none, or none of players: account is the service account that submits, empty for a
+// player.
+func (b Board) CheckSubmission(score int64, account string) error {
 	if b.Derived {
 		return invalid("board", "board %s takes no submissions of its own, only those of other boards: name one of them", b.Name)
+	}
+	if b.ServersOnly && account == "" {
+		return Errorf(CodeServersOnly, "board", "only servers of the game may submit to board %s, with the token of a service account that has the scope submit: a player's token may not", b.Name)
 	}
 	if score < b.MinScore || score > b.MaxScore {
 		return Errorf(CodeOutOfRange, "score", "score on board %s must be from %d to %d", b.Name, b.MinScore, b.MaxScore)

@@ -27,6 +27,24 @@ type boardSpec struct {
 	Metadata *metadataSpec `json:"metadata"`
 	Windows  []windowSpec  `json:"windows"`
 	Segments []string      `json:"segments"`
+
+	Submitters serversOnly `json:"submitters"`
+}
+
+// serversOnly is who may submit to a board.
+type serversOnly bool
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *serversOnly) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "Players":
+		*s = false
+	case "Servers":
+		*s = true
+	default:
+		return fmt.Errorf("submitters must be Players or Servers, not %q", text)
+	}
+	return nil
 }
 
 // attributeSpec is an attribute of players.
@@ -135,6 +153,8 @@ type globalSpec struct {
 
 	Windows  []windowSpec `json:"windows"`
 	Segments []string     `json:"segments"`
+
+	Submitters serversOnly `json:"submitters"`
 }
 
 func (s globalSpec) change(global *Board) {
@@ -148,6 +168,7 @@ func (s globalSpec) change(global *Board) {
 	global.Windows = windows(s.Windows)
 	global.Segments = segments(s.Segments)
 	global.Derived = s.Direct != nil && !*s.Direct
+	global.ServersOnly = bool(s.Submitters)
 }
 
 // set sets what is given.
@@ -160,13 +181,13 @@ func set[T any](field, value *T) {
 // ParseBoards reads a boards file: a JSON object {"boards": [...]} whose
 // elements have the fields name, order (default Descending), scoring (default
 // Best), minScore, maxScore (default +-MaxScore), countsTowardGlobal (default:
-// whether the board is Descending), decimals (default 0), shards (default 1), allTime
+// whether the board is Descending), submitters (Players, the default, or Servers), decimals (default 0), shards (default 1), allTime
 // (default true), ranks (default Ordinal), columns: a list with name, order (default
 // Descending), min, max (default +-MaxScore) and decimals (default 0), metadata: an object
 // with maxBytes (default MaxMetadata) and schema (a JSON Schema; default none), windows: a list
 // with name, schedule and timeZone (default UTC) or start and end (RFC 3339), and keep (default
 // DefaultKeep), and segments: a list of attributes. Next to boards, attributes has a list with
-// name, and values or pattern, and global has minScore, maxScore, decimals, shards, ranks,
+// name, and values or pattern, and global has minScore, maxScore, submitters, decimals, shards, ranks,
 // windows and segments of GlobalBoard, and
 // direct (default true): whether it takes submissions of its own. Unknown fields, duplicates and
 // values out of bounds are refused. An empty file has no boards but GlobalBoard.
@@ -233,6 +254,7 @@ func (s boardSpec) board() Board {
 	set(&b.CountsTowardGlobal, s.CountsTowardGlobal)
 	set(&b.Decimals, s.Decimals)
 	set(&b.Shards, s.Shards)
+	b.ServersOnly = bool(s.Submitters)
 	b.WindowsOnly = s.AllTime != nil && !*s.AllTime
 	b.Columns = columns(s.Columns)
 	b.Metadata = s.Metadata.rules()

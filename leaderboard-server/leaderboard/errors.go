@@ -20,6 +20,8 @@ const (
 	CodeUnauthenticated Code = "unauthenticated"
 	// CodeForbidden is a caller who is known and may not do this.
 	CodeForbidden Code = "forbidden"
+	// CodeServersOnly is a player who submits to a board to which only servers do.
+	CodeServersOnly Code = "servers-only"
 	// CodeNoPlayer is a player that does not exist.
 	CodeNoPlayer Code = "no-player"
 	// CodeNoBoard is a board that does not exist, or is no longer configured.

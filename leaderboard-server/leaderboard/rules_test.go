@@ -156,10 +156,11 @@ func TestParseBoards(t *testing.T) {
 		{"name": "match", "ranks": "Dense", "columns": [{"name": "deaths", "order": "Ascending", "min": 0, "max": 9}, {"name": "time", "decimals": 3}]},
 		{"name": "ghosts", "metadata": {"maxBytes": 9, "schema": {"b": 1.50,
 			"a": [true]}}}, {"name": "cars", "metadata": {}},
-		{"name": "x", "countsTowardGlobal": false}], "global": {"shards": 4, "maxScore": 9, "direct": false, "ranks": "Competition"}}`))
+		{"name": "ranked", "submitters": "Servers"}, {"name": "casual", "submitters": "Players"},
+		{"name": "x", "countsTowardGlobal": false}], "global": {"shards": 4, "maxScore": 9, "direct": false, "ranks": "Competition", "submitters": "Servers"}}`))
 	require.NoError(t, err)
 	global := Global()
-	global.Shards, global.MaxScore, global.Derived, global.Ranks = 4, 9, true, Competition
+	global.Shards, global.MaxScore, global.Derived, global.Ranks, global.ServersOnly = 4, 9, true, Competition, true
 	require.Equal(t, []Board{
 		global,
 		{Name: "speed", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal},
@@ -170,6 +171,8 @@ func TestParseBoards(t *testing.T) {
 			Metadata: MetadataRules{MaxBytes: 9, Schema: `{"b":1.50,"a":[true]}`}},
 		{Name: "cars", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal,
 			Metadata: MetadataRules{MaxBytes: MaxMetadata}},
+		{Name: "ranked", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal, ServersOnly: true},
+		{Name: "casual", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal},
 		{Name: "x", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, Shards: 1, Ranks: Ordinal},
 	}, boards.All())
 
@@ -184,6 +187,8 @@ func TestParseBoardsRefuses(t *testing.T) {
 		`[]`:                                    "boards",
 		`{"boards": [{"name": "a"}]} {}`:        "boards",
 		`{"boards": [{"name": "a", "nme": 1}]}`: "boards",
+		`{"boards": [{"name": "a", "submitters": "servers"}]}`:                                                                "boards",
+		`{"boards": [], "global": {"submitters": ""}}`:                                                                        "boards",
 		`{"boards": [{"name": "a", "minScore": 1.5}]}`:                                                                        "boards",
 		`{"boards": [` + many + `]}`:                                                                                          "boards",
 		`{"boards": [{}]}`:                                                                                                    "name",

@@ -264,7 +264,7 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 
 // checkSubmission refuses what the board does not take, or does not take now.
 func (s *Service) checkSubmission(catalog *Catalog, board LiveBoard, submission Submission) (Columns, error) {
-	if err := board.CheckSubmission(submission.Score); err != nil {
+	if err := board.CheckSubmission(submission.Score, submission.Account); err != nil {
 		return Columns{}, err
 	}
 	columns, err := board.ReadColumns(submission.Values)

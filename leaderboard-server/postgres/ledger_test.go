@@ -165,6 +165,15 @@ func TestBoardsAreNumberedForEver(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, race, back)
 
+	only.ServersOnly = true
+	boards, err = leaderboard.NewBoards(only)
+	require.NoError(t, err)
+	catalog, err = f.Ledger.SyncBoards(t.Context(), boards)
+	require.NoError(t, err)
+	closed, err := catalog.Lookup("new")
+	require.NoError(t, err)
+	require.Equal(t, only, closed.Board)
+
 	changed := only
 	changed.Scoring = leaderboard.Sum
 	boards, err = leaderboard.NewBoards(changed)
