@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return nil
 	}
 
-	options := controllers.ManagerOptions{Version: version}
+	options := controllers.ManagerOptions{Version: version, SecretOverlap: controllers.DefaultSecretOverlap}
 	flags := flag.NewFlagSet("leaderboard-operator", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	bind(flags, &options)

@@ -34,7 +34,7 @@ func reconcilerOf(t *testing.T, operator provision.Operator, c, live client.Clie
 	stores := NewStores(live, live, operator)
 	t.Cleanup(stores.Close)
 	r := &LeaderboardReconciler{Client: c, Live: live, Stores: stores, Recorder: events.NewFakeRecorder(maxTestEvents),
-		ControllerName: operator.ControllerName, ClusterID: operator.ClusterID, Resync: time.Minute}
+		ControllerName: operator.ControllerName, ClusterID: operator.ClusterID, Resync: time.Minute, SecretOverlap: time.Hour}
 	require.NoError(t, r.prepare(1))
 	return r
 }

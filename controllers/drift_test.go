@@ -25,6 +25,7 @@ import (
 func everythingOn(lb *v1alpha1.Leaderboard) {
 	lb.Spec.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 4, TargetCPUUtilizationPercentage: 70}
 	lb.Spec.Exposure = &v1alpha1.ExposureSpec{Type: v1alpha1.ExposureIngress}
+	lb.Spec.ServiceAccounts = []v1alpha1.ServiceAccount{matchServer}
 }
 
 // Every object of every kind comes back when it is deleted, and is put right
@@ -38,7 +39,7 @@ func TestDriftOfEveryObject(t *testing.T) {
 	create(t, lb)
 	becomes(t, lb, allReady)
 	owned := ownedBy(t, lb)
-	require.Len(t, owned, 10, "two Secrets, and one of each other kind")
+	require.Len(t, owned, 12, "four Secrets, and one of each other kind")
 
 	for _, object := range owned {
 		t.Run(fmt.Sprintf("%T %s", object, object.GetName()), func(t *testing.T) {

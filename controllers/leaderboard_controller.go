@@ -54,6 +54,9 @@ type LeaderboardReconciler struct {
 	Resync time.Duration
 	// Retirement is for how long old logins work. Zero: until there is no session of them.
 	Retirement Retirement
+	// SecretOverlap is for how long a secret of a service account is accepted that another
+	// one has taken the place of.
+	SecretOverlap time.Duration
 
 	applier *applier
 	// verified: the stores hold what the spec needs. kept: they hold what is served,
@@ -161,6 +164,7 @@ func (r *LeaderboardReconciler) steps() []step {
 		{"rotate", r.rotate},
 		{"mark-verified", r.markVerified},
 		{"signing-keys", r.ensureSigningKeys},
+		{"service-accounts", r.ensureAccounts},
 		{"workload", r.applyWorkload},
 		{"retire-login", r.retireLogin},
 		{"end-season", r.endSeason},

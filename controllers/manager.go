@@ -46,6 +46,7 @@ type ManagerOptions struct {
 	ClusterID               string
 	Resync                  time.Duration
 	Retirement              Retirement
+	SecretOverlap           time.Duration
 	MaxConcurrentReconciles int
 	MetricsAddress          string
 	MetricsSecure           bool
@@ -155,7 +156,7 @@ func setUp(manager ctrl.Manager, operator provision.Operator, o ManagerOptions) 
 	leaderboards := &LeaderboardReconciler{
 		Client: manager.GetClient(), Live: manager.GetAPIReader(), Stores: stores,
 		Recorder: manager.GetEventRecorder("leaderboard-operator"), Metrics: operatorMetrics,
-		ControllerName: o.ControllerName, ClusterID: operator.ClusterID, Resync: o.Resync, Retirement: o.Retirement,
+		ControllerName: o.ControllerName, ClusterID: operator.ClusterID, Resync: o.Resync, Retirement: o.Retirement, SecretOverlap: o.SecretOverlap,
 	}
 
 	if err := leaderboards.SetupWithManager(manager, o.MaxConcurrentReconciles); err != nil {

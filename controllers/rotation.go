@@ -26,8 +26,8 @@ import (
 //
 // Where the operator is ended, the next one goes on from what it finds: before the login
 // is written down it is given another password; after that, as the Secret serves another
-// one, it is issued again. Signing keys follow: one is added whenever the newest is older
-// than the credentials.
+// one, it is issued again. Signing keys, and secrets of service accounts, follow: one is
+// added whenever the newest is older than the credentials.
 
 // Retirement is for how long a login that is no longer served can still log in.
 type Retirement struct {
@@ -136,11 +136,16 @@ func (r *LeaderboardReconciler) rotateKeys(p *pass, set keyset.Set) (keyset.Set,
 	now := time.Now()
 	set = set.Prune(now, keyLife)
 	keys := set.Keys()
-	newest := keys[len(keys)-1]
-	if now.Sub(newest.CreatedAt()) <= p.issued.Age+keySlack || len(keys) == keyset.MaxKeys {
+	if !issuedSince(p, now, keys[len(keys)-1].CreatedAt()) || len(keys) == keyset.MaxKeys {
 		return set, nil
 	}
 	return set.Rotate(now, r.Retirement.Least, keyLife)
+}
+
+// issuedSince says whether the pass knows that credentials were issued after what was made
+// at that time together with those before them.
+func issuedSince(p *pass, now, made time.Time) bool {
+	return p.issued != nil && now.Sub(made) > p.issued.Age+keySlack
 }
 
 // retireLogin ends the login that is not served once no session of it is left and Pods

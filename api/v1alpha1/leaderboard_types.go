@@ -15,8 +15,8 @@ const LeaderboardFinalizer = "games.leaderboard.dev/tenant"
 // stores or the class no longer exist.
 const AbandonAnnotation = "games.leaderboard.dev/abandon"
 
-// RotateAnnotation on a Leaderboard has its logins and signing keys replaced, once for
-// each value.
+// RotateAnnotation on a Leaderboard has its logins, its signing keys and the secrets of its
+// service accounts replaced, once for each value.
 const RotateAnnotation = "games.leaderboard.dev/rotate"
 
 // EndSeasonAnnotation on a Leaderboard ends an open season of a window: its value is
@@ -63,6 +63,32 @@ const (
 	RanksCompetition Ranks = "Competition"
 	// RanksDense are 1, 2, 2, 3.
 	RanksDense Ranks = "Dense"
+)
+
+// Submitters says who may submit scores to a board.
+// +kubebuilder:validation:Enum=Players;Servers
+type Submitters string
+
+const (
+	// SubmittersPlayers are players, each for itself, and servers for any of them.
+	SubmittersPlayers Submitters = "Players"
+	// SubmittersServers are servers alone.
+	SubmittersServers Submitters = "Servers"
+)
+
+// Scope is something that a service account may do.
+// +kubebuilder:validation:Enum=submit;read;moderate;admin
+type Scope string
+
+// The scopes.
+const (
+	// ScopeSubmit hands in scores of players.
+	ScopeSubmit Scope = "submit"
+	// ScopeRead reads what only players may read otherwise.
+	ScopeRead Scope = "read"
+	// ScopeModerate and ScopeAdmin are for calls that are yet to come.
+	ScopeModerate Scope = "moderate"
+	ScopeAdmin    Scope = "admin"
 )
 
 // DeletionPolicy says what becomes of a tenant's data when its Leaderboard is
@@ -131,6 +157,12 @@ type Board struct {
 	// +kubebuilder:validation:Minimum=-9007199254740991
 	// +kubebuilder:validation:Maximum=9007199254740991
 	MaxScore *int64 `json:"maxScore,omitempty"`
+
+	// submitters says who may submit scores: Players, each for itself, and the game's
+	// servers for any of them; or Servers alone, with the token of a service account that
+	// has the scope submit. Left out: Players.
+	// +optional
+	Submitters Submitters `json:"submitters,omitempty"`
 
 	// countsTowardGlobal says whether a submission to this board also counts on
 	// the board global. Left out, a Descending board counts and an Ascending
@@ -349,6 +381,11 @@ type GlobalSpec struct {
 	// +default=true
 	Direct *bool `json:"direct,omitempty"`
 
+	// submitters says who may submit scores without game_id: Players, or Servers alone; see
+	// that of boards. What other boards bring is as their submitters say. Left out: Players.
+	// +optional
+	Submitters Submitters `json:"submitters,omitempty"`
+
 	// decimals is how many digits of a score clients are to show behind the point, such
 	// as 3 for times in milliseconds that are shown as seconds. Scores are integers in
 	// every call.
@@ -379,6 +416,27 @@ type GlobalSpec struct {
 	// +kubebuilder:validation:items:MaxLength=40
 	// +kubebuilder:validation:XValidation:rule="self.all(s, self.exists_one(t, t == s))",message="segments must name each attribute once"
 	Segments []string `json:"segments,omitempty"`
+}
+
+// ServiceAccount is how servers of the game log in.
+type ServiceAccount struct {
+	// name is the account's client_id, and part of the name of the Secret with its
+	// client_secret: 3 to 32 lower-case letters, digits and -, beginning and ending with a
+	// letter or digit.
+	// +required
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')",message="must be lower-case letters, digits or -, and begin and end with a letter or digit, for example match-server"
+	Name string `json:"name"`
+
+	// scopes are what the account may do: submit hands in scores of players, read reads
+	// what only players may read otherwise. moderate and admin are for calls that are yet
+	// to come.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=4
+	Scopes []Scope `json:"scopes,omitempty"`
 }
 
 // AutoscalingSpec scales the server on CPU.
@@ -465,6 +523,8 @@ type ExposureSpec struct {
 // +kubebuilder:validation:XValidation:rule="!(has(self.replicas) && has(self.autoscaling))",fieldPath=".replicas",message="set either replicas or autoscaling, not both: with autoscaling, the autoscaler owns the number of replicas"
 // +kubebuilder:validation:XValidation:rule="!has(self.boards) || self.boards.all(b, !has(b.segments) || b.segments.all(s, has(self.attributes) && self.attributes.exists(a, a.name == s)))",fieldPath=".boards",message="every segment of a board must be the name of one of the game's attributes: add it to attributes, or leave it out"
 // +kubebuilder:validation:XValidation:rule="!has(self.global) || !has(self.global.segments) || self.global.segments.all(s, has(self.attributes) && self.attributes.exists(a, a.name == s))",fieldPath=".global",message="every segment of global must be the name of one of the game's attributes: add it to attributes, or leave it out"
+// +kubebuilder:validation:XValidation:rule="!has(self.boards) || !self.boards.exists(b, has(b.submitters) && b.submitters == 'Servers') || (has(self.serviceAccounts) && self.serviceAccounts.exists(a, 'submit' in a.scopes))",fieldPath=".boards",message="a board whose submitters are Servers needs a service account with the scope submit: add one to serviceAccounts, or set submitters to Players"
+// +kubebuilder:validation:XValidation:rule="!has(self.global) || !has(self.global.submitters) || self.global.submitters != 'Servers' || (has(self.serviceAccounts) && self.serviceAccounts.exists(a, 'submit' in a.scopes))",fieldPath=".global",message="global, whose submitters are Servers, needs a service account with the scope submit: add one to serviceAccounts, or set submitters to Players"
 // +kubebuilder:validation:XValidation:rule="has(self.className) == has(oldSelf.className)",fieldPath=".className",message="className cannot be added or removed later, as the data lives in the class's stores: create another Leaderboard instead"
 type LeaderboardSpec struct {
 	// className is the LeaderboardClass whose stores hold this game's data. Left
@@ -514,6 +574,14 @@ type LeaderboardSpec struct {
 	// +optional
 	// +default={}
 	Auth AuthSpec `json:"auth,omitzero"`
+
+	// serviceAccounts are how servers of the game log in. The operator makes a Secret with
+	// the credentials of each, next to this object: <name>-leaderboard-account-<account>.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	ServiceAccounts []ServiceAccount `json:"serviceAccounts,omitempty"`
 
 	// http configures the REST API.
 	// +optional
@@ -595,6 +663,13 @@ type LeaderboardStatus struct {
 	// +optional
 	Endpoint string `json:"endpoint,omitempty"`
 
+	// serviceAccounts are those that have been made.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	ServiceAccounts []ServiceAccountStatus `json:"serviceAccounts,omitempty"`
+
 	// seasons tells of each window which season is open, and which was closed last.
 	// +optional
 	// +listType=map
@@ -631,6 +706,17 @@ type LeaderboardStatus struct {
 	// selector selects the server Pods, for autoscalers.
 	// +optional
 	Selector string `json:"selector,omitempty"`
+}
+
+// ServiceAccountStatus is where a service account has its credentials.
+type ServiceAccountStatus struct {
+	// name is the account's name.
+	// +required
+	Name string `json:"name"`
+
+	// secretName is the Secret with client-id, client-secret and token-url.
+	// +required
+	SecretName string `json:"secretName"`
 }
 
 // SeasonStatus is where a window of a board is.

@@ -256,8 +256,8 @@ type ClassLimits struct {
 
 // ClassRotation says when the credentials of games are replaced.
 type ClassRotation struct {
-	// every is how old the logins and signing keys of a game get, from 1h to 8760h
-	// (a year). Left out, they are replaced on demand only.
+	// every is how old the logins, signing keys and secrets of service accounts of a game
+	// get, from 1h to 8760h (a year). Left out, they are replaced on demand only.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32

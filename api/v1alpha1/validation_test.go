@@ -45,6 +45,24 @@ var leaderboardRefusals = []refusal{
 	{"an Ascending board toward global", `{boards: [{name: laps, order: Ascending, countsTowardGlobal: true}]}`, "spec.boards[0].countsTowardGlobal", "set it to false or leave it out"},
 	{"countsTowardGlobal that is a string", `{boards: [{name: arena, countsTowardGlobal: "yes"}]}`, "spec.boards[0].countsTowardGlobal", "must be of type boolean"},
 
+	{"unknown submitters", `{boards: [{name: arena, submitters: Everyone}]}`, "spec.boards[0].submitters", `supported values: "Players", "Servers"`},
+	{"only servers submit, and there are none", `{boards: [{name: arena, submitters: Servers}]}`, "spec.boards", "needs a service account with the scope submit"},
+	{"only servers submit, and none may", `{boards: [{name: arena, submitters: Servers}], serviceAccounts: [{name: match-server, scopes: [read]}]}`, "spec.boards", "add one to serviceAccounts, or set submitters to Players"},
+	{"only servers submit to global, and there are none", `{global: {submitters: Servers}}`, "spec.global", "needs a service account with the scope submit"},
+	{"service account without a name", `{serviceAccounts: [{scopes: [read]}]}`, "spec.serviceAccounts[0].name", "Required value"},
+	{"service account with a short name", `{serviceAccounts: [{name: ab, scopes: [read]}]}`, "spec.serviceAccounts[0].name", "at least 3 chars long"},
+	{"service account with a long name", `{serviceAccounts: [{name: ` + strings.Repeat("a", 33) + `, scopes: [read]}]}`, "spec.serviceAccounts[0].name", "may not be more than 32"},
+	{"service account with an underscore", `{serviceAccounts: [{name: match_server, scopes: [read]}]}`, "spec.serviceAccounts[0].name", "for example match-server"},
+	{"service account ending with -", `{serviceAccounts: [{name: match-, scopes: [read]}]}`, "spec.serviceAccounts[0].name", "begin and end with a letter or digit"},
+	{"service account with a line break", `{serviceAccounts: [{name: "match
+", scopes: [read]}]}`, "spec.serviceAccounts[0].name", "must be lower-case letters"},
+	{"service account without scopes", `{serviceAccounts: [{name: match-server}]}`, "spec.serviceAccounts[0].scopes", "Required value"},
+	{"service account with no scope", `{serviceAccounts: [{name: match-server, scopes: []}]}`, "spec.serviceAccounts[0].scopes", "at least 1 items"},
+	{"service account with an unknown scope", `{serviceAccounts: [{name: match-server, scopes: [write]}]}`, "spec.serviceAccounts[0].scopes[0]", `supported values: "submit", "read", "moderate", "admin"`},
+	{"service account with a scope twice", `{serviceAccounts: [{name: match-server, scopes: [read, read]}]}`, "spec.serviceAccounts[0].scopes[1]", "Duplicate value"},
+	{"two service accounts of one name", `{serviceAccounts: [{name: match-server, scopes: [read]}, {name: match-server, scopes: [submit]}]}`, "spec.serviceAccounts[1]", "Duplicate value"},
+	{"too many service accounts", `{serviceAccounts: [` + accountList(17) + `]}`, "spec.serviceAccounts", "must have at most 16 items"},
+
 	{"empty className", `{className: ""}`, "spec.className", "at least 1 chars long"},
 	{"long className", `{className: ` + strings.Repeat("c", 64) + `}`, "spec.className", "may not be more than 63"},
 	{"negative replicas", `{replicas: -1}`, "spec.replicas", "should be greater than or equal to 0"},
@@ -150,6 +168,15 @@ func boardList(n int) string {
 	list := make([]string, 0, n)
 	for i := range n {
 		list = append(list, "{name: b"+strings.Repeat("x", i%30)+strings.Repeat("y", i/30)+"}")
+	}
+	return strings.Join(list, ", ")
+}
+
+// accountList lists n service accounts in YAML's flow style.
+func accountList(n int) string {
+	list := make([]string, 0, n)
+	for i := range n {
+		list = append(list, fmt.Sprintf("{name: server-%d, scopes: [read]}", i))
 	}
 	return strings.Join(list, ", ")
 }

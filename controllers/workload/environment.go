@@ -45,6 +45,10 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 	e.set(config.EnvKeySetFile, path.Join(signingKeysDir, SigningKeysKey))
 	e.set(config.EnvLoginsFile, path.Join(loginsDir, LoginsKey))
 
+	if len(lb.Spec.ServiceAccounts) > 0 {
+		e.set(config.EnvServiceAccountsFile, path.Join(accountsDir, AccountsKey))
+	}
+
 	if ExposureOf(lb, class) == v1alpha1.ExposureIngress {
 		e.set(config.EnvTrustedProxies, privateNetworks)
 	}

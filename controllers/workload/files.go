@@ -54,6 +54,20 @@ func LoginsFile(postgresUser, postgresPassword, redisUser, redisPassword string)
 // SigningKeysKey is the key of the Secret with the signing keys.
 const SigningKeysKey = "keys.json"
 
+// Keys of the Secrets of service accounts.
+const (
+	// AccountsKey has the accounts with the hashes of their secrets, for the servers.
+	AccountsKey = "accounts.json"
+	// PendingKey has secrets that the servers do not know yet for certain, by account. No
+	// Pod is given it.
+	PendingKey = "pending.json"
+
+	// ClientIDKey and the next ones are those of an account.
+	ClientIDKey     = "client-id"
+	ClientSecretKey = "client-secret"
+	TokenURLKey     = "token-url"
+)
+
 // boardsKey is the key of the ConfigMap with the boards.
 const boardsKey = "boards.json"
 
@@ -62,6 +76,7 @@ const (
 	boardsDir      = "/etc/leaderboard/boards"
 	signingKeysDir = "/etc/leaderboard/keys"
 	loginsDir      = "/etc/leaderboard/logins"
+	accountsDir    = "/etc/leaderboard/accounts"
 	authoritiesDir = "/etc/leaderboard/authorities"
 )
 
@@ -134,6 +149,20 @@ func SigningKeysSecret(lb *v1alpha1.Leaderboard, keySet []byte) *corev1ac.Secret
 	return secret(lb, SigningKeysName(lb), map[string][]byte{SigningKeysKey: keySet})
 }
 
+// AccountsSecret holds the service accounts: data is of [AccountsKey] and [PendingKey].
+func AccountsSecret(lb *v1alpha1.Leaderboard, data map[string][]byte) *corev1ac.SecretApplyConfiguration {
+	return secret(lb, AccountsName(lb), data)
+}
+
+// AccountSecret holds the credentials of a service account.
+func AccountSecret(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass, account, clientSecret string) *corev1ac.SecretApplyConfiguration {
+	return secret(lb, AccountName(lb, account), map[string][]byte{
+		ClientIDKey:     []byte(account),
+		ClientSecretKey: []byte(clientSecret),
+		TokenURLKey:     []byte(Endpoint(lb, class) + "/v1/auth/token"),
+	})
+}
+
 func secret(lb *v1alpha1.Leaderboard, name string, data map[string][]byte) *corev1ac.SecretApplyConfiguration {
 	return corev1ac.Secret(name, lb.Namespace).
 		WithLabels(Labels(lb)).
@@ -168,6 +197,12 @@ func volumes(in Input) []*corev1ac.VolumeApplyConfiguration {
 			WithItems(corev1ac.KeyToPath().WithKey(LoginsKey).WithPath(LoginsKey))),
 	}
 
+	if len(lb.Spec.ServiceAccounts) > 0 {
+		list = append(list, corev1ac.Volume().WithName("accounts").WithSecret(corev1ac.SecretVolumeSource().
+			WithSecretName(AccountsName(lb)).WithDefaultMode(mode).
+			WithItems(corev1ac.KeyToPath().WithKey(AccountsKey).WithPath(AccountsKey))))
+	}
+
 	if keys := authorityKeys(in); len(keys) > 0 {
 		source := corev1ac.SecretVolumeSource().WithSecretName(CredentialsName(lb)).WithDefaultMode(mode)
 		for _, key := range keys {
@@ -184,6 +219,9 @@ func volumeMounts(in Input) []*corev1ac.VolumeMountApplyConfiguration {
 		corev1ac.VolumeMount().WithName("boards").WithMountPath(boardsDir).WithReadOnly(true),
 		corev1ac.VolumeMount().WithName("keys").WithMountPath(signingKeysDir).WithReadOnly(true),
 		corev1ac.VolumeMount().WithName("logins").WithMountPath(loginsDir).WithReadOnly(true),
+	}
+	if len(in.Leaderboard.Spec.ServiceAccounts) > 0 {
+		list = append(list, corev1ac.VolumeMount().WithName("accounts").WithMountPath(accountsDir).WithReadOnly(true))
 	}
 	if len(authorityKeys(in)) > 0 {
 		list = append(list, corev1ac.VolumeMount().WithName("authorities").WithMountPath(authoritiesDir).WithReadOnly(true))

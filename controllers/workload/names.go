@@ -41,6 +41,14 @@ func CredentialsName(lb *v1alpha1.Leaderboard) string { return lb.Name + suffix 
 // SigningKeysName is the name of the Secret with the keys that sign tokens.
 func SigningKeysName(lb *v1alpha1.Leaderboard) string { return lb.Name + suffix + "-signing-keys" }
 
+// AccountsName is the name of the Secret with what the servers know of service accounts.
+func AccountsName(lb *v1alpha1.Leaderboard) string { return lb.Name + suffix + "-service-accounts" }
+
+// AccountName is the name of the Secret with the credentials of a service account.
+func AccountName(lb *v1alpha1.Leaderboard, account string) string {
+	return lb.Name + suffix + "-account-" + account
+}
+
 // BoardsName is the name of the ConfigMap with the boards.
 func BoardsName(lb *v1alpha1.Leaderboard) string { return lb.Name + suffix + "-boards" }
 

@@ -71,6 +71,9 @@ func everything(in *workload.Input) {
 	}
 
 	in.Leaderboard.Spec.Global = &v1alpha1.GlobalSpec{MaxScore: new(int64(1_000_000)), Direct: new(false)}
+	in.Leaderboard.Spec.Global.Submitters = v1alpha1.SubmittersServers
+	in.Leaderboard.Spec.Boards[0].Submitters = v1alpha1.SubmittersServers
+	in.Leaderboard.Spec.ServiceAccounts = []v1alpha1.ServiceAccount{{Name: "match-server", Scopes: []v1alpha1.Scope{v1alpha1.ScopeSubmit}}}
 	in.Leaderboard.Spec.HTTP.AllowedOrigins = []string{"https://play.example.com", "http://localhost:8060"}
 	in.SetReplicas = false
 	in.Class.Spec.ImagePullPolicy = corev1.PullIfNotPresent
@@ -101,6 +104,10 @@ func TestGolden(t *testing.T) {
 			objects = append(objects,
 				workload.CredentialsSecret(in.Leaderboard, map[string][]byte{workload.SlotKey: []byte("a")}),
 				workload.SigningKeysSecret(in.Leaderboard, []byte("{}")))
+			for _, account := range in.Leaderboard.Spec.ServiceAccounts {
+				objects = append(objects, workload.AccountsSecret(in.Leaderboard, map[string][]byte{workload.AccountsKey: []byte("{}")}),
+					workload.AccountSecret(in.Leaderboard, in.Class, account.Name, "a secret"))
+			}
 
 			var rendered bytes.Buffer
 			for _, object := range objects {
@@ -207,6 +214,7 @@ func TestBoardsFileIsTheServersFormat(t *testing.T) {
 
 	require.NotContains(t, boards.Data["boards.json"], "attributes", "servers of the version before refuse the field")
 	require.NotContains(t, boards.Data["boards.json"], "segments")
+	require.NotContains(t, boards.Data["boards.json"], "submitters")
 	require.Len(t, byName, 3, "with global")
 	require.Equal(t, int64(1000), byName["arena"].MaxScore)
 	require.True(t, byName["arena"].CountsTowardGlobal)
