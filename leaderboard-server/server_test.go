@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/test/gameclient"
 )
 
 // One player through every call, with the client that the demo uses.
@@ -24,9 +26,14 @@ func TestServeFromNothing(t *testing.T) {
 	require.Equal(t, account.UserID, receipt.UserID)
 	require.Equal(t, "Ada", receipt.Username)
 	require.Equal(t, int64(1234), receipt.ScoreSaved)
-	require.True(t, *receipt.Improved)
-	entry, err := r.client.Rank(ctx, token, "")
-	require.NoError(t, err)
+	if receipt.Ranking != "delayed" { // as on a machine that does much else
+		require.True(t, *receipt.Improved)
+	}
+	var entry gameclient.Entry
+	require.Eventually(t, func() bool {
+		entry, err = r.client.Rank(ctx, token, "")
+		return err == nil
+	}, time.Minute, 10*time.Millisecond, "%v", err)
 	require.Equal(t, int64(1), entry.Rank)
 	page, err := r.client.Page(ctx, "", 1, 10)
 	require.NoError(t, err)
