@@ -16,7 +16,7 @@ import (
 // SyncBoards implements [leaderboard.BoardStore]: new boards get a number and their first
 // season, windows have theirs announced, boards that are no longer configured become
 // inactive, those with another order, scoring or columns are refolded, and nothing is ever deleted or
-// numbered anew.
+// given another number.
 func (l *Ledger) SyncBoards(ctx context.Context, boards leaderboard.Boards) (*leaderboard.Catalog, error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()

@@ -2,7 +2,7 @@
 // game log in, and its file format: as the operator writes it and the server reads it.
 // It has the hashes of the accounts' secrets, never the secrets.
 //
-// A secret is replaced without anybody noticing in three steps: [Account.Issue] adds
+// A secret is replaced without a failed request in three steps: [Account.Issue] adds
 // one, and every server reads the file; then the account's owner is given it, and
 // [Account.Supersede] says until when those before it are accepted; then
 // [Account.Prune] drops them.
