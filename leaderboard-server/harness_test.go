@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/test/contract"
@@ -69,6 +70,10 @@ func environment(t *testing.T) map[string]string {
 		config.EnvMigrateOnStart:   "true",
 		config.EnvCatchUpInterval:  "50ms",
 		config.EnvDrainDelay:       "0s",
+		// A machine that does much else takes long for a password, and for what was accepted.
+		config.EnvRequestTimeout:  patience.String(),
+		config.EnvHashingTimeout:  "1m",
+		config.EnvShutdownTimeout: patience.String(),
 	}
 }
 
@@ -93,6 +98,7 @@ func start(t *testing.T, environment map[string]string) *running {
 	settings, err := config.FromEnvironment(list(environment))
 	require.NoError(t, err)
 	require.NoError(t, settings.Validate())
+	settings.Auth.PasswordCost = bcrypt.MinCost // a hash takes the race detector long
 	logs := &lines{}
 	s, err := newServer(settings, logs)
 	require.NoError(t, err)

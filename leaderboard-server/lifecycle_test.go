@@ -399,6 +399,10 @@ func TestFilesAreReadAgain(t *testing.T) {
 		_, err = r.client.Submit(t.Context(), token, "coins", score, "")
 		require.NoError(t, err)
 	}
+	require.Eventually(t, func() bool {
+		_, err := r.client.Rank(t.Context(), token, "coins")
+		return err == nil
+	}, patience, 10*time.Millisecond, "its ranking is made")
 	publish("..sum", fresh, strings.Replace(boards, `"coins"`, `"coins","scoring":"Sum"`, 1))
 	require.Eventually(t, func() bool {
 		own, err := r.client.Rank(t.Context(), token, "coins")
