@@ -31,7 +31,7 @@ trap 'exit 130' INT TERM
 echo "the tests of the embedded cluster and those in it run beside these, and are told last"
 
 status=0
-CGO_ENABLED=1 bin/tools/gotestsum --format pkgname-and-test-fails --packages "$packages" -- -race -vet=off -p 2 -parallel 4 -timeout 30m "$@" || status=$?
+CGO_ENABLED=1 bin/tools/gotestsum --format pkgname-and-test-fails --packages "$packages" -- -race -vet=off -p 2 -parallel 4 -timeout 45m "$@" || status=$?
 wait "$beside" || status=$?
 cat "$output"
 exit "$status"
