@@ -49,6 +49,29 @@ func TestDiagnose(t *testing.T) {
 	}
 }
 
+// A shard that was repaired since it was asked for its state is left alone: by what it said
+// then it would be thrown away.
+func TestAnOldStateIsNotExamined(t *testing.T) {
+	shards, asked := []leaderboard.Shard{{Of: 1}}, time.Now()
+	before := []leaderboard.ShardState{{Identity: "L/2", Watermark: formatXid(90), Whole: true}}
+	snapshot := leaderboard.Snapshot{Identity: "L", Xmin: 100, Xmax: 110}
+	tm := newTerm(nil)
+	p := &progress{}
+	tm.shards[shards[0].ShardID] = p
+
+	p.repaired = asked.Add(time.Millisecond)
+	whole, repairs, err := tm.examine(shards, before, asked, snapshot)
+	require.NoError(t, err)
+	require.Empty(t, whole)
+	require.Empty(t, repairs)
+	require.False(t, p.repairing)
+
+	_, repairs, err = tm.examine(shards, before, asked.Add(time.Second), snapshot)
+	require.NoError(t, err)
+	require.Len(t, repairs, 1, "asked again, it says the same")
+	require.True(t, p.repairing)
+}
+
 // The log is left alone only when nothing can have been appended that was not read.
 func TestQuiet(t *testing.T) {
 	var q quiet

@@ -18,7 +18,7 @@ func (t *term) repair(ctx context.Context, season leaderboard.SeasonID, repairs 
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		for _, r := range repairs {
-			r.repairing = false
+			r.repairing, r.repaired = false, time.Now()
 		}
 	}()
 

@@ -36,8 +36,10 @@ type progress struct {
 	upTo uint64
 	// flushed is when stored was written.
 	flushed time.Time
-	// repairing is true while a goroutine of its own works on the shard.
+	// repairing is true while a goroutine of its own works on the shard, and repaired is when
+	// the last one ended: what the shard said of itself before says nothing any more.
 	repairing bool
+	repaired  time.Time
 }
 
 // term holds the state of one leadership term. Its ticks are sequential; mu guards
@@ -107,7 +109,7 @@ func (t *term) tick(ctx context.Context) (busy bool, err error) {
 		return false, err
 	}
 
-	shards := activeShards(t.catalog, snapshot.Now)
+	shards, asked := activeShards(t.catalog, snapshot.Now), time.Now()
 	states := t.ranking.States(ctx, shards)
 	if len(shards) == 0 || slices.ContainsFunc(states, func(s leaderboard.ShardState) bool { return s.Err == nil }) {
 		t.away = 0
@@ -115,7 +117,7 @@ func (t *term) tick(ctx context.Context) (busy bool, err error) {
 		t.away++
 	}
 
-	whole, repairs, err := t.examine(shards, states, snapshot)
+	whole, repairs, err := t.examine(shards, states, asked, snapshot)
 	for season, list := range repairs {
 		t.repairs.Go(func() { t.repair(ctx, season, list) })
 	}
@@ -175,8 +177,9 @@ func (t *term) begin(ctx context.Context, snapshot leaderboard.Snapshot) error {
 }
 
 // examine sorts the shards into those that go on and those that need a repair, by
-// season.
-func (t *term) examine(shards []leaderboard.Shard, states []leaderboard.ShardState, snapshot leaderboard.Snapshot) (whole map[leaderboard.ShardID]*work, repairs map[leaderboard.SeasonID][]repair, err error) {
+// season. asked is when they were asked for their states. One that was repaired since is left
+// to the next tick: it would be thrown away and made once more.
+func (t *term) examine(shards []leaderboard.Shard, states []leaderboard.ShardState, asked time.Time, snapshot leaderboard.Snapshot) (whole map[leaderboard.ShardID]*work, repairs map[leaderboard.SeasonID][]repair, err error) {
 	whole, repairs = make(map[leaderboard.ShardID]*work), make(map[leaderboard.SeasonID][]repair)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -191,6 +194,9 @@ func (t *term) examine(shards []leaderboard.Shard, states []leaderboard.ShardSta
 			t.shards[s.ShardID] = p
 		}
 
+		if p.repaired.After(asked) {
+			continue
+		}
 		if states[i].Err != nil {
 			err = states[i].Err // of the same cause as the others, most likely
 		} else if r := diagnose(s, states[i], p, snapshot); p.repairing {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -92,8 +93,11 @@ func TestDeletionPolicies(t *testing.T) {
 	remove(t, again)
 	requireNothingLeft(t, ns, empty)
 	fresh := create(t, game(ns, "race", 1))
-	page, err := connect(t, fresh).Page(t.Context(), "", 1, 10)
-	require.NoError(t, err)
+	var page gameclient.Page
+	require.Eventually(t, func() bool {
+		page, err = connect(t, fresh).Page(t.Context(), "", 1, 10)
+		return err == nil
+	}, 2*time.Minute, 100*time.Millisecond, "its ranking is made: %v", err)
 	require.Zero(t, page.TotalEntries, "Delete leaves no score")
 	_, err = connect(t, fresh).Login(t.Context(), result.Players[0].Username, result.Players[0].Password)
 	requireUnauthorized(t, err)
