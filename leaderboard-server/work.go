@@ -40,18 +40,11 @@ func (s *server) work(ctx context.Context) {
 	group.Go(func() { s.maintain(ctx) })
 	group.Go(func() { s.rollUpRecent(ctx) })
 	group.Go(func() { catchup.FollowSeasons(ctx, s.ledger, s.ranking.ForgetSeasons, s.log) })
-	group.Go(func() { s.keys.watch(ctx) })
 
-	if s.logins.path != "" {
-		group.Go(func() { s.logins.watch(ctx) })
-	}
-
-	if s.accounts.path != "" {
-		group.Go(func() { s.accounts.watch(ctx) })
-	}
-
-	if s.boards.path != "" {
-		group.Go(func() { s.boards.watch(ctx) })
+	for _, file := range []*watchedFile{s.keys, s.logins, s.accounts, s.boards} {
+		if file.path != "" {
+			group.Go(func() { file.watch(ctx) })
+		}
 	}
 }
 
@@ -90,14 +83,11 @@ func (s *server) newService(ctx context.Context) (*leaderboard.Service, error) {
 		return nil, err
 	}
 
-	if s.logins.path != "" {
-		if err := s.logins.check(ctx); err != nil {
-			return nil, err
+	for _, file := range []*watchedFile{s.logins, s.accounts} {
+		if file.path == "" {
+			continue
 		}
-	}
-
-	if s.accounts.path != "" {
-		if err := s.accounts.check(ctx); err != nil {
+		if err := file.check(ctx); err != nil {
 			return nil, err
 		}
 	}

@@ -95,7 +95,6 @@ func unusable(r rune) string {
 	}
 
 	// What is another way to write characters that are allowed, such as a ligature.
-
 	other := norm.NFKC.String(string(r))
 	if unicode.IsSpace(r) || other == string(r) || strings.ContainsFunc(other, func(r rune) bool { return !usable(r) }) {
 		return "it has " + kind + ": " + allowedText

@@ -112,16 +112,17 @@ func checkScripts(text string) error {
 	// The name is of the script that most of its letters are of. What does not go with that
 	// is the first character to name; of three scripts it is the first of the last one.
 	main := mainScript(text)
-	var before strings.Builder
+	of := ""
+	if first, found := firstOf(text, main); found {
+		of = string(first)
+	}
 	for _, r := range text {
-		alone := string(r)
-		if first, found := firstOf(text, main); found {
-			alone = string(first) + alone
-		}
-		if !together(alone) {
+		if !together(of + string(r)) {
 			return mixed(r, main)
 		}
 	}
+
+	var before strings.Builder
 	for _, r := range text {
 		before.WriteRune(r)
 		if !together(before.String()) {

@@ -167,7 +167,7 @@ func (a Account) Issue(now time.Time) (Account, string) {
 	var random [secretBytes]byte
 	rand.Read(random[:]) // never fails
 	secret := base64.RawURLEncoding.EncodeToString(random[:])
-	return a.with(Secret{Hash: HashOf(secret), IssuedAt: now.UTC().Truncate(time.Second)}), secret
+	return a.with(secret, now), secret
 }
 
 // Adopt returns the account with a secret of which nothing was known, and reports false
@@ -177,12 +177,12 @@ func (a Account) Adopt(secret string, now time.Time) (Account, bool) {
 	if err != nil || len(random) != secretBytes {
 		return a, false
 	}
-	return a.with(Secret{Hash: HashOf(secret), IssuedAt: now.UTC().Truncate(time.Second)}), true
+	return a.with(secret, now), true
 }
 
-func (a Account) with(secret Secret) Account {
+func (a Account) with(secret string, now time.Time) Account {
 	kept := a.Secrets[max(0, len(a.Secrets)+1-MaxSecrets):]
-	a.Secrets = append(slices.Clone(kept), secret)
+	a.Secrets = append(slices.Clone(kept), Secret{Hash: HashOf(secret), IssuedAt: now.UTC().Truncate(time.Second)})
 	return a
 }
 
