@@ -46,20 +46,11 @@ func (a *API) board(w http.ResponseWriter, r *http.Request, service *leaderboard
 	return nil
 }
 
-// Who may submit to a board.
-const (
-	submittersPlayers = "Players"
-	submittersServers = "Servers"
-)
-
 func describe(catalog *leaderboard.Catalog, b leaderboard.LiveBoard, now time.Time) Board {
 	board := Board{GameID: b.Name, Order: string(b.Order), Scoring: string(b.Scoring),
-		MinScore: b.MinScore, MaxScore: b.MaxScore, CountsTowardGlobal: b.CountsTowardGlobal, Direct: !b.Derived, Submitters: submittersPlayers, Decimals: b.Decimals,
+		MinScore: b.MinScore, MaxScore: b.MaxScore, CountsTowardGlobal: b.CountsTowardGlobal, Direct: !b.Derived, Submitters: b.Submitters(), Decimals: b.Decimals,
 		Ranks: string(b.Ranks), Columns: make([]Column, len(b.Columns)), MaxMetadataBytes: b.Metadata.MaxBytes, AllTime: !b.WindowsOnly, Windows: make([]Window, len(b.Windows)),
 		Segments: describeSegments(catalog, b)}
-	if b.ServersOnly {
-		board.Submitters = submittersServers
-	}
 	for i, c := range b.Columns {
 		board.Columns[i] = Column{Column: c.Name, Order: string(c.Order), Min: c.Min, Max: c.Max, Decimals: c.Decimals}
 	}

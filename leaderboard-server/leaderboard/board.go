@@ -149,6 +149,20 @@ func (b Board) Validate() error {
 	return b.validateWindows()
 }
 
+// Who may submit to a board, as the boards file and the API say it.
+const (
+	submittersPlayers = "Players"
+	submittersServers = "Servers"
+)
+
+// Submitters says who may submit to the board: Players or Servers.
+func (b Board) Submitters() string {
+	if b.ServersOnly {
+		return submittersServers
+	}
+	return submittersPlayers
+}
+
 // CheckSubmission refuses a score outside the board's bounds, and any where the board
 // takes none, or none of players: account is the service account that submits, empty for a
 // player.

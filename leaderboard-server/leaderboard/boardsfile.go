@@ -37,12 +37,12 @@ type serversOnly bool
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (s *serversOnly) UnmarshalText(text []byte) error {
 	switch string(text) {
-	case "Players":
+	case submittersPlayers:
 		*s = false
-	case "Servers":
+	case submittersServers:
 		*s = true
 	default:
-		return fmt.Errorf("submitters must be Players or Servers, not %q", text)
+		return fmt.Errorf("submitters must be %s or %s, not %q", submittersPlayers, submittersServers, text)
 	}
 	return nil
 }
