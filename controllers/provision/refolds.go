@@ -30,6 +30,11 @@ type BoardFold struct {
 	Events, Folded int64
 }
 
+// columnsSQL makes of stored columns what [BoardFold] has of them.
+func columnsSQL(stored string) string {
+	return "ARRAY(SELECT (c.value ->> 'name') || ' ' || (c.value ->> 'order') FROM jsonb_array_elements(" + stored + ") WITH ORDINALITY c (value, place) ORDER BY c.place)"
+}
+
 // Folds reads the boards of a tenant that are configured, global apart.
 func (p *Postgres) Folds(ctx context.Context, t tenant.Tenant) (folds []BoardFold, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -41,9 +46,9 @@ func (p *Postgres) Folds(ctx context.Context, t tenant.Tenant) (folds []BoardFol
 		}
 		rows, err := tx.Query(ctx, `
 			SELECT b.name, b.board_order, b.scoring,
-				ARRAY(SELECT (c.value ->> 'name') || ' ' || (c.value ->> 'order') FROM jsonb_array_elements(b.columns) WITH ORDINALITY c (value, place) ORDER BY c.place),
+				`+columnsSQL("b.columns")+`,
 				coalesce(r.board_order, ''), coalesce(r.scoring, ''),
-				ARRAY(SELECT (c.value ->> 'name') || ' ' || (c.value ->> 'order') FROM jsonb_array_elements(coalesce(r.columns, b.columns)) WITH ORDINALITY c (value, place) ORDER BY c.place),
+				`+columnsSQL("coalesce(r.columns, b.columns)")+`,
 				coalesce(r.of_columns AND r.columns IS NULL, false),
 				coalesce(r.season IS NOT NULL, false), coalesce(r.season IS NOT NULL AND r.parts_done >= r.parts, false), coalesce(r.refused, ''),
 				coalesce(r.events, 0), coalesce(r.events_done, 0)
