@@ -307,27 +307,23 @@ func TestForeignServiceAccountSecret(t *testing.T) {
 func TestServiceAccountsSurviveACrash(t *testing.T) {
 	t.Parallel()
 	class, controllerName := acceptedClass(t)
-	for _, mode := range []effects.Mode{effects.Before, effects.After} {
-		for n, reached := 1, true; reached; n++ {
-			t.Run(fmt.Sprintf("%s write %d", mode, n), func(t *testing.T) {
-				lb := newLeaderboard(namespace(t), class)
-				lb.Spec.ServiceAccounts = []v1alpha1.ServiceAccount{matchServer, statsServer}
-				create(t, lb)
-				driveToReady(t, newReconciler(t, controllerName, cluster), lb)
-				accountsAreWhole(t, lb)
+	atEveryWrite(t, func(t *testing.T, n int, mode effects.Mode) (reached bool) {
+		lb := newLeaderboard(namespace(t), class)
+		lb.Spec.ServiceAccounts = []v1alpha1.ServiceAccount{matchServer, statsServer}
+		create(t, lb)
+		driveToReady(t, newReconciler(t, controllerName, cluster), lb)
+		accountsAreWhole(t, lb)
 
-				// One account is lost, one is removed, and one added.
-				served := accountSecret(t, lb, "match-server")
-				require.NoError(t, cluster.Delete(t.Context(), secretNamed(t, lb, workload.AccountName(lb, "match-server"))))
-				added := v1alpha1.ServiceAccount{Name: "added-server", Scopes: []v1alpha1.Scope{v1alpha1.ScopeSubmit}}
-				patch(t, lb, func() { lb.Spec.ServiceAccounts = []v1alpha1.ServiceAccount{matchServer, added} })
-				reached = reconcileUntilCrash(t, controllerName, n, mode, lb)
-				require.True(t, accepts(t, lb, served))
+		// One account is lost, one is removed, and one added.
+		served := accountSecret(t, lb, "match-server")
+		require.NoError(t, cluster.Delete(t.Context(), secretNamed(t, lb, workload.AccountName(lb, "match-server"))))
+		added := v1alpha1.ServiceAccount{Name: "added-server", Scopes: []v1alpha1.Scope{v1alpha1.ScopeSubmit}}
+		patch(t, lb, func() { lb.Spec.ServiceAccounts = []v1alpha1.ServiceAccount{matchServer, added} })
+		reached = reconcileUntilCrash(t, controllerName, n, mode, lb)
+		require.True(t, accepts(t, lb, served))
 
-				driveToReady(t, newReconciler(t, controllerName, cluster), lb)
-				accountsAreWhole(t, lb)
-			})
-			require.Less(t, n, 100)
-		}
-	}
+		driveToReady(t, newReconciler(t, controllerName, cluster), lb)
+		accountsAreWhole(t, lb)
+		return reached
+	})
 }

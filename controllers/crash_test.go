@@ -136,23 +136,30 @@ func isGone(t *testing.T, class *v1alpha1.LeaderboardClass, lb *v1alpha1.Leaderb
 func TestKilledAtEveryWrite(t *testing.T) {
 	t.Parallel()
 	class, controllerName := acceptedClass(t)
+	atEveryWrite(t, func(t *testing.T, n int, mode effects.Mode) (reached bool) {
+		lb := newLeaderboard(namespace(t), class)
+		lb.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
+		create(t, lb)
+		reached = reconcileUntilCrash(t, controllerName, n, mode, lb)
+		r := newReconciler(t, controllerName, cluster)
+		driveToReady(t, r, lb)
+		isWhole(t, class, lb)
+
+		// What deletion needs is killed at the same write, if it has as many.
+		require.NoError(t, cluster.Delete(t.Context(), lb))
+		reconcileUntilCrash(t, controllerName, n, mode, lb)
+		driveToGone(t, newReconciler(t, controllerName, cluster), lb)
+		isGone(t, class, lb)
+		return reached
+	})
+}
+
+// atEveryWrite runs the test for the first write, and for the next one as long as it says
+// that there were so many: killed before it, and after it.
+func atEveryWrite(t *testing.T, test func(t *testing.T, n int, mode effects.Mode) (reached bool)) {
 	for _, mode := range []effects.Mode{effects.Before, effects.After} {
 		for n, reached := 1, true; reached; n++ {
-			t.Run(fmt.Sprintf("%s write %d", mode, n), func(t *testing.T) {
-				lb := newLeaderboard(namespace(t), class)
-				lb.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
-				create(t, lb)
-				reached = reconcileUntilCrash(t, controllerName, n, mode, lb)
-				r := newReconciler(t, controllerName, cluster)
-				driveToReady(t, r, lb)
-				isWhole(t, class, lb)
-
-				// What deletion needs is killed at the same write, if it has as many.
-				require.NoError(t, cluster.Delete(t.Context(), lb))
-				reconcileUntilCrash(t, controllerName, n, mode, lb)
-				driveToGone(t, newReconciler(t, controllerName, cluster), lb)
-				isGone(t, class, lb)
-			})
+			t.Run(fmt.Sprintf("%s write %d", mode, n), func(t *testing.T) { reached = test(t, n, mode) })
 			require.Less(t, n, 100)
 		}
 	}

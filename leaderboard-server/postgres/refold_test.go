@@ -144,12 +144,19 @@ func TestARefoldStepByStep(t *testing.T) {
 	board = configure(t, f.Ledger, arena)
 	require.Equal(t, int64(10), standingsOf(t, f.Ledger, board)[player.Number].Score)
 	require.Len(t, board.Retired, 2)
+	requireSwept(t, f, board, 1)
+}
+
+// requireSwept requires that standings of so many rankings are left of the board once those that
+// are retired have been swept.
+func requireSwept(t *testing.T, f *ledgertest.Fixture, board leaderboard.LiveBoard, rankings int) {
+	t.Helper()
 	for _, r := range board.Retired {
 		require.NoError(t, f.Ledger.SweepRetired(t.Context(), board.In(r.Season)))
 	}
 	var left int
 	require.NoError(t, f.Connect(t).QueryRow(t.Context(), "SELECT count(DISTINCT season) FROM standings WHERE board = $1", board.Number).Scan(&left))
-	require.Equal(t, 1, left)
+	require.Equal(t, rankings, left)
 }
 
 // A change of mind gives up what was made, and begins with another number.

@@ -181,12 +181,7 @@ func TestSegmentsAreRefoldedWithTheirBoard(t *testing.T) {
 	requireSound(t, f.Ledger)
 	board = reconfigure([]string{"country"}, leaderboard.Best)
 	require.Equal(t, []int64{7, 4}, []int64{score(board, germany), score(board, france)})
-	for _, r := range board.Retired {
-		require.NoError(t, f.Ledger.SweepRetired(t.Context(), board.In(r.Season)))
-	}
-	var left int
-	require.NoError(t, f.Connect(t).QueryRow(t.Context(), "SELECT count(DISTINCT season) FROM standings WHERE board = $1", board.Number).Scan(&left))
-	require.Equal(t, 3, left)
+	requireSwept(t, f, board, 3)
 }
 
 // The season that a segment's ranking is of is the same in PostgreSQL and here.

@@ -109,10 +109,8 @@ func (w *world) compareSegments(ctx context.Context, conn *pgx.Conn) error {
 
 // metadataSQL is what came with the first entries of a board of the best scores.
 const metadataSQL = `
-	SELECT coalesce(m.metadata, 'null') FROM boards b JOIN seasons n ON n.board = b.number JOIN standings s ON s.board = b.number AND s.season = n.number
-		LEFT JOIN event_metadata m ON m.event = s.event
-		CROSS JOIN LATERAL (SELECT CASE b.board_order WHEN 'Descending' THEN -s.score ELSE s.score END AS best) f
-	WHERE b.name = $1 AND NOT s.removed ORDER BY f.best, s.columns, s.event LIMIT $2`
+	SELECT coalesce(m.metadata, 'null') ` + standingsSQL + ` LEFT JOIN event_metadata m ON m.event = s.event
+	` + inRankOrder + ` LIMIT $2`
 
 // compareMetadata checks that every replica shows entries with what came with them.
 func (w *world) compareMetadata(ctx context.Context, conn *pgx.Conn) error {

@@ -149,10 +149,15 @@ func (w *world) sameStandings(ctx context.Context) error {
 const boardSQL = `
 	SELECT CASE b.ranks WHEN 'Dense' THEN dense_rank() OVER (ORDER BY f.best, s.columns) ELSE row_number() OVER (ORDER BY f.best, s.columns, s.event) END,
 		p.id::text, p.username, s.score, o.name
-	FROM boards b JOIN seasons n ON n.board = b.number JOIN standings s ON s.board = b.number AND s.season = n.number
-		JOIN players p ON p.number = s.player JOIN boards o ON o.number = s.origin
-		CROSS JOIN LATERAL (SELECT CASE b.board_order WHEN 'Descending' THEN -s.score ELSE s.score END AS best) f
-	WHERE b.name = $1 AND NOT s.removed ORDER BY f.best, s.columns, s.event`
+	` + standingsSQL + ` JOIN players p ON p.number = s.player JOIN boards o ON o.number = s.origin
+	` + inRankOrder
+
+// standingsSQL are the standings s of the board that inRankOrder names and sorts by.
+const (
+	standingsSQL = `FROM boards b JOIN seasons n ON n.board = b.number JOIN standings s ON s.board = b.number AND s.season = n.number
+		CROSS JOIN LATERAL (SELECT CASE b.board_order WHEN 'Descending' THEN -s.score ELSE s.score END AS best) f`
+	inRankOrder = "WHERE b.name = $1 AND NOT s.removed ORDER BY f.best, s.columns, s.event"
+)
 
 // settle repeats a check until it passes: what was given up may still be on its way.
 // It returns what was wrong last once that took too long.

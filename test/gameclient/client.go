@@ -199,21 +199,13 @@ type ListedEntry struct {
 
 // List reads how players do among themselves on a board.
 func (c *Client) List(ctx context.Context, token, board string, players []string) ([]ListedEntry, error) {
-	var answer struct {
-		Entries []ListedEntry `json:"entries"`
-	}
-	err := c.call(ctx, http.MethodPost, "/v1/boards/"+board+"/entries/list", nil, token, map[string]any{"players": players}, &answer)
-	return answer.Entries, err
+	return entries[ListedEntry](ctx, c, http.MethodPost, board, "/list", nil, token, map[string]any{"players": players})
 }
 
 // Around reads the entries around the token's owner's on a board.
 func (c *Client) Around(ctx context.Context, token, board string, each int) ([]Entry, error) {
-	var answer struct {
-		Entries []Entry `json:"entries"`
-	}
 	query := url.Values{"player": {"me"}, "before": {strconv.Itoa(each)}, "after": {strconv.Itoa(each)}}
-	err := c.call(ctx, http.MethodGet, "/v1/boards/"+board+"/entries/around", query, token, nil, &answer)
-	return answer.Entries, err
+	return entries[Entry](ctx, c, http.MethodGet, board, "/around", query, token, nil)
 }
 
 // Season is a run of a window.
@@ -262,11 +254,7 @@ func (v View) query(size int) url.Values {
 
 // First reads the first entries of a part of a board.
 func (c *Client) First(ctx context.Context, board string, of View, size int) ([]Entry, error) {
-	var answer struct {
-		Entries []Entry `json:"entries"`
-	}
-	err := c.call(ctx, http.MethodGet, "/v1/boards/"+board+"/entries", of.query(size), "", nil, &answer)
-	return answer.Entries, err
+	return entries[Entry](ctx, c, http.MethodGet, board, "", of.query(size), "", nil)
 }
 
 // DescribedEntry is an entry with the metadata of its submission, null if it has none.
@@ -277,12 +265,17 @@ type DescribedEntry struct {
 
 // Described is First with metadata.
 func (c *Client) Described(ctx context.Context, board string, of View, size int) ([]DescribedEntry, error) {
-	var answer struct {
-		Entries []DescribedEntry `json:"entries"`
-	}
 	query := of.query(size)
 	query.Set("include", "metadata")
-	err := c.call(ctx, http.MethodGet, "/v1/boards/"+board+"/entries", query, "", nil, &answer)
+	return entries[DescribedEntry](ctx, c, http.MethodGet, board, "", query, "", nil)
+}
+
+// entries makes a call about entries of a board, whose path ends so.
+func entries[E any](ctx context.Context, c *Client, method, board, end string, query url.Values, token string, body any) ([]E, error) {
+	var answer struct {
+		Entries []E `json:"entries"`
+	}
+	err := c.call(ctx, method, "/v1/boards/"+board+"/entries"+end, query, token, body, &answer)
 	return answer.Entries, err
 }
 

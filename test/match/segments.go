@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/leaderboard-dev/leaderboard-operator/test/gameclient"
 )
@@ -71,11 +72,9 @@ func (r *Result) verifySegments(ctx context.Context, board Board) error {
 
 // expectedIn are the entries that a segment of the board should have.
 func (r *Result) expectedIn(board Board, segment string) (expected []Standing) {
+	attribute, value, _ := strings.Cut(segment, ":")
 	for _, standing := range r.expected[board.Name].ranked() {
-		if player := r.player(standing.Username); slices.ContainsFunc(board.Segments, func(attribute string) bool {
-			value, has := player.Attributes[attribute]
-			return has && attribute+":"+value == segment
-		}) {
+		if r.player(standing.Username).Attributes[attribute] == value {
 			expected = append(expected, standing)
 		}
 	}
