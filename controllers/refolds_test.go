@@ -12,6 +12,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 	ledger "github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
+	"github.com/leaderboard-dev/leaderboard-operator/test/conformance/ledgertest"
 )
 
 // The status says how a board is served whose order or scoring was changed, how far that is,
@@ -60,8 +61,7 @@ func TestTheStatusTellsOfRefolds(t *testing.T) {
 	work, err := server.PrepareRefold(t.Context(), board)
 	require.NoError(t, err)
 	is(v1alpha1.RefoldRanking) // there are no scores
-	_, switched, err := server.SwitchRefold(t.Context(), work, nothingToJoin)
-	require.NoError(t, err)
+	_, switched := ledgertest.SwitchRefold(t, server, work, nothingToJoin)
 	require.True(t, switched)
 	eventually(t, lb, func() bool { return len(lb.Status.Refolds) == 0 })
 	becomes(t, lb, allReady)
@@ -106,8 +106,7 @@ func TestTheStatusTellsOfRefolds(t *testing.T) {
 	require.NoError(t, err)
 	eventually(t, lb, func() bool { return len(lb.Status.Refolds) == 1 && lb.Status.Refolds[0].Step == v1alpha1.RefoldRanking })
 	require.Equal(t, []string{"deaths Ascending", "time Descending"}, lb.Status.Refolds[0].Columns)
-	_, switched, err = server.SwitchRefold(t.Context(), work, nothingToJoin)
-	require.NoError(t, err)
+	_, switched = ledgertest.SwitchRefold(t, server, work, nothingToJoin)
 	require.True(t, switched)
 	eventually(t, lb, func() bool { return len(lb.Status.Refolds) == 0 })
 	becomes(t, lb, allReady)

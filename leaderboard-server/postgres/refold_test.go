@@ -65,8 +65,7 @@ func finishRefold(tb testing.TB, ledger *postgres.Ledger, work leaderboard.Refol
 	work, _, caughtUp, err := ledger.AdvanceRefold(tb.Context(), work)
 	require.NoError(tb, err)
 	require.True(tb, caughtUp)
-	_, switched, err := ledger.SwitchRefold(tb.Context(), work, join)
-	require.NoError(tb, err)
+	_, switched := ledgertest.SwitchRefold(tb, ledger, work, join)
 	require.True(tb, switched)
 }
 
@@ -117,8 +116,7 @@ func TestARefoldStepByStep(t *testing.T) {
 	require.ErrorIs(t, err, lost)
 	require.False(t, switched)
 	require.Nil(t, submit(f.Ledger, 4).Standing, "it is still the highest score")
-	_, switched, err = other.SwitchRefold(t.Context(), advanced, join)
-	require.NoError(t, err)
+	_, switched = ledgertest.SwitchRefold(t, other, advanced, join)
 	require.True(t, switched)
 
 	// The one that has heard of nothing appends to what there is.

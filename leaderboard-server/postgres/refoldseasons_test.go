@@ -98,8 +98,7 @@ func TestARefoldWithWindowsStepByStep(t *testing.T) {
 	require.Equal(t, int64(1), entries)
 	submit(1)
 
-	_, switched, err := f.Ledger.SwitchRefold(t.Context(), work, join)
-	require.NoError(t, err)
+	_, switched := ledgertest.SwitchRefold(t, f.Ledger, work, join)
 	require.False(t, switched, "there are other seasons by now")
 	retired := work.Seasons()[0].Made
 	work, changed, caughtUp, err := f.Ledger.AdvanceRefold(t.Context(), work)
@@ -112,11 +111,10 @@ func TestARefoldWithWindowsStepByStep(t *testing.T) {
 
 	// What is announced just before the switch does not take a number that a refold has.
 	submit(5)
-	after, switched, err := f.Ledger.SwitchRefold(t.Context(), work, func(_ context.Context, changed []leaderboard.Standing) error {
+	after, switched := ledgertest.SwitchRefold(t, f.Ledger, work, func(_ context.Context, changed []leaderboard.Standing) error {
 		require.Len(t, changed, 2)
 		return nil
 	})
-	require.NoError(t, err)
 	require.True(t, switched)
 	o := submit(6)
 	require.Equal(t, int64(4+3+2+1+5+6+100), o.Standing.Score)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,7 +21,7 @@ import (
 // rotated is how many games rotate at once.
 const rotated = 20
 
-// The credentials of many games are replaced under load: no request fails, no Pod is
+// The credentials of many games are replaced under load: no request fails for it, no Pod is
 // replaced, and the old logins end.
 func TestRotationUnderLoad(t *testing.T) {
 	ns := namespace(t)
@@ -55,11 +56,34 @@ func TestRotationUnderLoad(t *testing.T) {
 	}
 
 	for i, lb := range all {
-		loads[i].finish(t)
+		loads[i].finishOnSlowStores(t)
 		list := podsOf(t, lb)
 		require.Len(t, list, 1)
 		require.Equal(t, pods[lb], string(list[0].UID))
 		require.Zero(t, list[0].Status.ContainerStatuses[0].RestartCount)
+	}
+	requireNoLoginRefused(t, old)
+}
+
+// requireNoLoginRefused asks Redis, which remembers whom it has refused: to a client that is
+// the same as a Redis which is too slow.
+func requireNoLoginRefused(t *testing.T, credentials map[*games.Leaderboard]*corev1.Secret) {
+	t.Helper()
+	class, admin := &games.LeaderboardClass{}, &corev1.Secret{}
+	require.NoError(t, cluster.Get(t.Context(), client.ObjectKey{Name: "default"}, class))
+	require.NoError(t, cluster.Get(t.Context(), client.ObjectKey{Namespace: operatorNamespace, Name: class.Spec.Redis.AdminSecretRef.Name}, admin))
+	redis := goredis.NewClient(&goredis.Options{Addr: class.Spec.Redis.Endpoints[0],
+		Username: string(admin.Data["username"]), Password: string(admin.Data["password"]), DisableIdentity: true})
+	defer redis.Close()
+
+	users := make(map[string]bool)
+	for _, secret := range credentials {
+		users[string(secret.Data[workload.RedisUsernameKey])] = true
+	}
+	refused, err := redis.ACLLog(t.Context(), 1000).Result()
+	require.NoError(t, err)
+	for _, entry := range refused {
+		require.False(t, users[entry.Username], "%s was refused: %s", entry.Username, entry.Reason)
 	}
 }
 
