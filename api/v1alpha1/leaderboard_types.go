@@ -497,6 +497,18 @@ type AuthSpec struct {
 	ReservedNames []string `json:"reservedNames,omitzero"`
 }
 
+// RetentionSpec says what of a game is dropped after a time.
+type RetentionSpec struct {
+	// events is how long each submission is kept at the least, from 24h to 876000h.
+	// They are dropped by the month; entries, ranks and results of seasons stay. Left
+	// out, they are kept for ever.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(m|h))+$') && duration(self) >= duration('24h') && duration(self) <= duration('876000h')",message="must be a duration in hours from 24h to 876000h, for example 2160h for 90 days"
+	Events metav1.Duration `json:"events,omitzero"`
+}
+
 // HTTPSpec configures the REST API of a game.
 type HTTPSpec struct {
 	// allowedOrigins are the origins of web pages that may call the API, such as
@@ -582,6 +594,10 @@ type LeaderboardSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=16
 	ServiceAccounts []ServiceAccount `json:"serviceAccounts,omitempty"`
+
+	// retention says what of the game is dropped after a time.
+	// +optional
+	Retention RetentionSpec `json:"retention,omitzero"`
 
 	// http configures the REST API.
 	// +optional

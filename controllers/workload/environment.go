@@ -65,6 +65,10 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		e.set(config.EnvReservedNames, reservedNames(reserved))
 	}
 
+	if keep := lb.Spec.Retention.Events.Duration; keep != 0 {
+		e.set(config.EnvEventRetention, keep.String())
+	}
+
 	if origins := lb.Spec.HTTP.AllowedOrigins; len(origins) > 0 {
 		e.set(config.EnvCORSAllowedOrigins, strings.Join(origins, ","))
 	}

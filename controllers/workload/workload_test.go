@@ -74,6 +74,7 @@ func everything(in *workload.Input) {
 	in.Leaderboard.Spec.Global.Submitters = v1alpha1.SubmittersServers
 	in.Leaderboard.Spec.Boards[0].Submitters = v1alpha1.SubmittersServers
 	in.Leaderboard.Spec.ServiceAccounts = []v1alpha1.ServiceAccount{{Name: "match-server", Scopes: []v1alpha1.Scope{v1alpha1.ScopeSubmit}}}
+	in.Leaderboard.Spec.Retention.Events.Duration = 90 * 24 * time.Hour
 	in.Leaderboard.Spec.HTTP.AllowedOrigins = []string{"https://play.example.com", "http://localhost:8060"}
 	in.SetReplicas = false
 	in.Class.Spec.ImagePullPolicy = corev1.PullIfNotPresent
@@ -175,6 +176,7 @@ func TestEnvironmentIsTheServersConfiguration(t *testing.T) {
 			require.Equal(t, in.KeyPrefix, c.Redis.KeyPrefix)
 			require.Equal(t, in.Class.Spec.Redis.Endpoints, c.Redis.Addresses)
 			require.Equal(t, time.Hour, c.Auth.TokenTTL)
+			require.Equal(t, in.Leaderboard.Spec.Retention.Events.Duration, c.EventRetention)
 			grace := time.Duration(*deployment.Spec.Template.Spec.TerminationGracePeriodSeconds) * time.Second
 			preStop := time.Duration(deployment.Spec.Template.Spec.Containers[0].Lifecycle.PreStop.Sleep.Seconds) * time.Second
 			require.Greater(t, grace, preStop+c.ShutdownTimeout+c.DrainDelay)
