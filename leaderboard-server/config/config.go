@@ -103,6 +103,8 @@ type HTTP struct {
 	// AttributeRatePerPlayer bounds how often a player changes its attributes, across all
 	// replicas, as new values are known to the whole game: "10/h burst 30", or "off".
 	AttributeRatePerPlayer Rate `env:"LEADERBOARD_ATTRIBUTE_RATE_PER_PLAYER" envDefault:"10/h burst 30"`
+	// ExportRatePerPlayer bounds the exports of all that is kept of a player, per player.
+	ExportRatePerPlayer Rate `env:"LEADERBOARD_EXPORT_RATE_PER_PLAYER" envDefault:"3/h burst 3"`
 	// TrustedProxies are the networks (CIDRs, comma-separated) of the proxies
 	// whose X-Forwarded-For names the client. Empty: the peer is the client.
 	TrustedProxies Prefixes `env:"LEADERBOARD_TRUSTED_PROXIES"`

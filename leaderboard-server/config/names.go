@@ -25,6 +25,7 @@ const (
 	EnvReportRatePerPlayer     = "LEADERBOARD_REPORT_RATE_PER_PLAYER"
 	EnvHistoryRatePerPlayer    = "LEADERBOARD_HISTORY_RATE_PER_PLAYER"
 	EnvAttributeRatePerPlayer  = "LEADERBOARD_ATTRIBUTE_RATE_PER_PLAYER"
+	EnvExportRatePerPlayer     = "LEADERBOARD_EXPORT_RATE_PER_PLAYER"
 	EnvTrustedProxies          = "LEADERBOARD_TRUSTED_PROXIES"
 	EnvCORSAllowedOrigins      = "LEADERBOARD_CORS_ALLOWED_ORIGINS"
 	EnvDatabaseURL             = "LEADERBOARD_DATABASE_URL"

@@ -51,8 +51,8 @@ type API struct {
 	Options
 	pages  *pageCache
 	bodies bodyBudget
-	// submissions are counted by player, lists by client.
-	submissions, lists *inFlight
+	// submissions and exports are counted by player, lists by client.
+	submissions, exports, lists *inFlight
 	compressor         func(http.Handler) http.HandlerFunc
 	// contractYAML and contractJSON are the OpenAPI document of this server.
 	contractYAML, contractJSON document
@@ -63,6 +63,7 @@ type API struct {
 func New(options Options) (*API, error) {
 	a := &API{Options: options, bodies: bodyBudget{limit: options.HTTP.BodyBudget},
 		submissions: newInFlight(options.HTTP.MaxInFlightPerPlayer, "this player has %d submissions under way: wait for an answer before sending the next one"),
+		exports:     newInFlight(1, "this player has %d export under way: wait for it"),
 		lists:       newInFlight(options.HTTP.MaxListsPerClient, "this client has %d lists of players under way: wait for an answer before sending the next one"),
 	}
 	var err error
@@ -113,6 +114,7 @@ func (a *API) routes() chi.Router {
 	r.Get("/v1/players/{player}/entries", a.handle(a.playerEntries))
 	r.Get("/v1/players/me/attributes", a.handle(a.attributes))
 	r.Put("/v1/players/me/attributes", a.handle(a.setAttributes))
+	r.Get("/v1/players/me/export", a.handle(a.export))
 	r.Get("/openapi.yaml", func(w http.ResponseWriter, r *http.Request) {
 		answerAll(w, r, mediaYAML, a.contractYAML, contractMaxAge)
 	})

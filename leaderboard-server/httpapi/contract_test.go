@@ -38,6 +38,7 @@ func calls(token string) map[string]request {
 		"history":       {method: "GET", path: "/v1/boards/global/players/me/history", token: token},
 		"attributes":    {method: "GET", path: "/v1/players/me/attributes", token: token},
 		"setAttributes": {method: "PUT", path: "/v1/players/me/attributes", token: token, body: `{"attributes": {}}`},
+		"export":        {method: "GET", path: "/v1/players/me/export", token: token},
 	}
 }
 
@@ -154,7 +155,7 @@ func TestContract(t *testing.T) {
 
 	t.Run("401", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"submitScore", "myRank", "topPlayers", "entriesAround", "listEntries", "playerEntries", "history", "boardEntries", "attributes", "setAttributes"} {
+		for _, call := range []string{"submitScore", "myRank", "topPlayers", "entriesAround", "listEntries", "playerEntries", "history", "boardEntries", "attributes", "setAttributes", "export"} {
 			r := calls("")[call]
 			if call == "boardEntries" { // only a player has an own segment
 				r.path = "/v1/boards/laps/entries?segment=country"
@@ -184,7 +185,7 @@ func TestContract(t *testing.T) {
 		for _, call := range []string{"topPlayers", "listEntries", "history"} {
 			g.do(calls(submitter)[call]).problem(403, "insufficient-scope")
 		}
-		for _, call := range []string{"myRank", "entriesAround", "playerEntries", "attributes", "setAttributes", "history"} {
+		for _, call := range []string{"myRank", "entriesAround", "playerEntries", "attributes", "setAttributes", "history", "export"} {
 			g.do(calls(reader)[call]).problem(403, "not-a-player")
 		}
 		g.do(request{method: "GET", path: "/v1/boards/laps/entries?segment=country", token: reader}).problem(403, "not-a-player")
@@ -285,7 +286,7 @@ func TestContract(t *testing.T) {
 			require.Equal(t, 422, g.do(r).status)
 		}
 
-		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "seasons", "boardEntries", "entriesAround", "playerEntries", "history", "attributes"} {
+		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "seasons", "boardEntries", "entriesAround", "playerEntries", "history", "attributes", "export"} {
 			r := calls(token)[call]
 			r.path, _, _ = strings.Cut(r.path, "?")
 			r.path += "?game_id="
@@ -322,10 +323,11 @@ func TestContract(t *testing.T) {
 		strict := g.withBroken(func(o *httpapi.Options) {
 			rate := config.Rate{Events: 1, Per: time.Hour, Burst: 1}
 			o.Auth.LoginRatePerClient, o.Auth.RegisterRatePerUsername, o.HTTP.ReportRatePerPlayer, o.HTTP.HistoryRatePerPlayer = rate, rate, rate, rate
-			o.HTTP.AttributeRatePerPlayer = rate
+			o.HTTP.AttributeRatePerPlayer, o.HTTP.ExportRatePerPlayer = rate, rate
 		})
 
-		limits := map[string]string{"register": "register-username", "token": "login-client", "topPlayers": "report-player", "history": "history-player", "setAttributes": "attributes-player"}
+		limits := map[string]string{"register": "register-username", "token": "login-client", "topPlayers": "report-player", "history": "history-player", "setAttributes": "attributes-player",
+			"export": "export-player"}
 		for range 2 {
 			for call := range limits {
 				g.do(strict(calls(token)[call]))

@@ -64,7 +64,7 @@ func (a *API) history(w http.ResponseWriter, r *http.Request, service *leaderboa
 	body := History{Board: history.Board, Window: history.Window, Season: seasonOf(history.Of), Segment: segmentOf(history.Of), UserID: string(history.ID), Username: history.Username,
 		Since: history.Since, Submissions: make([]PastSubmission, len(history.Submissions))}
 	for i, s := range history.Submissions {
-		body.Submissions[i] = PastSubmission{Event: s.Event, Score: s.Score, Columns: columns(s.Columns), SubmittedAt: s.At, GameID: s.Board, Metadata: metadataOf(view.Metadata, s.Metadata)}
+		body.Submissions[i] = pastSubmission(s, view.Metadata)
 	}
 	if history.Next != nil {
 		next, err := a.Tokens.Seal(historyPurpose, formatHistoryCursor(history.Next))
@@ -74,6 +74,10 @@ func (a *API) history(w http.ResponseWriter, r *http.Request, service *leaderboa
 		body.NextCursor = &next
 	}
 	return answerHeld(w, r, body)
+}
+
+func pastSubmission(s leaderboard.PastSubmission, metadata bool) PastSubmission {
+	return PastSubmission{Event: s.Event, Score: s.Score, Columns: columns(s.Columns), SubmittedAt: s.At, GameID: s.Board, Metadata: metadataOf(metadata, s.Metadata)}
 }
 
 func formatHistoryCursor(c *leaderboard.HistoryCursor) []byte {

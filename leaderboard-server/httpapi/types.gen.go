@@ -526,6 +526,29 @@ type PlayerEntries struct {
 	Username Username `json:"username"`
 }
 
+// PlayerExport defines model for PlayerExport.
+type PlayerExport struct {
+	// Attributes The values of attributes that the player has.
+	Attributes map[string]string `json:"attributes"`
+
+	// Entries Of all time, of seasons that are open, and of closed ones whose results are kept.
+	Entries      []Entry   `json:"entries"`
+	ExportedAt   time.Time `json:"exported_at"`
+	RegisteredAt time.Time `json:"registered_at"`
+
+	// UserID The player's id.
+	UserID UserID `json:"user_id"`
+
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
+	Username Username `json:"username"`
+
+	// Submissions Board after board, on each the newest first.
+	Submissions []PastSubmission `json:"submissions"`
+}
+
 // Problem A problem document (RFC 9457).
 type Problem struct {
 	// Detail What is wrong here and what to do about it.

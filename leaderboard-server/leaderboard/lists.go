@@ -159,20 +159,8 @@ func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []s
 		return PlayerEntries{}, err
 	}
 
-	queries := make([]EntryQuery, len(scopes))
-	for i, scope := range scopes {
-		queries[i] = EntryQuery{Board: scope.board, Player: name.Number}
-	}
-	entries, err := s.Ranking.Ranks(ctx, queries)
+	owned, err := s.owned(ctx, name, s.Ranking, scopes)
 	if err != nil {
-		return PlayerEntries{}, err
-	}
-
-	owned := make([]BoardEntry, len(entries))
-	for i, e := range entries {
-		owned[i] = scopes[i].own(e, name)
-	}
-	if _, err := s.addIncluded(ctx, func(i int) scope { return scopes[i] }, withoutOthers(entries), func(i int) *RankedEntry { return &owned[i].RankedEntry }); err != nil {
 		return PlayerEntries{}, err
 	}
 
@@ -186,13 +174,37 @@ func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []s
 		}
 	}
 
-	result := PlayerEntries{PlayerName: name}
+	return PlayerEntries{PlayerName: name, Entries: withEntry(owned)}, nil
+}
+
+// owned are a player's entries in the scopes, which are of one ranking: with Rank 0 where
+// there is none.
+func (s *Service) owned(ctx context.Context, name PlayerName, ranking Ranking, scopes []scope) ([]BoardEntry, error) {
+	queries := make([]EntryQuery, len(scopes))
+	for i, scope := range scopes {
+		queries[i] = EntryQuery{Board: scope.board, Player: name.Number}
+	}
+	entries, err := ranking.Ranks(ctx, queries)
+	if err != nil {
+		return nil, err
+	}
+
+	owned := make([]BoardEntry, len(entries))
+	for i, e := range entries {
+		owned[i] = scopes[i].own(e, name)
+	}
+	_, err = s.addIncluded(ctx, func(i int) scope { return scopes[i] }, withoutOthers(entries), func(i int) *RankedEntry { return &owned[i].RankedEntry })
+	return owned, err
+}
+
+// withEntry are those of them that are entries.
+func withEntry(owned []BoardEntry) (entries []BoardEntry) {
 	for _, e := range owned {
 		if e.Rank != 0 {
-			result.Entries = append(result.Entries, e)
+			entries = append(entries, e)
 		}
 	}
-	return result, nil
+	return entries
 }
 
 // chosen are the open seasons of a window of the boards with these names, or of all that

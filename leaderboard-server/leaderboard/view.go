@@ -124,8 +124,13 @@ func (s *Service) openClosed(ctx context.Context, catalog *Catalog, board LiveBo
 	case !season.Closed():
 		return scope{}, Errorf(CodeNoSeason, "season", "season %d of window %s is not closed yet: leave season out to see the one that is open", view.Season, view.Window)
 	}
-	of := Of{Board: board.Name, Window: view.Window, Season: view.Season, ClosedAt: season.ClosedAt}
-	return scope{of, catalog, board.InClosed(season), s.Results, season, Include{}}, nil
+	return s.closed(catalog, board, season), nil
+}
+
+// closed is a season that is.
+func (s *Service) closed(catalog *Catalog, board LiveBoard, season Season) scope {
+	of := Of{Board: board.Name, Window: season.Window, Season: season.Ordinal, ClosedAt: season.ClosedAt}
+	return scope{of, catalog, board.InClosed(season), s.Results, season, Include{}}
 }
 
 // NoWindow is an [Error] with CodeNoWindow.
