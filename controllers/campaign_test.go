@@ -28,7 +28,7 @@ import (
 var campaignWhole = os.Getenv("CAMPAIGN") == "whole"
 
 // campaignPoints is at how many points a fault happens otherwise.
-const campaignPoints = 8
+const campaignPoints = 4
 
 // voyage is one life of a game, from its creation to its deletion, with a fault at one of
 // the operator's effects at the most.
