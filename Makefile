@@ -133,6 +133,10 @@ faults: install-for-tests bin/race/leaderboard-server ## Break everything around
 campaign: install-for-tests bin/envtest ## End the operator, or lose an answer, at every one of its writes. Some 20 minutes.
 	KUBEBUILDER_ASSETS=$(CURDIR)/bin/envtest CAMPAIGN=whole $(RACE) go test -race -vet=off -count=1 -v -parallel 4 -timeout 90m -run 'TestCampaign|TestTransitions|TestAtRest|TestKilledAtEveryWrite|SurviveACrash' ./controllers $(ARGS)
 
+.PHONY: attack
+attack: install-for-tests bin/envtest ## Try what must be refused, and list every attempt with its refusal.
+	KUBEBUILDER_ASSETS=$(CURDIR)/bin/envtest $(RACE) hack/attack.sh $(ARGS)
+
 .PHONY: test-matrix
 test-matrix: ## Run the tests of the stores on every supported version of PostgreSQL, Redis and Valkey.
 	hack/test-matrix.sh $(ARGS)

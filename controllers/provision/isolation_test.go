@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
+	"github.com/leaderboard-dev/leaderboard-operator/test/attack"
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
 )
 
@@ -87,6 +89,7 @@ func TestPostgresTenantsAreApart(t *testing.T) {
 		_, err := conn.Exec(t.Context(), attempt)
 		require.Error(t, err, attempt)
 		require.Contains(t, []string{"42501", "42704", "0A000"}, sqlState(err), "%s: %v", attempt, err)
+		attack.Refused(t, "a game's login of PostgreSQL: "+attempt, err.Error())
 	}
 	t.Logf("%d attempts in PostgreSQL were refused", len(refused))
 
@@ -235,6 +238,7 @@ func TestRedisTenantsAreApart(t *testing.T) {
 		require.Error(t, err, "%v", attempt)
 		// Inside a function 7.0 and 8 word it differently, each in its own way.
 		require.Regexp(t, "NOPERM|The user executing the script can't|ACL failure in script", err.Error(), "%v", attempt)
+		attack.Refused(t, "a game's login of Redis: "+fmt.Sprintln(attempt...), err.Error())
 	}
 	t.Logf("%d attempts in Redis were refused", len(refused))
 

@@ -53,7 +53,7 @@ type API struct {
 	bodies bodyBudget
 	// submissions and exports are counted by player, lists by client.
 	submissions, exports, lists *inFlight
-	compressor         func(http.Handler) http.HandlerFunc
+	compressor                  func(http.Handler) http.HandlerFunc
 	// contractYAML and contractJSON are the OpenAPI document of this server.
 	contractYAML, contractJSON document
 	router                     chi.Router

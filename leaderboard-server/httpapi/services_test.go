@@ -20,6 +20,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/test/attack"
 )
 
 // account gives the game a service account, and returns its secret.
@@ -97,8 +98,10 @@ func TestWhoMayDoWhat(t *testing.T) {
 				case slug == "unauthenticated":
 					answer.problem(401, slug)
 					require.Contains(t, answer.header.Get("WWW-Authenticate"), "Bearer", "%s with %s", name, kind)
+					attack.Refused(t, name+" with a token of a "+kind, slug)
 				default:
 					answer.problem(403, slug)
+					attack.Refused(t, name+" with a token of a "+kind, slug)
 				}
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/test/attack"
 )
 
 // Tokens that are not good are refused by every call that wants one.
@@ -64,6 +65,7 @@ func TestRefusedTokens(t *testing.T) {
 				answer := g.do(calls(token)[call])
 				answer.problem(401, "unauthenticated")
 				require.Equal(t, `Bearer realm="leaderboard", error="invalid_token"`, answer.header.Get("WWW-Authenticate"))
+				attack.Refused(t, call+" with a token, "+name, "unauthenticated")
 			}
 			require.Equal(t, 200, g.do(request{method: "GET", path: "/v1/leaderboard/global", token: token}).status, "this call is for everybody")
 		})
