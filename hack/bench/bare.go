@@ -121,6 +121,15 @@ func (s *instant) Commit(_ context.Context, submission leaderboard.Submission) (
 		Ranking: leaderboard.RankingLive, Rank: 50_000, StandingScore: submission.Score}, nil
 }
 
+// CommitAll implements [leaderboard.Committer].
+func (s *instant) CommitAll(ctx context.Context, submissions []leaderboard.Submission) []leaderboard.Committed {
+	committed := make([]leaderboard.Committed, len(submissions))
+	for i, submission := range submissions {
+		committed[i].Receipt, committed[i].Err = s.Commit(ctx, submission)
+	}
+	return committed
+}
+
 // Page implements [leaderboard.Ranking].
 func (s *instant) Page(_ context.Context, board leaderboard.LiveBoard, offset, limit int64) ([]leaderboard.RankingEntry, int64, error) {
 	entries := make([]leaderboard.RankingEntry, limit)

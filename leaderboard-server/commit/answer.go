@@ -36,7 +36,7 @@ func (c *Committer) finish(requests []*request, stored leaderboard.Stored) {
 	b := newBatch(requests, stored)
 	for i, o := range stored.Outcomes {
 		if o.Err != nil {
-			requests[i].done <- result{err: o.Err}
+			requests[i].answer(leaderboard.Receipt{}, o.Err)
 		}
 	}
 	if len(b.changes) > 0 {
@@ -83,6 +83,6 @@ func (b *batch) answer(applied []leaderboard.Applied) {
 			}
 		}
 
-		r.done <- result{receipt: receipt}
+		r.answer(receipt, nil)
 	}
 }

@@ -86,6 +86,7 @@ func (o Options) withDefaults() Options {
 type Committer struct {
 	options Options
 	queue   chan *request
+	bulk    chan *request // those of CommitAll
 	full    chan struct{} // told when a full batch is waiting
 	held    atomic.Int64  // requests that had no room in the last batch
 
@@ -99,12 +100,18 @@ type Committer struct {
 type request struct {
 	submission leaderboard.Submission
 	queued     time.Time
-	done       chan result // of capacity 1: answering never blocks
+	index      int         // among those of its caller
+	done       chan result // has room for all of its caller: answering never blocks
+}
+
+// answer says what became of the request.
+func (r *request) answer(receipt leaderboard.Receipt, err error) {
+	r.done <- result{r.index, leaderboard.Committed{Receipt: receipt, Err: err}}
 }
 
 type result struct {
-	receipt leaderboard.Receipt
-	err     error
+	index int
+	leaderboard.Committed
 }
 
 // New starts a committer.
@@ -116,13 +123,17 @@ func New(options Options) (*Committer, error) {
 		return nil, errors.New("a committer's queue, batches and their number are 1 or more")
 	}
 	options = options.withDefaults()
-	c := &Committer{options: options, queue: make(chan *request, options.QueueSize), full: make(chan struct{}, 1)}
+	c := &Committer{options: options, queue: make(chan *request, options.QueueSize),
+		bulk: make(chan *request, bulkBatches*options.MaxBatch), full: make(chan struct{}, 1)}
 	c.working.Go(c.dispatch)
 	return c, nil
 }
 
 // QueueDepth is how many submissions wait now.
-func (c *Committer) QueueDepth() int { return len(c.queue) + int(c.held.Load()) }
+func (c *Committer) QueueDepth() int { return c.queued() + int(c.held.Load()) }
+
+// queued is how many submissions are in the two queues.
+func (c *Committer) queued() int { return len(c.queue) + len(c.bulk) }
 
 // Commit implements [leaderboard.Committer].
 func (c *Committer) Commit(ctx context.Context, submission leaderboard.Submission) (leaderboard.Receipt, error) {
@@ -133,13 +144,17 @@ func (c *Committer) Commit(ctx context.Context, submission leaderboard.Submissio
 
 	select {
 	case result := <-r.done:
-		return result.receipt, result.err
+		return result.Receipt, result.Err
 	case <-ctx.Done():
 		// The batch goes on: whoever asks again with the key gets its outcome.
-		return leaderboard.Receipt{}, leaderboard.Errorf(leaderboard.CodeUnavailable, "",
-			"the submission took too long and may or may not be stored: send it again with the same Idempotency-Key").
-			After(time.Second).WithCause(context.Cause(ctx))
+		return leaderboard.Receipt{}, tookTooLong(ctx)
 	}
+}
+
+func tookTooLong(ctx context.Context) error {
+	return leaderboard.Errorf(leaderboard.CodeUnavailable, "",
+		"the submission took too long and may or may not be stored: send it again with the same Idempotency-Key").
+		After(time.Second).WithCause(context.Cause(ctx))
 }
 
 func (c *Committer) enqueue(r *request) error {
@@ -147,17 +162,12 @@ func (c *Committer) enqueue(r *request) error {
 	defer c.closing.RUnlock()
 
 	if c.closed {
-		return busy("this server is shutting down, try again")
+		return stopping()
 	}
 
 	select {
 	case c.queue <- r:
-		if len(c.queue) >= c.options.MaxBatch {
-			select {
-			case c.full <- struct{}{}:
-			default:
-			}
-		}
+		c.noteFull()
 		return nil
 	default:
 		c.options.Observer.Refused()
@@ -165,7 +175,19 @@ func (c *Committer) enqueue(r *request) error {
 	}
 }
 
-func busy(message string) error {
+// noteFull tells dispatch where a full batch is waiting.
+func (c *Committer) noteFull() {
+	if c.queued() >= c.options.MaxBatch {
+		select {
+		case c.full <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func stopping() error { return busy("this server is shutting down, try again") }
+
+func busy(message string) *leaderboard.Error {
 	return leaderboard.Errorf(leaderboard.CodeBusy, "", "%s", message).After(time.Second)
 }
 
@@ -175,6 +197,7 @@ func (c *Committer) Close() {
 	c.closing.Lock()
 	c.closed = true
 	close(c.queue)
+	close(c.bulk)
 	c.closing.Unlock()
 	c.working.Wait()
 }

@@ -11,6 +11,9 @@
 // further ones are in the next. So the statement folds one event a standing, and an
 // account that floods such a board takes one place in each batch.
 //
+// Submissions that come many at once wait in a queue of their own. While single ones wait,
+// too, a quarter of each batch is for these.
+//
 // What is stored is acknowledged even if the ranking is away: the receipt says that
 // the rank is delayed, and catch-up brings the ranking up to date.
 package commit

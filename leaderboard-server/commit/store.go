@@ -20,7 +20,7 @@ func (c *Committer) dispatch() {
 	inFlight := 0
 	var w waiting
 	for {
-		for inFlight > 0 && (inFlight >= c.options.InFlight || len(c.queue) < c.options.MaxBatch) {
+		for inFlight > 0 && (inFlight >= c.options.InFlight || c.queued() < c.options.MaxBatch) {
 			select {
 			case <-ended:
 				inFlight--
@@ -55,7 +55,8 @@ type entry struct {
 }
 
 // take waits for a first request and returns it with what else has queued; nil once
-// the queue is closed and everything was taken.
+// the queues are closed and everything was taken. While requests wait in both, those of
+// CommitAll get their share of the batch and no more.
 func (w *waiting) take(c *Committer) []*request {
 	var requests []*request
 	entries := make(map[entry]bool)
@@ -80,13 +81,29 @@ func (w *waiting) take(c *Committer) []*request {
 	clear(w.held[len(kept):])
 	w.held = kept
 
-	for len(requests) < c.options.MaxBatch {
-		r, ok := c.next(len(requests) == 0)
+	if len(requests) == 0 {
+		r, ok := next(c.queue)
 		if !ok {
-			break
+			if r, ok = c.first(); !ok {
+				return nil
+			}
 		}
-		if !admit(r) {
-			w.hold(c, r)
+		admit(r) // of none it is the second
+	}
+
+	most, forBulk := c.options.MaxBatch, min(len(c.bulk), max(c.options.MaxBatch/bulkShare, 1))
+	for _, from := range []struct {
+		queue chan *request
+		upTo  int
+	}{{c.queue, most - forBulk}, {c.bulk, most}, {c.queue, most}} {
+		for len(requests) < from.upTo {
+			r, ok := next(from.queue)
+			if !ok {
+				break
+			}
+			if !admit(r) {
+				w.hold(c, r)
+			}
 		}
 	}
 
@@ -98,20 +115,37 @@ func (w *waiting) take(c *Committer) []*request {
 func (w *waiting) hold(c *Committer, r *request) {
 	if len(w.held) >= c.options.QueueSize {
 		c.options.Observer.Refused()
-		r.done <- result{err: busy("too many submissions of one player are waiting, try again in a moment")}
+		r.answer(leaderboard.Receipt{}, busy("too many submissions of one player are waiting, try again in a moment"))
 		return
 	}
 	w.held = append(w.held, r)
 }
 
-// next takes a request from the queue; wait: until there is one. False: there is none.
-func (c *Committer) next(wait bool) (*request, bool) {
-	if wait {
-		r, ok := <-c.queue
-		return r, ok
-	}
+// first waits for a request; false: the queues are closed and empty.
+func (c *Committer) first() (*request, bool) {
 	select {
 	case r, ok := <-c.queue:
+		if ok {
+			return r, true
+		}
+	case r, ok := <-c.bulk:
+		if ok {
+			return r, true
+		}
+	}
+
+	// One is closed, so the other is, or is about to be.
+	if r, ok := <-c.queue; ok {
+		return r, true
+	}
+	r, ok := <-c.bulk
+	return r, ok
+}
+
+// next takes a request from a queue; false: there is none.
+func next(queue chan *request) (*request, bool) {
+	select {
+	case r, ok := <-queue:
 		return r, ok
 	default:
 		return nil, false
@@ -139,7 +173,7 @@ func (c *Committer) process(requests []*request) {
 		c.process(requests[len(requests)/2:])
 	default:
 		for _, r := range requests {
-			r.done <- result{err: err}
+			r.answer(leaderboard.Receipt{}, err)
 		}
 	}
 }

@@ -364,9 +364,9 @@ func TestFingerprintsAndKeys(t *testing.T) {
 		require.NotEqual(t, a.Fingerprint(), b.Fingerprint())
 	}
 
-	require.NoError(t, checkIdempotencyKey(""))
-	require.NoError(t, checkIdempotencyKey(strings.Repeat("k", MaxIdempotencyKey)))
+	require.NoError(t, CheckIdempotencyKey("Idempotency-Key", ""))
+	require.NoError(t, CheckIdempotencyKey("Idempotency-Key", strings.Repeat("k", MaxIdempotencyKey)))
 	for _, bad := range []string{strings.Repeat("k", MaxIdempotencyKey+1), "a\nb", "é", "\x00"} {
-		require.Error(t, checkIdempotencyKey(bad))
+		require.Error(t, CheckIdempotencyKey("Idempotency-Key", bad))
 	}
 }

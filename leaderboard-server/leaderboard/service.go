@@ -51,6 +51,16 @@ type Committer interface {
 	// board's bounds unless Refusal is set. A cancelled ctx ends the wait, not the
 	// commit.
 	Commit(ctx context.Context, submission Submission) (Receipt, error)
+	// CommitAll is Commit for many, each of which stands for itself, and returns what became
+	// of them in their order. It waits for room where Commit is refused: what had none when
+	// ctx ended is CodeBusy.
+	CommitAll(ctx context.Context, submissions []Submission) []Committed
+}
+
+// Committed is what became of a submission: its receipt or why there is none.
+type Committed struct {
+	Receipt Receipt
+	Err     error
 }
 
 // Ranking answers for ranks, live. It fails with CodeRankingUnavailable rather
@@ -237,29 +247,35 @@ func (s *Service) Player(ctx context.Context, id PlayerID) (Player, error) {
 
 // Submit makes a score durable and returns its receipt.
 func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, error) {
+	if err := s.prepare(s.Catalog(), &submission); err != nil {
+		return Receipt{}, err
+	}
+	return s.Committer.Commit(ctx, submission)
+}
+
+// prepare completes a submission with what the board makes of it, or refuses it.
+func (s *Service) prepare(catalog *Catalog, submission *Submission) error {
 	if submission.Board == "" {
 		submission.Board = GlobalBoard
 	}
 
-	catalog := s.Catalog()
 	board, err := catalog.Lookup(submission.Board)
 	if err != nil {
-		return Receipt{}, err
+		return err
 	}
-	if err := checkIdempotencyKey(submission.IdempotencyKey); err != nil {
-		return Receipt{}, err
+	if err := CheckIdempotencyKey("Idempotency-Key", submission.IdempotencyKey); err != nil {
+		return err
 	}
 
 	// With a key it may be the repetition of one that was within the bounds.
 	submission.Ordered = board.Scoring.Ordered()
-	if submission.Columns, err = s.checkSubmission(catalog, board, submission); err != nil {
+	if submission.Columns, err = s.checkSubmission(catalog, board, *submission); err != nil {
 		if submission.IdempotencyKey == "" {
-			return Receipt{}, err
+			return err
 		}
 		submission.Refusal = err
 	}
-
-	return s.Committer.Commit(ctx, submission)
+	return nil
 }
 
 // checkSubmission refuses what the board does not take, or does not take now.

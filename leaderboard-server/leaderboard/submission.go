@@ -61,15 +61,16 @@ func (s Submission) Fingerprint() [16]byte {
 	return [16]byte(sum[:16])
 }
 
-// checkIdempotencyKey accepts what an HTTP header can carry: printable ASCII.
-func checkIdempotencyKey(key string) error {
+// CheckIdempotencyKey accepts what an HTTP header can carry: printable ASCII. field is what
+// the key is called where it came from.
+func CheckIdempotencyKey(field, key string) error {
 	if len(key) > MaxIdempotencyKey {
-		return invalid("Idempotency-Key", "Idempotency-Key must have at most %d characters", MaxIdempotencyKey)
+		return invalid(field, "%s must have at most %d characters", field, MaxIdempotencyKey)
 	}
 
 	for i := range len(key) {
 		if key[i] < ' ' || key[i] > '~' {
-			return invalid("Idempotency-Key", "Idempotency-Key must be printable ASCII")
+			return invalid(field, "%s must be printable ASCII", field)
 		}
 	}
 
