@@ -75,6 +75,9 @@ type HTTP struct {
 	// MaxInFlightPerPlayer bounds the submissions that one player has under way in
 	// this server; further ones are answered 429.
 	MaxInFlightPerPlayer int `env:"LEADERBOARD_MAX_IN_FLIGHT_PER_PLAYER" envDefault:"32" unit:"submissions"`
+	// MaxBatchesPerAccount bounds the batches of scores that one service account has under
+	// way in this server; further ones are answered 429.
+	MaxBatchesPerAccount int `env:"LEADERBOARD_MAX_BATCHES_PER_ACCOUNT" envDefault:"8" unit:"batches"`
 	// MaxListsPerClient bounds the requests of one client for the entries of several
 	// players, or of one player on several boards, that are under way in this server;
 	// further ones are answered 429.

@@ -16,6 +16,7 @@ const (
 	EnvIdleTimeout             = "LEADERBOARD_IDLE_TIMEOUT"
 	EnvBodyBudget              = "LEADERBOARD_BODY_BUDGET"
 	EnvMaxInFlightPerPlayer    = "LEADERBOARD_MAX_IN_FLIGHT_PER_PLAYER"
+	EnvMaxBatchesPerAccount    = "LEADERBOARD_MAX_BATCHES_PER_ACCOUNT"
 	EnvMaxListsPerClient       = "LEADERBOARD_MAX_LISTS_PER_CLIENT"
 	EnvRequestTimeout          = "LEADERBOARD_REQUEST_TIMEOUT"
 	EnvMaxPageSize             = "LEADERBOARD_MAX_PAGE_SIZE"

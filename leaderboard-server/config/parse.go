@@ -110,6 +110,7 @@ func (h HTTP) validate(v *validation) {
 	v.listenAddress(h.OpsListenAddress, EnvOpsListenAddress)
 	v.between(h.MaxConnections, 0, 1_000_000, EnvMaxConnections)
 	v.between(h.MaxInFlightPerPlayer, 1, 1_000_000, EnvMaxInFlightPerPlayer)
+	v.between(h.MaxBatchesPerAccount, 1, 1_000_000, EnvMaxBatchesPerAccount)
 	v.between(h.MaxListsPerClient, 1, 1_000_000, EnvMaxListsPerClient)
 	v.check(h.BodyBudget == 0 || h.BodyBudget >= 64<<10, EnvBodyBudget, fmt.Sprintf("must be at least 65536, the size of one body, or 0, not %d", h.BodyBudget))
 	v.duration(h.IdleTimeout, time.Second, 24*time.Hour, EnvIdleTimeout)

@@ -51,9 +51,9 @@ type API struct {
 	Options
 	pages  *pageCache
 	bodies bodyBudget
-	// submissions and exports are counted by player, lists by client.
-	submissions, exports, lists *inFlight
-	compressor                  func(http.Handler) http.HandlerFunc
+	// submissions and exports are counted by player, batches by service account, lists by client.
+	submissions, exports, batches, lists *inFlight
+	compressor                           func(http.Handler) http.HandlerFunc
 	// contractYAML and contractJSON are the OpenAPI document of this server.
 	contractYAML, contractJSON document
 	router                     chi.Router
@@ -64,6 +64,7 @@ func New(options Options) (*API, error) {
 	a := &API{Options: options, bodies: bodyBudget{limit: options.HTTP.BodyBudget},
 		submissions: newInFlight(options.HTTP.MaxInFlightPerPlayer, "this player has %d submissions under way: wait for an answer before sending the next one"),
 		exports:     newInFlight(1, "this player has %d export under way: wait for it"),
+		batches:     newInFlight(options.HTTP.MaxBatchesPerAccount, "this service account has %d batches under way: wait for an answer before sending the next one"),
 		lists:       newInFlight(options.HTTP.MaxListsPerClient, "this client has %d lists of players under way: wait for an answer before sending the next one"),
 	}
 	var err error
@@ -101,6 +102,7 @@ func (a *API) routes() chi.Router {
 	r.Post("/v1/auth/register", a.handle(a.register))
 	r.Post("/v1/auth/token", a.token)
 	r.Post("/v1/scores/submit", a.handle(namesGameID(a.submit)))
+	r.Post("/v1/scores/batch", a.handle(a.submitBatch))
 	r.Get("/v1/leaderboard/global", a.handle(namesGameID(a.page)))
 	r.Get("/v1/leaderboard/my_rank", a.handle(namesGameID(a.myRank)))
 	r.Get("/v1/reports/top_players", a.handle(namesGameID(a.topPlayers)))
@@ -145,13 +147,17 @@ func (a *API) handle(h handler) http.HandlerFunc {
 // namesGameID is for the calls that name a board by game_id: errors are to name that.
 func namesGameID(h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-		err := h(w, r, service)
-		var e *leaderboard.Error
-		if errors.As(err, &e) && e.Field == "board" {
-			return e.Named("game_id")
-		}
-		return err
+		return withGameID(h(w, r, service))
 	}
+}
+
+// withGameID lets an error about the board name game_id.
+func withGameID(err error) error {
+	var e *leaderboard.Error
+	if errors.As(err, &e) && e.Field == "board" {
+		return e.Named("game_id")
+	}
+	return err
 }
 
 func (a *API) service() (*leaderboard.Service, error) {

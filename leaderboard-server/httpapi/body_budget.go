@@ -33,15 +33,26 @@ func (b *bodyBudget) take(n int64) bool {
 	return false
 }
 
-// meteredBody is a request's body whose bytes are counted as they come.
+// meteredBody is a request's body whose bytes are bounded, and counted as they come.
 type meteredBody struct {
 	io.ReadCloser
-	header http.Header // of the answer
+	source io.ReadCloser // without a bound
+	w      http.ResponseWriter
 	budget *bodyBudget
 	read   int64
 	taken  int64
 	answer int64 // what is taken for the answer
 }
+
+// newMeteredBody bounds the body of a request to maxBody.
+func (a *API) newMeteredBody(w http.ResponseWriter, r *http.Request) *meteredBody {
+	b := &meteredBody{source: r.Body, w: w, budget: &a.bodies}
+	b.bound(maxBody)
+	return b
+}
+
+// bound sets how many bytes there may be. Nothing must have been read.
+func (b *meteredBody) bound(most int64) { b.ReadCloser = http.MaxBytesReader(b.w, b.source, most) }
 
 // Read implements [io.Reader]. It fails with CodeBusy when bodies take all the
 // memory that they may.
@@ -51,7 +62,7 @@ func (b *meteredBody) Read(p []byte) (int, error) {
 
 	if over := b.read - freeBody - b.taken; over > 0 {
 		if !b.budget.take(over) {
-			b.header.Set("Connection", "close") // or the answer would wait for the rest of the body
+			b.w.Header().Set("Connection", "close") // or the answer would wait for the rest of the body
 			return n, leaderboard.Errorf(leaderboard.CodeBusy, "", "too many large bodies are under way: try again in a moment").After(time.Second)
 		}
 		b.taken += over

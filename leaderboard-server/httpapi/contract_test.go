@@ -24,6 +24,7 @@ func calls(token string) map[string]request {
 		"register":     {method: "POST", path: "/v1/auth/register", body: credentials("newcomer", password)},
 		"token":        {method: "POST", path: "/v1/auth/token", body: credentials("ada", password)},
 		"submitScore":  {method: "POST", path: "/v1/scores/submit", token: token, body: submission("", 5)},
+		"submitScores": {method: "POST", path: "/v1/scores/batch", token: token, body: batch(itemOf(nobody, "", 5))},
 		"leaderboard":  {method: "GET", path: "/v1/leaderboard/global"},
 		"myRank":       {method: "GET", path: "/v1/leaderboard/my_rank", token: token},
 		"topPlayers":   {method: "GET", path: "/v1/reports/top_players?start_date=" + today + "&end_date=" + today, token: token},
@@ -71,6 +72,7 @@ func TestContract(t *testing.T) {
 	g := newGame(t, gameOptions{boards: windowsFile})
 	id, token := g.player("ada")
 	secret := g.account("contract-server", accounts.Submit, accounts.Read)
+	service := g.serviceToken("contract-server", secret, "submit")
 	big := encode(map[string]string{"username": "ada", "password": strings.Repeat("x", 64<<10)})
 
 	t.Run("2xx", func(t *testing.T) {
@@ -79,6 +81,9 @@ func TestContract(t *testing.T) {
 		for name, r := range calls(token) {
 			if name == "listEntries" {
 				r.body = list(id)
+			}
+			if name == "submitScores" {
+				r.token = service
 			}
 			require.Less(t, g.do(r).status, 300, name)
 		}
@@ -146,8 +151,11 @@ func TestContract(t *testing.T) {
 
 	t.Run("400", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"register", "token", "submitScore", "listEntries", "setAttributes"} {
+		for _, call := range []string{"register", "token", "submitScore", "submitScores", "listEntries", "setAttributes"} {
 			r := calls(token)[call]
+			if call == "submitScores" {
+				r.token = service
+			}
 			r.body = "{"
 			g.do(r).problem(400, "malformed-request")
 		}
@@ -155,7 +163,7 @@ func TestContract(t *testing.T) {
 
 	t.Run("401", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"submitScore", "myRank", "topPlayers", "entriesAround", "listEntries", "playerEntries", "history", "boardEntries", "attributes", "setAttributes", "export"} {
+		for _, call := range []string{"submitScore", "myRank", "topPlayers", "entriesAround", "listEntries", "playerEntries", "history", "boardEntries", "attributes", "setAttributes", "export", "submitScores"} {
 			r := calls("")[call]
 			if call == "boardEntries" { // only a player has an own segment
 				r.path = "/v1/boards/laps/entries?segment=country"
@@ -182,6 +190,8 @@ func TestContract(t *testing.T) {
 
 		reader, submitter := g.serviceToken("contract-server", secret, "read"), g.serviceToken("contract-server", secret, "submit")
 		g.do(calls(reader)["submitScore"]).problem(403, "insufficient-scope")
+		g.do(calls(reader)["submitScores"]).problem(403, "insufficient-scope")
+		g.do(calls(token)["submitScores"]).problem(403, "forbidden")
 		for _, call := range []string{"topPlayers", "listEntries", "history"} {
 			g.do(calls(submitter)[call]).problem(403, "insufficient-scope")
 		}
@@ -276,6 +286,12 @@ func TestContract(t *testing.T) {
 			r.header = map[string]string{"Content-Type": "text/plain"}
 			g.do(r).problem(415, "unsupported-media-type", "Content-Type")
 		}
+
+		r := g.withBroken(func(o *httpapi.Options) { o.HTTP.BodyBudget = 8 << 20 })(calls(service)["submitScores"])
+		r.body = batch(fmt.Sprintf(`{"score":1,"user_id":%q}`, strings.Repeat("x", 4<<20)))
+		g.do(r).problem(413, "body-too-large")
+		r.header = map[string]string{"Content-Type": "text/plain"}
+		g.do(r).problem(415, "unsupported-media-type", "Content-Type")
 	})
 
 	t.Run("422", func(t *testing.T) {
@@ -285,6 +301,7 @@ func TestContract(t *testing.T) {
 			r.body = "{}"
 			require.Equal(t, 422, g.do(r).status)
 		}
+		g.do(request{method: "POST", path: "/v1/scores/batch", token: service, body: "{}"}).problem(422, "invalid-request", "items")
 
 		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "seasons", "boardEntries", "entriesAround", "playerEntries", "history", "attributes", "export"} {
 			r := calls(token)[call]
@@ -348,6 +365,15 @@ func TestContract(t *testing.T) {
 		one := g.withBroken(func(o *httpapi.Options) { o.HTTP.MaxInFlightPerPlayer = 1 })
 		r := one(calls(token)["submitScore"])
 		finish, _ := g.beginSubmission(r.server, token)
+		g.do(r).problem(429, "rate-limited")
+		require.Equal(t, 200, finish())
+	})
+
+	t.Run("429 of batches", func(t *testing.T) {
+		g.t = t
+		one := g.withBroken(func(o *httpapi.Options) { o.HTTP.MaxBatchesPerAccount = 1 })
+		r := one(calls(service)["submitScores"])
+		finish, _ := g.begin(r.server, service, r.path, r.body)
 		g.do(r).problem(429, "rate-limited")
 		require.Equal(t, 200, finish())
 	})

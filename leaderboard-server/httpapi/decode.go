@@ -18,6 +18,9 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
+// byteOrderMark is that of UTF-8.
+var byteOrderMark = []byte("\ufeff")
+
 // maxBody bounds a request's body, in bytes.
 const maxBody = 64 << 10
 
@@ -100,50 +103,70 @@ var strictness = jsonv2.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext
 
 // parseObject splits a JSON object into its fields.
 func parseObject(content []byte) (map[string]json.RawMessage, error) {
+	fields := map[string]json.RawMessage{}
+	err := eachField(content, func(name string, decoder *jsontext.Decoder) error {
+		value, err := decoder.ReadValue()
+		if err != nil {
+			return err
+		}
+		if _, twice := fields[name]; twice {
+			return thereTwice(name)
+		}
+		fields[name] = json.RawMessage(value.Clone())
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return fields, nil
+}
+
+func thereTwice(field string) *problem {
+	p := malformed("the field %s is there twice", quote(field))
+	p.errors = []FieldError{{Field: shorten(field), Message: p.detail}}
+	return p
+}
+
+// eachField has read take the value of each field of a JSON object; an error of the decoder
+// is one of the syntax.
+func eachField(content []byte, read func(name string, decoder *jsontext.Decoder) error) error {
 	if !utf8.Valid(content) {
-		return nil, malformed("the body is not valid UTF-8")
+		return malformed("the body is not valid UTF-8")
 	}
 
 	// A byte order mark may be ignored (RFC 8259, section 8.1), and some engines write one.
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(bytes.TrimPrefix(content, []byte("\ufeff"))), strictness)
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(bytes.TrimPrefix(content, byteOrderMark)), strictness)
 	token, err := decoder.ReadToken()
 	if err != nil {
-		return nil, malformed("the body is not valid JSON")
+		return malformed("the body is not valid JSON")
 	}
 	if token.Kind() != jsontext.KindBeginObject {
-		return nil, malformed("the body must be a JSON object")
+		return malformed("the body must be a JSON object")
 	}
 
-	fields := map[string]json.RawMessage{}
 	for decoder.PeekKind() != jsontext.KindEndObject {
 		name, err := decoder.ReadToken()
 		if err != nil {
-			return nil, malformed("the body is not valid JSON near byte %d", decoder.InputOffset())
+			return malformed("the body is not valid JSON near byte %d", decoder.InputOffset())
 		}
 		key := name.String() // before the next read, which it is not good for
 
-		value, err := decoder.ReadValue()
-		if err != nil {
-			return nil, malformed("the body is not valid JSON near byte %d", decoder.InputOffset())
+		var refused *problem
+		if err := read(key, decoder); errors.As(err, &refused) {
+			return refused
+		} else if err != nil {
+			return malformed("the body is not valid JSON near byte %d", decoder.InputOffset())
 		}
-
-		if _, twice := fields[key]; twice {
-			p := malformed("the field %s is there twice", quote(key))
-			p.errors = []FieldError{{Field: shorten(key), Message: p.detail}}
-			return nil, p
-		}
-
-		fields[key] = json.RawMessage(value.Clone())
 	}
 
 	if _, err := decoder.ReadToken(); err != nil {
-		return nil, malformed("the body is not valid JSON: it ends too early")
+		return malformed("the body is not valid JSON: it ends too early")
 	}
 	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, malformed("the body goes on after its JSON object")
+		return malformed("the body goes on after its JSON object")
 	}
 
-	return fields, nil
+	return nil
 }
 
 // shorten bounds a piece of input that an answer repeats.
@@ -251,11 +274,16 @@ func (b *body) metadata() string {
 	}
 
 	text, err := leaderboard.CompactMetadata(raw)
+	b.refused(err)
+	return text
+}
+
+// refused takes what the domain says of a field.
+func (b *body) refused(err error) {
 	var refused *leaderboard.Error
 	if errors.As(err, &refused) {
 		b.wrong(refused.Field, "%s", refused.Message)
 	}
-	return text
 }
 
 func (b *body) readInteger(name string, raw json.RawMessage) int64 {

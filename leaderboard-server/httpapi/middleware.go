@@ -223,7 +223,7 @@ func (a *API) bound(next http.Handler) http.Handler {
 		ctx, cancel := context.WithTimeout(r.Context(), a.HTTP.RequestTimeout)
 		defer cancel()
 
-		body := &meteredBody{ReadCloser: http.MaxBytesReader(w, r.Body, maxBody), header: w.Header(), budget: &a.bodies}
+		body := a.newMeteredBody(w, r)
 		defer body.release()
 
 		r.Body = body

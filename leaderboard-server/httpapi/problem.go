@@ -156,12 +156,16 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	info := requestInfo(r)
 	info.failed(err)
 	p.headers(w, info)
-	body := Problem{Type: problemBase + p.kind.slug, Title: p.kind.title, Status: p.kind.status, Detail: p.detail, RequestID: info.id}
-	if p.errors != nil {
-		body.Errors = &p.errors
-	}
+	write(w, "application/problem+json", p.kind.status, p.document(info))
+}
 
-	write(w, "application/problem+json", p.kind.status, body)
+// document is what a client is told.
+func (p *problem) document(info *info) Problem {
+	document := Problem{Type: problemBase + p.kind.slug, Title: p.kind.title, Status: p.kind.status, Detail: p.detail, RequestID: info.id}
+	if p.errors != nil {
+		document.Errors = &p.errors
+	}
+	return document
 }
 
 // headers sets those that belong to the status.

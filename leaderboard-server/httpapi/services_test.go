@@ -81,6 +81,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}
 	submit := map[string]request{"submitScore": {method: "POST", path: "/v1/scores/submit", body: submissionOf(id, "", 5)}}
 
+	batches := map[string]request{"submitScores": {method: "POST", path: "/v1/scores/batch", body: batch(itemOf(id, "", 5))}}
+
 	counted := 0
 	check := func(calls map[string]request, want map[string]string) {
 		for name, r := range calls {
@@ -110,12 +112,14 @@ func TestWhoMayDoWhat(t *testing.T) {
 	check(public, nil)
 	check(submit, map[string]string{"player": "ok", "service: submit": "ok", "service: all": "ok",
 		"service: read": "insufficient-scope", "service: moderate": "insufficient-scope", "service: a scope that was taken away": "insufficient-scope", "every other": "unauthenticated"})
+	check(batches, map[string]string{"player": "forbidden", "service: submit": "ok", "service: all": "ok",
+		"service: read": "insufficient-scope", "service: moderate": "insufficient-scope", "service: a scope that was taken away": "insufficient-scope", "every other": "unauthenticated"})
 	check(read, map[string]string{"player": "ok", "service: read": "ok", "service: all": "ok",
 		"service: submit": "insufficient-scope", "service: moderate": "insufficient-scope", "service: a scope that was taken away": "insufficient-scope", "every other": "unauthenticated"})
 	check(me, map[string]string{"player": "ok", "service: read": "not-a-player", "service: all": "not-a-player", "service: submit": "not-a-player",
 		"service: moderate": "not-a-player", "service: a scope that was taken away": "not-a-player", "every other": "unauthenticated"})
-	require.Equal(t, (len(public)+len(submit)+len(read)+len(me))*len(tokens), counted)
-	t.Logf("%d calls with %d kinds of tokens: %d combinations", len(public)+len(submit)+len(read)+len(me), len(tokens), counted)
+	require.Equal(t, (len(public)+len(submit)+len(batches)+len(read)+len(me))*len(tokens), counted)
+	t.Logf("%d calls with %d kinds of tokens: %d combinations", len(public)+len(submit)+len(batches)+len(read)+len(me), len(tokens), counted)
 }
 
 // kindsOfTokens are tokens of each kind, good and forged.

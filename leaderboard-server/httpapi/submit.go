@@ -44,6 +44,10 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboar
 // userID is the field that names the player of a score.
 const userID = "user_id"
 
+func withoutPlayer() error {
+	return invalidFields([]FieldError{{Field: userID, Message: "user_id is required with the token of a service account: name the player whose score it is"}})
+}
+
 // submitFor takes the score of a player from a service account.
 func (a *API) submitFor(w http.ResponseWriter, r *http.Request, service *leaderboard.Service, identity auth.Identity) error {
 	submission, err := readSubmission(r)
@@ -51,7 +55,7 @@ func (a *API) submitFor(w http.ResponseWriter, r *http.Request, service *leaderb
 		return err
 	}
 	if submission.Player == "" {
-		return invalidFields([]FieldError{{Field: userID, Message: "user_id is required with the token of a service account: name the player whose score it is"}})
+		return withoutPlayer()
 	}
 
 	// Each player has a bound of its own, so that a player who uses it up keeps no server from
@@ -90,9 +94,15 @@ func readSubmission(r *http.Request) (leaderboard.Submission, error) {
 		return leaderboard.Submission{}, err
 	}
 
-	submission := leaderboard.Submission{Player: b.player(userID), Board: b.board(), Score: b.integer("score"),
-		Values: b.integers("columns", leaderboard.MaxColumns), Metadata: b.metadata(), IdempotencyKey: key}
+	submission := b.submission()
+	submission.IdempotencyKey = key
 	return submission, b.finish()
+}
+
+// submission takes the fields of a score.
+func (b *body) submission() leaderboard.Submission {
+	return leaderboard.Submission{Player: b.player(userID), Board: b.board(), Score: b.integer("score"),
+		Values: b.integers("columns", leaderboard.MaxColumns), Metadata: b.metadata()}
 }
 
 // store makes the submission durable and answers with its receipt.
@@ -109,20 +119,24 @@ func (a *API) store(w http.ResponseWriter, r *http.Request, service *leaderboard
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
 
+	answer(w, http.StatusOK, receiptOf(service.Catalog(), receipt, username))
+	return nil
+}
+
+// receiptOf is what an answer says of a submission that is stored.
+func receiptOf(catalog *leaderboard.Catalog, receipt leaderboard.Receipt, username string) Receipt {
 	body := Receipt{UserID: string(receipt.Player), Username: username, GameID: receipt.Board,
 		ScoreSaved: receipt.Score, Replayed: receipt.Replayed, Ranking: Delayed}
 	if receipt.Ranking == leaderboard.RankingLive {
 		body.Ranking, body.Rank, body.Score = Live, &receipt.Rank, &receipt.StandingScore
-		if board, err := service.Catalog().Lookup(receipt.Board); err == nil {
+		if board, err := catalog.Lookup(receipt.Board); err == nil {
 			body.Columns = columns(board.Named(receipt.StandingColumns))
 		}
 		if !receipt.Replayed {
 			body.Improved = &receipt.Improved
 		}
 	}
-
-	answer(w, http.StatusOK, body)
-	return nil
+	return body
 }
 
 // withoutClient returns a context that ends with the request's time, though not

@@ -8,6 +8,30 @@ import (
 	"time"
 )
 
+// Defines values for BatchResultStatus.
+const (
+	Accepted BatchResultStatus = "accepted"
+	Refused  BatchResultStatus = "refused"
+	Repeated BatchResultStatus = "repeated"
+	Unknown  BatchResultStatus = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the BatchResultStatus enum.
+func (e BatchResultStatus) Valid() bool {
+	switch e {
+	case Accepted:
+		return true
+	case Refused:
+		return true
+	case Repeated:
+		return true
+	case Unknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClientErrorError.
 const (
 	InvalidClient ClientErrorError = "invalid_client"
@@ -134,6 +158,69 @@ type AttributesRequest struct {
 	//
 	// Examples: {"country":"DE","platform":"pc"}
 	Attributes map[string]*string `json:"attributes"`
+}
+
+// BatchItem defines model for BatchItem.
+type BatchItem struct {
+	// Columns As of a single submission.
+	Columns *map[string]Score `json:"columns,omitempty"`
+
+	// GameID A board's name. Left out or null: `global`, where the score counts alone.
+	GameID *string `json:"game_id,omitempty"`
+
+	// IdempotencyKey Makes the item safe to repeat, as the header `Idempotency-Key` does a single submission; either is repeated
+	// by the other.
+	IdempotencyKey *string `json:"idempotency_key,omitempty"`
+
+	// Metadata As of a single submission.
+	Metadata *map[string]interface{} `json:"metadata,omitempty"`
+	Score    Score                   `json:"score"`
+
+	// UserID The player's id.
+	UserID UserID `json:"user_id"`
+}
+
+// BatchRequest defines model for BatchRequest.
+type BatchRequest struct {
+	Items []BatchItem `json:"items"`
+}
+
+// BatchResult defines model for BatchResult.
+type BatchResult struct {
+	// Problem A problem document (RFC 9457).
+	Problem *Problem `json:"problem,omitempty"`
+
+	// Receipt Of a repetition, `score_saved` and `game_id` are what the first submission stored; `score` and `rank` are those
+	// of now.
+	Receipt *Receipt `json:"receipt,omitempty"`
+
+	// Status `accepted`: the score is durable. `repeated`: it was before, by an item or a submission with the same key.
+	// `refused`: nothing was stored, and `problem` says why. `unknown`: the ledger did not answer in time, so the
+	// score may or may not be stored: send the item again, with the same key.
+	Status BatchResultStatus `json:"status"`
+}
+
+// BatchResultStatus `accepted`: the score is durable. `repeated`: it was before, by an item or a submission with the same key.
+// `refused`: nothing was stored, and `problem` says why. `unknown`: the ledger did not answer in time, so the
+// score may or may not be stored: send the item again, with the same key.
+type BatchResultStatus string
+
+// BatchResults defines model for BatchResults.
+type BatchResults struct {
+	// Accepted How many items were stored now.
+	Accepted int `json:"accepted"`
+
+	// Refused How many were not stored.
+	Refused int `json:"refused"`
+
+	// Repeated How many had been stored before.
+	Repeated int `json:"repeated"`
+
+	// Results One for each item, in their order.
+	Results []BatchResult `json:"results"`
+
+	// Unknown Of how many it is not known.
+	Unknown int `json:"unknown"`
 }
 
 // Board defines model for Board.
@@ -865,6 +952,9 @@ type SegmentQuery = string
 // WindowQuery defines model for WindowQuery.
 type WindowQuery = string
 
+// BatchTooLarge A problem document (RFC 9457).
+type BatchTooLarge = Problem
+
 // Conflict A problem document (RFC 9457).
 type Conflict = Problem
 
@@ -909,6 +999,9 @@ type NotAPlayer = Problem
 
 // NotFound A problem document (RFC 9457).
 type NotFound = Problem
+
+// NotServer A problem document (RFC 9457).
+type NotServer = Problem
 
 // NotSubmitter A problem document (RFC 9457).
 type NotSubmitter = Problem
@@ -1135,6 +1228,9 @@ type ListEntriesJSONRequestBody = ListRequest
 
 // SetAttributesJSONRequestBody defines body for SetAttributes for application/json ContentType.
 type SetAttributesJSONRequestBody = AttributesRequest
+
+// SubmitScoresJSONRequestBody defines body for SubmitScores for application/json ContentType.
+type SubmitScoresJSONRequestBody = BatchRequest
 
 // SubmitScoreJSONRequestBody defines body for SubmitScore for application/json ContentType.
 type SubmitScoreJSONRequestBody = SubmitRequest

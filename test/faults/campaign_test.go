@@ -82,7 +82,7 @@ func TestCampaign(t *testing.T) {
 	}
 
 	t.Logf("to repeat: make faults ARGS=\"-seed=%d -faults=%d\"", seed, *faultCount)
-	w := newWorld(t, *writers*playersOfWriter+stormPlayers)
+	w := newWorld(t, (*writers+1)*playersOfWriter+stormPlayers)
 	c := newCrowd(w)
 	w.crowd = c
 	playing, stop := context.WithCancel(t.Context())
@@ -93,6 +93,7 @@ func TestCampaign(t *testing.T) {
 		group.Go(func() { c.play(playing, players, seed+uint64(i)) })
 	}
 
+	group.Go(func() { c.submitBatches(playing, w.Players[*writers*playersOfWriter:(*writers+1)*playersOfWriter], seed) })
 	for i := range readers {
 		group.Go(func() { c.read(playing, seed+uint64(i)) })
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
@@ -60,6 +61,8 @@ type Site struct {
 	options  Options
 	dir      string
 	programs []*Program
+	tokens   *auth.Tokens
+	account  accounts.Account
 }
 
 // BoardsFile is where the boards file is that the servers read.
@@ -183,6 +186,11 @@ func (s *Site) login(ctx context.Context) error {
 	}
 
 	tokens.SetKeys(keys)
+	s.tokens = tokens
+	if err := s.makeAccount(); err != nil {
+		return err
+	}
+
 	conn, err := s.Connect(ctx)
 	if err != nil {
 		return err
@@ -211,6 +219,22 @@ func (s *Site) login(ctx context.Context) error {
 	return rows.Err()
 }
 
+// makeAccount writes the file of the service account that [Site.ServiceToken] is of.
+func (s *Site) makeAccount() error {
+	s.account, _ = accounts.Account{Name: "match-server", Scopes: accounts.Scopes{accounts.Submit}}.Issue(time.Now())
+	file, err := accounts.Set{s.account}.Marshal()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.file("accounts.json"), file, 0o600)
+}
+
+// ServiceToken issues a token with which a server of the game submits for any player. It is
+// good for ten minutes.
+func (s *Site) ServiceToken() (string, error) {
+	return s.tokens.IssueService(s.account.Name, s.account.Newest(), s.account.Scopes)
+}
+
 func (s *Site) file(name string) string { return filepath.Join(s.dir, name) }
 
 // environment is the server's configuration: its defaults, but for the limits of
@@ -221,6 +245,7 @@ func (s *Site) environment(listen, ops string, changes map[string]string) []stri
 		config.EnvDatabaseURL:             s.Postgres.URL(s.Database),
 		config.EnvRedisAddresses:          s.Redis.Address(),
 		config.EnvKeySetFile:              s.file("keys.json"),
+		config.EnvServiceAccountsFile:     s.file("accounts.json"),
 		config.EnvBoardsFile:              s.file("boards.json"),
 		config.EnvListenAddress:           listen,
 		config.EnvOpsListenAddress:        ops,

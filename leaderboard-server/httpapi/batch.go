@@ -1,0 +1,110 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// maxBatchBody bounds the body of a batch, in bytes: its items may be of that many with the
+// longest metadata, key and columns, and with as much whitespace again.
+const maxBatchBody = 4 << 20
+
+// submitBatch takes many scores from a service account, each for the player that it names.
+func (a *API) submitBatch(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+	identity, err := a.submitter(r)
+	if err != nil {
+		return err
+	}
+	end, err := a.batches.begin(bucket(identity))
+	if err != nil {
+		return err
+	}
+	defer end()
+
+	items, err := readBatch(r)
+	if err != nil {
+		return err
+	}
+
+	ctx, cancel := withoutClient(r.Context())
+	defer cancel()
+	if err := a.storeItems(ctx, service, identity, items); err != nil {
+		return err
+	}
+
+	content := appendBatch(nil, items, service.Catalog(), requestInfo(r))
+	if err := holdAnswer(r, len(content)); err != nil {
+		return err
+	}
+	writeBytes(w, mediaJSON, http.StatusOK, content)
+	return nil
+}
+
+// submitter finds the service account whose token the request has, which must have the scope
+// to submit.
+func (a *API) submitter(r *http.Request) (auth.Identity, error) {
+	identity, err := a.holder(r, accounts.Submit)
+	if err == nil && identity.Account == "" {
+		err = newProblem(kindForbidden, "batches are for servers of the game: send the token of a service account with the scope "+string(accounts.Submit)+
+			", or single scores to /v1/scores/submit")
+	}
+	return identity, err
+}
+
+// item is one score of a batch, and what became of it.
+type item struct {
+	leaderboard.Submission
+	leaderboard.Committed
+	username string
+}
+
+// storeItems makes the items durable that are not refused yet. It fails only where nothing
+// of them was stored.
+func (a *API) storeItems(ctx context.Context, service *leaderboard.Service, identity auth.Identity, items []item) error {
+	if err := nameItems(ctx, service, items); err != nil {
+		return err
+	}
+
+	submissions, places := make([]leaderboard.Submission, 0, len(items)), make([]int, 0, len(items))
+	for i := range items {
+		if items[i].Err == nil {
+			items[i].Account = identity.Account
+			submissions, places = append(submissions, items[i].Submission), append(places, i)
+		}
+	}
+
+	for j, committed := range service.SubmitAll(ctx, submissions) {
+		items[places[j]].Committed = committed
+	}
+	return nil
+}
+
+// nameItems finds out whose the items are, and refuses those of nobody.
+func nameItems(ctx context.Context, service *leaderboard.Service, items []item) error {
+	ids := make([]leaderboard.PlayerID, 0, len(items))
+	for i := range items {
+		if items[i].Err == nil {
+			ids = append(ids, items[i].Player)
+		}
+	}
+
+	names, err := service.Directory.Find(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for i := range items {
+		if items[i].Err != nil {
+			continue
+		}
+		name, ok := names[items[i].Player]
+		if !ok {
+			items[i].Err = leaderboard.Errorf(leaderboard.CodeNoPlayer, userID, "there is no such player")
+		}
+		items[i].username = name.Username
+	}
+	return nil
+}
