@@ -85,6 +85,7 @@ type part struct {
 var parts = []part{
 	{"http", measureHTTP},
 	{"batch", measureBatch},
+	{"bulk", measureBulk},
 	{"standings", measureStandings},
 	{"queries", measureQueries},
 	{"windows", measureWindows},
