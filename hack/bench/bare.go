@@ -159,6 +159,14 @@ func (s *instant) Find(_ context.Context, ids []leaderboard.PlayerID) (map[leade
 	return found, nil
 }
 
+// FindExternal implements [leaderboard.Directory].
+func (s *instant) FindExternal(context.Context, []string) (map[string]leaderboard.PlayerName, error) {
+	return nil, nil
+}
+
+// CreateExternal implements [leaderboard.Directory].
+func (s *instant) CreateExternal(context.Context, []leaderboard.ExternalPlayer) error { return nil }
+
 // Names implements [leaderboard.Directory].
 func (s *instant) Names(_ context.Context, numbers []int64) (map[int64]leaderboard.PlayerName, error) {
 	names := make(map[int64]leaderboard.PlayerName, len(numbers))

@@ -25,14 +25,15 @@ func (a *API) submitBatch(w http.ResponseWriter, r *http.Request, service *leade
 	}
 	defer end()
 
-	items, err := readBatch(r)
+	batch, err := readBatch(r)
 	if err != nil {
 		return err
 	}
+	items := batch.items
 
 	ctx, cancel := withoutClient(r.Context())
 	defer cancel()
-	if err := a.storeItems(ctx, service, identity, items); err != nil {
+	if err := a.storeItems(ctx, service, identity, batch); err != nil {
 		return err
 	}
 
@@ -47,24 +48,42 @@ func (a *API) submitBatch(w http.ResponseWriter, r *http.Request, service *leade
 // submitter finds the service account whose token the request has, which must have the scope
 // to submit.
 func (a *API) submitter(r *http.Request) (auth.Identity, error) {
-	identity, err := a.holder(r, accounts.Submit)
+	return a.server(r, accounts.Submit, "batches are for servers of the game: send single scores to /v1/scores/submit")
+}
+
+// server finds the service account whose token the request has, which must have the scope. A
+// player is told why it is refused.
+func (a *API) server(r *http.Request, scope accounts.Scope, refusal string) (auth.Identity, error) {
+	identity, err := a.holder(r, scope)
 	if err == nil && identity.Account == "" {
-		err = newProblem(kindForbidden, "batches are for servers of the game: send the token of a service account with the scope "+string(accounts.Submit)+
-			", or single scores to /v1/scores/submit")
+		err = newProblem(kindForbidden, refusal+", or send the token of a service account with the scope "+string(scope))
 	}
 	return identity, err
+}
+
+// batch is many scores.
+type batch struct {
+	items []item
+	// createPlayers: external ids without a player get one.
+	createPlayers bool
 }
 
 // item is one score of a batch, and what became of it.
 type item struct {
 	leaderboard.Submission
 	leaderboard.Committed
-	username string
+	// externalID names the player where Submission.Player does not.
+	externalID string
+	username   string
 }
 
 // storeItems makes the items durable that are not refused yet. It fails only where nothing
 // of them was stored.
-func (a *API) storeItems(ctx context.Context, service *leaderboard.Service, identity auth.Identity, items []item) error {
+func (a *API) storeItems(ctx context.Context, service *leaderboard.Service, identity auth.Identity, b batch) error {
+	items := b.items
+	if err := findExternal(ctx, service, b); err != nil {
+		return err
+	}
 	if err := nameItems(ctx, service, items); err != nil {
 		return err
 	}
@@ -87,9 +106,12 @@ func (a *API) storeItems(ctx context.Context, service *leaderboard.Service, iden
 func nameItems(ctx context.Context, service *leaderboard.Service, items []item) error {
 	ids := make([]leaderboard.PlayerID, 0, len(items))
 	for i := range items {
-		if items[i].Err == nil {
+		if items[i].Err == nil && items[i].username == "" {
 			ids = append(ids, items[i].Player)
 		}
+	}
+	if len(ids) == 0 {
+		return nil
 	}
 
 	names, err := service.Directory.Find(ctx, ids)
@@ -97,7 +119,7 @@ func nameItems(ctx context.Context, service *leaderboard.Service, items []item) 
 		return err
 	}
 	for i := range items {
-		if items[i].Err != nil {
+		if items[i].Err != nil || items[i].username != "" {
 			continue
 		}
 		name, ok := names[items[i].Player]

@@ -15,29 +15,28 @@ const itemKey = "idempotency_key"
 
 // readBatch reads the items of a request. One that cannot be taken has its error; what is
 // wrong with the whole refuses all of them.
-func readBatch(r *http.Request) ([]item, error) {
+func readBatch(r *http.Request) (read batch, err error) {
 	if err := readQuery(r).finish(); err != nil {
-		return nil, err
+		return read, err
 	}
 	if body, ok := r.Body.(*meteredBody); ok {
 		body.bound(maxBatchBody)
 	}
 	if err := contentType(r, mediaJSON); err != nil {
-		return nil, err
+		return read, err
 	}
 	content, err := readAll(r)
 	if err != nil {
-		return nil, err
+		return read, err
 	}
 
-	var items []item
 	b := body{fields: map[string]json.RawMessage{}}
 	err = eachField(content, func(name string, decoder *jsontext.Decoder) error {
-		if _, twice := b.fields[name]; twice || name == "items" && items != nil {
+		if _, twice := b.fields[name]; twice || name == "items" && read.items != nil {
 			return thereTwice(name)
 		}
 		if name == "items" {
-			items, err = readItems(&b, decoder)
+			read.items, err = readItems(&b, decoder)
 			return err
 		}
 		value, err := decoder.ReadValue()
@@ -45,13 +44,14 @@ func readBatch(r *http.Request) ([]item, error) {
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return read, err
 	}
 
-	if items == nil {
+	read.createPlayers = b.boolean("create_players")
+	if read.items == nil {
 		b.wrong("items", "items is required")
 	}
-	return items, b.finish()
+	return read, b.finish()
 }
 
 // readItems reads the list of items; it is not nil.
@@ -96,9 +96,10 @@ func readItem(content []byte) (i item) {
 
 	b := body{fields: fields}
 	i.Submission = b.submission()
+	i.externalID = b.externalID()
 	i.IdempotencyKey = b.itemKey()
-	if i.Err = b.finish(); i.Err == nil && i.Player == "" {
-		i.Err = withoutPlayer()
+	if i.Err = b.finish(); i.Err == nil {
+		i.Err = checkNamed(i.Player, i.externalID)
 	}
 	return i
 }

@@ -28,7 +28,7 @@ func appendBatch(to []byte, items []item, catalog *leaderboard.Catalog, info *in
 // resultOf says what became of an item.
 func resultOf(i *item, catalog *leaderboard.Catalog, info *info) BatchResult {
 	if i.Err != nil {
-		p := toProblem(nameOfItem(i.Err))
+		p := toProblem(i.named(i.Err))
 		status := Refused
 		if p.kind == kindUnavailable || p.kind == kindInternal {
 			status = Unknown
@@ -45,11 +45,11 @@ func resultOf(i *item, catalog *leaderboard.Catalog, info *info) BatchResult {
 	return BatchResult{Status: status, Receipt: &receipt}
 }
 
-// nameOfItem lets an error name what an item calls it.
-func nameOfItem(err error) error {
+// named lets an error name what the item calls it.
+func (i *item) named(err error) error {
 	var e *leaderboard.Error
 	if errors.As(err, &e) && e.Field == idempotencyHeader {
 		return e.Named(itemKey)
 	}
-	return withGameID(err)
+	return withGameID(withExternalID(err, i.externalID))
 }

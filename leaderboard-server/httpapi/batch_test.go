@@ -23,7 +23,7 @@ func itemOf(player, board string, score int64, further ...string) string {
 
 // submitter logs a service account in that may submit.
 func (g *game) submitter() string {
-	return g.serviceToken("batch-server", g.account("batch-server", accounts.Submit), "")
+	return g.serviceToken("batch-server", g.account("batch-server", accounts.Submit, accounts.Read), "")
 }
 
 // submitAll sends a batch, which is accepted as a whole.

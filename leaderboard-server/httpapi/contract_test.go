@@ -21,17 +21,18 @@ import (
 func calls(token string) map[string]request {
 	today := time.Now().UTC().Format(time.DateOnly)
 	return map[string]request{
-		"register":     {method: "POST", path: "/v1/auth/register", body: credentials("newcomer", password)},
-		"token":        {method: "POST", path: "/v1/auth/token", body: credentials("ada", password)},
-		"submitScore":  {method: "POST", path: "/v1/scores/submit", token: token, body: submission("", 5)},
-		"submitScores": {method: "POST", path: "/v1/scores/batch", token: token, body: batch(itemOf(nobody, "", 5))},
-		"leaderboard":  {method: "GET", path: "/v1/leaderboard/global"},
-		"myRank":       {method: "GET", path: "/v1/leaderboard/my_rank", token: token},
-		"topPlayers":   {method: "GET", path: "/v1/reports/top_players?start_date=" + today + "&end_date=" + today, token: token},
-		"boards":       {method: "GET", path: "/v1/boards"},
-		"board":        {method: "GET", path: "/v1/boards/global"},
-		"boardEntries": {method: "GET", path: "/v1/boards/global/entries"},
-		"seasons":      {method: "GET", path: "/v1/boards/laps/seasons"},
+		"register":       {method: "POST", path: "/v1/auth/register", body: credentials("newcomer", password)},
+		"token":          {method: "POST", path: "/v1/auth/token", body: credentials("ada", password)},
+		"submitScore":    {method: "POST", path: "/v1/scores/submit", token: token, body: submission("", 5)},
+		"submitScores":   {method: "POST", path: "/v1/scores/batch", token: token, body: batch(itemOf(nobody, "", 5))},
+		"externalPlayer": {method: "GET", path: "/v1/players/by-external-id/steam:76561197960287930", token: token},
+		"leaderboard":    {method: "GET", path: "/v1/leaderboard/global"},
+		"myRank":         {method: "GET", path: "/v1/leaderboard/my_rank", token: token},
+		"topPlayers":     {method: "GET", path: "/v1/reports/top_players?start_date=" + today + "&end_date=" + today, token: token},
+		"boards":         {method: "GET", path: "/v1/boards"},
+		"board":          {method: "GET", path: "/v1/boards/global"},
+		"boardEntries":   {method: "GET", path: "/v1/boards/global/entries"},
+		"seasons":        {method: "GET", path: "/v1/boards/laps/seasons"},
 
 		"entriesAround": {method: "GET", path: "/v1/boards/global/entries/around?player=me", token: token},
 		"listEntries":   {method: "POST", path: "/v1/boards/global/entries/list", token: token, body: list(nobody)},
@@ -72,7 +73,8 @@ func TestContract(t *testing.T) {
 	g := newGame(t, gameOptions{boards: windowsFile})
 	id, token := g.player("ada")
 	secret := g.account("contract-server", accounts.Submit, accounts.Read)
-	service := g.serviceToken("contract-server", secret, "submit")
+	service := g.serviceToken("contract-server", secret, "")
+	require.Equal(t, 1, g.createPlayers(service, external("steam:76561197960287930", "", 1)).Accepted)
 	big := encode(map[string]string{"username": "ada", "password": strings.Repeat("x", 64<<10)})
 
 	t.Run("2xx", func(t *testing.T) {
@@ -82,7 +84,7 @@ func TestContract(t *testing.T) {
 			if name == "listEntries" {
 				r.body = list(id)
 			}
-			if name == "submitScores" {
+			if name == "submitScores" || name == "externalPlayer" {
 				r.token = service
 			}
 			require.Less(t, g.do(r).status, 300, name)
@@ -163,7 +165,7 @@ func TestContract(t *testing.T) {
 
 	t.Run("401", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"submitScore", "myRank", "topPlayers", "entriesAround", "listEntries", "playerEntries", "history", "boardEntries", "attributes", "setAttributes", "export", "submitScores"} {
+		for _, call := range []string{"submitScore", "myRank", "topPlayers", "entriesAround", "listEntries", "playerEntries", "history", "boardEntries", "attributes", "setAttributes", "export", "submitScores", "externalPlayer"} {
 			r := calls("")[call]
 			if call == "boardEntries" { // only a player has an own segment
 				r.path = "/v1/boards/laps/entries?segment=country"
@@ -191,7 +193,10 @@ func TestContract(t *testing.T) {
 		reader, submitter := g.serviceToken("contract-server", secret, "read"), g.serviceToken("contract-server", secret, "submit")
 		g.do(calls(reader)["submitScore"]).problem(403, "insufficient-scope")
 		g.do(calls(reader)["submitScores"]).problem(403, "insufficient-scope")
-		g.do(calls(token)["submitScores"]).problem(403, "forbidden")
+		for _, call := range []string{"submitScores", "externalPlayer"} {
+			g.do(calls(token)[call]).problem(403, "forbidden")
+		}
+		g.do(calls(submitter)["externalPlayer"]).problem(403, "insufficient-scope")
 		for _, call := range []string{"topPlayers", "listEntries", "history"} {
 			g.do(calls(submitter)[call]).problem(403, "insufficient-scope")
 		}
@@ -222,6 +227,7 @@ func TestContract(t *testing.T) {
 		for _, path := range []string{"/v1/players/" + nobody + "/entries", "/v1/boards/global/entries/around?player=" + nobody} {
 			g.do(request{method: "GET", path: path}).problem(404, "no-player")
 		}
+		g.do(request{method: "GET", path: "/v1/players/by-external-id/nobody", token: service}).problem(404, "no-player", "external_id")
 		for path, slug := range map[string]string{"/v1/boards/chess/players/me/history": "no-board", "/v1/boards/laps/players/me/history?window=weekly": "no-window"} {
 			field, _ := strings.CutPrefix(slug, "no-")
 			g.do(request{method: "GET", path: path, token: token}).problem(404, slug, field)
@@ -303,8 +309,11 @@ func TestContract(t *testing.T) {
 		}
 		g.do(request{method: "POST", path: "/v1/scores/batch", token: service, body: "{}"}).problem(422, "invalid-request", "items")
 
-		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "seasons", "boardEntries", "entriesAround", "playerEntries", "history", "attributes", "export"} {
+		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "seasons", "boardEntries", "entriesAround", "playerEntries", "history", "attributes", "export", "externalPlayer"} {
 			r := calls(token)[call]
+			if call == "externalPlayer" {
+				r.token = service
+			}
 			r.path, _, _ = strings.Cut(r.path, "?")
 			r.path += "?game_id="
 			require.Equal(t, 422, g.do(r).status, call)

@@ -220,6 +220,15 @@ func (b *body) text(name string, required bool) string {
 	return s
 }
 
+// boolean takes true or false, which may be left out: false.
+func (b *body) boolean(name string) bool {
+	raw, ok := b.take(name, false)
+	if ok && string(raw) != "true" && string(raw) != "false" {
+		b.wrong(name, "%s must be true or false", name)
+	}
+	return string(raw) == "true"
+}
+
 // integer takes a number that is an exact integer in the range of scores.
 func (b *body) integer(name string) int64 {
 	raw, ok := b.take(name, true)

@@ -83,6 +83,9 @@ func TestWhoMayDoWhat(t *testing.T) {
 
 	batches := map[string]request{"submitScores": {method: "POST", path: "/v1/scores/batch", body: batch(itemOf(id, "", 5))}}
 
+	require.Equal(t, 1, g.createPlayers(tokens["service: all"], external("steam:76561197960287930", "", 1)).Accepted)
+	lookups := map[string]request{"externalPlayer": calls("")["externalPlayer"]}
+
 	counted := 0
 	check := func(calls map[string]request, want map[string]string) {
 		for name, r := range calls {
@@ -114,12 +117,14 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"service: read": "insufficient-scope", "service: moderate": "insufficient-scope", "service: a scope that was taken away": "insufficient-scope", "every other": "unauthenticated"})
 	check(batches, map[string]string{"player": "forbidden", "service: submit": "ok", "service: all": "ok",
 		"service: read": "insufficient-scope", "service: moderate": "insufficient-scope", "service: a scope that was taken away": "insufficient-scope", "every other": "unauthenticated"})
+	check(lookups, map[string]string{"player": "forbidden", "service: read": "ok", "service: all": "ok",
+		"service: submit": "insufficient-scope", "service: moderate": "insufficient-scope", "service: a scope that was taken away": "insufficient-scope", "every other": "unauthenticated"})
 	check(read, map[string]string{"player": "ok", "service: read": "ok", "service: all": "ok",
 		"service: submit": "insufficient-scope", "service: moderate": "insufficient-scope", "service: a scope that was taken away": "insufficient-scope", "every other": "unauthenticated"})
 	check(me, map[string]string{"player": "ok", "service: read": "not-a-player", "service: all": "not-a-player", "service: submit": "not-a-player",
 		"service: moderate": "not-a-player", "service: a scope that was taken away": "not-a-player", "every other": "unauthenticated"})
-	require.Equal(t, (len(public)+len(submit)+len(batches)+len(read)+len(me))*len(tokens), counted)
-	t.Logf("%d calls with %d kinds of tokens: %d combinations", len(public)+len(submit)+len(batches)+len(read)+len(me), len(tokens), counted)
+	require.Equal(t, (len(public)+len(submit)+len(batches)+len(lookups)+len(read)+len(me))*len(tokens), counted)
+	t.Logf("%d calls with %d kinds of tokens: %d combinations", len(public)+len(submit)+len(batches)+len(lookups)+len(read)+len(me), len(tokens), counted)
 }
 
 // kindsOfTokens are tokens of each kind, good and forged.

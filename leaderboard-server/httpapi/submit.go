@@ -27,35 +27,57 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboar
 	}
 	defer end()
 
-	submission, err := readSubmission(r)
+	submission, external, err := readSubmission(r)
 	if err != nil {
 		return err
 	}
+	if external != "" {
+		return ofAnother(externalID)
+	}
 	if named := submission.Player; named != "" && named != identity.Player {
-		p := newProblem(kindForbidden, "a player's token submits scores of that player alone: leave user_id out, or send the token of a service account with the scope "+string(accounts.Submit))
-		p.errors = []FieldError{{Field: userID, Message: p.detail}}
-		return p
+		return ofAnother(userID)
 	}
 
 	submission.Player, submission.TokenVersion = identity.Player, identity.TokenVersion
 	return a.store(w, r, service, submission, identity.Username)
 }
 
-// userID is the field that names the player of a score.
-const userID = "user_id"
+// userID and externalID are the fields that name the player of a score.
+const userID, externalID = "user_id", "external_id"
 
-func withoutPlayer() error {
-	return invalidFields([]FieldError{{Field: userID, Message: "user_id is required with the token of a service account: name the player whose score it is"}})
+// ofAnother refuses a player's submission that names another one.
+func ofAnother(field string) error {
+	p := newProblem(kindForbidden, "a player's token submits scores of that player alone: leave "+field+" out, or send the token of a service account with the scope "+string(accounts.Submit))
+	p.errors = []FieldError{{Field: field, Message: p.detail}}
+	return p
+}
+
+// checkNamed refuses a service account's score that does not name its player by one of two.
+func checkNamed(player leaderboard.PlayerID, external string) error {
+	switch {
+	case player == "" && external == "":
+		return invalidFields([]FieldError{{Field: userID, Message: "user_id or external_id is required with the token of a service account: name the player whose score it is"}})
+	case player != "" && external != "":
+		return invalidFields([]FieldError{{Field: externalID, Message: "external_id is there beside user_id: name the player by one of them"}})
+	}
+	return nil
 }
 
 // submitFor takes the score of a player from a service account.
 func (a *API) submitFor(w http.ResponseWriter, r *http.Request, service *leaderboard.Service, identity auth.Identity) error {
-	submission, err := readSubmission(r)
+	submission, external, err := readSubmission(r)
 	if err != nil {
 		return err
 	}
-	if submission.Player == "" {
-		return withoutPlayer()
+	if err := checkNamed(submission.Player, external); err != nil {
+		return err
+	}
+	if external != "" {
+		player, err := findOneExternal(r.Context(), service, external)
+		if err != nil {
+			return err
+		}
+		submission.Player = player.ID
 	}
 
 	// Each player has a bound of its own, so that a player who uses it up keeps no server from
@@ -75,28 +97,29 @@ func (a *API) submitFor(w http.ResponseWriter, r *http.Request, service *leaderb
 	}
 
 	submission.Account = identity.Account
-	return a.store(w, r, service, submission, player.Username)
+	return withExternalID(a.store(w, r, service, submission, player.Username), external)
 }
 
-// readSubmission reads what a request brings; without user_id it has no player.
-func readSubmission(r *http.Request) (leaderboard.Submission, error) {
+// readSubmission reads what a request brings; without user_id it has no player, whom external
+// may name.
+func readSubmission(r *http.Request) (submission leaderboard.Submission, external string, err error) {
 	if err := readQuery(r).finish(); err != nil {
-		return leaderboard.Submission{}, err
+		return submission, "", err
 	}
 
 	key, err := idempotencyKey(r)
 	if err != nil {
-		return leaderboard.Submission{}, err
+		return submission, "", err
 	}
 
 	b, err := readBody(r)
 	if err != nil {
-		return leaderboard.Submission{}, err
+		return submission, "", err
 	}
 
-	submission := b.submission()
+	submission, external = b.submission(), b.externalID()
 	submission.IdempotencyKey = key
-	return submission, b.finish()
+	return submission, external, b.finish()
 }
 
 // submission takes the fields of a score.

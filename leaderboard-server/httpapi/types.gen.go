@@ -165,6 +165,10 @@ type BatchItem struct {
 	// Columns As of a single submission.
 	Columns *map[string]Score `json:"columns,omitempty"`
 
+	// ExternalID The game's own id of a player, such as that of a platform: 1 to 128 printable ASCII characters without spaces,
+	// upper and lower case apart.
+	ExternalID *ExternalID `json:"external_id,omitempty"`
+
 	// GameID A board's name. Left out or null: `global`, where the score counts alone.
 	GameID *string `json:"game_id,omitempty"`
 
@@ -176,13 +180,16 @@ type BatchItem struct {
 	Metadata *map[string]interface{} `json:"metadata,omitempty"`
 	Score    Score                   `json:"score"`
 
-	// UserID The player's id.
-	UserID UserID `json:"user_id"`
+	// UserID The player whose score it is. This or `external_id` is required.
+	UserID *string `json:"user_id,omitempty"`
 }
 
 // BatchRequest defines model for BatchRequest.
 type BatchRequest struct {
-	Items []BatchItem `json:"items"`
+	// CreatePlayers Whether items that name an unknown `external_id` make its player, who has a generated username, of `player-`
+	// and 16 letters and digits, and no login. Otherwise they are refused.
+	CreatePlayers *bool       `json:"create_players,omitempty"`
+	Items         []BatchItem `json:"items"`
 }
 
 // BatchResult defines model for BatchResult.
@@ -418,6 +425,24 @@ type EntryList struct {
 
 	// WithoutEntry Those who have no entry on the board yet, as they were listed.
 	WithoutEntry []Player `json:"without_entry"`
+}
+
+// ExternalID The game's own id of a player, such as that of a platform: 1 to 128 printable ASCII characters without spaces,
+// upper and lower case apart.
+type ExternalID = string
+
+// ExternalPlayer defines model for ExternalPlayer.
+type ExternalPlayer struct {
+	ExternalID string `json:"external_id"`
+
+	// UserID The player's id.
+	UserID UserID `json:"user_id"`
+
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
+	Username Username `json:"username"`
 }
 
 // FieldError defines model for FieldError.
@@ -828,6 +853,10 @@ type SubmitRequest struct {
 	// nothing; a board that never had any takes none.
 	Columns *map[string]Score `json:"columns,omitempty"`
 
+	// ExternalID The game's own id of a player, such as that of a platform: 1 to 128 printable ASCII characters without spaces,
+	// upper and lower case apart.
+	ExternalID *ExternalID `json:"external_id,omitempty"`
+
 	// GameID A board's name. Left out or null: `global`, where the score counts alone.
 	GameID *string `json:"game_id,omitempty"`
 
@@ -837,8 +866,8 @@ type SubmitRequest struct {
 	Metadata *map[string]interface{} `json:"metadata,omitempty"`
 	Score    Score                   `json:"score"`
 
-	// UserID The player whose score it is. Required with the token of a service account. A player need not send it, and may
-	// name no other.
+	// UserID The player whose score it is. The token of a service account takes this or `external_id`. A player need not
+	// send it, and may name no other.
 	UserID *string `json:"user_id,omitempty"`
 }
 
@@ -999,6 +1028,9 @@ type NotAPlayer = Problem
 
 // NotFound A problem document (RFC 9457).
 type NotFound = Problem
+
+// NotReader A problem document (RFC 9457).
+type NotReader = Problem
 
 // NotServer A problem document (RFC 9457).
 type NotServer = Problem

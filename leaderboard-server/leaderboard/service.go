@@ -42,6 +42,11 @@ type Directory interface {
 	Names(ctx context.Context, numbers []int64) (map[int64]PlayerName, error)
 	// Find finds players by public id. An id without a player is left out.
 	Find(ctx context.Context, ids []PlayerID) (map[PlayerID]PlayerName, error)
+	// FindExternal finds players by external id. One without a player is left out.
+	FindExternal(ctx context.Context, externalIDs []string) (map[string]PlayerName, error)
+	// CreateExternal makes the players of those external ids that have none. Each is there
+	// once.
+	CreateExternal(ctx context.Context, players []ExternalPlayer) error
 }
 
 // Committer makes submissions durable.

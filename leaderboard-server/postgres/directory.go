@@ -31,6 +31,8 @@ type Directory struct {
 	epoch    uint64
 	byNumber *lru.Cache[int64, leaderboard.PlayerName]
 	byID     *lru.Cache[leaderboard.PlayerID, leaderboard.PlayerName]
+	// byExternal has whose external ids these are.
+	byExternal *lru.Cache[string, leaderboard.PlayerID]
 }
 
 // NewDirectory makes a directory that remembers up to size players (about 300
@@ -46,7 +48,12 @@ func NewDirectory(ledger *Ledger, size int) (*Directory, error) {
 		return nil, fmt.Errorf("make the cache of players: %w", err)
 	}
 
-	d := &Directory{ledger: ledger, byNumber: byNumber, byID: byID}
+	byExternal, err := lru.New[string, leaderboard.PlayerID](size)
+	if err != nil {
+		return nil, fmt.Errorf("make the cache of external ids: %w", err)
+	}
+
+	d := &Directory{ledger: ledger, byNumber: byNumber, byID: byID, byExternal: byExternal}
 	ledger.directory.Store(d)
 	return d, nil
 }
@@ -75,6 +82,7 @@ func (d *Directory) adopt(identity string) {
 	d.epoch++
 	d.byNumber.Purge()
 	d.byID.Purge()
+	d.byExternal.Purge()
 }
 
 // remember adds names that were looked up when the directory had this epoch. If the

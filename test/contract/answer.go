@@ -94,8 +94,8 @@ var unsaid = map[string][]string{
 	"register":      {"username", "password", "attributes"}, // the characters; bytes, not characters; what the game has
 	"setAttributes": {"attributes"},
 	"history":       {"cursor", "season"},
-	"submitScore":   {"game_id", "user_id", "columns", "metadata"}, // global may take none; whose token it is; those that the board has, and what it takes
-	"topPlayers":    {"start_date", "end_date", "time_zone"},       // the order and length of the range; names of zones
+	"submitScore":   {"game_id", "user_id", "external_id", "columns", "metadata"}, // global may take none; whose token it is; those that the board has, and what it takes
+	"topPlayers":    {"start_date", "end_date", "time_zone"},                      // the order and length of the range; names of zones
 	"boardEntries":  {"cursor", "from_rank", "min_score", "season"},
 	"entriesAround": {"player", "season"}, // one of player and score
 	"listEntries":   {"players"},          // players that there are, each once however it is spelt

@@ -93,7 +93,9 @@ func TestCampaign(t *testing.T) {
 		group.Go(func() { c.play(playing, players, seed+uint64(i)) })
 	}
 
-	group.Go(func() { c.submitBatches(playing, w.Players[*writers*playersOfWriter:(*writers+1)*playersOfWriter], seed) })
+	group.Go(func() {
+		c.submitBatches(playing, w.Players[*writers*playersOfWriter:(*writers+1)*playersOfWriter], seed)
+	})
 	for i := range readers {
 		group.Go(func() { c.read(playing, seed+uint64(i)) })
 	}

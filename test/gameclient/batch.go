@@ -30,4 +30,3 @@ func (c *Client) SubmitBatch(ctx context.Context, token string, items []Item) ([
 	err := c.call(ctx, http.MethodPost, "/v1/scores/batch", nil, token, map[string][]Item{"items": items}, &answer)
 	return answer.Results, err
 }
-

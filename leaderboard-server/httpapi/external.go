@@ -1,0 +1,101 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// externalID takes the id that a game has for a player, which may be left out: empty.
+func (b *body) externalID() string {
+	raw, there := b.fields[externalID]
+	errs := len(b.errs)
+	id := b.text(externalID, false)
+	if there && string(raw) != "null" && len(b.errs) == errs {
+		b.refused(leaderboard.CheckExternalID(externalID, id))
+	}
+	return id
+}
+
+// externalPlayer answers with the player of an external id.
+func (a *API) externalPlayer(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
+	if _, err := a.server(r, accounts.Read, "external ids are for servers of the game: name players by user_id"); err != nil {
+		return err
+	}
+	if err := readQuery(r).finish(); err != nil {
+		return err
+	}
+	external, err := pathParameter(r, externalID)
+	if err != nil {
+		return err
+	}
+	if err := leaderboard.CheckExternalID(externalID, external); err != nil {
+		return err
+	}
+
+	player, err := findOneExternal(r.Context(), service, external)
+	if err != nil {
+		return err
+	}
+	answer(w, http.StatusOK, ExternalPlayer{UserID: string(player.ID), Username: player.Username, ExternalID: external})
+	return nil
+}
+
+// findOneExternal finds the player of an external id.
+func findOneExternal(ctx context.Context, service *leaderboard.Service, external string) (leaderboard.PlayerName, error) {
+	found, err := service.FindExternal(ctx, []string{external}, false)
+	if err != nil {
+		return leaderboard.PlayerName{}, err
+	}
+	player, ok := found[external]
+	if !ok {
+		return player, noExternalPlayer()
+	}
+	return player, nil
+}
+
+// withExternalID lets an error about the player name external_id where that named the player.
+func withExternalID(err error, external string) error {
+	var e *leaderboard.Error
+	if external != "" && errors.As(err, &e) && e.Field == userID {
+		return e.Named(externalID)
+	}
+	return err
+}
+
+func noExternalPlayer() error {
+	return leaderboard.Errorf(leaderboard.CodeNoPlayer, externalID, "no player has this external_id: a batch of scores with create_players makes one")
+}
+
+// findExternal finds the players of the items that name them by external id, or makes them.
+func findExternal(ctx context.Context, service *leaderboard.Service, b batch) error {
+	var ids []string
+	for i := range b.items {
+		if b.items[i].Err == nil && b.items[i].externalID != "" {
+			ids = append(ids, b.items[i].externalID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+
+	found, err := service.FindExternal(ctx, ids, b.createPlayers)
+	if err != nil {
+		return err
+	}
+	for i := range b.items {
+		it := &b.items[i]
+		if it.Err != nil || it.externalID == "" {
+			continue
+		}
+		player, ok := found[it.externalID]
+		if !ok {
+			it.Err = noExternalPlayer()
+		}
+		it.Player, it.username = player.ID, player.Username
+	}
+	return nil
+}
