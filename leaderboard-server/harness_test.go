@@ -134,6 +134,11 @@ func start(t *testing.T, environment map[string]string) *running {
 func (r *running) get(t *testing.T, path string) (int, string) {
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.ops.address()+path, nil)
 	require.NoError(t, err)
+	return answerOf(t, request)
+}
+
+// answerOf sends a request, and returns the status and the body of the answer.
+func answerOf(t *testing.T, request *http.Request) (int, string) {
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0, err.Error()

@@ -53,6 +53,8 @@ type server struct {
 	service    atomic.Pointer[leaderboard.Service]
 	api, ops   *listener
 	draining   atomic.Bool
+	// requests counts those of the API.
+	requests atomic.Uint64
 }
 
 // newServer makes a server whose ports are open; Run makes it answer. It does
@@ -109,11 +111,12 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 	return s, nil
 }
 
-// drain lets answers close their connections once the server is stopping, so
+// drain counts requests, and lets answers close their connections once the server is stopping, so
 // that clients that keep theirs open go elsewhere with the next request. Idle
 // connections stay: closing one while a request is on its way would lose it.
 func (s *server) drain(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.requests.Add(1)
 		if s.draining.Load() {
 			w.Header().Set("Connection", "close")
 		}

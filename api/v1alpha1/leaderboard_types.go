@@ -86,9 +86,10 @@ const (
 	ScopeSubmit Scope = "submit"
 	// ScopeRead reads what only players may read otherwise.
 	ScopeRead Scope = "read"
-	// ScopeModerate and ScopeAdmin are for calls that are yet to come.
+	// ScopeModerate resets passwords, and reads which names players had.
 	ScopeModerate Scope = "moderate"
-	ScopeAdmin    Scope = "admin"
+	// ScopeAdmin is for calls that are yet to come.
+	ScopeAdmin Scope = "admin"
 )
 
 // DeletionPolicy says what becomes of a tenant's data when its Leaderboard is
@@ -430,8 +431,8 @@ type ServiceAccount struct {
 	Name string `json:"name"`
 
 	// scopes are what the account may do: submit hands in scores of players, read reads
-	// what only players may read otherwise. moderate and admin are for calls that are yet
-	// to come.
+	// what only players may read otherwise, moderate resets passwords and reads which names
+	// players had. admin is for calls that are yet to come.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -474,6 +475,22 @@ type AuthSpec struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="must be a duration from 1m to 24h, for example 1h or 90m"
 	TokenTTL metav1.Duration `json:"tokenTTL,omitzero"`
+
+	// refreshTokenTTL is how long a refresh token is good for, from 1h to 8760h; left out,
+	// 720h, which are 30 days. Refreshing gives the next one the whole time.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1h') && duration(self) <= duration('8760h')",message="must be a duration from 1h to 8760h, for example 720h"
+	RefreshTokenTTL metav1.Duration `json:"refreshTokenTTL,omitzero"`
+
+	// renameEvery is how long a player keeps a new username at least, from 1h to 8760h;
+	// left out, 720h, which are 30 days.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1h') && duration(self) <= duration('8760h')",message="must be a duration from 1h to 8760h, for example 720h"
+	RenameEvery metav1.Duration `json:"renameEvery,omitzero"`
 
 	// passwordCost is the cost of bcrypt, a power of two: each step doubles the
 	// work of a login.

@@ -54,6 +54,8 @@ func (in *Attribute) DeepCopy() *Attribute {
 func (in *AuthSpec) DeepCopyInto(out *AuthSpec) {
 	*out = *in
 	out.TokenTTL = in.TokenTTL
+	out.RefreshTokenTTL = in.RefreshTokenTTL
+	out.RenameEvery = in.RenameEvery
 	if in.ReservedNames != nil {
 		in, out := &in.ReservedNames, &out.ReservedNames
 		*out = make([]string, len(*in))

@@ -57,6 +57,14 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		e.set(config.EnvTokenTTL, ttl.String())
 	}
 
+	if ttl := lb.Spec.Auth.RefreshTokenTTL.Duration; ttl != 0 {
+		e.set(config.EnvRefreshTokenTTL, ttl.String())
+	}
+
+	if every := lb.Spec.Auth.RenameEvery.Duration; every != 0 {
+		e.set(config.EnvRenameEvery, every.String())
+	}
+
 	if cost := lb.Spec.Auth.PasswordCost; cost != 0 {
 		e.set(config.EnvPasswordCost, strconv.Itoa(int(cost)))
 	}

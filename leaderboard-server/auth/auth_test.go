@@ -39,7 +39,7 @@ func newKeys(t *testing.T) keyset.Set {
 
 func TestTokenRoundTrip(t *testing.T) {
 	tokens, clock := newTokens(t, newKeys(t))
-	token, err := tokens.Issue(player)
+	token, err := tokens.Issue(player, "")
 	require.NoError(t, err)
 
 	for range 2 { // the second time from the cache
@@ -57,13 +57,13 @@ func TestTokenRoundTrip(t *testing.T) {
 func TestRotatedAndWithdrawnKeys(t *testing.T) {
 	keys := newKeys(t)
 	tokens, clock := newTokens(t, keys)
-	old, err := tokens.Issue(player)
+	old, err := tokens.Issue(player, "")
 	require.NoError(t, err)
 
 	rotated, err := keys.Rotate(clock.now, 0, time.Hour)
 	require.NoError(t, err)
 	tokens.SetKeys(rotated)
-	fresh, err := tokens.Issue(player)
+	fresh, err := tokens.Issue(player, "")
 	require.NoError(t, err)
 
 	for _, token := range []string{old, fresh} {
@@ -81,7 +81,7 @@ func TestRotatedAndWithdrawnKeys(t *testing.T) {
 func TestRefusedTokens(t *testing.T) {
 	keys := newKeys(t)
 	tokens, clock := newTokens(t, keys)
-	good, err := tokens.Issue(player)
+	good, err := tokens.Issue(player, "")
 	require.NoError(t, err)
 	parts := strings.Split(good, ".")
 	private := keys.Signer(clock.now).Private()
@@ -134,7 +134,7 @@ func TestRefusedTokens(t *testing.T) {
 		return parts[0] + "." + base64.RawURLEncoding.EncodeToString(payload) + "." + parts[2]
 	}
 	other, _ := newTokens(t, newKeys(t))
-	foreign, err := other.Issue(player)
+	foreign, err := other.Issue(player, "")
 	require.NoError(t, err)
 
 	for name, token := range map[string]string{
@@ -156,7 +156,7 @@ func TestRefusedTokens(t *testing.T) {
 func TestNoKeysYet(t *testing.T) {
 	tokens, err := auth.NewTokens("game", time.Hour, time.Now)
 	require.NoError(t, err)
-	_, err = tokens.Issue(player)
+	_, err = tokens.Issue(player, "")
 	require.Equal(t, leaderboard.CodeUnavailable, leaderboard.CodeOf(err))
 	_, err = tokens.Verify("x")
 	require.Equal(t, leaderboard.CodeUnavailable, leaderboard.CodeOf(err))

@@ -72,11 +72,11 @@ func (t *Tokens) identity(typ string, c claims) (Identity, error) {
 		if err != nil || id.String() != c.Subject || c.ClientID != "" || c.Scope != "" || c.SecretID != "" {
 			return Identity{}, refused("is not one of this server")
 		}
-		return Identity{Player: leaderboard.PlayerID(c.Subject), Username: c.Username, TokenVersion: c.Version}, nil
+		return Identity{Player: leaderboard.PlayerID(c.Subject), Username: c.Username, TokenVersion: c.Version, Login: leaderboard.LoginID(c.Login)}, nil
 
 	case typeService:
 		scopes, ok := accounts.ParseScopes(c.Scope)
-		if !ok || c.ClientID == "" || c.ClientID != c.Subject || c.Username != "" || c.Version != 0 {
+		if !ok || c.ClientID == "" || c.ClientID != c.Subject || c.Username != "" || c.Version != 0 || c.Login != "" {
 			return Identity{}, refused("is not one of this server")
 		}
 		return Identity{Account: c.ClientID, Secret: c.SecretID, Scopes: scopes}, nil
@@ -85,10 +85,10 @@ func (t *Tokens) identity(typ string, c claims) (Identity, error) {
 	return Identity{}, refused("is not one of this server")
 }
 
-// current holds the identity to what the service accounts are now.
+// current holds the identity to what the service accounts, and players' logins, are now.
 func (t *Tokens) current(identity Identity) (Identity, error) {
 	if identity.Account == "" {
-		return identity, nil
+		return t.withdrawals.check(identity)
 	}
 
 	account, found := t.accounts.Load().Lookup(identity.Account)

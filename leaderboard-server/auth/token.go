@@ -39,6 +39,8 @@ type Identity struct {
 	// TokenVersion is the player's when the token was issued; the ledger refuses
 	// submissions with another than the current one.
 	TokenVersion int32
+	// Login is that for which the token was issued; empty: a server issued it that knew of none.
+	Login leaderboard.LoginID
 
 	// Account is the name of a service account, Secret the ID of the secret with which it got
 	// the token, and Scopes what the token may do; empty in the token of a player.
@@ -52,6 +54,7 @@ type claims struct {
 	jwt.RegisteredClaims
 	Username string `json:"username,omitempty"`
 	Version  int32  `json:"ver,omitempty"`
+	Login    string `json:"sid,omitempty"`
 	ClientID string `json:"client_id,omitempty"`
 	Scope    string `json:"scope,omitempty"`
 	SecretID string `json:"secret_id,omitempty"`
@@ -67,6 +70,8 @@ type Tokens struct {
 	accounts atomic.Pointer[accounts.Set]
 	parser   *jwt.Parser
 	verified *lru.Cache[[sha256.Size]byte, verifiedToken]
+
+	withdrawals *withdrawals
 }
 
 type verifiedToken struct {
@@ -83,11 +88,16 @@ func NewTokens(tenant string, ttl time.Duration, now func() time.Time) (*Tokens,
 		return nil, fmt.Errorf("make the cache of tokens: %w", err)
 	}
 
+	withdrawals, err := newWithdrawals()
+	if err != nil {
+		return nil, err
+	}
+
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
 		jwt.WithIssuer(Issuer), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 		jwt.WithLeeway(ClockTolerance), jwt.WithTimeFunc(now), jwt.WithStrictDecoding())
-	t := &Tokens{tenant: tenant, ttl: ttl, now: now, parser: parser, verified: cache}
+	t := &Tokens{tenant: tenant, ttl: ttl, now: now, parser: parser, verified: cache, withdrawals: withdrawals}
 	t.SetAccounts(nil)
 	return t, nil
 }
@@ -99,12 +109,13 @@ func (t *Tokens) SetKeys(keys keyset.Set) { t.keys.Store(&keys) }
 // TTL is how long a token is good for.
 func (t *Tokens) TTL() time.Duration { return t.ttl }
 
-// Issue signs a token for the player.
-func (t *Tokens) Issue(player leaderboard.Player) (string, error) {
+// Issue signs a token for the player's login.
+func (t *Tokens) Issue(player leaderboard.Player, login leaderboard.LoginID) (string, error) {
 	return t.sign(typePlayer, t.ttl, claims{
 		RegisteredClaims: jwt.RegisteredClaims{Subject: string(player.ID)},
 		Username:         player.Username,
 		Version:          player.TokenVersion,
+		Login:            string(login),
 	})
 }
 

@@ -182,6 +182,11 @@ type Auth struct {
 	ServiceAccountsFile string `env:"LEADERBOARD_SERVICE_ACCOUNTS_FILE"`
 	// TokenTTL is how long a player's access token is good for, from 1 minute to 24 hours.
 	TokenTTL time.Duration `env:"LEADERBOARD_TOKEN_TTL" envDefault:"1h"`
+	// RefreshTokenTTL is how long a player's refresh token is good for, from 1 hour to 365
+	// days; refreshing gives the next one the whole time.
+	RefreshTokenTTL time.Duration `env:"LEADERBOARD_REFRESH_TOKEN_TTL" envDefault:"720h"`
+	// RenameEvery is how long a player keeps a new username at least, from 1 hour to 365 days.
+	RenameEvery time.Duration `env:"LEADERBOARD_RENAME_EVERY" envDefault:"720h"`
 	// PasswordCost is the cost of bcrypt, from 10 to 14: each step doubles the
 	// work of a login.
 	PasswordCost int `env:"LEADERBOARD_PASSWORD_COST" envDefault:"10" unit:"doublings"`

@@ -46,6 +46,8 @@ const (
 	EnvKeySetFile              = "LEADERBOARD_KEY_SET_FILE"
 	EnvServiceAccountsFile     = "LEADERBOARD_SERVICE_ACCOUNTS_FILE"
 	EnvTokenTTL                = "LEADERBOARD_TOKEN_TTL"
+	EnvRefreshTokenTTL         = "LEADERBOARD_REFRESH_TOKEN_TTL"
+	EnvRenameEvery             = "LEADERBOARD_RENAME_EVERY"
 	EnvPasswordCost            = "LEADERBOARD_PASSWORD_COST"
 	EnvHashingConcurrency      = "LEADERBOARD_HASHING_CONCURRENCY"
 	EnvHashingTimeout          = "LEADERBOARD_HASHING_TIMEOUT"

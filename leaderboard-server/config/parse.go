@@ -166,6 +166,8 @@ const (
 func (a Auth) validate(v *validation) {
 	v.check(a.KeySetFile != "", EnvKeySetFile, "must be set to the file with the signing keys; `leaderboard-server keys` makes one")
 	v.duration(a.TokenTTL, time.Minute, 24*time.Hour, EnvTokenTTL)
+	v.duration(a.RefreshTokenTTL, time.Hour, 365*24*time.Hour, EnvRefreshTokenTTL)
+	v.duration(a.RenameEvery, time.Hour, 365*24*time.Hour, EnvRenameEvery)
 	v.between(a.PasswordCost, 10, 14, EnvPasswordCost)
 	v.between(a.HashingConcurrency, 0, 1024, EnvHashingConcurrency)
 	v.duration(a.HashingTimeout, 10*time.Millisecond, time.Minute, EnvHashingTimeout)

@@ -45,11 +45,14 @@ func (a *API) register(w http.ResponseWriter, r *http.Request, service *leaderbo
 	return nil
 }
 
-// loginRequest is by what somebody logs in: a player or, where client is set, a service
-// account.
+// loginRequest is by what somebody logs in: a player by username and password or by a
+// refresh token, or a service account where client is set.
 type loginRequest struct {
-	TokenRequest
-	client *clientRequest
+	username, password string
+	refresh            string
+	client             *clientRequest
+	// keep asks for a refresh token, too.
+	keep bool
 }
 
 // token logs a player or a service account in. Errors of the form are those of OAuth 2.0.
@@ -66,8 +69,13 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	w.Header().Set("Pragma", "no-cache") // RFC 6749, section 5.1
-	answer(w, http.StatusOK, token)
+	answerSecret(w, http.StatusOK, token)
+}
+
+// answerSecret answers with a secret, which no cache of any age may keep (RFC 6749, section 5.1).
+func answerSecret(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Pragma", "no-cache")
+	answer(w, status, value)
 }
 
 func (a *API) logIn(r *http.Request, read func(*http.Request) (loginRequest, error)) (Token, error) {
@@ -86,31 +94,27 @@ func (a *API) logIn(r *http.Request, read func(*http.Request) (loginRequest, err
 	if err != nil {
 		return Token{}, err
 	}
-	if request.client != nil {
+	switch {
+	case request.client != nil:
 		return a.logInAccount(r, *request.client)
+	case request.refresh != "":
+		return a.refresh(r, service, request.refresh)
 	}
-	return a.logInPlayer(r, service, request.TokenRequest)
+	return a.logInPlayer(r, service, request)
 }
 
-func (a *API) logInPlayer(r *http.Request, service *leaderboard.Service, request TokenRequest) (Token, error) {
-	attempt, err := a.beginLogin(r, a.playerLimits(r, request.Username))
+func (a *API) logInPlayer(r *http.Request, service *leaderboard.Service, request loginRequest) (Token, error) {
+	attempt, err := a.beginLogin(r, a.playerLimits(r, request.username))
 	if err != nil {
 		return Token{}, err
 	}
 
-	player, err := service.Authenticate(r.Context(), request.Username, request.Password)
+	player, err := service.Authenticate(r.Context(), request.username, request.password)
 	a.endLogin(r, attempt, err)
 	if err != nil {
 		return Token{}, err
 	}
-
-	requestInfo(r).player = string(player.ID)
-	token, err := a.Tokens.Issue(player)
-	if err != nil {
-		return Token{}, err
-	}
-
-	return Token{AccessToken: token, TokenType: Bearer, ExpiresIn: int64(a.Tokens.TTL().Seconds()), Username: player.Username}, nil
+	return a.beginSession(r, service, player, request.keep)
 }
 
 func tokenJSON(r *http.Request) (loginRequest, error) {
@@ -123,6 +127,11 @@ func tokenJSON(r *http.Request) (loginRequest, error) {
 		return loginRequest{}, err
 	}
 
-	request := TokenRequest{Username: b.text("username", true), Password: b.text("password", true)}
-	return loginRequest{TokenRequest: request}, b.finish()
+	if _, refresh := b.fields["refresh_token"]; refresh {
+		request := loginRequest{refresh: b.text("refresh_token", true)}
+		return request, b.finish()
+	}
+
+	request := loginRequest{username: b.text("username", true), password: b.text("password", true), keep: asksToKeep(b.text("scope", false))}
+	return request, b.finish()
 }

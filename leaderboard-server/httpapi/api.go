@@ -101,6 +101,9 @@ func (a *API) routes() chi.Router {
 
 	r.Post("/v1/auth/register", a.handle(a.register))
 	r.Post("/v1/auth/token", a.token)
+	r.Post("/v1/auth/logout", a.handle(a.logOut))
+	r.Post("/v1/auth/password", a.handle(a.changePassword))
+	r.Post("/v1/auth/password/reset", a.handle(a.resetPassword))
 	r.Post("/v1/scores/submit", a.handle(namesGameID(a.submit)))
 	r.Post("/v1/scores/batch", a.handle(a.submitBatch))
 	r.Get("/v1/leaderboard/global", a.handle(namesGameID(a.page)))
@@ -118,6 +121,9 @@ func (a *API) routes() chi.Router {
 	r.Get("/v1/players/me/attributes", a.handle(a.attributes))
 	r.Put("/v1/players/me/attributes", a.handle(a.setAttributes))
 	r.Get("/v1/players/me/export", a.handle(a.export))
+	r.Put("/v1/players/me/username", a.handle(a.rename))
+	r.Get("/v1/players/{player}/usernames", a.handle(a.pastNames))
+	r.Post("/v1/players/{player}/password_reset", a.handle(a.issueReset))
 	r.Get("/openapi.yaml", func(w http.ResponseWriter, r *http.Request) {
 		answerAll(w, r, mediaYAML, a.contractYAML, contractMaxAge)
 	})
@@ -148,15 +154,15 @@ func (a *API) handle(h handler) http.HandlerFunc {
 // namesGameID is for the calls that name a board by game_id: errors are to name that.
 func namesGameID(h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-		return withGameID(h(w, r, service))
+		return fieldNamed(h(w, r, service), "board", "game_id")
 	}
 }
 
-// withGameID lets an error about the board name game_id.
-func withGameID(err error) error {
+// fieldNamed is the error with the name that the call has for a field.
+func fieldNamed(err error, field, name string) error {
 	var e *leaderboard.Error
-	if errors.As(err, &e) && e.Field == "board" {
-		return e.Named("game_id")
+	if errors.As(err, &e) && e.Field == field {
+		return e.Named(name)
 	}
 	return err
 }

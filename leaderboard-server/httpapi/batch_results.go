@@ -51,5 +51,5 @@ func (i *item) named(err error) error {
 	if errors.As(err, &e) && e.Field == idempotencyHeader {
 		return e.Named(itemKey)
 	}
-	return withGameID(withExternalID(err, i.externalID))
+	return fieldNamed(withExternalID(err, i.externalID), "board", "game_id")
 }

@@ -323,6 +323,11 @@ func TestContract(t *testing.T) {
 	})
 
 	// Before the strict rates below, which use up what the client may log in for an hour.
+	t.Run("accounts", func(t *testing.T) {
+		g.t = t
+		g.showAccounts()
+	})
+
 	t.Run("errors of forms", func(t *testing.T) {
 		g.t = t
 		refused := func(status int, r request) {

@@ -53,7 +53,9 @@ const boardsFile = `{"boards": [
 // game is a whole server in this process, on real stores.
 type game struct {
 	t        *testing.T
+	postgres *stores.Postgres
 	tenant   string
+	client   *goredis.Client
 	database string
 	service  *leaderboard.Service
 	tokens   *auth.Tokens
@@ -67,7 +69,8 @@ type game struct {
 
 // gameOptions change what newGame makes.
 type gameOptions struct {
-	redis *stores.Redis // nil: the one that all tests share
+	redis    *stores.Redis    // nil: the one that all tests share
+	postgres *stores.Postgres // nil: the one that all tests share
 	// boards is the boards file; empty: boardsFile.
 	boards string
 	// reserved are the names that are reserved.
@@ -80,17 +83,20 @@ type gameOptions struct {
 
 func newGame(t *testing.T, with gameOptions) *game {
 	ctx, log := t.Context(), slog.New(slog.DiscardHandler)
-	g := &game{t: t, report: func(err error) { t.Error(err) }}
+	g := &game{t: t, postgres: with.postgres, report: func(err error) { t.Error(err) }}
+	if g.postgres == nil {
+		g.postgres = postgresServer
+	}
 	var err error
-	g.database, err = postgresServer.CreateDatabase(ctx)
+	g.database, err = g.postgres.CreateDatabase(ctx)
 	require.NoError(t, err)
 	g.tenant = "test-" + strings.ToLower(rand.Text())
-	conn, err := pgx.Connect(ctx, postgresServer.URL(g.database))
+	conn, err := pgx.Connect(ctx, g.postgres.URL(g.database))
 	require.NoError(t, err)
 	require.NoError(t, postgres.Migrate(ctx, conn, "public"))
 	require.NoError(t, conn.Close(ctx))
 
-	ledger, err := postgres.Open(ctx, postgres.Options{URL: postgresServer.URL(g.database)})
+	ledger, err := postgres.Open(ctx, postgres.Options{URL: g.postgres.URL(g.database)})
 	require.NoError(t, err)
 	t.Cleanup(ledger.Close)
 
@@ -100,6 +106,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 
 	client := goredis.NewClient(&goredis.Options{Addr: with.redis.Address(), MaxRetries: -1, DialerRetries: 1})
 	t.Cleanup(func() { _ = client.Close() })
+	g.client = client
 	prefix := "lb:" + g.tenant + ":"
 	ranking, err := redis.New(redis.Options{Client: client, Prefix: prefix, Boards: ledger, SnapshotLifetime: with.snapshotLifetime})
 	require.NoError(t, err)
@@ -115,7 +122,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 	require.NoError(t, err)
 	g.service, err = leaderboard.NewService(ctx, leaderboard.Dependencies{
 		Passwords: auth.NewPasswords(bcrypt.MinCost, 2, patience), Usernames: names.New(with.reserved),
-		Players: ledger, Attributes: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Histories: ledger, Times: ledger,
+		Players: ledger, Logins: ledger, Attributes: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Histories: ledger, Times: ledger,
 		Metadata: ledger, Boards: ledger, Results: ledger.Results()}, boards)
 
 	require.NoError(t, err)
@@ -295,14 +302,23 @@ func submission(board string, score int64) string {
 
 // sql changes the game's database.
 func (g *game) sql(statement string, args ...any) {
-	require.NoError(g.t, postgresServer.Exec(g.t.Context(), g.database, statement, args...))
+	require.NoError(g.t, g.postgres.Exec(g.t.Context(), g.database, statement, args...))
 }
 
 // count is how many rows a table of the game's database has.
 func (g *game) count(table string) (rows int) {
-	conn, err := pgx.Connect(g.t.Context(), postgresServer.URL(g.database))
+	conn, err := pgx.Connect(g.t.Context(), g.postgres.URL(g.database))
 	require.NoError(g.t, err)
 	defer conn.Close(g.t.Context())
 	require.NoError(g.t, conn.QueryRow(g.t.Context(), "SELECT count(*) FROM "+pgx.Identifier{table}.Sanitize()).Scan(&rows))
 	return rows
+}
+
+// dump is all that a table of the game's database has, as text.
+func (g *game) dump(table string) (content string) {
+	conn, err := pgx.Connect(g.t.Context(), g.postgres.URL(g.database))
+	require.NoError(g.t, err)
+	defer conn.Close(g.t.Context())
+	require.NoError(g.t, conn.QueryRow(g.t.Context(), "SELECT string_agg(t::text, E'\n') FROM "+pgx.Identifier{table}.Sanitize()+" t").Scan(&content))
+	return content
 }

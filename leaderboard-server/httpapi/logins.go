@@ -58,7 +58,7 @@ func (a *API) beginLogin(r *http.Request, limits []loginLimit) (*loginAttempt, e
 
 // endLogin gives the attempt back unless it failed for its password.
 func (a *API) endLogin(r *http.Request, attempt *loginAttempt, err error) {
-	if leaderboard.CodeOf(err) == leaderboard.CodeUnauthenticated {
+	if code := leaderboard.CodeOf(err); code == leaderboard.CodeUnauthenticated || code == leaderboard.CodeWrongPassword {
 		return
 	}
 

@@ -11,7 +11,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-// tokenForm reads the form of RFC 6749, sections 4.3.2 and 4.4.2. Parameters that it does
+// tokenForm reads the form of RFC 6749, sections 4.3.2, 4.4.2 and 6. Parameters that it does
 // not know are ignored, as section 3.2 demands.
 func tokenForm(r *http.Request) (loginRequest, error) {
 	if err := contentType(r, mediaForm); err != nil {
@@ -43,8 +43,13 @@ func tokenForm(r *http.Request) (loginRequest, error) {
 	case string(ClientCredentials):
 		client, err := readClient(r, form)
 		return loginRequest{client: client}, err
+	case string(RefreshToken):
+		if form.Get("refresh_token") == "" {
+			return loginRequest{}, &oauthError{string(InvalidRequest), "refresh_token is required"}
+		}
+		return loginRequest{refresh: form.Get("refresh_token")}, nil
 	default:
-		return loginRequest{}, &oauthError{string(UnsupportedGrantType), "grant_type must be password or client_credentials"}
+		return loginRequest{}, &oauthError{string(UnsupportedGrantType), "grant_type must be password, refresh_token or client_credentials"}
 	}
 
 	for _, name := range []string{"grant_type", "username", "password"} {
@@ -53,7 +58,7 @@ func tokenForm(r *http.Request) (loginRequest, error) {
 		}
 	}
 
-	return loginRequest{TokenRequest: TokenRequest{Username: form.Get("username"), Password: form.Get("password")}}, nil
+	return loginRequest{username: form.Get("username"), password: form.Get("password"), keep: asksToKeep(form.Get("scope"))}, nil
 }
 
 // clientRequest is by what a service account logs in, and what its token is to be for.

@@ -31,6 +31,7 @@ var (
 	kindMalformed          = kind{"malformed-request", http.StatusBadRequest, "The request cannot be read"}
 	kindInvalid            = kind{"invalid-request", http.StatusUnprocessableEntity, "The request has invalid values"}
 	kindUnauthenticated    = kind{"unauthenticated", http.StatusUnauthorized, "Not logged in"}
+	kindWrongPassword      = kind{"wrong-password", http.StatusForbidden, "The password is wrong"}
 	kindInsufficientScope  = kind{"insufficient-scope", http.StatusForbidden, "The token does not have the scope"}
 	kindNotAPlayer         = kind{"not-a-player", http.StatusForbidden, "The token is not that of a player"}
 	kindServersOnly        = kind{"servers-only", http.StatusForbidden, "Only servers of the game may submit to this board"}
@@ -62,6 +63,7 @@ var (
 var kindOfCode = map[leaderboard.Code]kind{
 	leaderboard.CodeInvalid:            kindInvalid,
 	leaderboard.CodeUnauthenticated:    kindUnauthenticated,
+	leaderboard.CodeWrongPassword:      kindWrongPassword,
 	leaderboard.CodeForbidden:          kindForbidden,
 	leaderboard.CodeServersOnly:        kindServersOnly,
 	leaderboard.CodeNoPlayer:           kindNoPlayer,

@@ -30,7 +30,7 @@ func TestRefusedTokens(t *testing.T) {
 		tokens, err := auth.NewTokens(tenant, time.Hour, func() time.Time { return at })
 		require.NoError(t, err)
 		tokens.SetKeys(keys)
-		token, err := tokens.Issue(player)
+		token, err := tokens.Issue(player, "")
 		require.NoError(t, err)
 		return token
 	}
@@ -140,7 +140,7 @@ func TestOAuth2Errors(t *testing.T) {
 		{form("grant_type", "password", "username", "ada"), 400, httpapi.InvalidRequest},
 		{form("grant_type", "password", "password", "x"), 400, httpapi.InvalidRequest},
 		{form("username", "ada", "password", "x"), 400, httpapi.InvalidRequest},
-		{form("grant_type", "refresh_token", "refresh_token", "a"), 400, httpapi.UnsupportedGrantType},
+		{form("grant_type", "authorization_code", "code", "a"), 400, httpapi.UnsupportedGrantType},
 		{form("grant_type", "password", "username", "a", "username", "b", "password", "b"), 400, httpapi.InvalidRequest},
 		{"grant_type=password&username=%zz", 400, httpapi.InvalidRequest},
 		{"grant_type=password&username=%ff%fe&password=x", 400, httpapi.InvalidRequest},

@@ -126,6 +126,7 @@ func (e TokenTokenType) Valid() bool {
 const (
 	ClientCredentials TokenFormGrantType = "client_credentials"
 	Password          TokenFormGrantType = "password"
+	RefreshToken      TokenFormGrantType = "refresh_token"
 )
 
 // Valid indicates whether the value is a known member of the TokenFormGrantType enum.
@@ -134,6 +135,8 @@ func (e TokenFormGrantType) Valid() bool {
 	case ClientCredentials:
 		return true
 	case Password:
+		return true
+	case RefreshToken:
 		return true
 	default:
 		return false
@@ -538,6 +541,12 @@ type ListedEntry struct {
 	Username Username `json:"username"`
 }
 
+// LogoutRequest defines model for LogoutRequest.
+type LogoutRequest struct {
+	// Everywhere All logins of the player end.
+	Everywhere *bool `json:"everywhere,omitempty"`
+}
+
 // Metadata What was sent with the submission that reached the score; there if `include` asks for it. Null where there is
 // none, or the ledger cannot be asked right now.
 type Metadata = json.RawMessage
@@ -547,6 +556,10 @@ type Metadata = json.RawMessage
 //
 // Examples: {"country":"DE"}
 type NewAttributes map[string]*string
+
+// NewPassword 8 to 72 bytes of UTF-8, in the form OpaqueString of RFC 8265: composed characters (NFC), and no control characters.
+// The same password in another Unicode form is the same password.
+type NewPassword = string
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
@@ -586,6 +599,21 @@ type PageEntry struct {
 	Username *string `json:"username"`
 }
 
+// PasswordChange defines model for PasswordChange.
+type PasswordChange struct {
+	// NewPassword 8 to 72 bytes of UTF-8, in the form OpaqueString of RFC 8265: composed characters (NFC), and no control characters.
+	// The same password in another Unicode form is the same password.
+	NewPassword NewPassword `json:"new_password"`
+	OldPassword string      `json:"old_password"`
+}
+
+// PasswordReset defines model for PasswordReset.
+type PasswordReset struct {
+	// ExpiresIn In seconds.
+	ExpiresIn  int64  `json:"expires_in"`
+	ResetToken string `json:"reset_token"`
+}
+
 // PastSubmission defines model for PastSubmission.
 type PastSubmission struct {
 	// Columns The further columns, by name, of the submission that the score is of; absent where the board has none.
@@ -604,6 +632,18 @@ type PastSubmission struct {
 
 	// SubmittedAt When it came; it counts in the seasons of that time.
 	SubmittedAt time.Time `json:"submitted_at"`
+}
+
+// PastUsername defines model for PastUsername.
+type PastUsername struct {
+	// Until When the player took the next one.
+	Until time.Time `json:"until"`
+
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
+	Username Username `json:"username"`
 }
 
 // Player defines model for Player.
@@ -731,10 +771,19 @@ type RegisterRequest struct {
 	// Examples: {"country":"DE"}
 	Attributes *NewAttributes `json:"attributes,omitempty"`
 
-	// Password 8 to 72 bytes of UTF-8, in the form OpaqueString of RFC 8265: composed characters (NFC), and no control
-	// characters. The same password in another Unicode form is the same password.
-	Password string `json:"password"`
+	// Password 8 to 72 bytes of UTF-8, in the form OpaqueString of RFC 8265: composed characters (NFC), and no control characters.
+	// The same password in another Unicode form is the same password.
+	Password NewPassword `json:"password"`
 
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
+	Username Username `json:"username"`
+}
+
+// RenameRequest defines model for RenameRequest.
+type RenameRequest struct {
 	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
 	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
 	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
@@ -771,6 +820,14 @@ type ReportRow struct {
 	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
 	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
 	Username Username `json:"username"`
+}
+
+// ResetRequest defines model for ResetRequest.
+type ResetRequest struct {
+	// NewPassword 8 to 72 bytes of UTF-8, in the form OpaqueString of RFC 8265: composed characters (NFC), and no control characters.
+	// The same password in another Unicode form is the same password.
+	NewPassword NewPassword `json:"new_password"`
+	ResetToken  string      `json:"reset_token"`
 }
 
 // ScopeError defines model for ScopeError.
@@ -878,7 +935,14 @@ type Token struct {
 	// ExpiresIn In seconds.
 	ExpiresIn int64 `json:"expires_in"`
 
-	// Scope What the token of a service account may do, separated by spaces; absent for players.
+	// RefreshExpiresIn For how long `refresh_token` is good, in seconds.
+	RefreshExpiresIn *int64 `json:"refresh_expires_in,omitempty"`
+
+	// RefreshToken Continues the login without a password, once. Of players who asked for it.
+	RefreshToken *string `json:"refresh_token,omitempty"`
+
+	// Scope What the token of a service account may do, separated by spaces; `offline_access` for a player whose login has
+	// a refresh token, and absent for others.
 	Scope     *string        `json:"scope,omitempty"`
 	TokenType TokenTokenType `json:"token_type"`
 
@@ -892,7 +956,7 @@ type Token struct {
 // TokenTokenType defines model for Token.TokenType.
 type TokenTokenType string
 
-// TokenForm `username` and `password` are required with `password`.
+// TokenForm `username` and `password` are required with `password`, and `refresh_token` with `refresh_token`.
 type TokenForm struct {
 	// ClientID The service account's name; without `client_credentials` ignored.
 	ClientID *string `json:"client_id,omitempty"`
@@ -901,9 +965,10 @@ type TokenForm struct {
 	ClientSecret *string            `json:"client_secret,omitempty"`
 	GrantType    TokenFormGrantType `json:"grant_type"`
 	Password     *string            `json:"password,omitempty"`
+	RefreshToken *string            `json:"refresh_token,omitempty"`
 
-	// Scope With `client_credentials`, scopes of the service account, separated by spaces; left out, all that it has.
-	// Ignored otherwise.
+	// Scope With `client_credentials`, scopes of the service account, separated by spaces; left out, all that it has. With
+	// `password`, `offline_access` asks for a refresh token, too. Ignored otherwise.
 	Scope    *string `json:"scope,omitempty"`
 	Username *string `json:"username,omitempty"`
 }
@@ -911,10 +976,14 @@ type TokenForm struct {
 // TokenFormGrantType defines model for TokenForm.GrantType.
 type TokenFormGrantType string
 
-// TokenRequest defines model for TokenRequest.
+// TokenRequest Either `username` and `password`, or `refresh_token` alone.
 type TokenRequest struct {
-	Password string `json:"password"`
-	Username string `json:"username"`
+	Password     *string `json:"password,omitempty"`
+	RefreshToken *string `json:"refresh_token,omitempty"`
+
+	// Scope With `username`: `offline_access` asks for a refresh token, too; anything else is ignored.
+	Scope    *string `json:"scope,omitempty"`
+	Username *string `json:"username,omitempty"`
 }
 
 // UserID The player's id.
@@ -925,6 +994,21 @@ type UserID = string
 // scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
 // are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
 type Username = string
+
+// Usernames defines model for Usernames.
+type Usernames struct {
+	// Before Those that the player had before, the last one first.
+	Before []PastUsername `json:"before"`
+
+	// UserID The player's id.
+	UserID UserID `json:"user_id"`
+
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
+	Username Username `json:"username"`
+}
 
 // Window defines model for Window.
 type Window struct {
@@ -1023,11 +1107,17 @@ type LoginUnavailableApplicationProblemPlusJSON = Problem
 // Malformed A problem document (RFC 9457).
 type Malformed = Problem
 
+// NoPlayer A problem document (RFC 9457).
+type NoPlayer = Problem
+
 // NotAPlayer A problem document (RFC 9457).
 type NotAPlayer = Problem
 
 // NotFound A problem document (RFC 9457).
 type NotFound = Problem
+
+// NotModerator A problem document (RFC 9457).
+type NotModerator = Problem
 
 // NotReader A problem document (RFC 9457).
 type NotReader = Problem
@@ -1058,6 +1148,9 @@ type Unavailable = Problem
 
 // UnsupportedMediaType A problem document (RFC 9457).
 type UnsupportedMediaType = Problem
+
+// WrongPassword A problem document (RFC 9457).
+type WrongPassword = Problem
 
 // BoardEntriesParams defines parameters for BoardEntries.
 type BoardEntriesParams struct {
@@ -1246,6 +1339,15 @@ type SubmitScoreParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// LogOutJSONRequestBody defines body for LogOut for application/json ContentType.
+type LogOutJSONRequestBody = LogoutRequest
+
+// ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
+type ChangePasswordJSONRequestBody = PasswordChange
+
+// ResetPasswordJSONRequestBody defines body for ResetPassword for application/json ContentType.
+type ResetPasswordJSONRequestBody = ResetRequest
+
 // RegisterJSONRequestBody defines body for Register for application/json ContentType.
 type RegisterJSONRequestBody = RegisterRequest
 
@@ -1260,6 +1362,9 @@ type ListEntriesJSONRequestBody = ListRequest
 
 // SetAttributesJSONRequestBody defines body for SetAttributes for application/json ContentType.
 type SetAttributesJSONRequestBody = AttributesRequest
+
+// RenameJSONRequestBody defines body for Rename for application/json ContentType.
+type RenameJSONRequestBody = RenameRequest
 
 // SubmitScoresJSONRequestBody defines body for SubmitScores for application/json ContentType.
 type SubmitScoresJSONRequestBody = BatchRequest

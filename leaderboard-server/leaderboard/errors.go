@@ -18,6 +18,9 @@ const (
 	// CodeUnauthenticated is a wrong username or password, or a token that is no
 	// longer good.
 	CodeUnauthenticated Code = "unauthenticated"
+	// CodeWrongPassword is a password that a caller who is known has to repeat, and that is
+	// not the one.
+	CodeWrongPassword Code = "wrong-password"
 	// CodeForbidden is a caller who is known and may not do this.
 	CodeForbidden Code = "forbidden"
 	// CodeServersOnly is a player who submits to a board to which only servers do.

@@ -49,7 +49,8 @@ type Player struct {
 	CreatedAt    time.Time
 }
 
-// PlayerName is the part of a player that never changes and may be cached.
+// PlayerName is the part of a player that may be cached: Username changes seldom, see
+// [AccountChange], and the rest never.
 type PlayerName struct {
 	Number   int64
 	ID       PlayerID

@@ -149,6 +149,7 @@ type Dependencies struct {
 	Passwords  Passwords
 	Usernames  Usernames
 	Players    Players
+	Logins     Logins
 	Attributes PlayerAttributes
 	Directory  Directory
 	Committer  Committer
@@ -219,7 +220,7 @@ func (s *Service) Authenticate(ctx context.Context, username, password string) (
 		return Player{}, Errorf(CodeUnauthenticated, "", "the username or the password is wrong")
 	}
 	if player.State != PlayerActive {
-		return Player{}, Errorf(CodeForbidden, "", "this account is disabled")
+		return Player{}, Disabled()
 	}
 
 	if renewed != "" {

@@ -139,11 +139,11 @@ func (l *Ledger) SetAttributes(ctx context.Context, player leaderboard.PlayerID,
 		}
 		return setAttributes(ctx, tx, number, values)
 	})
-	return attributesError("change a player's attributes", err)
+	return refusalOr("change a player's attributes", err)
 }
 
-// attributesError leaves refusals as they are.
-func attributesError(doing string, err error) error {
+// refusalOr leaves refusals as they are.
+func refusalOr(doing string, err error) error {
 	if refused := (*leaderboard.Error)(nil); err == nil || errors.As(err, &refused) {
 		return err
 	}

@@ -17,8 +17,8 @@ import (
 const directoryPause = time.Second
 
 // Directory keeps the names of players that were asked for lately in memory. A
-// player's number, id and username never change within one history of the ledger.
-// After a failover that lost transactions, or a restore, numbers are given out a
+// player's number and id never change within one history of the ledger, and of a new
+// name [Directory.Apply] is told. After a failover that lost transactions, or a restore, numbers are given out a
 // second time, so the names end with the ledger's identity.
 type Directory struct {
 	ledger      *Ledger
@@ -27,7 +27,7 @@ type Directory struct {
 	mu sync.RWMutex
 	// identity is that of the ledger which the names are from; empty: not known yet.
 	identity string
-	// epoch rises whenever the names are dropped.
+	// epoch rises whenever the names are dropped, or one of them becomes another.
 	epoch    uint64
 	byNumber *lru.Cache[int64, leaderboard.PlayerName]
 	byID     *lru.Cache[leaderboard.PlayerID, leaderboard.PlayerName]
@@ -86,7 +86,8 @@ func (d *Directory) adopt(identity string) {
 }
 
 // remember adds names that were looked up when the directory had this epoch. If the
-// names were dropped since, these might be of the ledger of before.
+// names were dropped since, these might be of the ledger of before, or from before a
+// player took another one.
 func (d *Directory) remember(epoch uint64, names []identifiedName) {
 	if len(names) == 0 {
 		return
@@ -103,6 +104,25 @@ func (d *Directory) remember(epoch uint64, names []identifiedName) {
 	for _, n := range names {
 		d.byNumber.Add(n.Number, n.PlayerName)
 		d.byID.Add(n.ID, n.PlayerName)
+	}
+}
+
+// Apply gives players the names that they have taken. What is being looked up meanwhile may
+// be of before and is not kept.
+func (d *Directory) Apply(changes ...leaderboard.AccountChange) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+
+	for _, c := range changes {
+		if c.Username == "" {
+			continue
+		}
+		d.epoch++
+		if name, ok := d.byID.Peek(c.Player); ok && name.Username != c.Username {
+			name.Username = c.Username
+			d.byID.Add(name.ID, name)
+			d.byNumber.Add(name.Number, name)
+		}
 	}
 }
 

@@ -12,18 +12,18 @@ const (
 	// monthsAhead is for how many months from now there are partitions: a server
 	// that maintains nothing for a year still finds one.
 	monthsAhead = 12
-	// keyChunk is how many expired idempotency keys are deleted in one statement.
-	keyChunk = 5_000
+	// expireChunk is how many expired rows are deleted in one statement.
+	expireChunk = 5_000
 	// maintenanceTimeout bounds one step of maintenance.
 	maintenanceTimeout = time.Minute
 )
 
 // Maintain makes partitions ahead, rolls closed days up for reports, deletes expired
-// idempotency keys, drops events past their retention and metadata that nothing is of any
+// idempotency keys and logins, drops events past their retention and metadata that nothing is of any
 // more, and gives usernames their skeletons. It is to be called every hour or so, by any
 // number of replicas. Where one of these fails it goes on with the next.
 func (l *Ledger) Maintain(ctx context.Context) error {
-	return errors.Join(l.makePartitions(ctx), l.rollUp(ctx), l.expireKeys(ctx), l.applyRetention(ctx), l.collectMetadata(ctx), l.fillSkeletons(ctx))
+	return errors.Join(l.makePartitions(ctx), l.rollUp(ctx), l.expire(ctx), l.applyRetention(ctx), l.collectMetadata(ctx), l.fillSkeletons(ctx))
 }
 
 func (l *Ledger) makePartitions(ctx context.Context) error {
@@ -76,25 +76,37 @@ func (l *Ledger) applyRetention(ctx context.Context) error {
 	}
 }
 
-func (l *Ledger) expireKeys(ctx context.Context) error {
-	for {
-		deleted, err := l.expireSomeKeys(ctx)
-		if err != nil || deleted < keyChunk {
-			return err
-		}
-	}
+// expired are the rows that are no longer of any use, by table.
+var expired = []struct{ what, table, condition, order string }{
+	{"idempotency keys", "idempotency_keys", "expires_at < now()", "expires_at"},
+	{"logins", "logins", "expires_at < now()", "expires_at"},
+	{"resets of passwords", "password_resets", "expires_at < now()", "expires_at"},
+	// No access token is good for longer than a day, and clocks differ.
+	{"changes of accounts", "account_changes", "at < now() - interval '25 hours'", "at"},
 }
 
-func (l *Ledger) expireSomeKeys(ctx context.Context) (int64, error) {
+// expire deletes the rows that have expired.
+func (l *Ledger) expire(ctx context.Context) error {
+	var errs []error
+	for _, e := range expired {
+		statement := fmt.Sprintf(`
+			DELETE FROM %[1]s WHERE ctid = ANY (ARRAY(
+				SELECT ctid FROM %[1]s WHERE %[2]s ORDER BY %[3]s LIMIT $1 FOR UPDATE SKIP LOCKED))`, e.table, e.condition, e.order)
+		for more := true; more; {
+			deleted, err := l.expireSome(ctx, statement)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("delete expired %s: %w", e.what, err))
+			}
+			more = err == nil && deleted == expireChunk
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (l *Ledger) expireSome(ctx context.Context, statement string) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
 	defer cancel()
 
-	tag, err := l.aside.Exec(ctx, `
-		DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
-			SELECT ctid FROM idempotency_keys WHERE expires_at < now() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED))`, keyChunk)
-	if err != nil {
-		return 0, fmt.Errorf("delete expired idempotency keys: %w", err)
-	}
-
-	return tag.RowsAffected(), nil
+	tag, err := l.aside.Exec(ctx, statement, expireChunk)
+	return tag.RowsAffected(), err
 }

@@ -60,7 +60,7 @@ func (l *Ledger) CreatePlayer(ctx context.Context, player leaderboard.Player, at
 		}
 		return setAttributes(ctx, tx, created.Number, attributes)
 	})
-	return created, attributesError("create a player", err)
+	return created, refusalOr("create a player", err)
 }
 
 func insertPlayer(ctx context.Context, in querier, id uuid.UUID, player leaderboard.Player) (leaderboard.Player, error) {

@@ -91,14 +91,18 @@ func (c *call) checkRefusals(answer *http.Response, received []byte) error {
 // as their schema says, since they depend on each other, on the boards of the game, or on
 // what no schema can say. The document has it in prose.
 var unsaid = map[string][]string{
-	"register":      {"username", "password", "attributes"}, // the characters; bytes, not characters; what the game has
-	"setAttributes": {"attributes"},
-	"history":       {"cursor", "season"},
-	"submitScore":   {"game_id", "user_id", "external_id", "columns", "metadata"}, // global may take none; whose token it is; those that the board has, and what it takes
-	"topPlayers":    {"start_date", "end_date", "time_zone"},                      // the order and length of the range; names of zones
-	"boardEntries":  {"cursor", "from_rank", "min_score", "season"},
-	"entriesAround": {"player", "season"}, // one of player and score
-	"listEntries":   {"players"},          // players that there are, each once however it is spelt
+	"register":       {"username", "password", "attributes"}, // the characters; bytes, not characters; what the game has
+	"setAttributes":  {"attributes"},
+	"token":          {"username", "password"}, // both, or refresh_token alone
+	"rename":         {"username"},
+	"changePassword": {"new_password"},
+	"resetPassword":  {"reset_token", "new_password"}, // one that is good
+	"history":        {"cursor", "season"},
+	"submitScore":    {"game_id", "user_id", "external_id", "columns", "metadata"}, // global may take none; whose token it is; those that the board has, and what it takes
+	"topPlayers":     {"start_date", "end_date", "time_zone"},                      // the order and length of the range; names of zones
+	"boardEntries":   {"cursor", "from_rank", "min_score", "season"},
+	"entriesAround":  {"player", "season"}, // one of player and score
+	"listEntries":    {"players"},          // players that there are, each once however it is spelt
 }
 
 // refusals are the fields of a problem that is about the form of the request; its kind,

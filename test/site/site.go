@@ -208,7 +208,7 @@ func (s *Site) login(ctx context.Context) error {
 			return err
 		}
 
-		token, err := tokens.Issue(p)
+		token, err := tokens.Issue(p, "")
 		if err != nil {
 			return err
 		}

@@ -46,9 +46,10 @@ const (
 	Submit Scope = "submit"
 	// Read reads what only players may read otherwise.
 	Read Scope = "read"
-	// Moderate and Admin are for calls that are yet to come.
+	// Moderate resets passwords, and reads which names players had.
 	Moderate Scope = "moderate"
-	Admin    Scope = "admin"
+	// Admin is for calls that are yet to come.
+	Admin Scope = "admin"
 )
 
 // Scopes are what an account, or a token, may do.
