@@ -87,7 +87,7 @@ func bareHandler(settings config.Config, log *slog.Logger) (http.Handler, error)
 	passwords := auth.NewPasswords(settings.Auth.PasswordCost, max(1, runtime.NumCPU()/2), settings.Auth.HashingTimeout)
 	stores := &instant{}
 	service, err := leaderboard.NewService(context.Background(), leaderboard.Dependencies{
-		Passwords: passwords, Usernames: names.New(nil), Players: stores, Logins: stores, Attributes: stores, Directory: stores,
+		Passwords: passwords, Usernames: names.New(nil), Players: stores, Logins: stores, Identities: stores, Attributes: stores, Directory: stores,
 		Committer: stores, Ranking: stores, Reports: stores, Histories: stores, Times: stores, Metadata: stores, Boards: stores, Results: stores,
 	}, leaderboard.Boards{})
 	if err != nil {
@@ -105,6 +105,7 @@ func bareHandler(settings config.Config, log *slog.Logger) (http.Handler, error)
 type instant struct {
 	leaderboard.Results // nil: nothing here reads more than pages and ranks
 	leaderboard.Logins  // nil: no login is kept
+	leaderboard.Identities
 	hash                string
 	catalog             *leaderboard.Catalog
 }

@@ -101,6 +101,7 @@ func (a *API) routes() chi.Router {
 
 	r.Post("/v1/auth/register", a.handle(a.register))
 	r.Post("/v1/auth/token", a.token)
+	r.Post("/v1/auth/device", a.handle(a.logInDevice))
 	r.Post("/v1/auth/logout", a.handle(a.logOut))
 	r.Post("/v1/auth/password", a.handle(a.changePassword))
 	r.Post("/v1/auth/password/reset", a.handle(a.resetPassword))
@@ -121,6 +122,8 @@ func (a *API) routes() chi.Router {
 	r.Get("/v1/players/me/attributes", a.handle(a.attributes))
 	r.Put("/v1/players/me/attributes", a.handle(a.setAttributes))
 	r.Get("/v1/players/me/export", a.handle(a.export))
+	r.Get("/v1/players/me/logins", a.handle(a.playerLogins))
+	r.Post("/v1/players/me/logins", a.handle(a.link))
 	r.Put("/v1/players/me/username", a.handle(a.rename))
 	r.Get("/v1/players/{player}/usernames", a.handle(a.pastNames))
 	r.Post("/v1/players/{player}/password_reset", a.handle(a.issueReset))

@@ -27,6 +27,9 @@ type accountCall struct {
 // this player, and for those that moderators make.
 func accountCalls(id, resetToken string) map[string]accountCall {
 	return map[string]accountCall{
+		"logInDevice":        {request: deviceLogin(deviceSecret()), limit: "login-client", good: 201},
+		"playerLogins":       {request: request{method: "GET", path: "/v1/players/me/logins"}, player: true, good: 200},
+		"linkLogin":          {request: linking("", "device_secret", deviceSecret()), player: true, limit: "register-client", good: 200},
 		"logOut":             {request: logout("", false), player: true, good: 204},
 		"changePassword":     {request: passwordChange("", password, "battery staple"), player: true, limit: "login-username-client", good: 200},
 		"resetPassword":      {request: resetting(resetToken, password), limit: "login-client", good: 204},
@@ -67,6 +70,9 @@ func (g *game) showAccounts() {
 			r := with(c, token, moderator)
 			r.path += "?x=1"
 			g.do(r).problem(422, "invalid-request", "x")
+		}
+		if c.service {
+			r := with(c, token, moderator)
 			r.path = strings.Replace(c.path, id, nobody, 1)
 			g.do(r).problem(404, "no-player")
 			r.path = strings.Replace(c.path, id, "somebody", 1)
@@ -83,6 +89,12 @@ func (g *game) showAccounts() {
 		}
 	}
 	g.do(rename(token, "ada")).problem(409, "username-taken", "username")
+	g.do(linking(token, "password", password)).problem(409, "login-conflict", "password")
+	device := deviceLogin(deviceSecret())
+	require.Equal(t, 201, g.do(device).status)
+	require.Equal(t, 200, g.do(device).status)
+	g.sql("UPDATE players SET state = 'disabled' WHERE username LIKE 'player-%'")
+	g.do(device).problem(403, "forbidden")
 
 	for name, c := range accountCalls(id, "x") {
 		starting := g.withBroken(func(o *httpapi.Options) { o.Service = func() *leaderboard.Service { return nil } })
@@ -107,7 +119,7 @@ func (g *game) showAccounts() {
 		g.freshRates()
 	}
 
-	for _, name := range []string{"logOut", "changePassword", "resetPassword", "rename", "usernames", "issuePasswordReset"} {
+	for _, name := range []string{"logInDevice", "playerLogins", "linkLogin", "logOut", "changePassword", "resetPassword", "rename", "usernames", "issuePasswordReset"} {
 		id, token := g.player("changer-" + strings.ToLower(name))
 		var reset httpapi.PasswordReset
 		g.do(with(accountCalls(id, "")["issuePasswordReset"], "", moderator)).into(201, &reset)

@@ -122,7 +122,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 	require.NoError(t, err)
 	g.service, err = leaderboard.NewService(ctx, leaderboard.Dependencies{
 		Passwords: auth.NewPasswords(bcrypt.MinCost, 2, patience), Usernames: names.New(with.reserved),
-		Players: ledger, Logins: ledger, Attributes: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Histories: ledger, Times: ledger,
+		Players: ledger, Logins: ledger, Identities: ledger, Attributes: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Histories: ledger, Times: ledger,
 		Metadata: ledger, Boards: ledger, Results: ledger.Results()}, boards)
 
 	require.NoError(t, err)

@@ -49,6 +49,7 @@ var (
 	kindMethodNotAllowed   = kind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
 	kindWalkEnded          = kind{"walk-ended", http.StatusGone, "The walk through the board cannot go on"}
 	kindUsernameTaken      = kind{"username-taken", http.StatusConflict, "The username is taken"}
+	kindLoginConflict      = kind{"login-conflict", http.StatusConflict, "The account cannot be logged in to with this"}
 	kindKeyReused          = kind{"idempotency-key-reused", http.StatusConflict, "The idempotency key was used for something else"}
 	kindTooLarge           = kind{"body-too-large", http.StatusRequestEntityTooLarge, "The body is too large"}
 	kindMediaType          = kind{"unsupported-media-type", http.StatusUnsupportedMediaType, "The Content-Type is not supported"}
@@ -77,6 +78,7 @@ var kindOfCode = map[leaderboard.Code]kind{
 	leaderboard.CodeNoEntry:            kindNoEntry,
 	leaderboard.CodeWalkEnded:          kindWalkEnded,
 	leaderboard.CodeConflict:           kindUsernameTaken,
+	leaderboard.CodeLoginConflict:      kindLoginConflict,
 	leaderboard.CodeKeyReused:          kindKeyReused,
 	leaderboard.CodeOutOfRange:         kindOutOfRange,
 	leaderboard.CodeRateLimited:        kindRateLimited,

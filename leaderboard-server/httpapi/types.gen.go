@@ -74,6 +74,24 @@ func (e OAuthErrorError) Valid() bool {
 	}
 }
 
+// Defines values for PlayerIdentityKind.
+const (
+	Device PlayerIdentityKind = "device"
+	Issuer PlayerIdentityKind = "issuer"
+)
+
+// Valid indicates whether the value is a known member of the PlayerIdentityKind enum.
+func (e PlayerIdentityKind) Valid() bool {
+	switch e {
+	case Device:
+		return true
+	case Issuer:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ReceiptRanking.
 const (
 	Delayed ReceiptRanking = "delayed"
@@ -334,6 +352,18 @@ type Column struct {
 // Columns The further columns, by name, of the submission that the score is of; absent where the board has none.
 type Columns map[string]Score
 
+// DeviceLogin defines model for DeviceLogin.
+type DeviceLogin struct {
+	// DeviceSecret 128 random bits or more, in Base64 or hexadecimal digits.
+	DeviceSecret DeviceSecret `json:"device_secret"`
+
+	// Scope `offline_access` asks for a refresh token, too; anything else is ignored.
+	Scope *string `json:"scope,omitempty"`
+}
+
+// DeviceSecret 128 random bits or more, in Base64 or hexadecimal digits.
+type DeviceSecret = string
+
 // EntriesAround defines model for EntriesAround.
 type EntriesAround struct {
 	// Board The board's name.
@@ -499,6 +529,16 @@ type Leaderboard struct {
 	Page         int64       `json:"page"`
 	PageSize     int64       `json:"page_size"`
 	TotalEntries int64       `json:"total_entries"`
+}
+
+// LinkRequest One of them.
+type LinkRequest struct {
+	// DeviceSecret 128 random bits or more, in Base64 or hexadecimal digits.
+	DeviceSecret *DeviceSecret `json:"device_secret,omitempty"`
+
+	// Password 8 to 72 bytes of UTF-8, in the form OpaqueString of RFC 8265: composed characters (NFC), and no control characters.
+	// The same password in another Unicode form is the same password.
+	Password *NewPassword `json:"password,omitempty"`
 }
 
 // ListRequest defines model for ListRequest.
@@ -699,6 +739,25 @@ type PlayerExport struct {
 
 	// Submissions Board after board, on each the newest first.
 	Submissions []PastSubmission `json:"submissions"`
+}
+
+// PlayerIdentity defines model for PlayerIdentity.
+type PlayerIdentity struct {
+	// Issuer The URL of who knows the player elsewhere.
+	Issuer   *string            `json:"issuer,omitempty"`
+	Kind     PlayerIdentityKind `json:"kind"`
+	LinkedAt time.Time          `json:"linked_at"`
+}
+
+// PlayerIdentityKind defines model for PlayerIdentity.Kind.
+type PlayerIdentityKind string
+
+// PlayerLogins defines model for PlayerLogins.
+type PlayerLogins struct {
+	Identities []PlayerIdentity `json:"identities"`
+
+	// Password Whether there is a password.
+	Password bool `json:"password"`
 }
 
 // Problem A problem document (RFC 9457).
@@ -1086,6 +1145,9 @@ type Internal = Problem
 // Invalid A problem document (RFC 9457).
 type Invalid = Problem
 
+// LoginConflict A problem document (RFC 9457).
+type LoginConflict = Problem
+
 // LoginInternalApplicationJSON defines model for LoginInternal.
 type LoginInternalApplicationJSON = OAuthError
 
@@ -1339,6 +1401,9 @@ type SubmitScoreParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// LogInDeviceJSONRequestBody defines body for LogInDevice for application/json ContentType.
+type LogInDeviceJSONRequestBody = DeviceLogin
+
 // LogOutJSONRequestBody defines body for LogOut for application/json ContentType.
 type LogOutJSONRequestBody = LogoutRequest
 
@@ -1362,6 +1427,9 @@ type ListEntriesJSONRequestBody = ListRequest
 
 // SetAttributesJSONRequestBody defines body for SetAttributes for application/json ContentType.
 type SetAttributesJSONRequestBody = AttributesRequest
+
+// LinkLoginJSONRequestBody defines body for LinkLogin for application/json ContentType.
+type LinkLoginJSONRequestBody = LinkRequest
 
 // RenameJSONRequestBody defines body for Rename for application/json ContentType.
 type RenameJSONRequestBody = RenameRequest

@@ -39,6 +39,8 @@ const (
 	CodeNoEntry Code = "no-entry"
 	// CodeConflict is a username that is taken.
 	CodeConflict Code = "conflict"
+	// CodeLoginConflict is something to log in with that a player cannot have.
+	CodeLoginConflict Code = "login-conflict"
 	// CodeNoSegment is an attribute by which a board is not split.
 	CodeNoSegment Code = "no-segment"
 	// CodeNoValue is a player that has no value of an attribute.

@@ -102,7 +102,8 @@ type Logins interface {
 	IssueReset(ctx context.Context, player PlayerID, token SecretHash) error
 	// PasswordReset finds the player that a reset is for; CodeUnauthenticated: there is none.
 	PasswordReset(ctx context.Context, token SecretHash) (Player, error)
-	// ResetPassword uses the reset up, sets the hash, and ends all logins.
+	// ResetPassword uses the reset up, sets the hash, and ends all logins; the player has no
+	// other identities then.
 	ResetPassword(ctx context.Context, token SecretHash, hash string) (AccountChange, error)
 }
 

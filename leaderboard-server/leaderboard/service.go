@@ -150,6 +150,7 @@ type Dependencies struct {
 	Usernames  Usernames
 	Players    Players
 	Logins     Logins
+	Identities Identities
 	Attributes PlayerAttributes
 	Directory  Directory
 	Committer  Committer

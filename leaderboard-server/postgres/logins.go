@@ -231,9 +231,14 @@ func (l *Ledger) ResetPassword(ctx context.Context, token leaderboard.SecretHash
 		}
 
 		player, err := scanPlayer(tx.QueryRow(ctx, "SELECT "+playerColumns+" FROM players WHERE number = $1 FOR UPDATE", number))
-		if err == nil {
-			change, err = withdrawTokens(ctx, tx, player, "", &hash)
+		if err != nil {
+			return err
 		}
+		// Whoever had the account may have linked something of their own.
+		if _, err := tx.Exec(ctx, "DELETE FROM player_identities WHERE player = $1", number); err != nil {
+			return err
+		}
+		change, err = withdrawTokens(ctx, tx, player, "", &hash)
 		return err
 	})
 	return change, err

@@ -134,14 +134,14 @@ func (l *Ledger) UpdatePasswordHash(ctx context.Context, number int64, oldHash, 
 	return nil
 }
 
-func (l *Ledger) player(ctx context.Context, where string, arg any) (leaderboard.Player, error) {
+func (l *Ledger) player(ctx context.Context, where string, args ...any) (leaderboard.Player, error) {
 	ctx, done, err := l.lookUp(ctx, l.options.Timeout)
 	if err != nil {
 		return leaderboard.Player{}, err
 	}
 	defer done()
 
-	p, err := scanPlayer(l.pool.QueryRow(ctx, "SELECT "+playerColumns+" FROM players WHERE "+where, arg))
+	p, err := scanPlayer(l.pool.QueryRow(ctx, "SELECT "+playerColumns+" FROM players WHERE "+where, args...))
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return p, noPlayer()
