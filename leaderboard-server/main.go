@@ -27,6 +27,9 @@ const usage = `usage: leaderboard-server COMMAND
 Commands:
   serve      serve the API until SIGTERM or SIGINT
   migrate    bring the database's schema up to this program's version
+  audit verify [-head NUMBER:HASH]
+             check that nobody has changed the audit; if somebody has, print the
+             number of the first bad record and exit with 1
   keys       print a fresh set of signing keys, for the file LEADERBOARD_KEY_SET_FILE
   version    print the version
 
@@ -47,6 +50,9 @@ func main() {
 
 // run executes one command.
 func run(ctx context.Context, arguments, environ []string, stdout, stderr io.Writer) error {
+	if len(arguments) > 0 && arguments[0] == "audit" {
+		return audit(ctx, arguments[1:], environ, stdout, stderr)
+	}
 	if len(arguments) != 1 {
 		fmt.Fprint(stderr, usage)
 		return errors.New("exactly one command is needed")

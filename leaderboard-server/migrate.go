@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 )
@@ -37,27 +35,18 @@ func migrate(ctx context.Context, environ []string, stdout io.Writer) error {
 
 // migrateDatabase migrates the schema that the URL's connections work in.
 func migrateDatabase(ctx context.Context, url config.Secret) (schema string, err error) {
-	settings, err := pgx.ParseConfig(url.Reveal())
+	conn, settings, err := connect(ctx, url)
 	if err != nil {
-		return "", fmt.Errorf("%s is not a valid PostgreSQL URL", config.EnvDatabaseURL) // pgx' error may quote it
+		return "", err
 	}
-
-	attempt, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-
-	conn, err := pgx.ConnectConfig(attempt, settings)
-	if err != nil {
-		return "", fmt.Errorf("connect to the database: %w", err)
-	}
-	defer func() {
-		goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		err = errors.Join(err, conn.Close(goodbye))
-	}()
+	defer func() { err = errors.Join(err, goodbye(ctx, conn)) }()
 
 	// A search_path in the URL may name a schema that does not exist yet.
 	path, _, _ := strings.Cut(settings.RuntimeParams["search_path"], ",")
 	if schema = strings.Trim(strings.TrimSpace(path), `"`); schema == "" {
+		attempt, cancel := context.WithTimeout(ctx, connectTimeout)
+		defer cancel()
+
 		if err := conn.QueryRow(attempt, "SELECT coalesce(current_schema(), '')").Scan(&schema); err != nil {
 			return "", fmt.Errorf("find the schema to migrate: %w", err)
 		}

@@ -71,10 +71,10 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 		}
 	}()
 
-	if err := s.openStores(); err != nil {
+	if s.tokens, err = auth.NewTokens(settings.Tenant, settings.Auth.TokenTTL, time.Now); err != nil {
 		return nil, err
 	}
-	if s.tokens, err = auth.NewTokens(settings.Tenant, settings.Auth.TokenTTL, time.Now); err != nil {
+	if err := s.openStores(); err != nil {
 		return nil, err
 	}
 
@@ -88,7 +88,7 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 		return nil, err
 	}
 
-	handler, err := httpapi.New(httpapi.Options{Service: s.service.Load, Tokens: s.tokens, Limiter: limiter, Observer: s.metrics,
+	handler, err := httpapi.New(httpapi.Options{Service: s.service.Load, Tokens: s.tokens, Banned: postgres.NewBans(s.ledger, settings.Auth.TokenTTL+auth.ClockTolerance).Banned, Limiter: limiter, Observer: s.metrics,
 		Log: s.log, HTTP: settings.HTTP, Auth: settings.Auth})
 	if err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func (s *server) openStores() (err error) {
 	s.ledger, err = postgres.Open(context.Background(), postgres.Options{URL: s.settings.Database.URL.Reveal(),
 		DirectURL: s.settings.Database.DirectURL.Reveal(), MaxConnections: int32(s.settings.Database.MaxConnections), IdempotencyTTL: s.settings.IdempotencyTTL,
 		EventRetention: s.settings.EventRetention, ReportTimeout: s.settings.HTTP.RequestTimeout, ReportTTL: s.settings.HTTP.ReportTTL,
-		Skeleton: names.Skeleton})
+		Skeleton: names.Skeleton, Sealer: s.tokens.Sealer(auditPurpose)})
 	if err != nil {
 		return err
 	}

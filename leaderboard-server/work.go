@@ -40,6 +40,7 @@ func (s *server) work(ctx context.Context) {
 	group.Go(func() { s.maintain(ctx) })
 	group.Go(func() { s.rollUpRecent(ctx) })
 	group.Go(func() { s.followAccounts(ctx) })
+	group.Go(func() { s.sealAudit(ctx) })
 	group.Go(func() { catchup.FollowSeasons(ctx, s.ledger, s.ranking.ForgetSeasons, s.log) })
 
 	for _, file := range []*watchedFile{s.keys, s.logins, s.accounts, s.boards} {
@@ -120,7 +121,7 @@ func (s *server) newService(ctx context.Context) (*leaderboard.Service, error) {
 
 	return leaderboard.NewService(ctx, leaderboard.Dependencies{
 		Passwords: s.passwords, Usernames: names.New(s.settings.Auth.ReservedNames), Players: s.ledger, Logins: s.ledger, Identities: s.ledger, Attributes: s.ledger, Directory: s.directory,
-		Committer: s.committer, Ranking: s.ranking, Reports: s.ledger, Histories: s.ledger, Times: s.ledger, Metadata: s.ledger, Boards: s.ledger, Results: s.ledger.Results(),
+		Committer: s.committer, Ranking: s.ranking, Reports: s.ledger, Histories: s.ledger, Times: s.ledger, Metadata: s.ledger, Boards: s.ledger, Results: s.ledger.Results(), Moderator: s.ledger,
 	}, *s.configured.Load())
 }
 

@@ -15,10 +15,12 @@ import (
 // the schema, or a membership that another administrator granted (see Strangers).
 //
 //	$1 schema, $2 owner role, $3 group role, $4 all roles, $5 login roles
+//
+// The audit, and no other table, is one to which servers only add.
 const driftSQL = `
 WITH relations AS (
 	SELECT c.oid, c.relkind, c.relowner, c.relacl, CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || format('%I.%I', $1::text, c.relname) AS target,
-		CASE c.relkind WHEN 'S' THEN ARRAY['SELECT', 'USAGE'] ELSE ARRAY['DELETE', 'INSERT', 'SELECT', 'UPDATE'] END AS wanted
+		CASE WHEN c.relkind = 'S' THEN ARRAY['SELECT', 'USAGE'] WHEN c.relname = 'audit' THEN ARRAY['INSERT', 'SELECT'] ELSE ARRAY['DELETE', 'INSERT', 'SELECT', 'UPDATE'] END AS wanted
 	FROM pg_class c WHERE c.relnamespace = to_regnamespace(quote_ident($1)) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
 		AND pg_has_role(c.relowner, 'USAGE')),
 grants AS (

@@ -97,7 +97,7 @@ func bareHandler(settings config.Config, log *slog.Logger) (http.Handler, error)
 		return nil, err
 	}
 
-	return httpapi.New(httpapi.Options{Service: func() *leaderboard.Service { return service }, Tokens: tokens, Limiter: stores,
+	return httpapi.New(httpapi.Options{Service: func() *leaderboard.Service { return service }, Tokens: tokens, Banned: func(context.Context, leaderboard.PlayerID) bool { return false }, Limiter: stores,
 		Observer: telemetry.NewMetrics(bareCommand), Log: log, HTTP: settings.HTTP, Auth: settings.Auth})
 }
 

@@ -181,7 +181,7 @@ func (t *term) advanceRange(ctx context.Context, whole map[leaderboard.ShardID]*
 			t.fold.add(t.catalog, e)
 			route(t.catalog, e, func(board leaderboard.LiveBoard, s leaderboard.Standing) {
 				w := whole[board.ShardFor(s.EntryKey).ShardID]
-				if w != nil && e.Xid >= w.upTo && !w.byBatch[e.Xid] {
+				if w != nil && e.Xid >= w.upTo && !w.byBatch[e.Xid] && !leaderboard.ExcludedFrom(e.Excluded, board.Number) {
 					t.add(ctx, w, s)
 				}
 			})

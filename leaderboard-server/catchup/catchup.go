@@ -29,12 +29,15 @@ const (
 // Ledger is the log and its standings.
 type Ledger interface {
 	Refolds
+	Moderations
 	// TryLead returns the lead, or nil if another process has it, and the number of the
 	// last event. Whether the lead was lost is looked for every probe.
 	TryLead(ctx context.Context, probe time.Duration) (lead *leaderboard.Leadership, lastEvent int64, err error)
 	// WakeLeader asks the leader, wherever it is, for a tick now.
 	WakeLeader(ctx context.Context) error
 	Snapshot(ctx context.Context) (leaderboard.Snapshot, error)
+	// Catalog returns the boards as they were read last.
+	Catalog() *leaderboard.Catalog
 	LoadCatalog(ctx context.Context) (*leaderboard.Catalog, error)
 	// AnnounceSeasons makes the seasons that are due to be announced.
 	AnnounceSeasons(ctx context.Context) (*leaderboard.Catalog, error)
@@ -74,6 +77,13 @@ type Ranking interface {
 	// of the ledger: nothing once they were brought back and made again.
 	ForgetSegments(ctx context.Context, shard leaderboard.Shard, ledger string, values []int32) error
 	ForgetOldFormat(ctx context.Context, shard leaderboard.Shard) error
+	// Replace gives each of the shards what it is to have of players instead of what it has, and
+	// Followed has them remember that they have followed moderations up to the last one.
+	// [leaderboard.ErrShardMoved]: one is not where it is taken to be.
+	Replace(ctx context.Context, follows []leaderboard.Following, players func(leaderboard.Shard) []leaderboard.Replacement) error
+	Followed(ctx context.Context, follows []leaderboard.Following, last int64) error
+	// Apply joins changes, as batches do.
+	Apply(ctx context.Context, projection leaderboard.Projection) ([]leaderboard.Applied, error)
 }
 
 // CatchUp folds the log into rankings and standings. Make one with [New].
@@ -113,6 +123,8 @@ type Status struct {
 	// ticks, since the process started. Closed counts seasons that were closed, and
 	// Refolds boards that were refolded.
 	Applied, Saved, Rebuilds, Closed, Refolds, Errors uint64
+	// Moderated counts the players whose entries were replaced for moderators.
+	Moderated uint64
 }
 
 // New makes a catch-up that works every interval while events come in, and less often

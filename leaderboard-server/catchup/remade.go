@@ -81,6 +81,12 @@ func (t *term) makeRanking(ctx context.Context, m *remade, ranking leaderboard.L
 	if err != nil {
 		return err
 	}
+	if err := t.flushAll(ctx, works); err != nil {
+		return err
+	}
+	if err := t.guard(ctx, t.ledger.Catalog(), ranking, m.ledger, shards); err != nil {
+		return err
+	}
 	return t.finishAll(ctx, works, m.watermark)
 }
 
@@ -155,13 +161,21 @@ func (t *term) join(ctx context.Context, m *remade, changed []leaderboard.Standi
 	if err := t.spread(ctx, m, works, changed); err != nil {
 		return nil, err
 	}
-	for _, w := range works {
-		if err := t.send(ctx, w); err != nil {
-			return nil, err
-		}
-		if err := w.session.Wait(); err != nil {
-			return nil, err
-		}
+	if err := t.flushAll(ctx, works); err != nil {
+		return nil, err
 	}
 	return works, nil
+}
+
+// flushAll sends the chunks that were begun, and waits for them.
+func (t *term) flushAll(ctx context.Context, works shardWorks) error {
+	for _, w := range works {
+		if err := t.send(ctx, w); err != nil {
+			return err
+		}
+		if err := w.session.Wait(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

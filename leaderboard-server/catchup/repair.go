@@ -182,7 +182,7 @@ func (j *job) addEvents(ctx context.Context, events []leaderboard.Event) (failed
 		}
 
 		route(j.catalog, e, func(board leaderboard.LiveBoard, s leaderboard.Standing) {
-			if p := j.parts[board.ShardFor(s.EntryKey).ShardID]; p != nil && failed == nil {
+			if p := j.parts[board.ShardFor(s.EntryKey).ShardID]; p != nil && failed == nil && !leaderboard.ExcludedFrom(e.Excluded, board.Number) {
 				failed = j.join(ctx, p, s)
 			}
 		})
@@ -204,6 +204,14 @@ func (j *job) finish(ctx context.Context) error {
 	for _, p := range j.parts {
 		if err := j.send(ctx, p.work); err != nil {
 			return err
+		}
+		if p.scratch {
+			if err := p.session.Wait(); err != nil {
+				return err
+			}
+			if err := j.guard(ctx, j.catalog, j.board, p.repair.ledger, []leaderboard.Shard{p.shard}); err != nil {
+				return err
+			}
 		}
 
 		upTo := max(p.repair.from, min(j.durable, j.xmin))

@@ -122,6 +122,9 @@ func (t *term) tick(ctx context.Context) (busy bool, err error) {
 		t.repairs.Go(func() { t.repair(ctx, season, list) })
 	}
 
+	if moderateErr := t.moderate(ctx, shards, states, whole, snapshot.Identity); moderateErr != nil {
+		err = errors.Join(err, moderateErr)
+	}
 	read, advanceErr := t.advance(ctx, whole, snapshot)
 	saveErr := t.save(ctx)
 	t.closeSeasons(ctx, snapshot)

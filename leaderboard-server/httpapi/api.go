@@ -37,6 +37,8 @@ type Options struct {
 	// Service returns the use cases, or nil while the stores have not answered yet.
 	Service func() *leaderboard.Service
 	Tokens  *auth.Tokens
+	// Banned says whether a player was banned, so that its tokens are refused.
+	Banned  func(ctx context.Context, player leaderboard.PlayerID) bool
 	Limiter Limiter
 	// Observer and Log are told of every request.
 	Observer Observer
@@ -127,6 +129,11 @@ func (a *API) routes() chi.Router {
 	r.Put("/v1/players/me/username", a.handle(a.rename))
 	r.Get("/v1/players/{player}/usernames", a.handle(a.pastNames))
 	r.Post("/v1/players/{player}/password_reset", a.handle(a.issueReset))
+	r.Post("/v1/admin/players/{player}/{action}", a.handle(a.moderatePlayer))
+	r.Post("/v1/admin/boards/{board}/players/{player}/{action}", a.handle(a.moderateEntry))
+	r.Post("/v1/admin/boards/{board}/players/{player}/events/{event}/{action}", a.handle(a.moderateEvent))
+	r.Post("/v1/admin/boards/{board}/windows/{window}/end", a.handle(a.endSeason))
+	r.Get("/v1/admin/audit", a.handle(a.audit))
 	r.Get("/openapi.yaml", func(w http.ResponseWriter, r *http.Request) {
 		answerAll(w, r, mediaYAML, a.contractYAML, contractMaxAge)
 	})

@@ -15,7 +15,7 @@ const maxBatchBody = 4 << 20
 
 // submitBatch takes many scores from a service account, each for the player that it names.
 func (a *API) submitBatch(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	identity, err := a.submitter(r)
+	identity, err := a.server(r, accounts.Submit, "batches are for servers of the game: send single scores to /v1/scores/submit")
 	if err != nil {
 		return err
 	}
@@ -43,12 +43,6 @@ func (a *API) submitBatch(w http.ResponseWriter, r *http.Request, service *leade
 	}
 	writeBytes(w, mediaJSON, http.StatusOK, content)
 	return nil
-}
-
-// submitter finds the service account whose token the request has, which must have the scope
-// to submit.
-func (a *API) submitter(r *http.Request) (auth.Identity, error) {
-	return a.server(r, accounts.Submit, "batches are for servers of the game: send single scores to /v1/scores/submit")
 }
 
 // server finds the service account whose token the request has, which must have the scope. A

@@ -39,9 +39,6 @@ func newDocument(body []byte) document {
 	return document{body, `W/"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
 }
 
-// forever is the age of what never changes: the longest that caches keep anything.
-const forever = 365 * 24 * time.Hour
-
 // answerAll answers with a document, which caches may keep for maxAge; 0: they ask each
 // time whether it is still the same.
 func answerAll(w http.ResponseWriter, r *http.Request, contentType string, d document, maxAge time.Duration) {
@@ -49,9 +46,6 @@ func answerAll(w http.ResponseWriter, r *http.Request, contentType string, d doc
 	h.Set("Cache-Control", "public, no-cache")
 	if maxAge > 0 {
 		h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int64(maxAge.Seconds())))
-	}
-	if maxAge == forever {
-		h.Set("Cache-Control", h.Get("Cache-Control")+", immutable") // RFC 8246
 	}
 	h.Set("ETag", d.tag)
 

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"math"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
@@ -87,17 +86,13 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 		return answerHeld(w, r, body)
 	}
 
-	maxAge := a.HTTP.PageMaxAge
-	if page.Closed() && !page.Late && !slices.ContainsFunc(page.Entries, func(e leaderboard.RankedEntry) bool { return e.Player == "" }) {
-		maxAge = forever
-	}
 	timeless := body // the tag is of what is there, whenever it was read
 	timeless.AsOf = time.Time{}
 	content := encode(body)
 	if err := holdAnswer(r, len(content)); err != nil {
 		return err
 	}
-	answerAll(w, r, mediaJSON, document{content, newDocument(encode(timeless)).tag}, maxAge)
+	answerAll(w, r, mediaJSON, document{content, newDocument(encode(timeless)).tag}, a.HTTP.PageMaxAge)
 	return nil
 }
 

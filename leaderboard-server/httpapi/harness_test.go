@@ -96,7 +96,12 @@ func newGame(t *testing.T, with gameOptions) *game {
 	require.NoError(t, postgres.Migrate(ctx, conn, "public"))
 	require.NoError(t, conn.Close(ctx))
 
-	ledger, err := postgres.Open(ctx, postgres.Options{URL: g.postgres.URL(g.database)})
+	g.tokens, err = auth.NewTokens(g.tenant, time.Hour, time.Now)
+	require.NoError(t, err)
+	g.keys, err = keyset.New(time.Now().Add(-time.Minute))
+	require.NoError(t, err)
+	g.tokens.SetKeys(g.keys)
+	ledger, err := postgres.Open(ctx, postgres.Options{URL: g.postgres.URL(g.database), Sealer: g.tokens.Sealer("audit")})
 	require.NoError(t, err)
 	t.Cleanup(ledger.Close)
 
@@ -123,14 +128,9 @@ func newGame(t *testing.T, with gameOptions) *game {
 	g.service, err = leaderboard.NewService(ctx, leaderboard.Dependencies{
 		Passwords: auth.NewPasswords(bcrypt.MinCost, 2, patience), Usernames: names.New(with.reserved),
 		Players: ledger, Logins: ledger, Identities: ledger, Attributes: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Histories: ledger, Times: ledger,
-		Metadata: ledger, Boards: ledger, Results: ledger.Results()}, boards)
+		Metadata: ledger, Boards: ledger, Results: ledger.Results(), Moderator: ledger}, boards)
 
 	require.NoError(t, err)
-	g.tokens, err = auth.NewTokens(g.tenant, time.Hour, time.Now)
-	require.NoError(t, err)
-	g.keys, err = keyset.New(time.Now().Add(-time.Minute))
-	require.NoError(t, err)
-	g.tokens.SetKeys(g.keys)
 	limiter, err := ratelimit.New(client, prefix, log)
 	require.NoError(t, err)
 
@@ -143,7 +143,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 
 	settings, err := config.FromEnvironment(nil)
 	require.NoError(t, err)
-	g.options = httpapi.Options{Service: func() *leaderboard.Service { return g.service }, Tokens: g.tokens, Limiter: limiter,
+	g.options = httpapi.Options{Service: func() *leaderboard.Service { return g.service }, Tokens: g.tokens, Banned: postgres.NewBans(ledger, time.Hour).Banned, Limiter: limiter,
 		Observer: telemetry.NewMetrics("test"), Log: log, HTTP: settings.HTTP, Auth: settings.Auth}
 	g.options.HTTP.BodyBudget = 1 << 20
 	if with.change != nil {

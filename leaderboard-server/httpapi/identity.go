@@ -8,9 +8,18 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 )
 
-// authenticate finds the identity in the request's token, that of a player or of a
-// service account.
+// authenticate finds the identity in the request's token, that of a player who is not banned or
+// of a service account.
 func (a *API) authenticate(r *http.Request) (auth.Identity, error) {
+	identity, err := a.bearer(r)
+	if err == nil && identity.Account == "" && a.Banned(r.Context(), identity.Player) {
+		err = newProblem(kindUnauthenticated, "the access token is of a player whose account is disabled")
+	}
+	return identity, err
+}
+
+// bearer finds the identity in the request's token, whether its player is banned or not.
+func (a *API) bearer(r *http.Request) (auth.Identity, error) {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {
 		return auth.Identity{}, newProblem(kindUnauthenticated, "send the header Authorization: Bearer with an access token from /v1/auth/token")
@@ -47,6 +56,18 @@ func (a *API) player(r *http.Request) (auth.Identity, error) {
 // which has the scope.
 func (a *API) holder(r *http.Request, scope accounts.Scope) (auth.Identity, error) {
 	identity, err := a.authenticate(r)
+	return withScope(identity, scope, err)
+}
+
+// submitter finds whose token a score comes with. That a player is not banned is for the
+// transaction to see.
+func (a *API) submitter(r *http.Request) (auth.Identity, error) {
+	identity, err := a.bearer(r)
+	return withScope(identity, accounts.Submit, err)
+}
+
+// withScope refuses the token of a service account that does not have the scope.
+func withScope(identity auth.Identity, scope accounts.Scope, err error) (auth.Identity, error) {
 	if err == nil && identity.Account != "" && !identity.Scopes.Has(scope) {
 		p := newProblem(kindInsufficientScope, "this takes a token with the scope "+string(scope)+", and this one of the service account "+identity.Account+
 			" does not have it: ask for it when you log in, or add it to the account")

@@ -208,14 +208,6 @@ func TestMetadataOfAClosedSeason(t *testing.T) {
 		require.Equal(t, []string{`{"of":"the next one"}`}, read("window=daily&page=1"))
 		require.Equal(t, []string{`{"of":"the next one"}`}, read("page=1"))
 	}
-
-	immutable := func() bool {
-		answer := g.do(request{method: "GET", path: "/v1/boards/best/entries?page=1&window=daily&season=1&include=metadata"})
-		return strings.Contains(answer.header.Get("Cache-Control"), "immutable")
-	}
-	require.True(t, immutable())
-	g.sql("ALTER TABLE event_metadata RENAME TO away")
-	require.False(t, immutable(), "it has no metadata for now")
 }
 
 // Long answers take a bounded part of the memory, however slowly they are read.

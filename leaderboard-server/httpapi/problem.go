@@ -46,6 +46,9 @@ var (
 	kindNoValue            = kind{"no-value", http.StatusNotFound, "The player has no value of the attribute"}
 	kindTooManyValues      = kind{"too-many-values", http.StatusConflict, "The players have too many different values of attributes"}
 	kindNoEntry            = kind{"no-entry", http.StatusNotFound, "The player has no entry yet"}
+	kindNoEvent            = kind{"no-event", http.StatusNotFound, "There is no such submission"}
+	kindLogCut             = kind{"log-cut", http.StatusConflict, "Submissions that it depends on are no longer kept"}
+	kindTooManyEvents      = kind{"too-many-events", http.StatusConflict, "The player has too many submissions"}
 	kindMethodNotAllowed   = kind{"method-not-allowed", http.StatusMethodNotAllowed, "Method not allowed"}
 	kindWalkEnded          = kind{"walk-ended", http.StatusGone, "The walk through the board cannot go on"}
 	kindUsernameTaken      = kind{"username-taken", http.StatusConflict, "The username is taken"}
@@ -76,6 +79,9 @@ var kindOfCode = map[leaderboard.Code]kind{
 	leaderboard.CodeNoValue:            kindNoValue,
 	leaderboard.CodeTooManyValues:      kindTooManyValues,
 	leaderboard.CodeNoEntry:            kindNoEntry,
+	leaderboard.CodeNoEvent:            kindNoEvent,
+	leaderboard.CodeLogCut:             kindLogCut,
+	leaderboard.CodeTooManyEvents:      kindTooManyEvents,
 	leaderboard.CodeWalkEnded:          kindWalkEnded,
 	leaderboard.CodeConflict:           kindUsernameTaken,
 	leaderboard.CodeLoginConflict:      kindLoginConflict,

@@ -98,15 +98,13 @@ func TestReachedAtInAClosedSeason(t *testing.T) {
 		return g.do(request{method: "GET", path: "/v1/boards/laps/entries?page=1&" + path}).status == 200
 	}, patience, 10*time.Millisecond)
 	g.sql("DELETE FROM score_events")
-	closed, answer := read(path)
+	closed, _ := read(path)
 	require.Equal(t, open, closed)
-	require.Contains(t, answer.header.Get("Cache-Control"), "immutable")
 
 	g.sql("UPDATE result_ranks SET reached_at = NULL") // as of before there were times
 	closed, _ = read(path)
 	require.Equal(t, []json.RawMessage{json.RawMessage("null"), json.RawMessage("null")}, closed)
 	g.sql("ALTER TABLE result_ranks RENAME COLUMN reached_at TO away")
-	closed, answer = read(path)
+	closed, _ = read(path)
 	require.Equal(t, fmt.Sprint([]json.RawMessage{json.RawMessage("null"), json.RawMessage("null")}), fmt.Sprint(closed), "the page is served all the same")
-	require.NotContains(t, answer.header.Get("Cache-Control"), "immutable")
 }

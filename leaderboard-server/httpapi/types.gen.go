@@ -161,6 +161,72 @@ func (e TokenFormGrantType) Valid() bool {
 	}
 }
 
+// Defines values for ModerateEventParamsAction.
+const (
+	Unvoid ModerateEventParamsAction = "unvoid"
+	Void   ModerateEventParamsAction = "void"
+)
+
+// Valid indicates whether the value is a known member of the ModerateEventParamsAction enum.
+func (e ModerateEventParamsAction) Valid() bool {
+	switch e {
+	case Unvoid:
+		return true
+	case Void:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModerateEntryParamsAction.
+const (
+	Hide    ModerateEntryParamsAction = "hide"
+	Remove  ModerateEntryParamsAction = "remove"
+	Restore ModerateEntryParamsAction = "restore"
+	Unhide  ModerateEntryParamsAction = "unhide"
+)
+
+// Valid indicates whether the value is a known member of the ModerateEntryParamsAction enum.
+func (e ModerateEntryParamsAction) Valid() bool {
+	switch e {
+	case Hide:
+		return true
+	case Remove:
+		return true
+	case Restore:
+		return true
+	case Unhide:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ModeratePlayerParamsAction.
+const (
+	Ban         ModeratePlayerParamsAction = "ban"
+	ShadowBan   ModeratePlayerParamsAction = "shadow_ban"
+	ShadowUnban ModeratePlayerParamsAction = "shadow_unban"
+	Unban       ModeratePlayerParamsAction = "unban"
+)
+
+// Valid indicates whether the value is a known member of the ModeratePlayerParamsAction enum.
+func (e ModeratePlayerParamsAction) Valid() bool {
+	switch e {
+	case Ban:
+		return true
+	case ShadowBan:
+		return true
+	case ShadowUnban:
+		return true
+	case Unban:
+		return true
+	default:
+		return false
+	}
+}
+
 // Account defines model for Account.
 type Account struct {
 	// UserID The player's id.
@@ -179,6 +245,46 @@ type AttributesRequest struct {
 	//
 	// Examples: {"country":"DE","platform":"pc"}
 	Attributes map[string]*string `json:"attributes"`
+}
+
+// Audit defines model for Audit.
+type Audit struct {
+	// NextCursor The `cursor` of older records; absent at the end.
+	NextCursor *string       `json:"next_cursor,omitempty"`
+	Records    []AuditRecord `json:"records"`
+}
+
+// AuditRecord defines model for AuditRecord.
+type AuditRecord struct {
+	// Action `ban`, `unban`, `shadow-ban`, `shadow-unban`, `hide`, `unhide`, `remove`, `restore`, `void`, `unvoid`,
+	// `end-season` or `seal-lost`. Further ones may come.
+	Action string `json:"action"`
+
+	// Actor The service account that did it; `server` where a server did by itself.
+	Actor string    `json:"actor"`
+	At    time.Time `json:"at"`
+
+	// Board The board that it was about; absent where it was about none.
+	Board *string `json:"board,omitempty"`
+
+	// Changed Whether anything became another.
+	Changed bool `json:"changed"`
+
+	// Hash The SHA-256 of this record and of all before it. With the number it is what `audit verify` takes.
+	Hash string `json:"hash"`
+
+	// Note Absent where there is none.
+	Note *string `json:"note,omitempty"`
+
+	// Number Counts the records of the game.
+	Number int64  `json:"number"`
+	Reason string `json:"reason"`
+
+	// UserID The player's id.
+	UserID *UserID `json:"user_id,omitempty"`
+
+	// What What of the board it was about: `event`, or `window`, and its number or name.
+	What *string `json:"what,omitempty"`
 }
 
 // BatchItem defines model for BatchItem.
@@ -591,6 +697,17 @@ type LogoutRequest struct {
 // none, or the ledger cannot be asked right now.
 type Metadata = json.RawMessage
 
+// ModerationRequest defines model for ModerationRequest.
+type ModerationRequest struct {
+	// Note What else there is to say, in at most 2000 bytes in UTF-8.
+	Note *string `json:"note,omitempty"`
+
+	// Reason Why, as a short code or text of at most 200 bytes in UTF-8.
+	//
+	// Examples: cheating
+	Reason string `json:"reason"`
+}
+
 // NewAttributes Values of the game's attributes, by name; one that is null is left out. `GET /v1/boards` lists the values that are
 // allowed where a board is split by the attribute.
 //
@@ -922,6 +1039,12 @@ type Season struct {
 	TotalEntries *int64 `json:"total_entries,omitempty"`
 }
 
+// SeasonEnd defines model for SeasonEnd.
+type SeasonEnd struct {
+	EndsAt time.Time   `json:"ends_at"`
+	Record AuditRecord `json:"record"`
+}
+
 // SeasonList defines model for SeasonList.
 type SeasonList struct {
 	// Board The board's name.
@@ -1121,11 +1244,17 @@ type SeasonQuery = int32
 // SegmentQuery Examples: country:DE
 type SegmentQuery = string
 
+// UserIDPath defines model for UserIdPath.
+type UserIDPath = string
+
 // WindowQuery defines model for WindowQuery.
 type WindowQuery = string
 
 // BatchTooLarge A problem document (RFC 9457).
 type BatchTooLarge = Problem
+
+// CannotRecount A problem document (RFC 9457).
+type CannotRecount = Problem
 
 // Conflict A problem document (RFC 9457).
 type Conflict = Problem
@@ -1190,6 +1319,9 @@ type NotServer = Problem
 // NotSubmitter A problem document (RFC 9457).
 type NotSubmitter = Problem
 
+// NothingToModerate A problem document (RFC 9457).
+type NothingToModerate = Problem
+
 // RateLimited A problem document (RFC 9457).
 type RateLimited = Problem
 
@@ -1213,6 +1345,25 @@ type UnsupportedMediaType = Problem
 
 // WrongPassword A problem document (RFC 9457).
 type WrongPassword = Problem
+
+// AuditParams defines parameters for Audit.
+type AuditParams struct {
+	// UserID Only what was about this player.
+	UserID   *string `form:"user_id,omitempty" json:"user_id,omitempty"`
+	PageSize *int    `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor The `next_cursor` of the answer before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ModerateEventParamsAction defines parameters for ModerateEvent.
+type ModerateEventParamsAction string
+
+// ModerateEntryParamsAction defines parameters for ModerateEntry.
+type ModerateEntryParamsAction string
+
+// ModeratePlayerParamsAction defines parameters for ModeratePlayer.
+type ModeratePlayerParamsAction string
 
 // BoardEntriesParams defines parameters for BoardEntries.
 type BoardEntriesParams struct {
@@ -1400,6 +1551,18 @@ type SubmitScoreParams struct {
 	// the bare text; 1 to 255 printable ASCII characters.
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
+
+// ModerateEventJSONRequestBody defines body for ModerateEvent for application/json ContentType.
+type ModerateEventJSONRequestBody = ModerationRequest
+
+// ModerateEntryJSONRequestBody defines body for ModerateEntry for application/json ContentType.
+type ModerateEntryJSONRequestBody = ModerationRequest
+
+// EndSeasonJSONRequestBody defines body for EndSeason for application/json ContentType.
+type EndSeasonJSONRequestBody = ModerationRequest
+
+// ModeratePlayerJSONRequestBody defines body for ModeratePlayer for application/json ContentType.
+type ModeratePlayerJSONRequestBody = ModerationRequest
 
 // LogInDeviceJSONRequestBody defines body for LogInDevice for application/json ContentType.
 type LogInDeviceJSONRequestBody = DeviceLogin

@@ -51,6 +51,8 @@ type Catalog struct {
 	ahead   time.Duration
 	// covered is until when the seasons are known; zero: for ever.
 	covered time.Time
+	// moderated is the number of the last moderation.
+	moderated int64
 }
 
 // NewCatalog makes a catalog; GlobalBoard must be among the boards.
@@ -86,6 +88,16 @@ func (c *Catalog) AsOf(version int64, now time.Time) *Catalog {
 	dated.version, dated.ahead = version, time.Until(now)
 	return &dated
 }
+
+// WithModerations returns the catalog with the number of the last moderation that there is.
+func (c *Catalog) WithModerations(last int64) *Catalog {
+	with := *c
+	with.moderated = last
+	return &with
+}
+
+// Moderated is the number of the last moderation; 0: nothing was ever moderated.
+func (c *Catalog) Moderated() int64 { return c.moderated }
 
 // Version rises whenever the ledger's boards, windows, or the bounds of seasons change.
 func (c *Catalog) Version() int64 { return c.version }

@@ -51,6 +51,12 @@ const (
 	// CodeWalkEnded is a walk through a board that cannot go on: its snapshot is no
 	// more, or the season is another.
 	CodeWalkEnded Code = "walk-ended"
+	// CodeNoEvent is an event that a player has not on a board.
+	CodeNoEvent Code = "no-event"
+	// CodeLogCut is what takes events that retention has dropped.
+	CodeLogCut Code = "log-cut"
+	// CodeTooManyEvents is a player with more events than can be gone through at a time.
+	CodeTooManyEvents Code = "too-many-events"
 	// CodeKeyReused is an idempotency key that came before with another body.
 	CodeKeyReused Code = "key-reused"
 	// CodeOutOfRange is a score (or a sum of scores) outside the board's bounds.

@@ -73,6 +73,9 @@ type Event struct {
 	CountsTowardGlobal bool
 	// Segments are those in which the event counts, of each season in which it does.
 	Segments Segments
+	// Excluded are the boards, by number, from whose rankings the player is left out, 0: all. The
+	// event counts all the same.
+	Excluded []int32
 	// Standing is the entry as it is by now, in one of the seasons in which the event
 	// counts, where the board's scoring is ordered: such an event is read once for each
 	// season. nil elsewhere.

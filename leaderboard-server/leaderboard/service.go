@@ -161,6 +161,7 @@ type Dependencies struct {
 	Metadata   MetadataStore
 	Boards     BoardStore
 	Results    Results
+	Moderator  Moderator
 }
 
 // Service is the product's use cases. It is safe for concurrent use.

@@ -114,6 +114,8 @@ type ShardState struct {
 	// Applied are transactions whose batches were applied, in the order in which they
 	// were.
 	Applied []uint64
+	// Moderated is the number of the last moderation that the shard has followed.
+	Moderated int64
 	// Err says that the shard cannot be reached.
 	Err error
 }

@@ -21,20 +21,21 @@ const (
 )
 
 // saveSQL joins standings of scorings that are not ordered to those that are there.
-// What does not get better is found before it would be locked.
+// What does not get better is found before it would be locked. Events up to counts_after are
+// in what is there, as far as they count: see the recount.
 const saveSQL = `
 	INSERT INTO standings AS s (board, season, player, score, columns, event, last_event, origin, fold, reached_at, xid)
 	SELECT i.board, i.season, i.player, i.score, i.columns::bigint[], i.event, i.event, i.origin, b.fold, i.reached_at, '0'
 	FROM unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[], $7::timestamptz[], $8::text[]) AS i (board, season, player, score, event, origin, reached_at, columns)
 	JOIN boards b ON b.number = i.board AND b.fold IN (0, 1, 2)
 	LEFT JOIN standings o ON o.board = i.board AND o.season = i.season AND o.player = i.player
-	WHERE o.player IS NULL OR CASE b.fold WHEN 0 THEN i.event < o.event WHEN 2 THEN (i.score, coalesce(i.columns::bigint[], '{}'), i.event) < (o.score, coalesce(o.columns, '{}'), o.event)
-		ELSE (-i.score, coalesce(i.columns::bigint[], '{}'), i.event) < (-o.score, coalesce(o.columns, '{}'), o.event) END
+	WHERE o.player IS NULL OR i.event > o.counts_after AND (o.removed OR CASE b.fold WHEN 0 THEN i.event < o.event WHEN 2 THEN (i.score, coalesce(i.columns::bigint[], '{}'), i.event) < (o.score, coalesce(o.columns, '{}'), o.event)
+		ELSE (-i.score, coalesce(i.columns::bigint[], '{}'), i.event) < (-o.score, coalesce(o.columns, '{}'), o.event) END)
 	ORDER BY i.board, i.season, i.player
 	ON CONFLICT (board, season, player) DO UPDATE SET score = excluded.score, columns = excluded.columns, event = excluded.event, last_event = excluded.last_event,
-		origin = excluded.origin, previous_score = s.score, entered = false, version = s.version + 1, reached_at = excluded.reached_at, xid = '0'
-	WHERE CASE s.fold WHEN 0 THEN excluded.event < s.event WHEN 2 THEN (excluded.score, coalesce(excluded.columns, '{}'), excluded.event) < (s.score, coalesce(s.columns, '{}'), s.event)
-		ELSE (-excluded.score, coalesce(excluded.columns, '{}'), excluded.event) < (-s.score, coalesce(s.columns, '{}'), s.event) END`
+		origin = excluded.origin, previous_score = s.score, entered = false, version = s.version + 1, reached_at = excluded.reached_at, removed = false, xid = '0'
+	WHERE excluded.event > s.counts_after AND (s.removed OR CASE s.fold WHEN 0 THEN excluded.event < s.event WHEN 2 THEN (excluded.score, coalesce(excluded.columns, '{}'), excluded.event) < (s.score, coalesce(s.columns, '{}'), s.event)
+		ELSE (-excluded.score, coalesce(excluded.columns, '{}'), excluded.event) < (-s.score, coalesce(s.columns, '{}'), s.event) END)`
 
 // Checkpoint says how far the standings are, and where the log begins. One of another
 // history, see log_history() in the migrations, was restored from a dump.

@@ -52,7 +52,9 @@ func (l *Ledger) writeRanks(ctx context.Context, board leaderboard.LiveBoard) (e
 		if err := alone(ctx, tx); err != nil {
 			return err
 		}
-		return readRankings(ctx, tx, board, readChunk, func(chunk []leaderboard.Standing) error {
+		// Who is left out is in the results all the same, and passed over when they are read: that
+		// may change.
+		return readRankings(ctx, tx, board, everybody, readChunk, func(chunk []leaderboard.Standing) error {
 			progress()
 			defer progress()
 			for _, s := range chunk {

@@ -48,6 +48,8 @@ type Options struct {
 	// Skeleton returns what a username looks like, for players that were registered without
 	// it. Nil: Maintain gives them none.
 	Skeleton func(username string) string
+	// Sealer seals the audit. Nil: nothing can be moderated.
+	Sealer leaderboard.Sealer
 }
 
 func (o Options) withDefaults() Options {
@@ -89,6 +91,7 @@ type Ledger struct {
 	// scans bounds the pages that wait among the reports.
 	scans         *gate.Gate
 	recentReports *reportCache
+	overlays      *resultOverlays
 	options       Options
 	writable      writable
 	catalogs      catalogs
@@ -125,9 +128,14 @@ func Open(ctx context.Context, options Options) (ledger *Ledger, err error) {
 		return nil, err
 	}
 
+	overlays, err := newResultOverlays()
+	if err != nil {
+		return nil, err
+	}
+
 	forAside := min(max(options.MaxConnections/4, 1), mostAside)
 	forPool := max(options.MaxConnections-forAside, 1)
-	l := &Ledger{options: options, recentReports: recentReports, outdated: make(chan struct{}, 1),
+	l := &Ledger{options: options, recentReports: recentReports, overlays: overlays, outdated: make(chan struct{}, 1),
 		lookups: gate.New(int(max(forPool/lookupShare, 1)), lookupQueue, "the server has too many players to look up, try again"),
 		reports: gate.New(int(max(forAside-1, 1)), reportQueue, "the server has too many reports to make, try again"),
 		scans:   gate.New(1, scanQueue, "the server has too many times to look up, try again"),

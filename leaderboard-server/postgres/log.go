@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -79,7 +80,7 @@ func (l *Ledger) ReadBoard(ctx context.Context, board leaderboard.LiveBoard, siz
 		}
 
 		begin(checkpoint, xmin)
-		err = readRankings(ctx, tx, board, size, func(chunk []leaderboard.Standing) error {
+		err = readRankings(ctx, tx, board, shown, size, func(chunk []leaderboard.Standing) error {
 			progress()
 			defer progress()
 			return standings(chunk)
@@ -148,25 +149,41 @@ func rankOrder(board leaderboard.LiveBoard) (best, first, columns string) {
 	return best, first, columns
 }
 
+// Of whom standings are read.
+const (
+	// everybody is also those who are left out of the board's rankings.
+	everybody = iota
+	// shown are the others.
+	shown
+)
+
 // standingsSQL reads the standings of the board's season in rank order. Where it is one of a
 // window and the scoring is not ordered, there are none: they are folded from the log.
-func standingsSQL(board leaderboard.LiveBoard) (sql string, args []any) {
+func standingsSQL(board leaderboard.LiveBoard, whose int) (sql string, args []any) {
 	best, first, columns := rankOrder(board)
 	i := slices.IndexFunc(board.Seasons, func(s leaderboard.Season) bool { return s.Number == board.Season })
 	if i < 0 || board.Scoring.Ordered() {
-		return "SELECT " + standingSQL + " FROM standings WHERE board = $1 AND season = $2 AND NOT removed ORDER BY " + best + "event", []any{board.Number, board.Season}
+		return "SELECT " + standingSQL + " FROM standings WHERE board = $1 AND season = $2 AND NOT removed" + whoseSQL("standings", whose) + " ORDER BY " + best + "event", []any{board.Number, board.Season}
 	}
 	return `SELECT $1::int, $2::int, player, score, id, id, board, at, columns FROM (
 			SELECT DISTINCT ON (player) player, score, id, board, at, columns
 			FROM (SELECT player, score, id, board, at, ` + columns + ` AS columns FROM score_events
-				WHERE at >= $3 AND at < $4 AND (board = $1 OR $1 = 1 AND global_season IS NOT NULL)) events
+				WHERE at >= $3 AND at < $4 AND (board = $1 OR $1 = 1 AND global_season IS NOT NULL) AND ` + countsSQL("score_events", "$1") + whoseSQL("score_events", whose) + `) events
 			ORDER BY player, ` + first + `id) folded
 		ORDER BY ` + best + "id", []any{board.Number, board.Season, board.Seasons[i].Opens, board.Seasons[i].Closes}
 }
 
+// whoseSQL leaves out of a table those who are not meant, of the board $1.
+func whoseSQL(table string, whose int) string {
+	if whose == everybody {
+		return ""
+	}
+	return " AND NOT " + excludedSQL(table+".player", "$1")
+}
+
 // readStandings streams the standings of the board's season in rank order.
-func readStandings(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, size int, fn func([]leaderboard.Standing) error) error {
-	sql, args := standingsSQL(board)
+func readStandings(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, whose, size int, fn func([]leaderboard.Standing) error) error {
+	sql, args := standingsSQL(board, whose)
 	return streamStandings(ctx, tx, board, sql, args, size, fn)
 }
 
@@ -209,14 +226,14 @@ func (r *standingRow) complete(s *leaderboard.Standing) {
 // eventsSQL reads events of the log. $3 a board's number, 0: all; of global those
 // that count there, too.
 const eventsSQL = `
-	SELECT e.id, e.xid, e.player, e.board, e.score, e.at, e.global_season IS NOT NULL, e.segments, e.columns, NULL::int, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint[]
+	SELECT e.id, e.xid, e.player, e.board, e.score, e.at, e.global_season IS NOT NULL{on global}, e.segments, e.columns, NULL::int, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint[]{excluded}
 	FROM score_events e
-	WHERE e.xid >= $1 AND e.xid < $2 AND ($3 = 0 OR e.board = $3 OR $3 = 1 AND e.global_season IS NOT NULL)`
+	WHERE e.xid >= $1 AND e.xid < $2 AND ($3 = 0 OR e.board = $3 OR $3 = 1 AND e.global_season IS NOT NULL){counts}`
 
 // orderedEventsSQL has the standings of boards $4, too, whose scoring is ordered: a row for
 // each season, and each segment of one, in which the event counts.
 const orderedEventsSQL = `
-	SELECT e.id, e.xid, e.player, e.board, e.score, e.at, e.global_season IS NOT NULL, e.segments, e.columns, s.season, s.score, s.event, greatest(s.last_event, s.event), s.columns
+	SELECT e.id, e.xid, e.player, e.board, e.score, e.at, e.global_season IS NOT NULL{on global}, e.segments, e.columns, s.season, s.score, s.event, greatest(s.last_event, s.event), s.columns{excluded}
 	FROM score_events e
 	LEFT JOIN LATERAL (
 		SELECT season, score, event, last_event, columns FROM standings
@@ -226,7 +243,17 @@ const orderedEventsSQL = `
 				UNION ALL
 				SELECT number FROM window_seasons n WHERE n.board = e.board AND n.opens_at <= e.at AND n.closes_at > e.at) n)
 	) s ON true
-	WHERE e.xid >= $1 AND e.xid < $2 AND ($3 = 0 OR e.board = $3 OR $3 = 1 AND e.global_season IS NOT NULL)`
+	WHERE e.xid >= $1 AND e.xid < $2 AND ($3 = 0 OR e.board = $3 OR $3 = 1 AND e.global_season IS NOT NULL){counts}`
+
+// The statements as they are run where nothing was ever moderated, and where something was:
+// then they read what counts, and say from which boards the players are left out.
+var (
+	withoutModeration = strings.NewReplacer("{on global}", "", "{excluded}", "", "{counts}", "")
+	withModeration    = strings.NewReplacer(
+		"{on global}", " AND NOT EXISTS (SELECT FROM removals m WHERE m.player = e.player AND m.board = 1 AND m.through >= e.id)",
+		"{excluded}", ", (SELECT array_agg(x.board) FROM exclusions x WHERE x.player = e.player)",
+		"{counts}", " AND "+countsSQL("e", "e.board"))
+)
 
 func (l *Ledger) readEvents(ctx context.Context, tx pgx.Tx, board int32, from, until uint64, size int, fn func([]leaderboard.Event) error) error {
 	catalog := l.Catalog()
@@ -246,7 +273,12 @@ func (l *Ledger) readEvents(ctx context.Context, tx pgx.Tx, board int32, from, u
 		sql, args = orderedEventsSQL, append(args, ordered)
 	}
 
-	rows, err := tx.Query(ctx, sql, args...)
+	moderated := catalog.Moderated() != 0
+	form := withoutModeration
+	if moderated {
+		form = withModeration
+	}
+	rows, err := tx.Query(ctx, form.Replace(sql), args...)
 	if err != nil {
 		return err
 	}
@@ -255,7 +287,11 @@ func (l *Ledger) readEvents(ctx context.Context, tx pgx.Tx, board int32, from, u
 	var season pgtype.Int4
 	var submitted, ranked []int64
 	return streamWith(rows, size, fn, func(e *leaderboard.Event) error {
-		if err := rows.Scan(&e.Number, &e.Xid, &e.Player, &e.Board, &e.Score, &e.At, &e.CountsTowardGlobal, &e.Segments, &submitted, &season, &score, &event, &last, &ranked); err != nil {
+		fields := []any{&e.Number, &e.Xid, &e.Player, &e.Board, &e.Score, &e.At, &e.CountsTowardGlobal, &e.Segments, &submitted, &season, &score, &event, &last, &ranked}
+		if moderated {
+			fields = append(fields, &e.Excluded)
+		}
+		if err := rows.Scan(fields...); err != nil {
 			return err
 		}
 		e.Columns = readColumns(submitted)

@@ -93,14 +93,24 @@ func (l *Ledger) reachedInResults(ctx context.Context, r *reached, closed []int)
 		return nil
 	}
 
-	boards, seasons, places := make([]int32, len(closed)), make([]int32, len(closed)), make([]int64, len(closed))
+	// By player, as places are others where somebody was moderated since.
+	n := len(closed)
+	boards, seasons, players, events := make([]int32, n), make([]int32, n), make([]int64, n), make([]int64, n)
 	for i, n := range closed {
-		boards[i], seasons[i], places[i] = r.queries[n].Board.Number, r.queries[n].Board.Season, r.queries[n].Place
+		q := r.queries[n]
+		boards[i], seasons[i], players[i], events[i] = q.Board.Number, q.Board.Season, q.Player, q.Event
 	}
 	rows, err := l.pool.Query(ctx, `
-		SELECT q.ordinal - 1, r.reached_at[q.place - r.first_rank + 1]
-		FROM unnest($1::int[], $2::int[], $3::bigint[]) WITH ORDINALITY q (board, season, place, ordinal)
-		JOIN result_ranks r ON r.board = q.board AND r.season = q.season AND r.first_rank = (q.place - 1) / $4 * $4 + 1`, boards, seasons, places, int64(resultRow))
+		SELECT q.ordinal - 1, CASE WHEN r.events[i] = q.event THEN r.reached_at[i] ELSE c.reached_at END
+		FROM unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[]) WITH ORDINALITY q (board, season, player, event, ordinal)
+		LEFT JOIN LATERAL (
+			SELECT players, ranks FROM result_players p
+			WHERE p.board = q.board AND p.season = q.season AND p.first_player <= q.player ORDER BY p.first_player DESC LIMIT 1
+		) part ON true
+		LEFT JOIN LATERAL (SELECT part.ranks[array_position(part.players, q.player)] AS place) found ON true
+		LEFT JOIN result_ranks r ON r.board = q.board AND r.season = q.season AND r.first_rank = (found.place - 1) / $5 * $5 + 1
+		LEFT JOIN LATERAL (SELECT (found.place - r.first_rank + 1)::int AS i) part_of ON true
+		LEFT JOIN result_changes c ON c.board = q.board AND c.season = q.season AND c.player = q.player AND c.event = q.event`, boards, seasons, players, events, int64(resultRow))
 	if err != nil {
 		return err
 	}

@@ -208,7 +208,7 @@ func (l *Ledger) readPart(ctx context.Context, work leaderboard.RefoldWork, fn f
 			return err
 		}
 		rows, err := tx.Query(ctx, `SELECT `+playerEventColumns+` FROM score_events
-			WHERE board = $1 AND id <= $2 AND player % $3 = $4 ORDER BY player, id`, work.Board.Number, work.Cut, int64(work.Parts), int64(work.PartsDone))
+			WHERE board = $1 AND id <= $2 AND player % $3 = $4 AND `+countsSQL("score_events", "$1")+` ORDER BY player, id`, work.Board.Number, work.Cut, int64(work.Parts), int64(work.PartsDone))
 		if err != nil {
 			return err
 		}
@@ -261,7 +261,7 @@ func (l *Ledger) ReadRefold(ctx context.Context, work leaderboard.RefoldWork, se
 		if err != nil {
 			return err
 		}
-		return readRankings(ctx, tx, work.Board.In(season), size, func(chunk []leaderboard.Standing) error {
+		return readRankings(ctx, tx, work.Board.In(season), shown, size, func(chunk []leaderboard.Standing) error {
 			progress()
 			defer progress()
 			return fn(chunk)

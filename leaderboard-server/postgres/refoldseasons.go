@@ -152,7 +152,7 @@ func takeSeasons(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork, ot
 // the events up to the cut: none, as a rule, as it is announced before it opens.
 func foldSeason(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork, r refolded) error {
 	rows, err := tx.Query(ctx, `SELECT `+playerEventColumns+` FROM score_events
-		WHERE board = $1 AND id <= $2 AND at >= $3 AND at < $4 ORDER BY player, id`, r.board.Number, work.Cut, r.season.Opens, r.season.Closes)
+		WHERE board = $1 AND id <= $2 AND at >= $3 AND at < $4 AND `+countsSQL("score_events", "$1")+` ORDER BY player, id`, r.board.Number, work.Cut, r.season.Opens, r.season.Closes)
 	if err != nil {
 		return err
 	}

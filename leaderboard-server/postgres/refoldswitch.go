@@ -127,7 +127,7 @@ func lockRefold(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork) err
 
 // foldTail folds the events after the cut up to another one into the standings.
 func foldTail(ctx context.Context, tx pgx.Tx, work leaderboard.RefoldWork, until int64) ([]leaderboard.Standing, error) {
-	rows, err := tx.Query(ctx, `SELECT `+playerEventColumns+` FROM score_events WHERE board = $1 AND xid >= $2 AND id > $3 AND id <= $4 ORDER BY id`,
+	rows, err := tx.Query(ctx, `SELECT `+playerEventColumns+` FROM score_events WHERE board = $1 AND xid >= $2 AND id > $3 AND id <= $4 AND `+countsSQL("score_events", "$1")+` ORDER BY id`,
 		work.Board.Number, int64(work.Xid), work.Cut, until)
 	if err != nil {
 		return nil, err

@@ -33,6 +33,18 @@ func (r *Results) query(ctx context.Context, fn func(ctx context.Context) error)
 
 // Page implements [leaderboard.Ranking].
 func (r *Results) Page(ctx context.Context, board leaderboard.LiveBoard, offset, limit int64) (entries []leaderboard.RankingEntry, total int64, err error) {
+	o, err := r.overlay(ctx, board)
+	if err != nil {
+		return nil, 0, err
+	}
+	if o == nil {
+		return r.storedPage(ctx, board, offset, limit)
+	}
+	return r.pageThrough(ctx, board, o, offset, limit)
+}
+
+// storedPage is Page of the results as they were written.
+func (r *Results) storedPage(ctx context.Context, board leaderboard.LiveBoard, offset, limit int64) (entries []leaderboard.RankingEntry, total int64, err error) {
 	err = r.query(ctx, func(ctx context.Context) error {
 		entries, total, err = r.page(ctx, board, offset, limit)
 		return err
@@ -104,6 +116,14 @@ func (r *Results) Rank(ctx context.Context, board leaderboard.LiveBoard, player 
 
 // Ranks implements [leaderboard.Ranking].
 func (r *Results) Ranks(ctx context.Context, queries []leaderboard.EntryQuery) (entries []leaderboard.OwnEntry, err error) {
+	if entries, err = r.storedRanks(ctx, queries); err != nil {
+		return nil, err
+	}
+	return entries, r.overlayRanks(ctx, queries, entries)
+}
+
+// storedRanks is Ranks of the results as they were written.
+func (r *Results) storedRanks(ctx context.Context, queries []leaderboard.EntryQuery) (entries []leaderboard.OwnEntry, err error) {
 	boards, seasons, players, columns := make([]int32, len(queries)), make([]int32, len(queries)), make([]int64, len(queries)), make([]int32, len(queries))
 	for i, q := range queries {
 		boards[i], seasons[i], players[i], columns[i] = q.Board.Number, q.Board.Season, q.Player, int32(len(q.Board.Columns))
@@ -186,14 +206,27 @@ func (r *Results) CountBetter(ctx context.Context, board leaderboard.LiveBoard, 
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+
+	o, err := r.overlay(ctx, board)
+	if err == nil && o != nil {
+		o.count(board, bounds, counts)
+	}
 	return counts, err
 }
 
-// BeginWalk implements [leaderboard.Ranking]: results are a snapshot that stays.
+// BeginWalk implements [leaderboard.Ranking]: results are a snapshot that stays, until somebody
+// in them is moderated.
 func (r *Results) BeginWalk(ctx context.Context, board leaderboard.LiveBoard) (leaderboard.Walk, error) {
-	walk := leaderboard.Walk{Board: board.Number, Season: board.Season}
+	o, err := r.overlay(ctx, board)
+	if err != nil {
+		return leaderboard.Walk{}, err
+	}
+	walk := leaderboard.Walk{Board: board.Number, Season: board.Season, Stamp: o.stampOf()}
 	of, _ := leaderboard.SplitSeason(board.Season)
-	err := r.query(ctx, func(ctx context.Context) error {
+	err = r.query(ctx, func(ctx context.Context) error {
 		return r.ledger.pool.QueryRow(ctx, "SELECT closed_at, closed_at + interval '100 years' FROM window_seasons WHERE board = $1 AND number = $2 AND closed_at IS NOT NULL",
 			board.Number, of).Scan(&walk.AsOf, &walk.Expires)
 	})
@@ -204,6 +237,14 @@ func (r *Results) BeginWalk(ctx context.Context, board leaderboard.LiveBoard) (l
 func (r *Results) Walk(ctx context.Context, board leaderboard.LiveBoard, walk leaderboard.Walk, limit int64) (leaderboard.WalkPart, error) {
 	if walk.Snapshot != "" {
 		return leaderboard.WalkPart{}, leaderboard.WalkEnded() // it began while the season was open
+	}
+
+	o, err := r.overlay(ctx, board)
+	if err != nil {
+		return leaderboard.WalkPart{}, err
+	}
+	if walk.Stamp != o.stampOf() {
+		return leaderboard.WalkPart{}, leaderboard.WalkEnded()
 	}
 
 	better, worse := walk, walk

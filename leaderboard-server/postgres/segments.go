@@ -96,26 +96,27 @@ func readSegments(ctx context.Context, tx pgx.Tx, boards map[int32]*leaderboard.
 
 // segmentsSQL reads the standings of all segments of the board's season, one segment after the
 // other, as standingsSQL reads those of the season.
-func segmentsSQL(board leaderboard.LiveBoard) (sql string, args []any) {
+func segmentsSQL(board leaderboard.LiveBoard, whose int) (sql string, args []any) {
 	best, first, columns := rankOrder(board)
 	i := slices.IndexFunc(board.Seasons, func(s leaderboard.Season) bool { return s.Number == board.Season })
 	if i < 0 || board.Scoring.Ordered() {
-		return "SELECT " + standingSQL + " FROM standings WHERE board = $1 AND season " + segmentsOf + " AND NOT removed ORDER BY season, " + best + "event", []any{board.Number, board.Season}
+		return "SELECT " + standingSQL + " FROM standings WHERE board = $1 AND season " + segmentsOf + " AND NOT removed" + whoseSQL("standings", whose) + " ORDER BY season, " + best + "event", []any{board.Number, board.Season}
 	}
 	return `SELECT $1::int, segment_season($2, value), player, score, id, id, board, at, columns FROM (
 			SELECT DISTINCT ON (value, player) value, player, score, id, board, at, columns
 			FROM (SELECT abs(v) AS value, player, score, id, board, at, ` + columns + ` AS columns
 				FROM score_events CROSS JOIN unnest(segments) v
-				WHERE at >= $3 AND at < $4 AND segments IS NOT NULL AND (board = $1 AND v > 0 OR $1 = 1 AND board <> 1 AND v < 0)) events
+				WHERE at >= $3 AND at < $4 AND segments IS NOT NULL AND (board = $1 AND v > 0 OR $1 = 1 AND board <> 1 AND v < 0)
+					AND ` + countsSQL("score_events", "$1") + whoseSQL("score_events", whose) + `) events
 			ORDER BY value, player, ` + first + `id) folded
 		ORDER BY value, ` + best + "id", []any{board.Number, board.Season, board.Seasons[i].Opens, board.Seasons[i].Closes}
 }
 
 // readRankings streams the standings of the board's season, and those of each of its segments.
-func readRankings(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, size int, fn func([]leaderboard.Standing) error) error {
-	if err := readStandings(ctx, tx, board, size, fn); err != nil || !board.Segmented {
+func readRankings(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, whose, size int, fn func([]leaderboard.Standing) error) error {
+	if err := readStandings(ctx, tx, board, whose, size, fn); err != nil || !board.Segmented {
 		return err
 	}
-	sql, args := segmentsSQL(board)
+	sql, args := segmentsSQL(board, whose)
 	return streamStandings(ctx, tx, board, sql, args, size, fn)
 }

@@ -21,22 +21,24 @@ type Mismatch struct {
 // in windows only the last three have standings, others what a refold has left. Closed seasons
 // that a refold left are by another fold. Before there was a log (xid null) every
 // submission broke the ties of the last two, so there the score alone is compared.
-const verifySQL = `
+var verifySQL = `
 	WITH in_seasons AS (
 		SELECT e.board, n.number AS season, e.player, e.score, ranked_columns(e.columns, b.columns) AS columns, e.id, b.fold, e.xid, e.segments, false AS from_elsewhere
 		FROM score_events e
 		JOIN boards b ON b.number = e.board
 		JOIN seasons n ON n.board = e.board AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at)
+		WHERE ` + countsSQL("e", "e.board") + `
 		UNION ALL
 		SELECT e.board, n.number, e.player, e.score, ranked_columns(e.columns, b.columns), e.id, b.fold, e.xid, e.segments, false
 		FROM score_events e
 		JOIN boards b ON b.number = e.board AND b.fold >= 3
 		JOIN window_seasons n ON n.board = e.board AND NOT n.swept AND n.board_order IS NULL AND n.opens_at <= e.at AND n.closes_at > e.at
+		WHERE ` + countsSQL("e", "e.board") + `
 		UNION ALL
 		SELECT 1, n.number, e.player, e.score, NULL, e.id, 1, e.xid, e.segments, true
 		FROM score_events e
 		JOIN seasons n ON n.board = 1 AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at)
-		WHERE e.global_season IS NOT NULL AND e.board <> 1
+		WHERE e.global_season IS NOT NULL AND e.board <> 1 AND ` + countsSQL("e", "1") + `
 	), counted AS (
 		SELECT board, season, player, score, columns, id, fold, xid FROM in_seasons
 		UNION ALL

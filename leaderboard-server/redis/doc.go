@@ -45,6 +45,14 @@
 //	d      apply                         where ranks are dense, how many different scores and columns there are
 //	x      snapshot, apply               the names of the snapshots, oldest first
 //	c/<v>, d/<v>, x/<v>                  of a segment, as those of the shard; absent where there is none
+//	q      moderate                      the last moderation that the shard has followed
+//	u      moderate                      the token of who replaces entries for moderations
+//	f      moderate                      1 where a player was moderated
+//
+// Where players were moderated, the shard has
+//
+//	<prefix>{<board>:<season>:<shard>}:2f       hash: up to which event what a player, as in members, has reached is not
+//	                                            joined any more, some 40 bytes each; apply finds it by the state's f
 //
 // The function apply joins standings, as the domain does, so that applying them twice
 // or out of order does no harm. Package catchup repairs what the appliers of single

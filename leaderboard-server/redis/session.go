@@ -292,7 +292,7 @@ func (r *Ranking) States(ctx context.Context, shards []leaderboard.Shard) []lead
 
 	states := make([]leaderboard.ShardState, len(shards))
 	for i, c := range calls {
-		values, err := c.values(4)
+		values, err := c.values(5)
 		if err != nil {
 			states[i].Err = fmt.Errorf("read the state of board %s: %w", shards[i].Name, err)
 			continue
@@ -303,6 +303,8 @@ func (r *Ranking) States(ctx context.Context, shards []leaderboard.Shard) []lead
 		whole, _ := values[2].(int64)
 		states[i].Whole = whole == 1
 		applied, _ := values[3].(string)
+		moderated, _ := values[4].(string)
+		states[i].Moderated, _ = strconv.ParseInt(moderated, 10, 64) // none: 0
 		if states[i].Applied, err = decodeTransactions(applied); err != nil {
 			states[i].Err = fmt.Errorf("read the state of board %s: %w", shards[i].Name, err)
 		}

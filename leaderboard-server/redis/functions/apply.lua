@@ -18,7 +18,7 @@
 -- how many of what they have is, and 1 if the standing made the entry better, or is what it
 -- is by now.
 local entries, state, applied = KEYS[1], KEYS[2], KEYS[3]
-local is = call('HMGET', state, 'id', 's', 'n', 'b', 'x', 'c', 'd')
+local is = call('HMGET', state, 'id', 's', 'n', 'b', 'x', 'c', 'd', 'f')
 local columns, ranks, segmented = tonumber(ARGV[7]), ARGV[8], ARGV[9] ~= ''
 local ordered, first_stays = ARGV[5] == '1', ARGV[5] == '2'
 
@@ -92,45 +92,6 @@ for suffix, set in pairs(sets) do
   end
 end
 
--- What is there of a player: member, score as text, last event; nil if nothing.
-local function entry_of(set, bucket, field, player)
-  local value = call('HGET', bucket, field)
-  if not value then
-    return nil
-  end
-  local has, past = key_ends(value, columns)
-  local member = sub(value, 1, past) .. player .. (ordered and '' or sub(value, past + 1))
-  local score = call('ZSCORE', set.entries, member)
-  if not score then
-    return nil -- of before Redis lost the entries
-  end
-  return member, score, ordered and (#value > past and sub(value, past + 1) or sub(value, has + 1, past))
-end
-
--- The columns that a member begins with.
-local function columns_of(member)
-  return sub(member, 1, (key_ends(member, columns)))
-end
-
-local function tie_of(member)
-  local has, past = key_ends(member, columns)
-  return sub(member, has + 1, past)
-end
-
--- Keeps the set of what the entries have, after an entry took the place of another one.
-local function replace_distinct(set, old, old_score, member, score)
-  local added = call('ZADD', set.distinct, score, distinct_member(score, columns_of(member)))
-  if old then
-    local has = columns_of(old)
-    local index = first_from(set.entries, old_score, has, false)
-    local rest = call('ZRANGE', set.entries, index, index, 'WITHSCORES')
-    if not rest[1] or tonumber(rest[2]) ~= tonumber(old_score) or compare(rest[1], has) ~= 0 then
-      added = added - call('ZREM', set.distinct, distinct_member(old_score, has))
-    end
-  end
-  set.distinct_added = (set.distinct_added or 0) + added
-end
-
 -- Puts an entry in the place of what was there.
 local function replace(set, bucket, field, player, old, old_score, member, score, last)
   if set.touched and call('HSETNX', set.touched, player, '') == 1 and old then
@@ -144,16 +105,20 @@ local function replace(set, bucket, field, player, old, old_score, member, score
     end
   end
   call('ZADD', set.entries, score, member)
-  local has, past = key_ends(member, columns)
-  local key = sub(member, 1, past)
-  if ordered then
-    call('HSET', bucket, field, last == sub(key, has + 1) and key or key .. last)
-  else
-    call('HSET', bucket, field, key .. sub(member, past + #player + 1))
-  end
+  call('HSET', bucket, field, value_of(member, player, ordered, last, columns))
   if set.distinct then
-    replace_distinct(set, old, old_score, member, score)
+    set.distinct_added = (set.distinct_added or 0) + replace_distinct(set.entries, old, old_score, member, score, columns)
   end
+end
+
+-- Up to which event the standings of a player are out of date, as a tie is in members; false:
+-- none is.
+local floors = {}
+local function floor_of(player)
+  if floors[player] == nil then
+    floors[player] = call('HGET', floors_key(state), player)
+  end
+  return floors[player]
 end
 
 -- Whose entry is asked for, and what became of the standing; of each the member and
@@ -165,15 +130,21 @@ for i = 4, #KEYS do
   a = a + 5
   local set = sets[segmented and suffix_of(field) or '']
   local player = player_of(member, columns)
-  local old, old_score, old_last = entry_of(set, KEYS[i], field, player)
+  local old, old_score, old_last = entry_of(set.entries, KEYS[i], field, player, ordered, columns)
+  local floor = is[8] and floor_of(player)
   local new, before = tonumber(score), old and tonumber(old_score)
   -- Below 0: what the standing has is better than what is there.
   local order = old and new - before
   if order == 0 and columns > 0 then
-    order = compare(member, columns_of(old))
+    order = compare(member, columns_of(old, columns))
   end
-  if task == 'r' then
-    local reflects = old and (first_stays and compare(tie_of(old), tie_of(member)) <= 0
+  if floor and compare(ordered and last or tie_of(member, columns), floor) <= 0 then
+    -- A moderator has had it not count since, or has left the player out.
+    if task ~= 'j' then
+      answers[#answers + 1] = { false, 0 }
+    end
+  elseif task == 'r' then
+    local reflects = old and (first_stays and compare(tie_of(old, columns), tie_of(member, columns)) <= 0
       or ordered and compare(last, old_last) <= 0
       or not ordered and not first_stays and order >= 0)
     if not members[player] then
@@ -185,9 +156,9 @@ for i = 4, #KEYS do
     if old and ordered then
       better = compare(last, old_last) > 0
     elseif old and first_stays then
-      better = compare(tie_of(member), tie_of(old)) < 0
+      better = compare(tie_of(member, columns), tie_of(old, columns)) < 0
     elseif old then
-      better = order < 0 or order == 0 and compare(tie_of(member), tie_of(old)) < 0
+      better = order < 0 or order == 0 and compare(tie_of(member, columns), tie_of(old, columns)) < 0
     end
     if better then
       replace(set, KEYS[i], field, player, old, old_score, member, score, last)

@@ -30,6 +30,7 @@ if is[1] and is[1] ~= ARGV[1] then
 end
 if not is[1] then
   call('UNLINK', entries, distinct_key(entries)) -- Redis lost the state: nobody knows what this is of
+  drop_floors(state)
 end
 for i = 6, #ARGV do
   if not call('HGET', state, 'c' .. ARGV[i]) then

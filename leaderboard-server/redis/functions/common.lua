@@ -204,3 +204,67 @@ local function standing_of(entries, ranks, score, member, columns)
   end
   return better, call('ZRANK', distinct_key(entries), distinct_member(score, has)) or 0
 end
+
+-- The columns that a member begins with.
+local function columns_of(member, columns)
+  return sub(member, 1, (key_ends(member, columns)))
+end
+
+-- The event that reached what a member says, as it stands there.
+local function tie_of(member, columns)
+  local has, past = key_ends(member, columns)
+  return sub(member, has + 1, past)
+end
+
+-- What is there of a player: member, score as text, last event; nil if nothing.
+local function entry_of(entries, bucket, field, player, ordered, columns)
+  local value = call('HGET', bucket, field)
+  if not value then
+    return nil
+  end
+  local has, past = key_ends(value, columns)
+  local member = sub(value, 1, past) .. player .. (ordered and '' or sub(value, past + 1))
+  local score = call('ZSCORE', entries, member)
+  if not score then
+    return nil -- of before Redis lost the entries
+  end
+  return member, score, ordered and (#value > past and sub(value, past + 1) or sub(value, has + 1, past))
+end
+
+-- What a player's field has of an entry.
+local function value_of(member, player, ordered, last, columns)
+  local has, past = key_ends(member, columns)
+  local key = sub(member, 1, past)
+  if ordered then
+    return last == sub(key, has + 1) and key or key .. last
+  end
+  return key .. sub(member, past + #player + 1)
+end
+
+-- Keeps the set of what the entries have, after an entry took the place of another one; either
+-- may be nil. Returns how many more there are.
+local function replace_distinct(entries, old, old_score, member, score, columns)
+  local set = distinct_key(entries)
+  local added = member and call('ZADD', set, score, distinct_member(score, columns_of(member, columns))) or 0
+  if old then
+    local has = columns_of(old, columns)
+    local index = first_from(entries, old_score, has, false)
+    local rest = call('ZRANGE', entries, index, index, 'WITHSCORES')
+    if not rest[1] or tonumber(rest[2]) ~= tonumber(old_score) or compare(rest[1], has) ~= 0 then
+      added = added - call('ZREM', set, distinct_member(old_score, has))
+    end
+  end
+  return added
+end
+
+-- The hash of players who were moderated: up to which event what was reached is not joined any
+-- more. There is one where the state has a field f.
+local function floors_key(state)
+  return snapshot_base(state) .. 'f'
+end
+
+-- Forgets which moderations a shard has followed.
+local function drop_floors(state)
+  call('UNLINK', floors_key(state))
+  call('HDEL', state, 'q', 'u', 'f')
+end

@@ -39,6 +39,8 @@ var (
 	Walk     = declare("walk", noWrites)
 	// Forget deletes segments.
 	Forget = declare("forget", allowOOM)
+	// Moderate replaces entries of players.
+	Moderate = declare("moderate")
 	// TakeRate and ReturnRate count events under a rate.
 	TakeRate   = declare("gcra")
 	ReturnRate = declare("gcra_return")

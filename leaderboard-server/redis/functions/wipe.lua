@@ -17,6 +17,7 @@ if ARGV[2] ~= '' then
   call('UNLINK', entries, distinct_key(entries))
   drop_snapshots(state, is[2]) -- of the entries that are gone now
   drop_segments(entries, state, segments_of(state))
+  drop_floors(state)
 end
 if ARGV[2] == '-' then
   call('UNLINK', state)

@@ -1,0 +1,186 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
+)
+
+// because is the body of what a moderator does.
+func because(reason string) string { return encode(map[string]string{"reason": reason}) }
+
+// moderator is a token that may moderate.
+func (g *game) moderator() string {
+	return g.serviceToken("moderators", g.account("moderators", accounts.Moderate), "")
+}
+
+// moderate does what the path under /v1/admin says.
+func (g *game) moderate(token, path string) (record httpapi.AuditRecord) {
+	g.t.Helper()
+	g.do(request{method: "POST", path: "/v1/admin/" + path, token: token, body: because("cheating")}).into(200, &record)
+	return record
+}
+
+// shows waits until a page has these players with these scores.
+func (g *game) shows(path string, want ...string) {
+	g.t.Helper()
+	var got []string
+	require.Eventually(g.t, func() bool {
+		var page httpapi.BoardEntries
+		answer := g.do(request{method: "GET", path: path})
+		if answer.status != 200 {
+			return false
+		}
+		answer.into(200, &page)
+		got = nil
+		for i, e := range page.Entries {
+			require.Equal(g.t, int64(i)+1, e.Rank, "ranks are without a gap")
+			got = append(got, fmt.Sprint(*e.Username, " ", e.Score))
+		}
+		return slices.Equal(want, got) && page.TotalEntries == int64(len(want))
+	}, 10*time.Second, 10*time.Millisecond, "%s: %v instead of %v", path, &got, want)
+}
+
+func TestModerationOfPlayers(t *testing.T) {
+	g := newGame(t, gameOptions{})
+	token := g.moderator()
+	ada, adas := g.player("ada")
+	_, graces := g.player("grace")
+	g.submit(adas, "race", 900)
+	g.submit(adas, "coins", 5)
+	g.submit(graces, "race", 500)
+	g.submit(graces, "coins", 7)
+	const race, global, coins = "/v1/boards/race/entries?page=1", "/v1/boards/global/entries?page=1", "/v1/boards/coins/entries?page=1"
+	g.shows(race, "ada 900", "grace 500")
+
+	record := g.moderate(token, "players/"+ada+"/ban")
+	require.True(t, record.Changed)
+	for path, want := range map[string]string{race: "grace 500", global: "grace 500", coins: "grace 7"} {
+		g.shows(path, want)
+	}
+	g.do(request{method: "POST", path: "/v1/scores/submit", token: adas, body: submission("race", 950)}).problem(403, "forbidden")
+	g.do(request{method: "POST", path: "/v1/auth/token", body: credentials("ada", password)}).problem(403, "forbidden")
+	require.Eventually(t, func() bool {
+		return g.do(request{method: "GET", path: "/v1/leaderboard/my_rank", token: adas}).status == 401
+	}, 2*time.Second, 10*time.Millisecond, "the player's tokens are refused")
+	require.False(t, g.moderate(token, "players/"+ada+"/ban").Changed, "it is so already")
+
+	require.True(t, g.moderate(token, "players/"+ada+"/unban").Changed)
+	g.shows(race, "ada 900", "grace 500")
+	g.shows(global, "ada 900", "grace 500")
+	g.shows(coins, "grace 7", "ada 5")
+	g.submit(adas, "coins", 5)
+	g.shows(coins, "ada 10", "grace 7")
+
+	// Who is banned so that nobody but the player sees it goes on.
+	g.moderate(token, "players/"+ada+"/shadow_ban")
+	g.shows(race, "grace 500")
+	g.submit(adas, "race", 990)
+	g.submit(adas, "coins", 5)
+	g.shows(coins, "grace 7")
+	g.moderate(token, "players/"+ada+"/shadow_unban")
+	g.shows(race, "ada 990", "grace 500")
+	g.shows(coins, "ada 15", "grace 7")
+}
+
+func TestModerationOfEntries(t *testing.T) {
+	g := newGame(t, gameOptions{})
+	token := g.moderator()
+	ada, adas := g.player("ada")
+	_, graces := g.player("grace")
+	for _, score := range []int64{100, 900, 300} {
+		g.submit(adas, "race", score)
+		g.submit(adas, "coins", score)
+	}
+	g.submit(graces, "race", 500)
+	g.submit(graces, "coins", 500)
+	const race, global, coins = "/v1/boards/race/entries?page=1", "/v1/boards/global/entries?page=1", "/v1/boards/coins/entries?page=1"
+	numbers := func(board string) map[int64]int64 {
+		var history httpapi.History
+		g.do(request{method: "GET", path: "/v1/boards/" + board + "/players/me/history", token: adas}).into(200, &history)
+		numbers := make(map[int64]int64)
+		for _, s := range history.Submissions {
+			numbers[s.Score] = s.Event
+		}
+		return numbers
+	}
+
+	// One score.
+	event := func(board string, score int64) string {
+		return fmt.Sprintf("boards/%s/players/%s/events/%d/", board, ada, numbers(board)[score])
+	}
+	best, added := event("race", 900), event("coins", 900)
+	require.True(t, g.moderate(token, best+"void").Changed)
+	require.False(t, g.moderate(token, best+"void").Changed)
+	g.shows(race, "grace 500", "ada 300")
+	g.shows(global, "grace 500", "ada 300")
+	g.moderate(token, added+"void")
+	g.shows(coins, "grace 500", "ada 400")
+	g.submit(adas, "coins", 50)
+	g.shows(coins, "grace 500", "ada 450")
+	g.moderate(token, best+"unvoid")
+	g.moderate(token, added+"unvoid")
+	g.shows(race, "ada 900", "grace 500")
+	g.shows(global, "ada 900", "grace 500")
+	g.shows(coins, "ada 1350", "grace 500")
+
+	// The whole entry, of what there is up to now.
+	entry := func(board string) string { return fmt.Sprintf("boards/%s/players/%s/", board, ada) }
+	g.moderate(token, entry("race")+"remove")
+	g.moderate(token, entry("coins")+"remove")
+	g.shows(race, "grace 500")
+	g.shows(global, "grace 500")
+	g.shows(coins, "grace 500")
+	g.submit(adas, "race", 200)
+	g.submit(adas, "coins", 20)
+	g.shows(race, "grace 500", "ada 200")
+	g.shows(global, "grace 500", "ada 200")
+	g.shows(coins, "grace 500", "ada 20")
+	g.moderate(token, entry("race")+"restore")
+	g.moderate(token, entry("coins")+"restore")
+	g.shows(race, "ada 900", "grace 500")
+	g.shows(global, "ada 900", "grace 500")
+	g.shows(coins, "ada 1370", "grace 500")
+
+	// Hidden, whatever is submitted.
+	g.moderate(token, entry("race")+"hide")
+	g.submit(adas, "race", 950)
+	g.shows(race, "grace 500")
+	g.shows(global, "ada 950", "grace 500")
+	g.moderate(token, entry("race")+"unhide")
+	g.shows(race, "ada 950", "grace 500")
+}
+
+func TestAudit(t *testing.T) {
+	g := newGame(t, gameOptions{boards: windowsFile})
+	token := g.moderator()
+	ada, _ := g.player("ada")
+	bob, _ := g.player("bob")
+	for _, path := range []string{"players/" + ada + "/ban", "players/" + bob + "/ban", "players/" + ada + "/unban", "boards/laps/players/" + ada + "/hide"} {
+		g.moderate(token, path)
+	}
+
+	var page httpapi.Audit
+	read := func(query string) []string {
+		page = httpapi.Audit{}
+		g.do(request{method: "GET", path: "/v1/admin/audit" + query, token: token}).into(200, &page)
+		var actions []string
+		for _, r := range page.Records {
+			require.Equal(t, "moderators", r.Actor)
+			require.Equal(t, "cheating", r.Reason)
+			actions = append(actions, fmt.Sprint(r.Number, " ", r.Action))
+		}
+		return actions
+	}
+	require.Equal(t, []string{"4 hide", "3 unban", "2 ban", "1 ban"}, read(""))
+	require.Equal(t, []string{"4 hide", "3 unban"}, read("?page_size=2"))
+	require.Equal(t, []string{"2 ban", "1 ban"}, read("?page_size=2&cursor="+*page.NextCursor))
+	require.Nil(t, page.NextCursor)
+	require.Equal(t, []string{"2 ban"}, read("?user_id="+bob))
+}
