@@ -55,8 +55,9 @@ type Ledger interface {
 		begin func(checkpoint, xmin uint64), standings func([]leaderboard.Standing) error, events func([]leaderboard.Event) error) error
 	// Checkpoint says how far the standings are and where the log begins.
 	Checkpoint(ctx context.Context) (leaderboard.Checkpoint, error)
-	// SaveStandings joins standings and moves the checkpoint.
-	SaveStandings(ctx context.Context, from, until uint64, standings []leaderboard.Standing) error
+	// SaveStandings joins standings and moves the checkpoint, unless a player's standings were
+	// made again since the moderation recounted.
+	SaveStandings(ctx context.Context, from, until uint64, recounted int64, standings []leaderboard.Standing) error
 	// OldVersionLeads says whether a server of the version before folds this ledger, too.
 	OldVersionLeads(ctx context.Context) (bool, error)
 	// OldestEvent is how old the oldest event of transactions from from on is.

@@ -27,6 +27,8 @@ type fold struct {
 	standings        map[leaderboard.EntryKey]leaderboard.Standing
 	// since is when the first of standings came.
 	since time.Time
+	// recounted is as of the catalog by which they were folded.
+	recounted int64
 }
 
 // add folds an event, unless that was done. Standings of ordered scorings are made
@@ -60,7 +62,7 @@ func (t *term) beginFold(ctx context.Context, snapshot leaderboard.Snapshot) err
 
 	checkpoint := is.Xid
 
-	t.fold = fold{checkpoint: checkpoint, upTo: checkpoint, standings: make(map[leaderboard.EntryKey]leaderboard.Standing)}
+	t.fold = fold{checkpoint: checkpoint, upTo: checkpoint, recounted: t.catalog.Recounted(), standings: make(map[leaderboard.EntryKey]leaderboard.Standing)}
 	if here := leaderboard.HistoryStart(snapshot.Xmin); leaderboard.HistoryStart(checkpoint) != here {
 		t.log.InfoContext(ctx, "the ledger was restored from a dump: its standings are brought up to date")
 		err := t.read(ctx, checkpoint, leaderboard.HistoryEnd(checkpoint), func(chunk []leaderboard.Event) error {
@@ -127,7 +129,7 @@ func (t *term) saveUpTo(ctx context.Context, upTo uint64) error {
 		standings = append(standings, s)
 	}
 
-	if err := t.ledger.SaveStandings(ctx, t.fold.checkpoint, upTo, standings); err != nil {
+	if err := t.ledger.SaveStandings(ctx, t.fold.checkpoint, upTo, t.fold.recounted, standings); err != nil {
 		t.fold.begun = false // somebody else may lead: start from what is there
 		return err
 	}

@@ -173,7 +173,7 @@ func (t *term) begin(ctx context.Context, snapshot leaderboard.Snapshot) error {
 		t.catalog = catalog
 	}
 
-	if t.fold.begun {
+	if t.fold.begun && t.fold.recounted == t.catalog.Recounted() {
 		return nil
 	}
 	return t.beginFold(ctx, snapshot)

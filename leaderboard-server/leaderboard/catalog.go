@@ -51,8 +51,9 @@ type Catalog struct {
 	ahead   time.Duration
 	// covered is until when the seasons are known; zero: for ever.
 	covered time.Time
-	// moderated is the number of the last moderation.
-	moderated int64
+	// moderated is the number of the last moderation, and recounted that of the last one for
+	// which standings were made again.
+	moderated, recounted int64
 }
 
 // NewCatalog makes a catalog; GlobalBoard must be among the boards.
@@ -89,12 +90,17 @@ func (c *Catalog) AsOf(version int64, now time.Time) *Catalog {
 	return &dated
 }
 
-// WithModerations returns the catalog with the number of the last moderation that there is.
-func (c *Catalog) WithModerations(last int64) *Catalog {
+// WithModerations returns the catalog with the number of the last moderation that there is, and
+// that of the last one for which standings were made again.
+func (c *Catalog) WithModerations(last, recounted int64) *Catalog {
 	with := *c
-	with.moderated = last
+	with.moderated, with.recounted = last, recounted
 	return &with
 }
+
+// Recounted is the number of the last moderation for which standings were made again: what was
+// folded of the log before it is out of date.
+func (c *Catalog) Recounted() int64 { return c.recounted }
 
 // Moderated is the number of the last moderation; 0: nothing was ever moderated.
 func (c *Catalog) Moderated() int64 { return c.moderated }

@@ -171,12 +171,12 @@ func (l *Ledger) loadCatalog(ctx context.Context, from beginner) (*leaderboard.C
 			return err
 		}
 
-		var version, moderated int64
+		var version, moderated, recounted int64
 		var now time.Time
-		if err := tx.QueryRow(ctx, "SELECT version, clock_timestamp(), "+lastModerationSQL+" FROM boards_version").Scan(&version, &now, &moderated); err != nil {
+		if err := tx.QueryRow(ctx, "SELECT version, clock_timestamp(), "+lastModerationSQL+", "+lastRecountSQL+" FROM boards_version").Scan(&version, &now, &moderated, &recounted); err != nil {
 			return fmt.Errorf("read the version of the boards: %w", err)
 		}
-		catalog = catalog.AsOf(version, now).WithModerations(moderated)
+		catalog = catalog.AsOf(version, now).WithModerations(moderated, recounted)
 		return nil
 	})
 	if err != nil {

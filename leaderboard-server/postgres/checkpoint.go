@@ -53,21 +53,23 @@ func (l *Ledger) Checkpoint(ctx context.Context) (leaderboard.Checkpoint, error)
 
 // SaveStandings joins the fold of the events from <= xid < until to the standings
 // and moves the checkpoint from from to until, in one transaction. It fails with
-// nothing done where the checkpoint is elsewhere: somebody else has moved it.
+// nothing done where the checkpoint is elsewhere: somebody else has moved it; and where a
+// player's standings were made again since the moderation recounted: what was folded has events
+// that count no more, and maybe others joined to them.
 // Standings of ordered scorings are left out: they are there already. It sorts
 // standings.
-func (l *Ledger) SaveStandings(ctx context.Context, from, until uint64, standings []leaderboard.Standing) error {
+func (l *Ledger) SaveStandings(ctx context.Context, from, until uint64, recounted int64, standings []leaderboard.Standing) error {
 	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true)", checkpointStatements); err != nil {
 			return err
 		}
 
-		tag, err := tx.Exec(ctx, "UPDATE ledger_state SET checkpoint = $2 WHERE checkpoint = $1", int64(from), int64(until))
+		tag, err := tx.Exec(ctx, "UPDATE ledger_state SET checkpoint = $2 WHERE checkpoint = $1 AND "+lastRecountSQL+" = $3", int64(from), int64(until), recounted)
 		if err != nil {
 			return err
 		}
 		if tag.RowsAffected() == 0 {
-			return errors.New("the checkpoint has been moved by somebody else")
+			return errors.New("the checkpoint has been moved by somebody else, or a player was moderated")
 		}
 
 		// In the order of the key, as all who write standings.

@@ -20,3 +20,6 @@ func excludedSQL(player, board string) string {
 
 // lastModerationSQL is the number of the last moderation; 0: there is none.
 const lastModerationSQL = "(SELECT coalesce(max(number), 0) FROM moderations)"
+
+// lastRecountSQL is that of the last one for which standings were made again.
+const lastRecountSQL = "(SELECT coalesce(max(number), 0) FROM moderations WHERE through > 0)"

@@ -29,13 +29,15 @@ const foldedPlayersSQL = `
 		FROM (
 			SELECT * FROM score_events WHERE at >= $6 AND at < $7
 			UNION ALL
-			SELECT * FROM score_events WHERE at >= $8 AND at < $9
+			SELECT * FROM score_events WHERE at >= $8 AND at < $9{periods}
 		) e
-		WHERE board = $1
+		WHERE board = $1{event counts}
 		UNION ALL
-		SELECT {rollup} FROM rollups JOIN report_folds f USING (monthly, start) WHERE f.board = $1
+		SELECT board, player, submissions, score, event, last, other
+		FROM (SELECT start, {rollup} FROM rollups JOIN report_folds f USING (monthly, start) WHERE f.board = $1) f WHERE true{kept fold}
 		UNION ALL
-		SELECT {rollup} FROM recent JOIN report_recent_folds f USING (hourly, start) WHERE f.board = $1
+		SELECT board, player, submissions, score, event, last, other
+		FROM (SELECT start, {rollup} FROM recent JOIN report_recent_folds f USING (hourly, start) WHERE f.board = $1) f WHERE true{kept recent fold}
 	), folded AS MATERIALIZED ({fold}
 	)
 	SELECT row_number() OVER (ORDER BY $3 * t.score DESC, abs(t.event)), p.id::text, p.username, b.name, t.score::text, t.submissions::bigint,
@@ -47,18 +49,19 @@ const foldedPlayersSQL = `
 
 // foldedPlayers reports by the folded events of each player: from the rollups, or, where
 // those do not tell the order of equal scores, from the events alone.
-func foldedPlayers(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, s split, limit int) ([]leaderboard.ReportRow, error) {
-	report, known, err := readFolded(ctx, tx, board, s, limit)
+func foldedPlayers(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, r moderatedReport, limit int) ([]leaderboard.ReportRow, error) {
+	report, known, err := readFolded(ctx, tx, board, r, limit)
 	if err != nil || known {
 		return report, err
 	}
 
-	report, _, err = readFolded(ctx, tx, board, s.ofEvents(), limit)
+	r.split, r.events = r.ofEvents(), nil
+	report, _, err = readFolded(ctx, tx, board, r, limit)
 	return report, err
 }
 
-func readFolded(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, s split, limit int) (report []leaderboard.ReportRow, known bool, err error) {
-	rows, err := tx.Query(ctx, foldedSQL(board.Scoring, foldedPlayersSQL), s.arguments(board, limit)...)
+func readFolded(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, of moderatedReport, limit int) (report []leaderboard.ReportRow, known bool, err error) {
+	rows, err := tx.Query(ctx, of.sql.Replace(foldedSQL(board.Scoring, foldedPlayersSQL)), of.arguments(board, limit)...)
 	if err != nil {
 		return nil, false, err
 	}

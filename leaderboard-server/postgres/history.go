@@ -243,9 +243,10 @@ func (r *historyReader) holding(ctx context.Context, s split) ([]span, error) {
 
 // historySQL reads a player's events between two instants, of global ($4 = 1) those that
 // count there; $8 the segment in which they count, 0: any.
-const historySQL = `
+var historySQL = `
 	SELECT id, score, columns, at, board FROM score_events
 	WHERE at >= $1 AND at < $2 AND player = $3 AND (board = $4 OR $4 = 1 AND global_season IS NOT NULL)
+		AND ` + countsSQL("score_events", "$4") + `
 		AND ($5::timestamptz IS NULL OR (at, id) < ($5, $6))
 		AND ($8 = 0 OR CASE WHEN board = $4 THEN $8 ELSE -$8 END = ANY (segments))
 	ORDER BY at DESC, id DESC LIMIT $7`

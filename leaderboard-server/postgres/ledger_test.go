@@ -590,8 +590,8 @@ func TestSaveStandings(t *testing.T) {
 		return leaderboard.Single(leaderboard.EntryKey{Board: race.Number, Season: 1, Player: players[player].Number}, score, event, race.Number)
 	}
 
-	require.NoError(t, f.Ledger.SaveStandings(t.Context(), at.Xid, at.Xid+10, []leaderboard.Standing{of(0, 5, 7), of(1, 6, 8)}))
-	require.Error(t, f.Ledger.SaveStandings(t.Context(), at.Xid, at.Xid+20, []leaderboard.Standing{of(0, 1, 9)}), "the checkpoint is elsewhere")
+	require.NoError(t, f.Ledger.SaveStandings(t.Context(), at.Xid, at.Xid+10, 0, []leaderboard.Standing{of(0, 5, 7), of(1, 6, 8)}))
+	require.Error(t, f.Ledger.SaveStandings(t.Context(), at.Xid, at.Xid+20, 0, []leaderboard.Standing{of(0, 1, 9)}), "the checkpoint is elsewhere")
 	require.Equal(t, int64(5), standing(t, f, "race", players[0]).Score)
 
 	conn := f.Connect(t)
@@ -603,9 +603,9 @@ func TestSaveStandings(t *testing.T) {
 		return ctids
 	}
 	before := rows()
-	require.NoError(t, f.Ledger.SaveStandings(t.Context(), at.Xid+10, at.Xid+20, []leaderboard.Standing{of(0, 5, 9), of(1, 7, 3)}))
+	require.NoError(t, f.Ledger.SaveStandings(t.Context(), at.Xid+10, at.Xid+20, 0, []leaderboard.Standing{of(0, 5, 9), of(1, 7, 3)}))
 	require.Equal(t, before, rows(), "what does not get better is neither written nor locked")
-	require.NoError(t, f.Ledger.SaveStandings(t.Context(), at.Xid+20, at.Xid+30, []leaderboard.Standing{of(0, 5, 3), of(1, 5, 9)}))
+	require.NoError(t, f.Ledger.SaveStandings(t.Context(), at.Xid+20, at.Xid+30, 0, []leaderboard.Standing{of(0, 5, 3), of(1, 5, 9)}))
 	require.Equal(t, int64(3), standing(t, f, "race", players[0]).Event, "the earlier event")
 	require.Equal(t, int64(5), standing(t, f, "race", players[1]).Score)
 }

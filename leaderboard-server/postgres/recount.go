@@ -228,10 +228,11 @@ func (r *recount) refoldBoard(ctx context.Context, tx pgx.Tx, board leaderboard.
 			return r.logCut(board)
 		}
 
-		switch {
-		case s.over:
+		if s.over {
 			err = w.writeResults(ctx, tx, in, folded)
-		case board.Scoring.Ordered():
+		}
+		// Those of a season that is over go when it is swept.
+		if err == nil && board.Scoring.Ordered() && !s.Swept && s.Order == "" {
 			err = w.writeStandings(ctx, tx, in, folded)
 		}
 		if err != nil {

@@ -26,9 +26,9 @@ const topPlayersSQL = `
 		FROM (
 			SELECT * FROM score_events WHERE at >= $6 AND at < $7
 			UNION ALL
-			SELECT * FROM score_events WHERE at >= $8 AND at < $9
+			SELECT * FROM score_events WHERE at >= $8 AND at < $9{periods}
 		) e
-		WHERE CASE WHEN $1 = 1 THEN global_season IS NOT NULL ELSE board = $1 END
+		WHERE CASE WHEN $1 = 1 THEN global_season IS NOT NULL ELSE board = $1 END{event counts}
 		GROUP BY player
 	), rollups AS (
 		SELECT true AS monthly, unnest($4::date[]) AS start
@@ -46,12 +46,12 @@ const topPlayersSQL = `
 			SELECT u.player, ARRAY[$3 * u.score, -u.event, u.score, u.origin]
 			FROM rollups JOIN report_tops t USING (monthly, start),
 				unnest(t.players, t.scores, t.events, t.origins) AS u (player, score, event, origin)
-			WHERE t.board = $1 AND t.place < $2
+			WHERE t.board = $1 AND t.place < {depth}{kept}
 			UNION ALL
 			SELECT u.player, ARRAY[$3 * u.score, -u.event, u.score, u.origin]
 			FROM recent JOIN report_recent_tops t USING (hourly, start),
 				unnest(t.players, t.scores, t.events, t.origins) AS u (player, score, event, origin)
-			WHERE t.board = $1 AND t.place < $2
+			WHERE t.board = $1 AND t.place < {depth}{kept recent}
 		) t
 		GROUP BY player
 		ORDER BY best DESC
@@ -62,14 +62,14 @@ const topPlayersSQL = `
 			SELECT coalesce(sum(c.counts[array_position(c.players, t.player)]), 0)
 			FROM rollups r, LATERAL (
 				SELECT players, counts FROM report_counts
-				WHERE monthly = r.monthly AND start = r.start AND board = $1 AND first_player <= t.player
+				WHERE monthly = r.monthly AND start = r.start AND board = $1 AND first_player <= t.player{kept of}
 				ORDER BY first_player DESC LIMIT 1
 			) c
 		) + (
 			SELECT coalesce(sum(c.counts[array_position(c.players, t.player)]), 0)
 			FROM recent r, LATERAL (
 				SELECT players, counts FROM report_recent_counts
-				WHERE hourly = r.hourly AND start = r.start AND board = $1 AND first_player <= t.player
+				WHERE hourly = r.hourly AND start = r.start AND board = $1 AND first_player <= t.player{kept recent of}
 				ORDER BY first_player DESC LIMIT 1
 			) c
 		)
@@ -126,7 +126,11 @@ func (l *Ledger) topPlayers(ctx context.Context, board leaderboard.LiveBoard, fr
 			return err
 		}
 
-		report, err = read(ctx, tx, board, done.split(from, to), limit)
+		of, err := reportOf(ctx, tx, board, done.split(from, to), limit)
+		if err != nil {
+			return err
+		}
+		report, err = read(ctx, tx, board, of, limit)
 		return err
 	})
 	return report, err
@@ -141,8 +145,8 @@ func (k kind) beginReport(ctx context.Context, tx pgx.Tx) (done progress, err er
 }
 
 // bestPlayers reports by the best event of each player.
-func bestPlayers(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, s split, limit int) ([]leaderboard.ReportRow, error) {
-	rows, err := tx.Query(ctx, topPlayersSQL, s.arguments(board, limit)...)
+func bestPlayers(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, r moderatedReport, limit int) ([]leaderboard.ReportRow, error) {
+	rows, err := tx.Query(ctx, r.sql.Replace(topPlayersSQL), r.arguments(board, limit)...)
 	if err != nil {
 		return nil, err
 	}

@@ -120,3 +120,23 @@ func (o *resultOverlay) count(board leaderboard.LiveBoard, bounds []leaderboard.
 		}
 	}
 }
+
+// overlaySeasons counts the entries of closed seasons as they are now.
+func (r *Results) overlaySeasons(ctx context.Context, board leaderboard.LiveBoard, seasons []leaderboard.Season) error {
+	if r.ledger.Catalog().Moderated() == 0 {
+		return nil
+	}
+	for i, s := range seasons {
+		if !s.Closed() {
+			continue
+		}
+		o, err := r.overlay(ctx, board.InClosed(s))
+		if err != nil {
+			return err
+		}
+		if o != nil {
+			seasons[i].Entries = o.total()
+		}
+	}
+	return nil
+}

@@ -134,26 +134,23 @@ func announce(ctx context.Context, tx pgx.Tx, board int32, w leaderboard.Window,
 
 // Seasons implements [leaderboard.SeasonStore].
 func (r *Results) Seasons(ctx context.Context, board leaderboard.LiveBoard, window string, before int32, limit int) ([]leaderboard.Season, error) {
-	ctx, done, err := r.ledger.lookUp(ctx, r.ledger.options.Timeout)
+	var seasons []leaderboard.Season
+	err := r.query(ctx, func(ctx context.Context) error {
+		rows, err := r.ledger.pool.Query(ctx, "SELECT "+seasonColumns+` FROM window_seasons s
+			WHERE s.board = $1 AND s.name = $2 AND ($3 = 0 OR s.ordinal < $3) ORDER BY s.ordinal DESC LIMIT $4`, board.Number, window, before, limit)
+		if err != nil {
+			return err
+		}
+		seasons, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (s leaderboard.Season, err error) {
+			err = scanSeason(row, &s)
+			return s, err
+		})
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-
-	rows, err := r.ledger.pool.Query(ctx, "SELECT "+seasonColumns+` FROM window_seasons s
-		WHERE s.board = $1 AND s.name = $2 AND ($3 = 0 OR s.ordinal < $3) ORDER BY s.ordinal DESC LIMIT $4`, board.Number, window, before, limit)
-	if err != nil {
-		return nil, unavailable("query the seasons", err)
-	}
-
-	seasons, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s leaderboard.Season, err error) {
-		err = scanSeason(row, &s)
-		return s, err
-	})
-	if err != nil {
-		return nil, unavailable("read the seasons", err)
-	}
-	return seasons, nil
+	return seasons, r.overlaySeasons(ctx, board, seasons)
 }
 
 // Season implements [leaderboard.SeasonStore].

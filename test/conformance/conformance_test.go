@@ -147,13 +147,16 @@ func layout(t *testing.T, tenant *Tenant, seed uint64, steps int) {
 			tenant.endSeason(t, []string{"speed", "mood", "coins", "debut", "tuple", "rating", "podium", leaderboard.GlobalBoard}[random.IntN(8)])
 		}
 
+		moderator := tenant.moderate(t, model, replicas, players, seed+uint64(step))
 		for _, s := range round(t, tenant, replicas, players, seed+uint64(step), 300) {
 			model.Submit(s.board, s.player, s.score, s.columns, s.receipt.Event)
 			model.Describe(s.receipt.Event, s.metadata)
 		}
+		moderator.stop(t)
 
 		replicas[0].Drop.Store(false)
 		tenant.RequireEqual(t, replicas[step%2].Ranking, model, players)
+		moderator.pardon(t)
 		tenant.requireReports(t, model, players)
 		tenant.requireMetadata(t, model)
 		t.Logf("step %d, fault %d: equal", step, fault)

@@ -18,6 +18,8 @@ type Model struct {
 	Attributes map[int64]map[string]int32
 	// metadata is what came with events, by their numbers.
 	metadata map[int64]string
+	// moderation is what of the events does not count, and who is left out.
+	moderation moderation
 }
 
 // modelEvent is a submission.
@@ -32,7 +34,7 @@ type modelEvent struct {
 
 // NewModel makes a model without entries.
 func NewModel(catalog *leaderboard.Catalog) *Model {
-	return &Model{catalog: catalog, standings: make(map[leaderboard.EntryKey]leaderboard.Standing), metadata: make(map[int64]string)}
+	return &Model{catalog: catalog, standings: make(map[leaderboard.EntryKey]leaderboard.Standing), metadata: make(map[int64]string), moderation: newModeration()}
 }
 
 // Submit adds an event to the board's and to the global standings. Events must
@@ -60,6 +62,9 @@ func (m *Model) values(player int64, board leaderboard.LiveBoard) (values []int3
 
 // foldAll folds an event into the board and into the segments in which it counts there.
 func (m *Model) foldAll(board leaderboard.LiveBoard, e modelEvent) (improved bool) {
+	if !m.moderation.counts(e, board) {
+		return false
+	}
 	values := e.own
 	if board.Number != e.board.Number {
 		values = e.global
@@ -100,6 +105,7 @@ func (m *Model) fold(board leaderboard.LiveBoard, e modelEvent) (improved bool) 
 // their numbers.
 func (m *Model) In(board leaderboard.LiveBoard, season leaderboard.Season, times map[int64]time.Time) *Model {
 	of := NewModel(m.catalog)
+	of.moderation = m.moderation
 	board = board.In(season.Number)
 	for _, e := range m.events {
 		counts := e.board.Number == board.Number || board.Name == leaderboard.GlobalBoard && e.board.CountsTowardGlobal
@@ -114,7 +120,7 @@ func (m *Model) In(board leaderboard.LiveBoard, season leaderboard.Season, times
 func (m *Model) Entries(board leaderboard.LiveBoard) []leaderboard.RankingEntry {
 	var standings []leaderboard.Standing
 	for key, s := range m.standings {
-		if key.Board == board.Number && key.Season == board.Season {
+		if key.Board == board.Number && key.Season == board.Season && !m.moderation.leavesOut(key.Player, board) {
 			standings = append(standings, s)
 		}
 	}

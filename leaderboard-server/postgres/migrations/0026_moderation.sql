@@ -54,6 +54,7 @@ CREATE TABLE moderations (
     at      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX moderations_player ON moderations (player);
+CREATE INDEX moderations_recounts ON moderations (number) WHERE through > 0;
 CREATE TRIGGER raise_boards_version AFTER INSERT ON moderations FOR EACH ROW EXECUTE FUNCTION raise_boards_version();
 
 -- Entries of seasons that were over when events of them ceased to count, or did again: what the

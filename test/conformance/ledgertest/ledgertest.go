@@ -5,9 +5,14 @@ package ledgertest
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -223,6 +228,9 @@ func (f *Fixture) Open(tb testing.TB, options postgres.Options) *postgres.Ledger
 func (f *Fixture) open(tb testing.TB, options postgres.Options) *postgres.Ledger {
 	tb.Helper()
 	options.URL = f.URL
+	if options.Sealer == nil {
+		options.Sealer = TestSealer
+	}
 	ledger, err := postgres.Open(context.Background(), options)
 	require.NoError(tb, err)
 	tb.Cleanup(ledger.Close)
@@ -276,3 +284,28 @@ func SaveStandings(tb testing.TB, ledger *postgres.Ledger) {
 	tb.Helper()
 	require.NoError(tb, catchup.SaveStandings(tb.Context(), ledger))
 }
+
+// TestSealer is that of the fixtures' ledgers.
+var TestSealer = Sealer{"a key of the tests"}
+
+// Sealer seals the audit of a test's ledger.
+type Sealer struct{ Key string }
+
+// Seal implements [leaderboard.Sealer].
+func (s Sealer) Seal(content string) (string, error) {
+	mac := hmac.New(sha256.New, []byte(s.Key))
+	mac.Write([]byte(content))
+	return content + " " + hex.EncodeToString(mac.Sum(nil)), nil
+}
+
+// Open implements [leaderboard.Sealer].
+func (s Sealer) Open(sealed string) (string, error) {
+	content, _, _ := strings.Cut(sealed, " ")
+	if want, _ := s.Seal(content); want != sealed {
+		return "", errors.New("the seal is broken")
+	}
+	return content, nil
+}
+
+// Fresh implements [leaderboard.Sealer].
+func (s Sealer) Fresh(string) bool { return true }
