@@ -52,16 +52,16 @@ type server struct {
 	configured atomic.Pointer[leaderboard.Boards]
 	service    atomic.Pointer[leaderboard.Service]
 	api, ops   *listener
-	draining   atomic.Bool
 	// requests counts those of the API.
 	requests atomic.Uint64
+	stopping chan struct{} // closed once it is to stop
 }
 
 // newServer makes a server whose ports are open; Run makes it answer. It does
 // not wait for the stores. After an error nothing is left open.
 func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 	settings.HTTP = withinMemory(settings.HTTP, memoryLimit(os.DirFS("/")))
-	s = &server{settings: settings, probes: &telemetry.Probes{}, metrics: telemetry.NewMetrics(version)}
+	s = &server{settings: settings, stopping: make(chan struct{}), probes: &telemetry.Probes{}, metrics: telemetry.NewMetrics(version)}
 	if s.log, err = telemetry.NewLogger(logs, settings.Log); err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 	}
 
 	handler, err := httpapi.New(httpapi.Options{Service: s.service.Load, Tokens: s.tokens, Banned: postgres.NewBans(s.ledger, settings.Auth.TokenTTL+auth.ClockTolerance).Banned, Limiter: limiter, Observer: s.metrics,
-		Log: s.log, HTTP: settings.HTTP, Auth: settings.Auth})
+		Log: s.log, Stopping: s.stopping, HTTP: settings.HTTP, Auth: settings.Auth})
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +117,10 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 func (s *server) drain(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
-		if s.draining.Load() {
+		select {
+		case <-s.stopping:
 			w.Header().Set("Connection", "close")
+		default:
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -322,7 +324,7 @@ func (s *server) Run(ctx context.Context) error {
 func (s *server) stop(stopWork context.CancelFunc, group *sync.WaitGroup) error {
 	s.log.Info("stopping", "drain_delay", s.settings.DrainDelay.String())
 	s.probes.Stopping()
-	s.draining.Store(true)
+	close(s.stopping)
 	time.Sleep(s.settings.DrainDelay)
 	ctx, cancel := context.WithTimeout(context.Background(), s.settings.ShutdownTimeout)
 	defer cancel()

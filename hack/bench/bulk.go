@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -36,6 +38,7 @@ func measureBulk(ctx context.Context, o options, r *report) error {
 		{name: "one call each", size: 1, body: s.bulkSingle, path: "/v1/scores/submit"},
 		{name: "batches of 100", size: 100, body: s.bulkBatch(100, false), path: "/v1/scores/batch"},
 		{name: "batches of 1,000", size: 1000, body: s.bulkBatch(1000, false), path: "/v1/scores/batch"},
+		{name: "a stream", body: s.bulkLine, path: "/v1/scores/batch"},
 		{name: "batches of 1,000, a key each", size: 1000, body: s.bulkBatch(1000, true), path: "/v1/scores/batch"},
 	}
 	for _, l := range loads {
@@ -63,13 +66,14 @@ func measureBulk(ctx context.Context, o options, r *report) error {
 	}
 	r.atLeast("scores a second in batches of 1,000 over one connection", loads[2].rate(), bulkTarget)
 	r.inform("batches of 1,000 / one call each, over one connection", loads[2].rate()/loads[0].rate(), "")
+	r.atLeast("scores a second in a stream", loads[3].rate(), bulkTarget)
 	return nil
 }
 
 // bulkLoad is one way to submit, and what it showed.
 type bulkLoad struct {
 	name, path string
-	size       int
+	size       int // of a request; 0: it is a stream of what body makes
 	body       func() []byte
 	client     *http.Client
 	token      string
@@ -94,11 +98,16 @@ func (s *game) bulkRound(ctx context.Context, l *bulkLoad, duration time.Duratio
 	}
 
 	started := time.Now()
-	for time.Since(started) < duration {
+	for l.size > 0 && time.Since(started) < duration {
 		if err := s.bulkSend(ctx, l); err != nil {
 			return err
 		}
 		l.stored += l.size
+	}
+	if l.size == 0 {
+		if err := s.bulkStream(ctx, l, duration); err != nil {
+			return err
+		}
 	}
 
 	l.elapsed += time.Since(started)
@@ -147,6 +156,50 @@ func (s *game) bulkSend(ctx context.Context, l *bulkLoad) error {
 	}
 	return nil
 }
+
+// bulkStream sends scores for a time as a stream, and reads what became of them meanwhile.
+func (s *game) bulkStream(ctx context.Context, l *bulkLoad, duration time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, duration+patience)
+	defer cancel()
+	body, to := io.Pipe()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.server.URL+l.path, body)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/x-ndjson")
+	request.Header.Set("Authorization", "Bearer "+l.token)
+
+	go func() {
+		lines := bufio.NewWriterSize(to, 64<<10)
+		for started := time.Now(); time.Since(started) < duration; {
+			if _, err := lines.Write(l.body()); err != nil {
+				return // the request has ended, and says why
+			}
+		}
+		_ = to.CloseWithError(lines.Flush())
+	}()
+
+	status, answer, err := sendBy(l.client, request)
+	if err != nil {
+		return err
+	}
+	lines := bytes.Split(bytes.TrimSpace(answer), []byte("\n"))
+	var last struct {
+		End      string
+		Accepted int
+	}
+	if err := json.Unmarshal(lines[len(lines)-1], &last); err != nil || status != http.StatusOK {
+		return fmt.Errorf("%s: %d %.1000s", l.name, status, answer)
+	}
+	if last.End != "complete" || last.Accepted != len(lines)-1 {
+		return fmt.Errorf("%s ended as %+v after %d lines", l.name, last, len(lines))
+	}
+	l.stored += last.Accepted
+	return nil
+}
+
+// bulkLine makes a line of a stream.
+func (s *game) bulkLine() []byte { return append(s.appendBulkItem(nil, ""), '\n') }
 
 // bulkSingle makes the body of a submission for a player who is online.
 func (s *game) bulkSingle() []byte { return s.appendBulkItem(nil, "") }

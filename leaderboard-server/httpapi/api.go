@@ -32,7 +32,7 @@ type Observer interface {
 	ObserveRequest(method, route string, status int, duration time.Duration)
 }
 
-// Options are what an API is made of. All are required.
+// Options are what an API is made of. All but Stopping are required.
 type Options struct {
 	// Service returns the use cases, or nil while the stores have not answered yet.
 	Service func() *leaderboard.Service
@@ -43,6 +43,8 @@ type Options struct {
 	// Observer and Log are told of every request.
 	Observer Observer
 	Log      *slog.Logger
+	// Stopping is closed when the server is about to stop; nil: it never does.
+	Stopping <-chan struct{}
 	// HTTP and Auth bound sizes, times and rates.
 	HTTP config.HTTP
 	Auth config.Auth

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"mime"
 	"net/http"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
@@ -25,10 +26,20 @@ func (a *API) submitBatch(w http.ResponseWriter, r *http.Request, service *leade
 	}
 	defer end()
 
+	q := readQuery(r)
+	create := q.boolean("create_players")
+	if err := q.finish(); err != nil {
+		return err
+	}
+	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media == mediaLines { // read strictly there
+		return a.streamBatch(w, r, service, identity, create)
+	}
+
 	batch, err := readBatch(r)
 	if err != nil {
 		return err
 	}
+	batch.createPlayers = batch.createPlayers || create
 	items := batch.items
 
 	ctx, cancel := withoutClient(r.Context())

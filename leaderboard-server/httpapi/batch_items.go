@@ -16,13 +16,10 @@ const itemKey = "idempotency_key"
 // readBatch reads the items of a request. One that cannot be taken has its error; what is
 // wrong with the whole refuses all of them.
 func readBatch(r *http.Request) (read batch, err error) {
-	if err := readQuery(r).finish(); err != nil {
-		return read, err
-	}
 	if body, ok := r.Body.(*meteredBody); ok {
 		body.bound(maxBatchBody)
 	}
-	if err := contentType(r, mediaJSON); err != nil {
+	if err := contentType(r, mediaJSON, mediaLines); err != nil {
 		return read, err
 	}
 	content, err := readAll(r)

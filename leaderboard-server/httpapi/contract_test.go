@@ -141,6 +141,15 @@ func TestContract(t *testing.T) {
 		require.Equal(t, 200, g.do(request{method: "GET", path: "/v1/boards/laps/players/me/history?page_size=1&cursor=" + *part.NextCursor, token: token}).status)
 	})
 
+	t.Run("streams", func(t *testing.T) {
+		g.t = t
+		r := calls(service)["submitScores"]
+		r.path += "?create_players=false"
+		require.Equal(t, 200, g.do(r).status)
+		r.header, r.body = map[string]string{"Content-Type": "application/x-ndjson"}, itemOf(id, "", 5)
+		require.Equal(t, 200, g.do(r).status)
+	})
+
 	t.Run("304", func(t *testing.T) {
 		g.t = t
 		for _, path := range []string{"/v1/leaderboard/global", "/v1/boards", "/v1/boards/global", "/v1/boards/global/entries?page=1", "/v1/boards/laps/seasons", "/openapi.yaml", "/openapi.json"} {

@@ -59,6 +59,15 @@ func (q *query) text(name, fallback string) string {
 	return values[0]
 }
 
+// boolean takes a parameter that is true or false; absent: false.
+func (q *query) boolean(name string) bool {
+	text := q.text(name, "false")
+	if text != "true" && text != "false" {
+		q.wrong(name, "%s must be true or false", name)
+	}
+	return text == "true"
+}
+
 // required takes a parameter that has to be there.
 func (q *query) required(name string) string {
 	if _, ok := q.values[name]; !ok {

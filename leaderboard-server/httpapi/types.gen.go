@@ -8,6 +8,27 @@ import (
 	"time"
 )
 
+// Defines values for BatchEndEnd.
+const (
+	Complete BatchEndEnd = "complete"
+	Failed   BatchEndEnd = "failed"
+	Stopping BatchEndEnd = "stopping"
+)
+
+// Valid indicates whether the value is a known member of the BatchEndEnd enum.
+func (e BatchEndEnd) Valid() bool {
+	switch e {
+	case Complete:
+		return true
+	case Failed:
+		return true
+	case Stopping:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BatchResultStatus.
 const (
 	Accepted BatchResultStatus = "accepted"
@@ -286,6 +307,26 @@ type AuditRecord struct {
 	// What What of the board it was about: `event`, or `window`, and its number or name.
 	What *string `json:"what,omitempty"`
 }
+
+// BatchEnd defines model for BatchEnd.
+type BatchEnd struct {
+	// Accepted As of a batch; of the whole stream.
+	Accepted int `json:"accepted"`
+
+	// End `complete`: every item has its result. `stopping`: the server stops, so connect again and go on with the first
+	// item that has none. `failed`: `problem` says why no further item was read.
+	End BatchEndEnd `json:"end"`
+
+	// Problem A problem document (RFC 9457).
+	Problem  *Problem `json:"problem,omitempty"`
+	Refused  int      `json:"refused"`
+	Repeated int      `json:"repeated"`
+	Unknown  int      `json:"unknown"`
+}
+
+// BatchEndEnd `complete`: every item has its result. `stopping`: the server stops, so connect again and go on with the first
+// item that has none. `failed`: `problem` says why no further item was read.
+type BatchEndEnd string
 
 // BatchItem defines model for BatchItem.
 type BatchItem struct {
@@ -1542,6 +1583,12 @@ type TopPlayersParams struct {
 
 	// TimeZone The IANA name of the time zone that the days are in.
 	TimeZone *string `form:"time_zone,omitempty" json:"time_zone,omitempty"`
+}
+
+// SubmitScoresParams defines parameters for SubmitScores.
+type SubmitScoresParams struct {
+	// CreatePlayers As of the field of that name, for streams.
+	CreatePlayers *bool `form:"create_players,omitempty" json:"create_players,omitempty"`
 }
 
 // SubmitScoreParams defines parameters for SubmitScore.

@@ -45,11 +45,12 @@ func (c *call) checkAnswer(answer *http.Response, received []byte) error {
 	}
 
 	media, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
-	if !withoutBody && strings.HasSuffix(media, "json") && !json.Valid(received) {
-		errs = append(errs, errors.New("the body is not valid JSON"))
+	for _, document := range linesOf(answer.Header, received) {
+		if !withoutBody && strings.HasSuffix(media, "json") && !json.Valid(document) {
+			errs = append(errs, errors.New("the body is not valid JSON"))
+		}
+		errs = append(errs, c.validate(ref, answer.Header, document, withoutBody))
 	}
-
-	errs = append(errs, c.validate(ref, answer.Header, received, withoutBody))
 	return errors.Join(errs...)
 }
 

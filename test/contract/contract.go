@@ -104,7 +104,7 @@ func closeObject(_ string, schema *openapi3.SchemaRef) error {
 // Check says what of a request and its answer is not as the document says: sent and
 // received are their bodies.
 func (c *Contract) Check(request *http.Request, sent []byte, answer *http.Response, received []byte) error {
-	call := c.find(request, withoutRefused(request, sent, answer, received))
+	call := c.find(request, withoutRefused(request, sent, answer, received)...)
 	var err error
 	if call == nil {
 		err = c.checkOutside(request, answer, received)

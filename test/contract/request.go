@@ -28,8 +28,23 @@ type call struct {
 	invalid error
 }
 
-// find returns the call that the request is for; nil if the document has none.
-func (c *Contract) find(request *http.Request, sent []byte) *call {
+// find returns the call that the request is for; nil if the document has none. A request that
+// has a document a line has each as a body.
+func (c *Contract) find(request *http.Request, bodies ...[]byte) (found *call) {
+	for _, sent := range bodies {
+		one := c.findOne(request, sent)
+		if one == nil {
+			return nil
+		}
+		if found == nil {
+			found = one
+		}
+		found.invalid = errors.Join(found.invalid, one.invalid)
+	}
+	return found
+}
+
+func (c *Contract) findOne(request *http.Request, sent []byte) *call {
 	sent = bytes.TrimPrefix(sent, []byte("\ufeff"))
 	r := lenient(request, sent)
 	if r.Method == http.MethodHead { // what GET answers, without its body
