@@ -33,7 +33,7 @@ func readBatch(r *http.Request) (read batch, err error) {
 			return thereTwice(name)
 		}
 		if name == "items" {
-			read.items, err = readItems(&b, decoder)
+			read.items, err = readItems(&b, decoder, len(content))
 			return err
 		}
 		value, err := decoder.ReadValue()
@@ -51,9 +51,12 @@ func readBatch(r *http.Request) (read batch, err error) {
 	return read, b.finish()
 }
 
-// readItems reads the list of items; it is not nil.
-func readItems(b *body, decoder *jsontext.Decoder) ([]item, error) {
-	items := []item{}
+// shortestItem is how long an item is at least that names a player, a score and a comma, in bytes.
+const shortestItem = 32
+
+// readItems reads the list of items, of a body of this size; it is not nil.
+func readItems(b *body, decoder *jsontext.Decoder, size int) ([]item, error) {
+	items := make([]item, 0, min(size/shortestItem, leaderboard.MaxSubmissions))
 	if decoder.PeekKind() != jsontext.KindBeginArray {
 		b.wrong("items", "items must be a list of scores")
 		return items, decoder.SkipValue()

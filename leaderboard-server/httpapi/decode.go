@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -81,11 +82,13 @@ func contentType(r *http.Request, wanted ...string) error {
 }
 
 func readAll(r *http.Request) ([]byte, error) {
-	content, err := io.ReadAll(r.Body) // the middleware bounds it
+	var content bytes.Buffer
+	content.Grow(int(min(max(r.ContentLength, 0), maxBody)) + bytes.MinRead) // what is said may not come
+	_, err := content.ReadFrom(r.Body)                                       // the middleware bounds it
 	var maxBytes *http.MaxBytesError
 	switch {
 	case err == nil:
-		return content, nil
+		return content.Bytes(), nil
 	case errors.As(err, &maxBytes), leaderboard.CodeOf(err) == leaderboard.CodeBusy:
 		return nil, err
 	}
@@ -100,6 +103,9 @@ func malformed(format string, args ...any) *problem {
 // strictness leaves to this package, which names the field, what names that are there twice
 // and lone surrogates are told.
 var strictness = jsonv2.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
+// decoders are kept for their memory: a batch of scores takes one for each.
+var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
 
 // parseObject splits a JSON object into its fields.
 func parseObject(content []byte) (map[string]json.RawMessage, error) {
@@ -134,8 +140,10 @@ func eachField(content []byte, read func(name string, decoder *jsontext.Decoder)
 		return malformed("the body is not valid UTF-8")
 	}
 
+	decoder := decoders.Get().(*jsontext.Decoder)
+	defer decoders.Put(decoder)
 	// A byte order mark may be ignored (RFC 8259, section 8.1), and some engines write one.
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(bytes.TrimPrefix(content, byteOrderMark)), strictness)
+	decoder.Reset(bytes.NewBuffer(bytes.TrimPrefix(content, byteOrderMark)), strictness)
 	token, err := decoder.ReadToken()
 	if err != nil {
 		return malformed("the body is not valid JSON")
@@ -206,8 +214,8 @@ func (b *body) text(name string, required bool) string {
 		return ""
 	}
 
-	var s string
-	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+	s, ok := textOf(raw)
+	if !ok {
 		b.wrong(name, "%s must be a string", name)
 		return ""
 	}
@@ -227,6 +235,18 @@ func (b *body) boolean(name string) bool {
 		b.wrong(name, "%s must be true or false", name)
 	}
 	return string(raw) == "true"
+}
+
+// textOf reads a JSON string; false: it is none.
+func textOf(raw json.RawMessage) (s string, ok bool) {
+	if raw[0] != '"' {
+		return "", false
+	}
+	if plain := raw[1 : len(raw)-1]; !bytes.ContainsRune(plain, '\\') {
+		return string(plain), true
+	}
+	err := json.Unmarshal(raw, &s)
+	return s, err == nil
 }
 
 // integer takes a number that is an exact integer in the range of scores.

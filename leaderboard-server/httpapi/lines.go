@@ -58,7 +58,7 @@ func (l *lines) take(stopping <-chan struct{}) (items []item, end error) {
 
 	l.mu.Lock()
 	items, end = l.items, l.end
-	l.items, l.size = nil, 0
+	l.items, l.size = make([]item, 0, len(items)), 0 // the next chunk is about as long
 	l.mu.Unlock()
 
 	signal(l.room)

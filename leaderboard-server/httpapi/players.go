@@ -42,10 +42,9 @@ func (b *body) player(name string) leaderboard.PlayerID {
 		return ""
 	}
 
-	var text string
-	err := json.Unmarshal(raw, &text)
+	text, isText := textOf(raw)
 	id, ok := parsePlayerID(text)
-	if err != nil || !ok {
+	if !isText || !ok {
 		b.wrong(name, "%s must be the id of a player: a UUID, as registrations and entries tell it", name)
 	}
 	return id
