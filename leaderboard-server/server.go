@@ -16,6 +16,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/oidc"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/catchup"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/commit"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
@@ -38,6 +39,7 @@ type server struct {
 	metrics   *telemetry.Metrics
 	probes    *telemetry.Probes
 	tokens    *auth.Tokens
+	issuers   *oidc.Verifier
 	passwords *auth.Passwords
 	redis     goredis.UniversalClient
 	ledger    *postgres.Ledger
@@ -78,6 +80,7 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 		return nil, err
 	}
 
+	s.issuers = oidc.New(oidc.Options{Issuers: settings.Auth.Issuers, Insecure: settings.Auth.InsecureIssuers, Now: time.Now, Log: s.log})
 	s.passwords = auth.NewPasswords(settings.Auth.PasswordCost, settings.Auth.HashingConcurrency, settings.Auth.HashingTimeout)
 	s.keys = &watchedFile{path: settings.Auth.KeySetFile, apply: s.applyKeys, log: s.log}
 	s.boards = &watchedFile{path: settings.BoardsFile, apply: s.applyBoards, log: s.log}
@@ -88,7 +91,7 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 		return nil, err
 	}
 
-	handler, err := httpapi.New(httpapi.Options{Service: s.service.Load, Tokens: s.tokens, Banned: postgres.NewBans(s.ledger, settings.Auth.TokenTTL+auth.ClockTolerance).Banned, Limiter: limiter, Observer: s.metrics,
+	handler, err := httpapi.New(httpapi.Options{Service: s.service.Load, Tokens: s.tokens, Issuers: s.issuers, Banned: postgres.NewBans(s.ledger, settings.Auth.TokenTTL+auth.ClockTolerance).Banned, Limiter: limiter, Observer: s.metrics,
 		Log: s.log, Stopping: s.stopping, HTTP: settings.HTTP, Auth: settings.Auth})
 	if err != nil {
 		return nil, err

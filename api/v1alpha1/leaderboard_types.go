@@ -466,6 +466,40 @@ type AutoscalingSpec struct {
 	TargetCPUUtilizationPercentage int32 `json:"targetCPUUtilizationPercentage,omitempty"`
 }
 
+// Issuer is somebody elsewhere who knows players of the game.
+type Issuer struct {
+	// name is for logs.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')",message="must be lower-case letters, digits or -, and begin and end with a letter or digit, for example store"
+	Name string `json:"name,omitempty"`
+
+	// issuer is the URL that its tokens have as iss, under which it is discovered. http
+	// takes a class that allows it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:\\[\\]-]+(/[A-Za-z0-9._~/-]*)?$')",message="must be a URL without a query, for example https://id.example.com"
+	Issuer string `json:"issuer,omitempty"`
+
+	// audience is what its tokens for this game have as aud: the game's client id there.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="!self.contains('$')",message="must not contain $"
+	Audience string `json:"audience,omitempty"`
+
+	// usernameClaim is the claim with the name that a new player gets, if the rules of
+	// usernames allow it and nobody has it.
+	// +optional
+	// +default="preferred_username"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="!self.contains('$')",message="must not contain $"
+	UsernameClaim string `json:"usernameClaim,omitempty"`
+}
+
 // AuthSpec configures the accounts of a game.
 type AuthSpec struct {
 	// tokenTTL is how long an access token is good for, from 1m to 24h.
@@ -491,6 +525,14 @@ type AuthSpec struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1h') && duration(self) <= duration('8760h')",message="must be a duration from 1h to 8760h, for example 720h"
 	RenameEvery metav1.Duration `json:"renameEvery,omitzero"`
+
+	// issuers know players elsewhere: their ID tokens log these in (OpenID Connect).
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:XValidation:rule="self.all(i, self.exists_one(j, j.issuer == i.issuer))",message="issuers must have each issuer once"
+	Issuers []Issuer `json:"issuers,omitempty"`
 
 	// passwordCost is the cost of bcrypt, a power of two: each step doubles the
 	// work of a login.

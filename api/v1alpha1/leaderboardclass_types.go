@@ -359,6 +359,11 @@ type LeaderboardClassSpec struct {
 	// +default={}
 	Limits ClassLimits `json:"limits,omitzero"`
 
+	// allowInsecureIssuers lets games name issuers of players without TLS, for tests:
+	// whoever is between them and the game can be any player.
+	// +optional
+	AllowInsecureIssuers bool `json:"allowInsecureIssuers,omitempty"`
+
 	// rotation says when the credentials of games are replaced.
 	// +optional
 	Rotation ClassRotation `json:"rotation,omitzero"`

@@ -65,6 +65,17 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		e.set(config.EnvRenameEvery, every.String())
 	}
 
+	if len(lb.Spec.Auth.Issuers) > 0 {
+		text, err := issuers(lb.Spec.Auth.Issuers).MarshalText()
+		if err != nil {
+			return nil, fmt.Errorf("encode the issuers: %w", err)
+		}
+		e.set(config.EnvIssuers, string(text))
+		if class.Spec.AllowInsecureIssuers {
+			e.set(config.EnvInsecureIssuers, "true")
+		}
+	}
+
 	if cost := lb.Spec.Auth.PasswordCost; cost != 0 {
 		e.set(config.EnvPasswordCost, strconv.Itoa(int(cost)))
 	}
@@ -113,6 +124,25 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 	}
 
 	return e.list, nil
+}
+
+// issuers are those of players as the server reads them.
+func issuers(specs []v1alpha1.Issuer) config.Issuers {
+	list := make(config.Issuers, len(specs))
+	for i, spec := range specs {
+		list[i] = config.Issuer{Name: spec.Name, Issuer: spec.Issuer, Audience: spec.Audience, UsernameClaim: spec.UsernameClaim}
+	}
+	return list
+}
+
+// CheckIssuers returns why the server would refuse the issuers, as the class has it.
+func CheckIssuers(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) error {
+	for _, i := range lb.Spec.Auth.Issuers {
+		if !strings.HasPrefix(i.Issuer, "https://") && !class.Spec.AllowInsecureIssuers {
+			return fmt.Errorf("spec.auth.issuers: the issuer %s is not an https URL, and the class allows no others", i.Name)
+		}
+	}
+	return nil
 }
 
 // reservedNames is the list as the server reads it.

@@ -3,6 +3,8 @@ package workload
 import (
 	"net"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -138,6 +140,8 @@ func egressRules(in Input) []*networkingv1ac.NetworkPolicyEgressRuleApplyConfigu
 		rules = append(rules, storeRule(pooler.PoolerHost, pooler.PoolerPortOrDefault()))
 	}
 
+	rules = append(rules, issuerRules(in.Leaderboard)...)
+
 	if in.Class.Spec.Redis.Mode != v1alpha1.RedisStandalone {
 		// Clients are sent on to nodes at addresses that change with a failover.
 		const firstUnprivileged, last = 1024, 65535
@@ -155,6 +159,35 @@ func egressRules(in Input) []*networkingv1ac.NetworkPolicyEgressRuleApplyConfigu
 		}
 	}
 
+	return rules
+}
+
+// issuerRules let the Pods fetch keys of those who know players elsewhere, at any address: each
+// port once.
+func issuerRules(lb *v1alpha1.Leaderboard) []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration {
+	var ports []int32
+	for _, i := range lb.Spec.Auth.Issuers {
+		u, err := url.Parse(i.Issuer)
+		if err != nil {
+			continue // validation refuses it
+		}
+
+		port := int32(443)
+		if u.Scheme == "http" {
+			port = 80
+		}
+		if named, err := strconv.ParseUint(u.Port(), 10, 16); err == nil {
+			port = int32(named)
+		}
+		if !slices.Contains(ports, port) {
+			ports = append(ports, port)
+		}
+	}
+
+	rules := make([]*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration, len(ports))
+	for i, port := range ports {
+		rules[i] = networkingv1ac.NetworkPolicyEgressRule().WithPorts(policyPort(corev1.ProtocolTCP, intstr.FromInt32(port)))
+	}
 	return rules
 }
 

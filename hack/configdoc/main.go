@@ -35,6 +35,7 @@ var types = map[string]struct{ name, unit string }{
 	"RedisMode":     {"text", "-"},
 	"Prefixes":      {"list of networks", "-"},
 	"Names":         {"list of names", "-"},
+	"Issuers":       {"list of issuers", "JSON"},
 	"Rate":          {"rate", "per s, m or h"},
 }
 

@@ -185,6 +185,13 @@ type Auth struct {
 	// RefreshTokenTTL is how long a player's refresh token is good for, from 1 hour to 365
 	// days; refreshing gives the next one the whole time.
 	RefreshTokenTTL time.Duration `env:"LEADERBOARD_REFRESH_TOKEN_TTL" envDefault:"720h"`
+	// Issuers are those elsewhere whose ID tokens log players in: a JSON list of objects with
+	// name, issuer (the URL under which it is discovered), audience, and usernameClaim. Empty:
+	// none.
+	Issuers Issuers `env:"LEADERBOARD_ISSUERS"`
+	// InsecureIssuers allows issuers without TLS, for tests: whoever is between them and this
+	// server can be any player.
+	InsecureIssuers bool `env:"LEADERBOARD_INSECURE_ISSUERS" envDefault:"false"`
 	// RenameEvery is how long a player keeps a new username at least, from 1 hour to 365 days.
 	RenameEvery time.Duration `env:"LEADERBOARD_RENAME_EVERY" envDefault:"720h"`
 	// PasswordCost is the cost of bcrypt, from 10 to 14: each step doubles the

@@ -47,6 +47,8 @@ const (
 	EnvServiceAccountsFile     = "LEADERBOARD_SERVICE_ACCOUNTS_FILE"
 	EnvTokenTTL                = "LEADERBOARD_TOKEN_TTL"
 	EnvRefreshTokenTTL         = "LEADERBOARD_REFRESH_TOKEN_TTL"
+	EnvIssuers                 = "LEADERBOARD_ISSUERS"
+	EnvInsecureIssuers         = "LEADERBOARD_INSECURE_ISSUERS"
 	EnvRenameEvery             = "LEADERBOARD_RENAME_EVERY"
 	EnvPasswordCost            = "LEADERBOARD_PASSWORD_COST"
 	EnvHashingConcurrency      = "LEADERBOARD_HASHING_CONCURRENCY"

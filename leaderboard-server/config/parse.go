@@ -168,6 +168,7 @@ func (a Auth) validate(v *validation) {
 	v.duration(a.TokenTTL, time.Minute, 24*time.Hour, EnvTokenTTL)
 	v.duration(a.RefreshTokenTTL, time.Hour, 365*24*time.Hour, EnvRefreshTokenTTL)
 	v.duration(a.RenameEvery, time.Hour, 365*24*time.Hour, EnvRenameEvery)
+	a.validateIssuers(v)
 	v.between(a.PasswordCost, 10, 14, EnvPasswordCost)
 	v.between(a.HashingConcurrency, 0, 1024, EnvHashingConcurrency)
 	v.duration(a.HashingTimeout, 10*time.Millisecond, time.Minute, EnvHashingTimeout)

@@ -51,6 +51,7 @@ type loginRequest struct {
 	username, password string
 	refresh            string
 	client             *clientRequest
+	exchange           *exchangeRequest
 	// keep asks for a refresh token, too.
 	keep bool
 }
@@ -97,6 +98,8 @@ func (a *API) logIn(r *http.Request, read func(*http.Request) (loginRequest, err
 	switch {
 	case request.client != nil:
 		return a.logInAccount(r, *request.client)
+	case request.exchange != nil:
+		return a.exchange(r, service, *request.exchange, request.keep)
 	case request.refresh != "":
 		return a.refresh(r, service, request.refresh)
 	}

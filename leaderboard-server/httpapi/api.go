@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/oidc"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
@@ -38,7 +39,9 @@ type Options struct {
 	Service func() *leaderboard.Service
 	Tokens  *auth.Tokens
 	// Banned says whether a player was banned, so that its tokens are refused.
-	Banned  func(ctx context.Context, player leaderboard.PlayerID) bool
+	Banned func(ctx context.Context, player leaderboard.PlayerID) bool
+	// Issuers verifies the tokens of players who are known elsewhere.
+	Issuers *oidc.Verifier
 	Limiter Limiter
 	// Observer and Log are told of every request.
 	Observer Observer

@@ -21,6 +21,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/oidc"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/catchup"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/commit"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
@@ -75,6 +76,8 @@ type gameOptions struct {
 	boards string
 	// reserved are the names that are reserved.
 	reserved []string
+	// issuers know players elsewhere.
+	issuers config.Issuers
 	// snapshotLifetime bounds walks; 0: the server's.
 	snapshotLifetime time.Duration
 	// change is called before the API is made.
@@ -143,7 +146,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 
 	settings, err := config.FromEnvironment(nil)
 	require.NoError(t, err)
-	g.options = httpapi.Options{Service: func() *leaderboard.Service { return g.service }, Tokens: g.tokens, Banned: postgres.NewBans(ledger, time.Hour).Banned, Limiter: limiter,
+	g.options = httpapi.Options{Service: func() *leaderboard.Service { return g.service }, Tokens: g.tokens, Banned: postgres.NewBans(ledger, time.Hour).Banned, Limiter: limiter, Issuers: oidc.New(oidc.Options{Issuers: with.issuers, Insecure: true, Now: time.Now, Log: log}),
 		Observer: telemetry.NewMetrics("test"), Log: log, HTTP: settings.HTTP, Auth: settings.Auth}
 	g.options.HTTP.BodyBudget = 1 << 20
 	if with.change != nil {

@@ -104,6 +104,8 @@ func (a *API) link(w http.ResponseWriter, r *http.Request, service *leaderboard.
 		return invalidFields([]FieldError{{Field: linkable[0], Message: "send one of " + linkableText + ", not several"}})
 	}
 	identity, device := b.device("device_secret", false)
+	_, issued := b.fields["id_token"]
+	idToken := b.text("id_token", issued)
 	_, password := b.fields["password"]
 	text := b.text("password", password)
 	if err := b.finish(); err != nil {
@@ -113,6 +115,8 @@ func (a *API) link(w http.ResponseWriter, r *http.Request, service *leaderboard.
 	switch {
 	case device:
 		err = service.Identities.LinkIdentity(r.Context(), caller, identity)
+	case issued:
+		err = a.linkIssued(r, service, caller, idToken)
 	case password:
 		err = service.SetFirstPassword(r.Context(), caller, text)
 	default:
@@ -125,9 +129,9 @@ func (a *API) link(w http.ResponseWriter, r *http.Request, service *leaderboard.
 }
 
 // linkable are the fields of which a request to link has one.
-var linkable = []string{"password", "device_secret"}
+var linkable = []string{"password", "device_secret", "id_token"}
 
-const linkableText = "password and device_secret"
+const linkableText = "password, device_secret and id_token"
 
 // playerLogins answers with what the player can log in with.
 func (a *API) playerLogins(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {

@@ -11,7 +11,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-// tokenForm reads the form of RFC 6749, sections 4.3.2, 4.4.2 and 6. Parameters that it does
+// tokenForm reads the form of RFC 6749, sections 4.3.2, 4.4.2 and 6, or of RFC 8693. Parameters that it does
 // not know are ignored, as section 3.2 demands.
 func tokenForm(r *http.Request) (loginRequest, error) {
 	if err := contentType(r, mediaForm); err != nil {
@@ -48,8 +48,11 @@ func tokenForm(r *http.Request) (loginRequest, error) {
 			return loginRequest{}, &oauthError{string(InvalidRequest), "refresh_token is required"}
 		}
 		return loginRequest{refresh: form.Get("refresh_token")}, nil
+	case string(TokenExchange):
+		exchange, err := readExchange(form)
+		return loginRequest{exchange: exchange, keep: asksToKeep(form.Get("scope"))}, err
 	default:
-		return loginRequest{}, &oauthError{string(UnsupportedGrantType), "grant_type must be password, refresh_token or client_credentials"}
+		return loginRequest{}, &oauthError{string(UnsupportedGrantType), "grant_type must be password, refresh_token, client_credentials or " + string(TokenExchange)}
 	}
 
 	for _, name := range []string{"grant_type", "username", "password"} {

@@ -166,6 +166,7 @@ const (
 	ClientCredentials TokenFormGrantType = "client_credentials"
 	Password          TokenFormGrantType = "password"
 	RefreshToken      TokenFormGrantType = "refresh_token"
+	TokenExchange     TokenFormGrantType = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
 // Valid indicates whether the value is a known member of the TokenFormGrantType enum.
@@ -176,6 +177,23 @@ func (e TokenFormGrantType) Valid() bool {
 	case Password:
 		return true
 	case RefreshToken:
+		return true
+	case TokenExchange:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TokenFormSubjectTokenType.
+const (
+	TypeIDToken TokenFormSubjectTokenType = "urn:ietf:params:oauth:token-type:id_token"
+)
+
+// Valid indicates whether the value is a known member of the TokenFormSubjectTokenType enum.
+func (e TokenFormSubjectTokenType) Valid() bool {
+	switch e {
+	case TypeIDToken:
 		return true
 	default:
 		return false
@@ -683,6 +701,9 @@ type LinkRequest struct {
 	// DeviceSecret 128 random bits or more, in Base64 or hexadecimal digits.
 	DeviceSecret *DeviceSecret `json:"device_secret,omitempty"`
 
+	// IDToken An ID token of an issuer that the game knows.
+	IDToken *string `json:"id_token,omitempty"`
+
 	// Password 8 to 72 bytes of UTF-8, in the form OpaqueString of RFC 8265: composed characters (NFC), and no control characters.
 	// The same password in another Unicode form is the same password.
 	Password *NewPassword `json:"password,omitempty"`
@@ -1158,6 +1179,9 @@ type Token struct {
 	// ExpiresIn In seconds.
 	ExpiresIn int64 `json:"expires_in"`
 
+	// IssuedTokenType With token exchange: `urn:ietf:params:oauth:token-type:access_token`.
+	IssuedTokenType *string `json:"issued_token_type,omitempty"`
+
 	// RefreshExpiresIn For how long `refresh_token` is good, in seconds.
 	RefreshExpiresIn *int64 `json:"refresh_expires_in,omitempty"`
 
@@ -1179,7 +1203,8 @@ type Token struct {
 // TokenTokenType defines model for Token.TokenType.
 type TokenTokenType string
 
-// TokenForm `username` and `password` are required with `password`, and `refresh_token` with `refresh_token`.
+// TokenForm `username` and `password` are required with `password`, `refresh_token` with `refresh_token`, and `subject_token` and
+// `subject_token_type` with token exchange.
 type TokenForm struct {
 	// ClientID The service account's name; without `client_credentials` ignored.
 	ClientID *string `json:"client_id,omitempty"`
@@ -1191,13 +1216,22 @@ type TokenForm struct {
 	RefreshToken *string            `json:"refresh_token,omitempty"`
 
 	// Scope With `client_credentials`, scopes of the service account, separated by spaces; left out, all that it has. With
-	// `password`, `offline_access` asks for a refresh token, too. Ignored otherwise.
-	Scope    *string `json:"scope,omitempty"`
-	Username *string `json:"username,omitempty"`
+	// `password` and for players elsewhere, `offline_access` asks for a refresh token, too. Ignored otherwise.
+	Scope *string `json:"scope,omitempty"`
+
+	// SubjectToken What is exchanged.
+	SubjectToken *string `json:"subject_token,omitempty"`
+
+	// SubjectTokenType An ID token of an issuer that the game knows.
+	SubjectTokenType *TokenFormSubjectTokenType `json:"subject_token_type,omitempty"`
+	Username         *string                    `json:"username,omitempty"`
 }
 
 // TokenFormGrantType defines model for TokenForm.GrantType.
 type TokenFormGrantType string
+
+// TokenFormSubjectTokenType An ID token of an issuer that the game knows.
+type TokenFormSubjectTokenType string
 
 // TokenRequest Either `username` and `password`, or `refresh_token` alone.
 type TokenRequest struct {

@@ -97,9 +97,9 @@ var unsaid = map[string][]string{
 	"token":          {"username", "password"}, // both, or refresh_token alone
 	"rename":         {"username"},
 	"changePassword": {"new_password"},
-	"logInDevice":    {"device_secret"},               // how many different characters
-	"linkLogin":      {"password", "device_secret"},   // one of them
-	"resetPassword":  {"reset_token", "new_password"}, // one that is good
+	"logInDevice":    {"device_secret"},                         // how many different characters
+	"linkLogin":      {"password", "device_secret", "id_token"}, // one of them
+	"resetPassword":  {"reset_token", "new_password"},           // one that is good
 	"history":        {"cursor", "season"},
 	"submitScore":    {"game_id", "user_id", "external_id", "columns", "metadata"}, // global may take none; whose token it is; those that the board has, and what it takes
 	"topPlayers":     {"start_date", "end_date", "time_zone"},                      // the order and length of the range; names of zones
