@@ -27,6 +27,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/telemetry"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/webhook"
 )
 
 // directorySize is how many players' names are kept in memory, some 300 bytes each.
@@ -47,8 +48,9 @@ type server struct {
 	directory *postgres.Directory
 	catchUp   *catchup.CatchUp
 	committer *commit.Committer
-	// keys, boards, logins and accounts take effect without a restart.
-	keys, boards, logins, accounts *watchedFile
+	deliverer *webhook.Deliverer
+	// keys, boards, logins, accounts and webhooks take effect without a restart.
+	keys, boards, logins, accounts, webhooks *watchedFile
 	// redisLogin is what new connections to Redis log in with.
 	redisLogin atomic.Pointer[config.Login]
 	configured atomic.Pointer[leaderboard.Boards]
@@ -86,6 +88,8 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 	s.boards = &watchedFile{path: settings.BoardsFile, apply: s.applyBoards, log: s.log}
 	s.logins = &watchedFile{path: settings.LoginsFile, apply: s.applyLogins, log: s.log}
 	s.accounts = &watchedFile{path: settings.Auth.ServiceAccountsFile, apply: s.applyAccounts, log: s.log}
+	s.webhooks = &watchedFile{path: settings.Webhooks.File, apply: s.applyWebhooks, log: s.log}
+	s.deliverer = newDeliverer(settings.Webhooks, s.ledger, s.metrics, s.log)
 	limiter, err := ratelimit.New(s.redis, settings.Redis.KeyPrefix, s.log)
 	if err != nil {
 		return nil, err

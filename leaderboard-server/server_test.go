@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -9,12 +10,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/test/gameclient"
 )
 
 // One player through every call, with the client that the demo uses.
 func TestServeFromNothing(t *testing.T) {
-	r := start(t, environment(t))
+	environment := environment(t)
+	environment[config.EnvWebhooksFile] = filepath.Join(t.TempDir(), "webhooks.json") // for its metrics
+	require.NoError(t, os.WriteFile(environment[config.EnvWebhooksFile], []byte(`{"webhooks": [{"name": "results", "url": "https://example.com/"}]}`), 0o600))
+	r := start(t, environment)
 	r.waitFor(t, "serving")
 	ctx := t.Context()
 	account, err := r.client.Register(ctx, "Ada", "correct horse")
@@ -46,7 +51,11 @@ func TestServeFromNothing(t *testing.T) {
 	require.Equal(t, int64(1), rows[0].TotalScoresSubmitted)
 	require.NotContains(t, r.logs.String(), token)
 	require.NotContains(t, r.logs.String(), "correct horse")
-	_, metrics := r.get(t, "/metrics")
+	var metrics string
+	require.Eventually(t, func() bool {
+		_, metrics = r.get(t, "/metrics")
+		return strings.Contains(metrics, "leaderboard_webhook_waiting")
+	}, patience, 10*time.Millisecond)
 	require.Contains(t, metrics, `leaderboard_http_request_duration_seconds_count{method="POST",route="/v1/scores/submit",status="200"} 1`)
 	require.Contains(t, metrics, "leaderboard_commit_batch_size_count 1")
 	requireDocumented(t, metrics)

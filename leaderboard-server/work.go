@@ -43,7 +43,9 @@ func (s *server) work(ctx context.Context) {
 	group.Go(func() { s.sealAudit(ctx) })
 	group.Go(func() { catchup.FollowSeasons(ctx, s.ledger, s.ranking.ForgetSeasons, s.log) })
 
-	for _, file := range []*watchedFile{s.keys, s.logins, s.accounts, s.boards} {
+	group.Go(func() { s.deliverer.Run(ctx) })
+
+	for _, file := range []*watchedFile{s.keys, s.logins, s.accounts, s.webhooks, s.boards} {
 		if file.path != "" {
 			group.Go(func() { file.watch(ctx) })
 		}
@@ -85,7 +87,7 @@ func (s *server) newService(ctx context.Context) (*leaderboard.Service, error) {
 		return nil, err
 	}
 
-	for _, file := range []*watchedFile{s.logins, s.accounts} {
+	for _, file := range []*watchedFile{s.logins, s.accounts, s.webhooks} {
 		if file.path == "" {
 			continue
 		}

@@ -31,6 +31,7 @@ var types = map[string]struct{ name, unit string }{
 	"int64":         {"number", ""},
 	"time.Duration": {"duration", "ns to h"},
 	"[]string":      {"list", "-"},
+	"[]uint16":      {"list of numbers", "-"},
 	"Secret":        {"secret", "-"},
 	"RedisMode":     {"text", "-"},
 	"Prefixes":      {"list of networks", "-"},

@@ -23,6 +23,7 @@ type Config struct {
 	Redis    Redis
 	Auth     Auth
 	Commit   Commit
+	Webhooks Webhooks
 	Log      Log
 
 	// LoginsFile is a file with the logins to PostgreSQL and Redis, read again when it
@@ -235,6 +236,30 @@ type Commit struct {
 	// InFlight is how many transactions may run at once; fewer than
 	// LEADERBOARD_DATABASE_MAX_CONNECTIONS.
 	InFlight int `env:"LEADERBOARD_COMMIT_IN_FLIGHT" envDefault:"2" unit:"transactions"`
+}
+
+// Webhooks is where messages about the game may go.
+type Webhooks struct {
+	// File is the file with the webhooks and their signing secrets, read again when it
+	// changes. Empty: there are none.
+	File string `env:"LEADERBOARD_WEBHOOKS_FILE"`
+	// AllowHTTP lets URLs of webhooks begin with http, without encryption.
+	AllowHTTP bool `env:"LEADERBOARD_WEBHOOK_ALLOW_HTTP" envDefault:"false"`
+	// AllowedCIDRs are networks (comma-separated) to which messages may go although they are
+	// not public, such as 10.20.0.0/16. Empty: public addresses only.
+	AllowedCIDRs Prefixes `env:"LEADERBOARD_WEBHOOK_ALLOWED_CIDRS"`
+	// DeniedCIDRs are networks (comma-separated) to which no message may go, whatever
+	// LEADERBOARD_WEBHOOK_ALLOWED_CIDRS says.
+	DeniedCIDRs Prefixes `env:"LEADERBOARD_WEBHOOK_DENIED_CIDRS"`
+	// Ports are the ports (comma-separated) to which messages may go.
+	Ports []uint16 `env:"LEADERBOARD_WEBHOOK_PORTS" envDefault:"443"`
+	// Timeout bounds one request.
+	Timeout time.Duration `env:"LEADERBOARD_WEBHOOK_TIMEOUT" envDefault:"10s"`
+	// RetryFor is for how long a message is tried before it is given up.
+	RetryFor time.Duration `env:"LEADERBOARD_WEBHOOK_RETRY_FOR" envDefault:"24h"`
+	// FirstRetry is the pause after the first attempt that failed. Each is twice the one
+	// before, up to an hour, and up to half of it is left out by chance.
+	FirstRetry time.Duration `env:"LEADERBOARD_WEBHOOK_FIRST_RETRY" envDefault:"5s"`
 }
 
 // Log is what is logged, to standard error.

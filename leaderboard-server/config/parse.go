@@ -84,6 +84,7 @@ func (c Config) Validate() error {
 	v.between(c.Commit.MaxBatch, 1, 10_000, EnvCommitMaxBatch)
 	v.between(c.Commit.InFlight, 1, 64, EnvCommitInFlight)
 	v.check(c.Commit.InFlight < c.Database.MaxConnections, EnvCommitInFlight, "must be less than "+EnvDatabaseMaxConnections+", so that a connection is left for everything else")
+	c.Webhooks.validate(v)
 	v.oneOf(c.Log.Level, EnvLogLevel, "debug", "info", "warn", "error")
 	v.oneOf(c.Log.Format, EnvLogFormat, "json", "text")
 	v.duration(c.CatchUpInterval, 10*time.Millisecond, time.Minute, EnvCatchUpInterval)
@@ -176,6 +177,17 @@ func (a Auth) validate(v *validation) {
 	for _, name := range a.ReservedNames {
 		v.check(len(name) <= maxReservedName, EnvReservedNames, fmt.Sprintf("%q has more than %d bytes, so it is no username", name, maxReservedName))
 	}
+}
+
+// longestRetryFor bounds for how long a message is tried: those that wait are deleted after 30
+// days.
+const longestRetryFor = 7 * 24 * time.Hour
+
+func (w Webhooks) validate(v *validation) {
+	v.check(len(w.Ports) > 0 && !slices.Contains(w.Ports, 0), EnvWebhookPorts, "must be ports from 1 to 65535, for example 443,8443")
+	v.duration(w.Timeout, time.Second, time.Minute, EnvWebhookTimeout)
+	v.duration(w.RetryFor, time.Second, longestRetryFor, EnvWebhookRetryFor)
+	v.duration(w.FirstRetry, 10*time.Millisecond, time.Hour, EnvWebhookFirstRetry)
 }
 
 // validation collects errors.

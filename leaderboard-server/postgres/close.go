@@ -23,7 +23,7 @@ const (
 // CloseSeason makes the results of the board's season, which is one of a window, and of its
 // segments, and says how many entries those of the season have. The caller knows that every transaction has ended whose
 // events could count in it: so whoever makes them, and however often, makes the same. They
-// are served from the moment that all are there.
+// are served from the moment that all are there, with which the webhooks are told.
 func (l *Ledger) CloseSeason(ctx context.Context, board leaderboard.LiveBoard) (entries int64, err error) {
 	if entries, err = l.writeRanks(ctx, board); err != nil {
 		return 0, fmt.Errorf("write the results of season %d of board %s: %w", board.Season, board.Name, err)
@@ -35,8 +35,7 @@ func (l *Ledger) CloseSeason(ctx context.Context, board leaderboard.LiveBoard) (
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
 
-	_, err = l.pool.Exec(ctx, "UPDATE window_seasons SET closed_at = clock_timestamp(), entries = $3 WHERE board = $1 AND number = $2 AND closed_at IS NULL",
-		board.Number, board.Season, entries)
+	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error { return l.recordClosed(ctx, tx, board, entries) })
 	if err != nil {
 		return 0, fmt.Errorf("close season %d of board %s: %w", board.Season, board.Name, err)
 	}

@@ -98,6 +98,7 @@ type Ledger struct {
 	login         atomic.Pointer[login]
 	strangerLook  atomic.Pointer[time.Time] // when it was last looked who has the lead
 	outdated      chan struct{}
+	outbox        outbox
 	// directory is told the ledger's identity whenever it was read.
 	directory atomic.Pointer[Directory]
 }
@@ -135,7 +136,7 @@ func Open(ctx context.Context, options Options) (ledger *Ledger, err error) {
 
 	forAside := min(max(options.MaxConnections/4, 1), mostAside)
 	forPool := max(options.MaxConnections-forAside, 1)
-	l := &Ledger{options: options, recentReports: recentReports, overlays: overlays, outdated: make(chan struct{}, 1),
+	l := &Ledger{options: options, recentReports: recentReports, overlays: overlays, outdated: make(chan struct{}, 1), outbox: outbox{enqueued: make(chan struct{}, 1)},
 		lookups: gate.New(int(max(forPool/lookupShare, 1)), lookupQueue, "the server has too many players to look up, try again"),
 		reports: gate.New(int(max(forAside-1, 1)), reportQueue, "the server has too many reports to make, try again"),
 		scans:   gate.New(1, scanQueue, "the server has too many times to look up, try again"),

@@ -19,11 +19,12 @@ const (
 )
 
 // Maintain makes partitions ahead, rolls closed days up for reports, deletes expired
-// idempotency keys and logins, drops events past their retention and metadata that nothing is of any
-// more, and gives usernames their skeletons. It is to be called every hour or so, by any
-// number of replicas. Where one of these fails it goes on with the next.
+// idempotency keys and logins, drops events past their retention, metadata that nothing is of
+// any more and old messages of webhooks, and gives usernames their skeletons. It is to be
+// called every hour or so, by any number of replicas. Where one of these fails it goes on with
+// the next.
 func (l *Ledger) Maintain(ctx context.Context) error {
-	return errors.Join(l.makePartitions(ctx), l.rollUp(ctx), l.expire(ctx), l.applyRetention(ctx), l.collectMetadata(ctx), l.fillSkeletons(ctx))
+	return errors.Join(l.makePartitions(ctx), l.rollUp(ctx), l.expire(ctx), l.applyRetention(ctx), l.collectMetadata(ctx), l.collectMessages(ctx), l.fillSkeletons(ctx))
 }
 
 func (l *Ledger) makePartitions(ctx context.Context) error {

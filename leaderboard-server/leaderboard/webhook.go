@@ -1,0 +1,84 @@
+package leaderboard
+
+import "time"
+
+// EventType is what happened, as webhooks name it.
+type EventType string
+
+// EventSeasonClosed is that the results of a season of a window are final.
+const EventSeasonClosed EventType = "SeasonClosed"
+
+// Subscription is which events a webhook is told of.
+type Subscription struct {
+	Webhook string
+	Events  []EventType
+	// Top is how many of a board's first entries it is told, where an event has any.
+	Top int
+}
+
+// WebhookEvent is something that webhooks are told of.
+type WebhookEvent struct {
+	Type EventType
+	// Board is the number of the board on which it happened: a webhook is told of the events of
+	// a board in the order in which they were enqueued.
+	Board int32
+	At    time.Time
+	// Data is what it says, which encoding/json encodes, to a webhook that is told the first top
+	// entries.
+	Data func(top int) any
+}
+
+// SeasonClosed is the data of an [EventSeasonClosed].
+type SeasonClosed struct {
+	Board    string    `json:"board"`
+	Window   string    `json:"window"`
+	Season   int32     `json:"season"`
+	OpensAt  time.Time `json:"opens_at"`
+	ClosesAt time.Time `json:"closes_at"`
+	ClosedAt time.Time `json:"closed_at"`
+	// TotalEntries is how many entries the results have, and Top are the first of them.
+	TotalEntries int64           `json:"total_entries"`
+	Top          []WebhookResult `json:"top"`
+}
+
+// WebhookResult is an entry of the results of a season, as webhooks are told of it.
+type WebhookResult struct {
+	Rank     int64    `json:"rank"`
+	UserID   PlayerID `json:"user_id"`
+	Username string   `json:"username"`
+	Score    int64    `json:"score"`
+	// GameID is the board on which the score was submitted.
+	GameID string `json:"game_id"`
+	// Columns are its further columns by name; empty: the board has none.
+	Columns map[string]int64 `json:"columns,omitempty"`
+}
+
+// WebhookMessage is an event on its way to one webhook.
+type WebhookMessage struct {
+	// Number orders the messages, and ID names one for its receiver, however often it is sent.
+	Number  int64
+	ID      string
+	Event   EventType
+	Payload []byte
+	// Attempt counts those that were begun, this one included.
+	Attempt int
+}
+
+// WebhookFailure is an attempt that failed.
+type WebhookFailure struct {
+	Reason string
+	// RetryAfter is when the next attempt is due, from now. It is the last one whose next would
+	// be due more than GiveUp after the message was enqueued, or sent again by hand; Final: it
+	// is the last one in any case.
+	RetryAfter, GiveUp time.Duration
+	Final              bool
+}
+
+// WebhookQueue says how far the messages of a webhook are.
+type WebhookQueue struct {
+	Webhook string
+	// Waiting are those that are neither delivered nor given up, the oldest of them for Age;
+	// Dead were given up.
+	Waiting, Dead int64
+	Age           time.Duration
+}

@@ -1,0 +1,107 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+)
+
+// recordClosed records that all results of the board's season are there, and tells the
+// webhooks with it, unless somebody else has.
+func (l *Ledger) recordClosed(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, entries int64) error {
+	told := leaderboard.SeasonClosed{Board: board.Name, TotalEntries: entries}
+	err := tx.QueryRow(ctx, `UPDATE window_seasons SET closed_at = clock_timestamp(), entries = $3 WHERE board = $1 AND number = $2 AND closed_at IS NULL
+		RETURNING name, ordinal, opens_at, closes_at, closed_at`, board.Number, board.Season, entries).
+		Scan(&told.Window, &told.Season, &told.OpensAt, &told.ClosesAt, &told.ClosedAt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	told.OpensAt, told.ClosesAt, told.ClosedAt = told.OpensAt.UTC(), told.ClosesAt.UTC(), told.ClosedAt.UTC()
+
+	subscribers, most := l.subscribers(leaderboard.EventSeasonClosed)
+	if len(subscribers) == 0 {
+		return nil
+	}
+	first, err := l.firstResults(ctx, tx, board, most)
+	if err != nil {
+		return fmt.Errorf("read the first entries for the webhooks: %w", err)
+	}
+	return l.Enqueue(ctx, tx, leaderboard.WebhookEvent{Type: leaderboard.EventSeasonClosed, Board: board.Number, At: told.ClosedAt,
+		Data: func(top int) any {
+			data := told
+			data.Top = first[:min(top, len(first))]
+			return data
+		}})
+}
+
+// firstResults are the first entries of the board's season, of which there are no more than
+// share a row of results.
+func (l *Ledger) firstResults(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, most int) ([]leaderboard.WebhookResult, error) {
+	entries := []leaderboard.WebhookResult{}
+	if most == 0 {
+		return entries, nil
+	}
+
+	var row ranksRow
+	err := tx.QueryRow(ctx, `SELECT players[:$3], scores[:$3], events[:$3], origins[:$3], columns[:$3 * $4], ranks[:$3]
+		FROM result_ranks WHERE board = $1 AND season = $2 AND first_rank = 1`, board.Number, board.Season, most, len(board.Columns)).
+		Scan(&row.players, &row.scores, &row.events, &row.origins, &row.columns, &row.ranks)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return entries, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	names, err := namesIn(ctx, tx, row.players)
+	if err != nil {
+		return nil, err
+	}
+
+	boards, err := boardNames(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range row.players {
+		e, name := row.entry(board, i, int64(i)+1), names[row.players[i]]
+		entries = append(entries, leaderboard.WebhookResult{Rank: e.Rank, UserID: name.ID, Username: name.Username, Score: e.Score,
+			GameID: boards[e.Origin], Columns: board.Named(e.Columns)})
+	}
+	return entries, nil
+}
+
+// namesIn reads the names of players by their numbers.
+func namesIn(ctx context.Context, tx pgx.Tx, players []int64) (map[int64]leaderboard.PlayerName, error) {
+	rows, err := tx.Query(ctx, "SELECT number, id::text, username FROM players WHERE number = ANY ($1)", players)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[leaderboard.PlayerName])
+	names := make(map[int64]leaderboard.PlayerName, len(list))
+	for _, name := range list {
+		names[name.Number] = name
+	}
+	return names, err
+}
+
+// boardNames reads the names of boards by their numbers.
+func boardNames(ctx context.Context, tx pgx.Tx) (map[int32]string, error) {
+	rows, err := tx.Query(ctx, "SELECT number, name FROM boards")
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[int32]string)
+	var number int32
+	var name string
+	_, err = pgx.ForEachRow(rows, []any{&number, &name}, func() error {
+		names[number] = name
+		return nil
+	})
+	return names, err
+}
