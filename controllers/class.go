@@ -296,6 +296,13 @@ func admitSpec(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) error
 	if err := workload.CheckIssuers(lb, class); err != nil {
 		return stalledBy("", v1alpha1.ReasonInvalidSpec, "%v", err)
 	}
+	if limits.MaxWebhooks != nil && len(lb.Spec.Webhooks) > int(*limits.MaxWebhooks) {
+		return exceeded("spec.webhooks has %d webhooks, and the LeaderboardClass %s allows %d: remove some, or ask the platform team to raise limits.maxWebhooks",
+			len(lb.Spec.Webhooks), class.Name, *limits.MaxWebhooks)
+	}
+	if err := workload.CheckWebhooks(lb, class); err != nil {
+		return stalledBy("", v1alpha1.ReasonInvalidSpec, "spec.webhooks: %v", err)
+	}
 	if lb.Spec.Autoscaling != nil && !workload.RequestsCPU(lb, class) {
 		return exceeded("spec.autoscaling scales on the CPU that a Pod requests, and the Pods request none: set spec.resources.requests.cpu")
 	}

@@ -45,6 +45,7 @@ func (r *LeaderboardReconciler) finalize(ctx context.Context, p *pass) (ctrl.Res
 	r.applier.forget(p.lb.UID)
 	r.verified.drop(p.lb.UID)
 	r.seasonsEnded.drop(p.lb.UID)
+	r.webhooksResent.drop(p.lb.UID)
 	r.kept.drop(p.lb.UID)
 	r.bounded.drop(p.lb.UID)
 	r.resting.drop(p.lb.UID)

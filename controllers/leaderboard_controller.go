@@ -54,8 +54,8 @@ type LeaderboardReconciler struct {
 	Resync time.Duration
 	// Retirement is for how long old logins work. Zero: until there is no session of them.
 	Retirement Retirement
-	// SecretOverlap is for how long a secret of a service account is accepted that another
-	// one has taken the place of.
+	// SecretOverlap is for how long a secret of a service account is accepted, and messages are
+	// signed with that of a webhook, that another one has taken the place of.
 	SecretOverlap time.Duration
 
 	applier *applier
@@ -64,8 +64,8 @@ type LeaderboardReconciler struct {
 	// than the class allows. oldLoginDisabled: they hold no other login
 	// that works.
 	verified, kept, bounded, oldLoginDisabled *freshness
-	// seasonsEnded: what the annotation asked for is done.
-	seasonsEnded *freshness
+	// seasonsEnded and webhooksResent: what the annotation asked for is done.
+	seasonsEnded, webhooksResent *freshness
 	// resting: what the stores held when they were right.
 	resting *resting
 	// shares, namespaces and migrations bound how many passes run of one class, how many
@@ -165,11 +165,14 @@ func (r *LeaderboardReconciler) steps() []step {
 		{"mark-verified", r.markVerified},
 		{"signing-keys", r.ensureSigningKeys},
 		{"service-accounts", r.ensureAccounts},
+		{"webhooks", r.ensureWebhooks},
 		{"workload", r.applyWorkload},
 		{"retire-login", r.retireLogin},
 		{"end-season", r.endSeason},
 		{"seasons", r.readSeasons},
 		{"refolds", r.readRefolds},
+		{"resend-webhooks", r.resendWebhooks},
+		{"webhook-messages", r.readWebhooks},
 		{"check-rollout", r.checkRollout},
 		{"lower-connections", r.lowerConnections},
 	}

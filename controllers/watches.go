@@ -115,6 +115,7 @@ func (r *LeaderboardReconciler) forgetStores() {
 	r.verified, r.kept = newFreshness(time.Now), newFreshness(time.Now)
 	r.bounded, r.oldLoginDisabled = newFreshness(time.Now), newFreshness(time.Now)
 	r.seasonsEnded = newFreshness(time.Now)
+	r.webhooksResent = newFreshness(time.Now)
 	r.resting = newResting()
 }
 

@@ -96,6 +96,14 @@ var classRefusals = []refusal{
 	{"rotation of days", `{rotation: {every: 30d}}`, "spec.rotation.every", "must be a duration from 1h to 8760h"},
 	{"fewer than no Leaderboards", `{limits: {maxLeaderboards: -1}}`, "spec.limits.maxLeaderboards", "should be greater than or equal to 0"},
 
+	{"negative maxWebhooks", `{limits: {maxWebhooks: -1}}`, "spec.limits.maxWebhooks", "should be greater than or equal to 0"},
+	{"more webhooks than there can be", `{limits: {maxWebhooks: 9}}`, "spec.limits.maxWebhooks", "should be less than or equal to 8"},
+	{"webhooks to what is no network", `{webhooks: {allowedCIDRs: [10.20.0.0]}}`, "spec.webhooks.allowedCIDRs[0]", "for example 10.20.0.0/16"},
+	{"webhooks to a network with further bits", `{webhooks: {allowedCIDRs: [10.20.0.1/16]}}`, "spec.webhooks.allowedCIDRs[0]", "without bits behind its prefix"},
+	{"webhooks not to what is no network", `{webhooks: {deniedCIDRs: [example.com]}}`, "spec.webhooks.deniedCIDRs[0]", "for example 10.96.0.1/32"},
+	{"webhooks to no port", `{webhooks: {ports: []}}`, "spec.webhooks.ports", "at least 1 items"},
+	{"webhooks to a port that is none", `{webhooks: {ports: [65536]}}`, "spec.webhooks.ports[0]", "should be less than or equal to 65535"},
+
 	{"image with a space", `{image: "leaderboard-server v1"}`, "spec.image", "must be an image reference"},
 	{"image with a scheme", `{image: "https://registry.example.com/leaderboard-server"}`, "spec.image", "without a scheme"},
 	{"image in capitals", `{image: "Leaderboard-Server:v1"}`, "spec.image", "must be an image reference"},

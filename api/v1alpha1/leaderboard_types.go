@@ -16,13 +16,18 @@ const LeaderboardFinalizer = "games.leaderboard.dev/tenant"
 const AbandonAnnotation = "games.leaderboard.dev/abandon"
 
 // RotateAnnotation on a Leaderboard has its logins, its signing keys and the secrets of its
-// service accounts replaced, once for each value.
+// service accounts and webhooks replaced, once for each value.
 const RotateAnnotation = "games.leaderboard.dev/rotate"
 
 // EndSeasonAnnotation on a Leaderboard ends an open season of a window: its value is
 // board/window/season, as arena/weekly/41, for an end at once, or with @ and a time (RFC
 // 3339) after it for another end. A season that is not open is left as it is.
 const EndSeasonAnnotation = "games.leaderboard.dev/end-season"
+
+// ResendWebhooksAnnotation on a Leaderboard has messages to a webhook sent again that were
+// given up: its value is the webhook's name, @ and a time (RFC 3339), as
+// results@2026-12-01T20:00:00Z, and means those that were given up before that time.
+const ResendWebhooksAnnotation = "games.leaderboard.dev/resend-webhooks"
 
 // Order says which of two scores is better.
 // +kubebuilder:validation:Enum=Descending;Ascending
@@ -91,6 +96,13 @@ const (
 	// ScopeAdmin is for calls that are yet to come.
 	ScopeAdmin Scope = "admin"
 )
+
+// WebhookEvent is something that webhooks are told of.
+// +kubebuilder:validation:Enum=SeasonClosed
+type WebhookEvent string
+
+// WebhookSeasonClosed is that the results of a season of a window are final.
+const WebhookSeasonClosed WebhookEvent = "SeasonClosed"
 
 // DeletionPolicy says what becomes of a tenant's data when its Leaderboard is
 // deleted.
@@ -440,6 +452,41 @@ type ServiceAccount struct {
 	Scopes []Scope `json:"scopes,omitempty"`
 }
 
+// Webhook is where messages about the game are sent.
+type Webhook struct {
+	// name is part of the name of the Secret with the secret that messages are signed with: 1 to
+	// 32 lower-case letters, digits and -, beginning and ending with a letter or digit.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')",message="must be lower-case letters, digits or -, and begin and end with a letter or digit, for example results"
+	Name string `json:"name"`
+
+	// url is where messages are posted: https, unless the class allows http, without a username,
+	// a password or a fragment. Its host must lead to public addresses, unless the class allows
+	// others.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@ ]+([/?][^# ]*)?$') && isURL(self)",message="must be a URL without a username, a password or a fragment, for example https://example.com/hooks/leaderboard"
+	URL string `json:"url"`
+
+	// events are what the webhook is told of: SeasonClosed, that the results of a season of a
+	// window are final.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Events []WebhookEvent `json:"events,omitempty"`
+
+	// top is how many of a board's first entries a message has, where its event has any.
+	// +optional
+	// +default=10
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Top *int32 `json:"top,omitempty"`
+}
+
 // AutoscalingSpec scales the server on CPU.
 //
 // +kubebuilder:validation:XValidation:rule="self.minReplicas <= self.maxReplicas",fieldPath=".minReplicas",message="minReplicas (2 where it is left out) must not be greater than maxReplicas: lower minReplicas or raise maxReplicas"
@@ -658,6 +705,15 @@ type LeaderboardSpec struct {
 	// +optional
 	Retention RetentionSpec `json:"retention,omitzero"`
 
+	// webhooks are where messages about the game are sent. The operator makes a Secret with the
+	// secret that those of each are signed with, next to this object:
+	// <name>-leaderboard-webhook-<webhook>.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Webhooks []Webhook `json:"webhooks,omitempty"`
+
 	// http configures the REST API.
 	// +optional
 	HTTP HTTPSpec `json:"http,omitzero"`
@@ -698,6 +754,29 @@ type Resources struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, isQuantity(string(self[k])) && quantity(string(self[k])).isGreaterThan(quantity('0')))",message="each must be a quantity greater than zero, for example cpu: 250m or memory: 128Mi"
 	// +kubebuilder:validation:XValidation:rule="!('memory' in self) || !isQuantity(string(self['memory'])) || quantity(string(self['memory'])).compareTo(quantity('32Mi')) >= 0",message="memory must be at least 32Mi, which is what the server needs to start; without a unit it is in bytes, so write for example 256Mi"
 	Limits corev1.ResourceList `json:"limits,omitempty"`
+}
+
+// WebhookStatus is a webhook that has been made.
+type WebhookStatus struct {
+	// name of the webhook.
+	// +required
+	Name string `json:"name"`
+
+	// secretName is the name of the Secret with the secret that its messages are signed with.
+	// +optional
+	SecretName string `json:"secretName,omitempty"`
+
+	// waiting is how many messages are not delivered yet.
+	// +optional
+	Waiting int64 `json:"waiting,omitempty"`
+
+	// deadLetters is how many messages were given up: they can be sent again.
+	// +optional
+	DeadLetters int64 `json:"deadLetters,omitempty"`
+
+	// lastFailure is why the last of their attempts failed.
+	// +optional
+	LastFailure string `json:"lastFailure,omitempty"`
 }
 
 // LeaderboardStatus is what the operator has seen and done.
@@ -744,6 +823,13 @@ type LeaderboardStatus struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=32
 	ServiceAccounts []ServiceAccountStatus `json:"serviceAccounts,omitempty"`
+
+	// webhooks are those that have been made, and how far their messages are.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Webhooks []WebhookStatus `json:"webhooks,omitempty"`
 
 	// seasons tells of each window which season is open, and which was closed last.
 	// +optional

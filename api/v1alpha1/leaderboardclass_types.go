@@ -243,6 +243,13 @@ type ClassLimits struct {
 	// +kubebuilder:validation:Minimum=0
 	MaxLeaderboardsPerNamespace *int32 `json:"maxLeaderboardsPerNamespace,omitempty"`
 
+	// maxWebhooks of one Leaderboard; 0: none.
+	// +optional
+	// +default=8
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=8
+	MaxWebhooks *int32 `json:"maxWebhooks,omitempty"`
+
 	// postgresConnections bounds the connections of one tenant to Postgres, all
 	// its Pods together. n Pods need 6n at the least: three each, and twice that
 	// during a rollout. No tenant gets more than half of those that Postgres accepts
@@ -256,13 +263,55 @@ type ClassLimits struct {
 
 // ClassRotation says when the credentials of games are replaced.
 type ClassRotation struct {
-	// every is how old the logins, signing keys and secrets of service accounts of a game
-	// get, from 1h to 8760h (a year). Left out, they are replaced on demand only.
+	// every is how old the logins, signing keys and secrets of service accounts and webhooks of
+	// a game get, from 1h to 8760h (a year). Left out, they are replaced on demand only.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1h') && duration(self) <= duration('8760h')",message="must be a duration from 1h to 8760h, for example 720h"
 	Every metav1.Duration `json:"every,omitzero"`
+}
+
+// ClassWebhooks says where webhooks of games may lead. Left out, to port 443 of public
+// addresses, over TLS.
+type ClassWebhooks struct {
+	// allowHTTP lets URLs begin with http://, without encryption; port 80 has to be in ports.
+	// +optional
+	AllowHTTP bool `json:"allowHTTP,omitempty"`
+
+	// allowedCIDRs are networks to which messages may go although they are not public, for
+	// example 10.20.0.0/16. Everything there that listens on one of the ports can be called by
+	// the teams of games.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=43
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) && cidr(self) == cidr(self).masked()",message="must be a network without bits behind its prefix, for example 10.20.0.0/16"
+	AllowedCIDRs []string `json:"allowedCIDRs,omitempty"`
+
+	// deniedCIDRs are networks to which no message goes, in allowedCIDRs or public: the address of
+	// the cluster's API server, for example.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=43
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) && cidr(self) == cidr(self).masked()",message="must be a network without bits behind its prefix, for example 10.96.0.1/32"
+	DeniedCIDRs []string `json:"deniedCIDRs,omitempty"`
+
+	// ports to which messages may go. Left out, 443.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:Minimum=1
+	// +kubebuilder:validation:items:Maximum=65535
+	Ports []int32 `json:"ports,omitempty"`
+
+	// caBundle are certificates (PEM) of authorities that may have signed those of receivers,
+	// besides the system's.
+	// +optional
+	// +kubebuilder:validation:MaxLength=65536
+	CABundle string `json:"caBundle,omitempty"`
 }
 
 // ClassExposure says how game clients reach the endpoints of a class.
@@ -367,6 +416,10 @@ type LeaderboardClassSpec struct {
 	// rotation says when the credentials of games are replaced.
 	// +optional
 	Rotation ClassRotation `json:"rotation,omitzero"`
+
+	// webhooks says where webhooks of games may lead.
+	// +optional
+	Webhooks ClassWebhooks `json:"webhooks,omitzero"`
 
 	// exposure says how game clients reach the endpoints.
 	// +optional

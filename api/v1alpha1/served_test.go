@@ -43,7 +43,7 @@ func TestLeaderboardDefaults(t *testing.T) {
 func TestClassDefaults(t *testing.T) {
 	create(t, parse(t, "LeaderboardClass", "defaults", validClass))
 	got := get[games.LeaderboardClass](t, client.ObjectKey{Name: "defaults"})
-	boards, perNamespace := int32(64), int32(200)
+	boards, perNamespace, webhooks := int32(64), int32(200), int32(8)
 	want := games.LeaderboardClassSpec{
 		ControllerName:    games.DefaultControllerName,
 		AllowedNamespaces: games.AllowedNamespaces{From: games.NamespacesFromAll},
@@ -56,7 +56,7 @@ func TestClassDefaults(t *testing.T) {
 			Requests: corev1.ResourceList{"cpu": resource.MustParse("100m"), "memory": resource.MustParse("64Mi")},
 			Limits:   corev1.ResourceList{"memory": resource.MustParse("256Mi")},
 		}},
-		Limits:   games.ClassLimits{MaxReplicas: 20, MaxBoards: &boards, MaxLeaderboardsPerNamespace: &perNamespace, PostgresConnections: 120},
+		Limits:   games.ClassLimits{MaxReplicas: 20, MaxBoards: &boards, MaxLeaderboardsPerNamespace: &perNamespace, MaxWebhooks: &webhooks, PostgresConnections: 120},
 		Exposure: games.ClassExposure{Type: games.ExposureService},
 	}
 

@@ -49,6 +49,10 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		e.set(config.EnvServiceAccountsFile, path.Join(accountsDir, AccountsKey))
 	}
 
+	if len(lb.Spec.Webhooks) > 0 {
+		e.webhooks(class.Spec.Webhooks)
+	}
+
 	if ExposureOf(lb, class) == v1alpha1.ExposureIngress {
 		e.set(config.EnvTrustedProxies, privateNetworks)
 	}

@@ -68,6 +68,14 @@ const (
 	TokenURLKey     = "token-url"
 )
 
+// Keys of the Secrets of webhooks.
+const (
+	// WebhooksKey has the webhooks with their secrets, for the servers.
+	WebhooksKey = "webhooks.json"
+	// SigningSecretKey is what messages to a webhook are signed with.
+	SigningSecretKey = "signing-secret"
+)
+
 // boardsKey is the key of the ConfigMap with the boards.
 const boardsKey = "boards.json"
 
@@ -77,6 +85,7 @@ const (
 	signingKeysDir = "/etc/leaderboard/keys"
 	loginsDir      = "/etc/leaderboard/logins"
 	accountsDir    = "/etc/leaderboard/accounts"
+	webhooksDir    = "/etc/leaderboard/webhooks"
 	authoritiesDir = "/etc/leaderboard/authorities"
 )
 
@@ -163,6 +172,16 @@ func AccountSecret(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass, a
 	})
 }
 
+// WebhooksSecret holds the webhooks and what their messages are signed with, for the servers.
+func WebhooksSecret(lb *v1alpha1.Leaderboard, webhooks []byte) *corev1ac.SecretApplyConfiguration {
+	return secret(lb, WebhooksName(lb), map[string][]byte{WebhooksKey: webhooks})
+}
+
+// WebhookSecret holds what the messages to a webhook are signed with, for its receiver.
+func WebhookSecret(lb *v1alpha1.Leaderboard, webhook, signingSecret string) *corev1ac.SecretApplyConfiguration {
+	return secret(lb, WebhookName(lb, webhook), map[string][]byte{SigningSecretKey: []byte(signingSecret)})
+}
+
 func secret(lb *v1alpha1.Leaderboard, name string, data map[string][]byte) *corev1ac.SecretApplyConfiguration {
 	return corev1ac.Secret(name, lb.Namespace).
 		WithLabels(Labels(lb)).
@@ -203,6 +222,11 @@ func volumes(in Input) []*corev1ac.VolumeApplyConfiguration {
 			WithItems(corev1ac.KeyToPath().WithKey(AccountsKey).WithPath(AccountsKey))))
 	}
 
+	if len(lb.Spec.Webhooks) > 0 {
+		list = append(list, corev1ac.Volume().WithName("webhooks").WithSecret(corev1ac.SecretVolumeSource().
+			WithSecretName(WebhooksName(lb)).WithDefaultMode(mode)))
+	}
+
 	if keys := authorityKeys(in); len(keys) > 0 {
 		source := corev1ac.SecretVolumeSource().WithSecretName(CredentialsName(lb)).WithDefaultMode(mode)
 		for _, key := range keys {
@@ -222,6 +246,9 @@ func volumeMounts(in Input) []*corev1ac.VolumeMountApplyConfiguration {
 	}
 	if len(in.Leaderboard.Spec.ServiceAccounts) > 0 {
 		list = append(list, corev1ac.VolumeMount().WithName("accounts").WithMountPath(accountsDir).WithReadOnly(true))
+	}
+	if len(in.Leaderboard.Spec.Webhooks) > 0 {
+		list = append(list, corev1ac.VolumeMount().WithName("webhooks").WithMountPath(webhooksDir).WithReadOnly(true))
 	}
 	if len(authorityKeys(in)) > 0 {
 		list = append(list, corev1ac.VolumeMount().WithName("authorities").WithMountPath(authoritiesDir).WithReadOnly(true))

@@ -49,6 +49,14 @@ func AccountName(lb *v1alpha1.Leaderboard, account string) string {
 	return lb.Name + suffix + "-account-" + account
 }
 
+// WebhooksName is the name of the Secret with what the servers know of webhooks.
+func WebhooksName(lb *v1alpha1.Leaderboard) string { return lb.Name + suffix + "-webhooks" }
+
+// WebhookName is the name of the Secret with what the messages to a webhook are signed with.
+func WebhookName(lb *v1alpha1.Leaderboard, webhook string) string {
+	return lb.Name + suffix + "-webhook-" + webhook
+}
+
 // BoardsName is the name of the ConfigMap with the boards.
 func BoardsName(lb *v1alpha1.Leaderboard) string { return lb.Name + suffix + "-boards" }
 

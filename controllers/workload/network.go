@@ -103,7 +103,7 @@ func ingress(in Input) *networkingv1ac.IngressApplyConfiguration {
 }
 
 // networkPolicy lets clients reach the API and monitoring the metrics, and lets
-// the Pods reach DNS and the stores, nothing else. Stores given as addresses
+// the Pods reach DNS, the stores and the receivers of webhooks, nothing else. Stores given as addresses
 // are matched by address and port. A NetworkPolicy cannot match host names, so
 // stores given by name are matched by port alone, and the nodes behind Sentinels
 // or of a cluster, which are found at run time, by no more than a range of ports.
@@ -135,6 +135,9 @@ func egressRules(in Input) []*networkingv1ac.NetworkPolicyEgressRuleApplyConfigu
 			policyPort(corev1.ProtocolUDP, intstr.FromInt32(dnsPort)),
 			policyPort(corev1.ProtocolTCP, intstr.FromInt32(dnsPort))),
 		storeRule(in.Class.Spec.Postgres.Host, in.Class.Spec.Postgres.Port),
+	}
+	if len(in.Leaderboard.Spec.Webhooks) > 0 {
+		rules = append(rules, webhookRule(in))
 	}
 	if pooler := in.Class.Spec.Postgres; pooler.PoolerHost != "" {
 		rules = append(rules, storeRule(pooler.PoolerHost, pooler.PoolerPortOrDefault()))

@@ -29,7 +29,7 @@ type Input struct {
 // Objects returns the objects that the Leaderboard's server consists of, in the
 // order in which they are to be applied. The Secrets that the Deployment refers
 // to are not among them: they are made before, see [CredentialsSecret],
-// [SigningKeysSecret] and [AccountsSecret].
+// [SigningKeysSecret], [AccountsSecret] and [WebhooksSecret].
 func Objects(in Input) ([]runtime.ApplyConfiguration, error) {
 	boards, err := boardsConfigMap(in)
 	if err != nil {

@@ -75,6 +75,9 @@ func everything(in *workload.Input) {
 	in.Leaderboard.Spec.Boards[0].Submitters = v1alpha1.SubmittersServers
 	in.Leaderboard.Spec.ServiceAccounts = []v1alpha1.ServiceAccount{{Name: "match-server", Scopes: []v1alpha1.Scope{v1alpha1.ScopeSubmit}}}
 	in.Leaderboard.Spec.Retention.Events.Duration = 90 * 24 * time.Hour
+	in.Leaderboard.Spec.Webhooks = []v1alpha1.Webhook{{Name: "results", URL: "https://example.com/hooks", Events: []v1alpha1.WebhookEvent{v1alpha1.WebhookSeasonClosed}},
+		{Name: "inside", URL: "http://10.20.0.7:8080/", Events: []v1alpha1.WebhookEvent{v1alpha1.WebhookSeasonClosed}}}
+	in.Class.Spec.Webhooks = v1alpha1.ClassWebhooks{AllowHTTP: true, AllowedCIDRs: []string{"10.20.0.0/16", "fd00:20::/32"}, DeniedCIDRs: []string{"10.20.0.1/32", "34.118.224.0/20", "fd00::/8"}, Ports: []int32{443, 8080, 9443}}
 	in.Leaderboard.Spec.HTTP.AllowedOrigins = []string{"https://play.example.com", "http://localhost:8060"}
 	in.SetReplicas = false
 	in.Class.Spec.ImagePullPolicy = corev1.PullIfNotPresent
@@ -108,6 +111,10 @@ func TestGolden(t *testing.T) {
 			for _, account := range in.Leaderboard.Spec.ServiceAccounts {
 				objects = append(objects, workload.AccountsSecret(in.Leaderboard, map[string][]byte{workload.AccountsKey: []byte("{}")}),
 					workload.AccountSecret(in.Leaderboard, in.Class, account.Name, "a secret"))
+			}
+
+			for _, webhook := range in.Leaderboard.Spec.Webhooks {
+				objects = append(objects, workload.WebhooksSecret(in.Leaderboard, []byte("{}")), workload.WebhookSecret(in.Leaderboard, webhook.Name, "a secret"))
 			}
 
 			var rendered bytes.Buffer

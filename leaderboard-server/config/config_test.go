@@ -84,6 +84,8 @@ func TestWrongValues(t *testing.T) {
 		config.EnvRegisterRatePerUsername + "=1/s burst 0", config.EnvLogLevel + "=loud", config.EnvLogFormat + "=xml",
 		config.EnvCatchUpInterval + "=1ns", config.EnvIdempotencyTTL + "=1s", config.EnvEventRetention + "=23h", config.EnvEventRetention + "=-1s", config.EnvShutdownTimeout + "=0s", config.EnvDrainDelay + "=-1s",
 		config.EnvMigrateOnStart + "=maybe",
+		config.EnvWebhookAllowHTTP + "=perhaps", config.EnvWebhookAllowedCIDRs + "=ten", config.EnvWebhookDeniedCIDRs + "=10.0.0.0/33", config.EnvWebhookPorts + "=0", config.EnvWebhookPorts + "=65536", config.EnvWebhookPorts + "=https",
+		config.EnvWebhookTimeout + "=0s", config.EnvWebhookRetryFor + "=8d", config.EnvWebhookRetryFor + "=169h", config.EnvWebhookFirstRetry + "=1ms",
 	} {
 		t.Run(entry, func(t *testing.T) {
 			name, _, _ := strings.Cut(entry, "=")
