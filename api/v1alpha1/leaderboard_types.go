@@ -527,7 +527,7 @@ type Issuer struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:\\[\\]-]+(/[A-Za-z0-9._~/-]*)?$')",message="must be a URL without a query, for example https://id.example.com"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._~/-]*)?$')",message="must be a URL without a query, for example https://id.example.com"
 	Issuer string `json:"issuer,omitempty"`
 
 	// audience is what its tokens for this game have as aud: the game's client id there.
