@@ -106,8 +106,8 @@ type instant struct {
 	leaderboard.Results // nil: nothing here reads more than pages and ranks
 	leaderboard.Logins  // nil: no login is kept
 	leaderboard.Identities
-	hash                string
-	catalog             *leaderboard.Catalog
+	hash    string
+	catalog *leaderboard.Catalog
 }
 
 var somebody = leaderboard.PlayerName{Number: 1, ID: "0190c7a0-0000-7000-8000-000000000001", Username: "player-1"}

@@ -92,7 +92,10 @@ func TestExchangesThatFail(t *testing.T) {
 		require.Contains(t, string(answer.body), `"error":"`+code+`"`)
 	}
 	good := g.idToken(s)
-	down := oidcserver.Fault(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(500); return true })
+	down := oidcserver.Fault(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusInternalServerError)
+		return true
+	})
 	s.SetFault(down)
 	refused(503, "temporarily_unavailable", exchange(good, string(httpapi.TypeIDToken)))
 	g.login("ada", password).into(200, &httpapi.Token{})

@@ -13,8 +13,8 @@ import (
 )
 
 // external is an item that names its player by the game's own id.
-func external(id, board string, score int64, further ...string) string {
-	return strings.Replace(itemOf(id, board, score, further...), `"user_id"`, `"external_id"`, 1)
+func external(id, board string, score int64) string {
+	return strings.Replace(itemOf(id, board, score), `"user_id"`, `"external_id"`, 1)
 }
 
 // createPlayers sends a batch that makes players.

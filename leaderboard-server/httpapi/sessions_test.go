@@ -18,10 +18,10 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
 )
 
-// keptLogin logs in and asks for a refresh token.
-func (g *game) keptLogin(username, password string) httpapi.Token {
+// keptLogin logs ada in and asks for a refresh token.
+func (g *game) keptLogin(password string) httpapi.Token {
 	var token httpapi.Token
-	g.do(request{method: "POST", path: "/v1/auth/token", body: encode(map[string]string{"username": username, "password": password, "scope": "offline_access"})}).into(200, &token)
+	g.do(request{method: "POST", path: "/v1/auth/token", body: encode(map[string]string{"username": "ada", "password": password, "scope": "offline_access"})}).into(200, &token)
 	require.NotNil(g.t, token.RefreshToken)
 	return token
 }
@@ -62,7 +62,7 @@ func TestRefresh(t *testing.T) {
 	g := newGame(t, gameOptions{})
 	id, plain := g.player("ada")
 	require.Equal(t, 0, g.count("logins"), "nobody asked for one")
-	first := g.keptLogin("ada", password)
+	first := g.keptLogin(password)
 	require.Equal(t, "offline_access", *first.Scope)
 	require.Equal(t, int64(30*24*3600), *first.RefreshExpiresIn)
 	require.NotContains(t, g.dump("logins"), *first.RefreshToken)
@@ -89,7 +89,7 @@ func TestRefresh(t *testing.T) {
 func TestReusedRefreshTokens(t *testing.T) {
 	g := newGame(t, gameOptions{})
 	g.player("ada")
-	bystander := g.keptLogin("ada", password)
+	bystander := g.keptLogin(password)
 	counted := 0
 
 	for name, c := range map[string]func(stolen string) (thief, owner string){
@@ -125,7 +125,7 @@ func TestReusedRefreshTokens(t *testing.T) {
 		},
 	} {
 		counted++
-		login := g.keptLogin("ada", password)
+		login := g.keptLogin(password)
 		thief, owner := c(*login.RefreshToken)
 		for _, token := range []string{thief, owner, *login.RefreshToken} {
 			g.do(refreshing(token)).problem(401, "unauthenticated")
@@ -140,10 +140,10 @@ func TestReusedRefreshTokens(t *testing.T) {
 func TestForgedRefreshTokens(t *testing.T) {
 	g := newGame(t, gameOptions{})
 	g.player("ada")
-	good := *g.keptLogin("ada", password).RefreshToken
+	good := *g.keptLogin(password).RefreshToken
 	other := newGame(t, gameOptions{})
 	other.player("ada")
-	foreign := *other.keptLogin("ada", password).RefreshToken
+	foreign := *other.keptLogin(password).RefreshToken
 
 	forged := []string{"x", good[1:], good + "A", good[:63] + "\n", strings.ToUpper(good), "A" + good[:63], strings.Repeat("A", 64), foreign,
 		foreign[:22] + good[22:], strings.Repeat("x", 60_000), "' OR 1=1 --", good[:60] + "====", good + "\x00"}
@@ -170,7 +170,7 @@ func TestForgedRefreshTokens(t *testing.T) {
 func TestParallelRefreshes(t *testing.T) {
 	g := newGame(t, gameOptions{})
 	g.player("ada")
-	token := *g.keptLogin("ada", password).RefreshToken
+	token := *g.keptLogin(password).RefreshToken
 
 	for range 5 {
 		const many = 16
@@ -195,7 +195,7 @@ func TestRefreshWithoutPostgres(t *testing.T) {
 	defer own.Close()
 	g := newGame(t, gameOptions{postgres: own})
 	g.player("ada")
-	token := *g.keptLogin("ada", password).RefreshToken
+	token := *g.keptLogin(password).RefreshToken
 
 	own.Kill()
 	g.do(refreshing(token)).problem(503, "unavailable")
@@ -210,10 +210,10 @@ func TestManyLogins(t *testing.T) {
 	g.player("ada")
 	var logins []httpapi.Token
 	for range leaderboard.MaxLogins {
-		logins = append(logins, g.keptLogin("ada", password))
+		logins = append(logins, g.keptLogin(password))
 	}
 	logins[0] = g.refreshed(*logins[0].RefreshToken)
-	logins = append(logins, g.keptLogin("ada", password))
+	logins = append(logins, g.keptLogin(password))
 	require.Equal(t, leaderboard.MaxLogins, g.count("logins"))
 	g.do(refreshing(*logins[1].RefreshToken)).problem(401, "unauthenticated")
 	g.refreshed(*logins[0].RefreshToken)
@@ -227,7 +227,7 @@ func logout(token string, everywhere bool) request {
 func TestLogout(t *testing.T) {
 	g := newGame(t, gameOptions{})
 	_, plain := g.player("ada")
-	phone, desk := g.keptLogin("ada", password), g.keptLogin("ada", password)
+	phone, desk := g.keptLogin(password), g.keptLogin(password)
 
 	require.Equal(t, 204, g.do(logout(phone.AccessToken, false)).status)
 	require.False(t, g.loggedIn(phone.AccessToken))
@@ -241,14 +241,14 @@ func TestLogout(t *testing.T) {
 	require.False(t, g.loggedIn(plain))
 
 	desk = g.refreshed(*desk.RefreshToken)
-	tablet := g.keptLogin("ada", password)
+	tablet := g.keptLogin(password)
 	require.Equal(t, 204, g.do(logout(desk.AccessToken, true)).status)
 	for _, token := range []httpapi.Token{desk, tablet} {
 		require.False(t, g.loggedIn(token.AccessToken))
 		g.do(refreshing(*token.RefreshToken)).problem(401, "unauthenticated")
 	}
 	require.Equal(t, 0, g.count("logins"))
-	require.True(t, g.loggedIn(g.keptLogin("ada", password).AccessToken))
+	require.True(t, g.loggedIn(g.keptLogin(password).AccessToken))
 }
 
 // Access tokens of servers of the version before belong to no login.
@@ -270,7 +270,7 @@ func passwordChange(token, old, next string) request {
 func TestPasswordChange(t *testing.T) {
 	g := newGame(t, gameOptions{})
 	g.player("ada")
-	mine, stolen := g.keptLogin("ada", password), g.keptLogin("ada", password)
+	mine, stolen := g.keptLogin(password), g.keptLogin(password)
 	const next = "battery staple"
 
 	g.do(passwordChange(mine.AccessToken, "wrong horse", next)).problem(403, "wrong-password", "old_password")
@@ -286,7 +286,7 @@ func TestPasswordChange(t *testing.T) {
 	g.do(calls(stolen.AccessToken)["submitScore"]).problem(401, "unauthenticated")
 	g.do(refreshing(*stolen.RefreshToken)).problem(401, "unauthenticated")
 	g.login("ada", password).problem(401, "unauthenticated")
-	g.keptLogin("ada", next)
+	g.keptLogin(next)
 
 	// Guesses with a stolen token are as many as without.
 	guesses := 0
@@ -380,7 +380,7 @@ func resetting(token, next string) request {
 func TestPasswordReset(t *testing.T) {
 	g := newGame(t, gameOptions{})
 	id, _ := g.player("ada")
-	login := g.keptLogin("ada", password)
+	login := g.keptLogin(password)
 	moderator := g.serviceToken("mods", g.account("mods", accounts.Moderate), "")
 	issue := func() string {
 		var reset httpapi.PasswordReset

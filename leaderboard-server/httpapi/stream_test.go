@@ -50,6 +50,7 @@ func (g *game) stream(server *httptest.Server, token, query string) *openStream 
 			close(s.answer)
 			return
 		}
+		g.t.Cleanup(func() { _ = answer.Body.Close() })
 		s.answer <- answer
 	}()
 	return s

@@ -2,6 +2,7 @@ package leaderboard
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -38,7 +39,7 @@ func (s *Service) PlayerData(ctx context.Context, id PlayerID) (PlayerData, erro
 		return PlayerData{}, err
 	}
 	closed, err := s.ownEntries(ctx, name, s.Results, seasons)
-	data.Entries = append(open, closed...)
+	data.Entries = slices.Concat(open, closed)
 	return data, err
 }
 
@@ -131,7 +132,7 @@ func (s *Service) EachSubmission(ctx context.Context, player int64, each func([]
 				if part, err = s.Histories.History(ctx, query); err != nil {
 					return err
 				}
-				submissions, err = s.submittedTo(ctx, catalog, board, part.Events)
+				submissions, err = s.submittedTo(ctx, board, part.Events)
 				return err
 			})
 			if err != nil {
@@ -149,7 +150,7 @@ func (s *Service) EachSubmission(ctx context.Context, player int64, each func([]
 }
 
 // submittedTo are the events that were submitted to the board itself, described.
-func (s *Service) submittedTo(ctx context.Context, catalog *Catalog, board LiveBoard, events []HistoryEvent) ([]PastSubmission, error) {
+func (s *Service) submittedTo(ctx context.Context, board LiveBoard, events []HistoryEvent) ([]PastSubmission, error) {
 	var submissions []PastSubmission
 	var numbers []int64
 	for _, e := range events {

@@ -25,8 +25,10 @@ import (
 const (
 	// Audience is the client that tokens are issued to.
 	Audience = "game"
-	// User is a player that it knows, who is called UserName.
-	User, UserName = "id2", "test-user2"
+	// User is a player that it knows.
+	User = "id2"
+	// UserName is what the player is called.
+	UserName = "test-user2"
 
 	password = "verysecure"
 	secret   = "secret"
@@ -124,6 +126,7 @@ func (s *Server) IDToken(ctx context.Context, client string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer page.Body.Close()
 
 	request := page.Request.URL.Query().Get("authRequestID")
 	if request == "" {
@@ -135,6 +138,7 @@ func (s *Server) IDToken(ctx context.Context, client string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer answer.Body.Close()
 	to, err := answer.Location()
 	if err != nil {
 		return "", fmt.Errorf("log in: the answer is %d: %w", answer.StatusCode, err)

@@ -203,7 +203,10 @@ func TestFaultyIssuers(t *testing.T) {
 	faults := map[string]func(*testing.T) oidcserver.Fault{
 		"slow": slow,
 		"answers 500": func(*testing.T) oidcserver.Fault {
-			return func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(500); return true }
+			return func(w http.ResponseWriter, _ *http.Request) bool {
+				w.WriteHeader(http.StatusInternalServerError)
+				return true
+			}
 		},
 		"redirects": func(*testing.T) oidcserver.Fault {
 			return func(w http.ResponseWriter, r *http.Request) bool {
@@ -321,7 +324,10 @@ func TestStaleKeys(t *testing.T) {
 	_, err := v.Verify(t.Context(), idToken(t, s, oidcserver.Audience))
 	require.NoError(t, err)
 	token := idToken(t, s, oidcserver.Audience)
-	s.SetFault(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(500); return true })
+	s.SetFault(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusInternalServerError)
+		return true
+	})
 	clock.Advance(25 * time.Hour)
 	_, err = v.Verify(t.Context(), token)
 	require.Equal(t, leaderboard.CodeUnavailable, leaderboard.CodeOf(err))
