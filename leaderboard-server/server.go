@@ -214,6 +214,7 @@ func (s *server) observe() {
 	s.metrics.Gauge("catch_up", "refold_events", "Scores to be folded for the board that is refolded now; of the replica that leads.", func() float64 { return float64(s.catchUp.Status().RefoldEvents) })
 	s.metrics.Gauge("catch_up", "refold_events_folded", "How many of them were folded.", func() float64 { return float64(s.catchUp.Status().RefoldedEvents) })
 	s.metrics.Counter("catch_up", "refolds_total", "Boards that got another order, scoring or columns.", func() float64 { return float64(s.catchUp.Status().Refolds) })
+	s.metrics.Counter("catch_up", "moderated_total", "Players whose entries were replaced in rankings, as moderators asked for.", func() float64 { return float64(s.catchUp.Status().Moderated) })
 	s.metrics.Counter("catch_up", "errors_total", "Attempts of catch-up that failed.", func() float64 { return float64(s.catchUp.Status().Errors) })
 }
 

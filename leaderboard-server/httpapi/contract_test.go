@@ -436,6 +436,10 @@ func TestContract(t *testing.T) {
 			require.NotEmpty(t, answer.header.Get("Retry-After"))
 		}
 	})
+	t.Run("moderation", func(t *testing.T) {
+		g.t = t
+		g.showModeration(id, token)
+	})
 	g.t = t
 	require.Empty(t, g.contract.Unseen(), "documented, and not shown here")
 }

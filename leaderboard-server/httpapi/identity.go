@@ -59,9 +59,9 @@ func (a *API) holder(r *http.Request, scope accounts.Scope) (auth.Identity, erro
 	return withScope(identity, scope, err)
 }
 
-// submitter finds whose token a score comes with. That a player is not banned is for the
+// holderToSubmit finds whose token a score comes with. That a player is not banned is for the
 // transaction to see.
-func (a *API) submitter(r *http.Request) (auth.Identity, error) {
+func (a *API) holderToSubmit(r *http.Request) (auth.Identity, error) {
 	identity, err := a.bearer(r)
 	return withScope(identity, accounts.Submit, err)
 }

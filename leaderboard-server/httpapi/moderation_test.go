@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
 // because is the body of what a moderator does.
@@ -183,4 +185,99 @@ func TestAudit(t *testing.T) {
 	require.Equal(t, []string{"2 ban", "1 ban"}, read("?page_size=2&cursor="+*page.NextCursor))
 	require.Nil(t, page.NextCursor)
 	require.Equal(t, []string{"2 ban"}, read("?user_id="+bob))
+}
+
+// moderationCalls has one request for each call of moderation, about a player, with an action
+// each.
+func moderationCalls(player, ofPlayer, ofEntry, ofEvent string) map[string]request {
+	post := func(path string) request {
+		return request{method: "POST", path: "/v1/admin/" + path, body: because("cheating")}
+	}
+	return map[string]request{
+		"moderatePlayer": post("players/" + player + "/" + ofPlayer),
+		"moderateEntry":  post("boards/race/players/" + player + "/" + ofEntry),
+		"moderateEvent":  post("boards/race/players/" + player + "/events/1/" + ofEvent),
+		"endSeason":      post("boards/laps/windows/daily/end"),
+		"audit":          {method: "GET", path: "/v1/admin/audit?page_size=1"},
+	}
+}
+
+// showModeration shows all that the contract documents of the calls of moderation.
+func (g *game) showModeration(id, player string) {
+	t, token := g.t, g.moderator()
+	each := func(change func(name string, r *request), check func(name string, answer response)) {
+		for name, r := range moderationCalls(id, "unban", "unhide", "unvoid") {
+			r.token, r.path = token, strings.Replace(r.path, "daily", "cup", 1) // whose season is open all the time
+			change(name, &r)
+			check(name, g.do(r))
+		}
+	}
+	as := func(status int, slug string) func(string, response) {
+		return func(name string, answer response) {
+			require.Equal(t, status, answer.status, "%s: %s", name, answer.body)
+			if slug != "" {
+				require.Contains(t, string(answer.body), "/problems/"+slug, name)
+			}
+		}
+	}
+	withBody := func(body string) func(string, *request) {
+		return func(_ string, r *request) {
+			if r.method == "POST" {
+				r.body = body
+			}
+		}
+	}
+	posts := func(check func(string, response)) func(string, response) {
+		return func(name string, answer response) {
+			if name != "audit" {
+				check(name, answer)
+			}
+		}
+	}
+
+	each(func(string, *request) {}, as(200, ""))
+	require.Equal(t, 200, g.do(request{method: "GET", path: "/v1/admin/audit?page_size=1&cursor=2&user_id=" + id, token: token}).status)
+	each(func(_ string, r *request) { r.token = "" }, as(401, "unauthenticated"))
+	each(func(_ string, r *request) { r.token = player }, as(403, "insufficient-scope"))
+	each(withBody("{"), posts(as(400, "malformed-request")))
+	each(withBody("{}"), posts(as(422, "invalid-request")))
+	each(withBody(because("")), posts(as(422, "invalid-request")))
+	each(withBody(because(string(make([]byte, 64<<10)))), posts(as(413, "body-too-large")))
+	each(func(_ string, r *request) { r.header = map[string]string{"Content-Type": "text/plain"} }, posts(as(415, "unsupported-media-type")))
+	g.do(request{method: "GET", path: "/v1/admin/audit?page_size=201", token: token}).problem(422, "invalid-request", "page_size")
+
+	starting := g.withBroken(func(o *httpapi.Options) { o.Service = func() *leaderboard.Service { return nil } })
+	each(func(_ string, r *request) { *r = starting(*r) }, as(503, "unavailable"))
+	panics := g.withBroken(func(o *httpapi.Options) { o.Service = func() *leaderboard.Service { panic("a defect") } })
+	each(func(_ string, r *request) { *r = panics(*r) }, as(500, "internal-error"))
+
+	for path, slug := range map[string]string{
+		"players/" + nobody + "/ban": "no-player", "players/" + id + "/praise": "not-found", "boards/race/players/" + nobody + "/hide": "no-player",
+		"boards/chess/players/" + id + "/hide": "no-board", "boards/race/players/" + id + "/events/281474976710655/void": "no-event",
+		"boards/laps/windows/weekly/end": "no-window",
+	} {
+		as(404, slug)(path, g.do(request{method: "POST", path: "/v1/admin/" + path, token: token, body: because("cheating")}))
+	}
+	g.showLogCut(id, player, token)
+}
+
+// showLogCut moderates a player of whose submissions some are no longer kept.
+func (g *game) showLogCut(id, player, token string) {
+	g.submit(player, "race", 7)
+	var history httpapi.History
+	g.do(request{method: "GET", path: "/v1/boards/race/players/me/history", token: player}).into(200, &history)
+	event := history.Submissions[0].Event
+	g.sql("UPDATE players SET created_at = '2020-01-01' WHERE id = $1", id)
+	g.sql(`INSERT INTO standings (board, season, player, score, event, last_event, origin, fold)
+		SELECT b.number, 1, p.number, 7, $2, $2, b.number, b.fold FROM boards b, players p WHERE b.name = 'race' AND p.id = $1
+		ON CONFLICT (board, season, player) DO UPDATE SET score = 7, event = $2`, id, event)
+	g.sql("INSERT INTO removals (player, board, through, at) SELECT p.number, b.number, 1, now() FROM boards b, players p WHERE b.name = 'race' AND p.id = $1 ON CONFLICT DO NOTHING", id)
+
+	before := g.count("moderations")
+	for _, path := range []string{fmt.Sprintf("events/%d/void", event), "restore"} {
+		answer := g.do(request{method: "POST", path: "/v1/admin/boards/race/players/" + id + "/" + path, token: token, body: because("cheating")})
+		answer.problem(409, "log-cut")
+	}
+	require.Equal(g.t, before, g.count("moderations"), "nothing was changed")
+	require.Zero(g.t, g.count("voids"))
 }

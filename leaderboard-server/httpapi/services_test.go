@@ -123,8 +123,13 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"service: submit": "insufficient-scope", "service: moderate": "insufficient-scope", "service: a scope that was taken away": "insufficient-scope", "every other": "unauthenticated"})
 	check(me, map[string]string{"player": "ok", "service: read": "not-a-player", "service: all": "not-a-player", "service: submit": "not-a-player",
 		"service: moderate": "not-a-player", "service: a scope that was taken away": "not-a-player", "every other": "unauthenticated"})
-	require.Equal(t, (len(public)+len(submit)+len(batches)+len(lookups)+len(read)+len(me))*len(tokens), counted)
-	t.Logf("%d calls with %d kinds of tokens: %d combinations", len(public)+len(submit)+len(batches)+len(lookups)+len(read)+len(me), len(tokens), counted)
+	g.openSeasons()
+	moderation := moderationCalls(id, "unban", "unhide", "unvoid")
+	refused := map[string]string{"player": "insufficient-scope", "service: submit": "insufficient-scope", "service: read": "insufficient-scope",
+		"service: a scope that was taken away": "insufficient-scope", "service: moderate": "ok", "service: all": "ok", "every other": "unauthenticated"}
+	check(moderation, refused)
+	require.Equal(t, (len(moderation)+len(public)+len(submit)+len(batches)+len(lookups)+len(read)+len(me))*len(tokens), counted)
+	t.Logf("%d calls with %d kinds of tokens: %d combinations", len(moderation)+len(public)+len(submit)+len(batches)+len(lookups)+len(read)+len(me), len(tokens), counted)
 }
 
 // kindsOfTokens are tokens of each kind, good and forged.

@@ -13,7 +13,7 @@ import (
 // submit takes a score: of the player whose token it is, or from a service account of the
 // player that it names.
 func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	identity, err := a.submitter(r)
+	identity, err := a.holderToSubmit(r)
 	if err != nil {
 		return err
 	}

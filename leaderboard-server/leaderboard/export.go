@@ -124,7 +124,7 @@ func (s *Service) ownEntries(ctx context.Context, name PlayerName, ranking Ranki
 func (s *Service) EachSubmission(ctx context.Context, player int64, each func([]PastSubmission) error) (since time.Time, err error) {
 	catalog := s.Catalog()
 	for _, board := range catalog.All() {
-		query := HistoryQuery{Board: board, Player: player, Limit: exportedAtOnce}
+		query := HistoryQuery{Board: board, Player: player, Limit: exportedAtOnce, Uncounted: true}
 		for more := true; more; {
 			var part HistoryPart
 			var submissions []PastSubmission

@@ -24,6 +24,8 @@ type HistoryQuery struct {
 	Before *HistoryPlace
 	// Limit is the most events of the part.
 	Limit int
+	// Uncounted asks for those, too, that a moderator has had not count.
+	Uncounted bool
 }
 
 // HistoryPlace is a place between two events of a player: after all that came later than

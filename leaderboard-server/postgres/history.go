@@ -242,11 +242,12 @@ func (r *historyReader) holding(ctx context.Context, s split) ([]span, error) {
 }
 
 // historySQL reads a player's events between two instants, of global ($4 = 1) those that
-// count there; $8 the segment in which they count, 0: any.
+// count there; $8 the segment in which they count, 0: any; and $9 whether also
+// those that a moderator has had not count.
 var historySQL = `
 	SELECT id, score, columns, at, board FROM score_events
 	WHERE at >= $1 AND at < $2 AND player = $3 AND (board = $4 OR $4 = 1 AND global_season IS NOT NULL)
-		AND ` + countsSQL("score_events", "$4") + `
+		AND ($9 OR ` + countsSQL("score_events", "$4") + `)
 		AND ($5::timestamptz IS NULL OR (at, id) < ($5, $6))
 		AND ($8 = 0 OR CASE WHEN board = $4 THEN $8 ELSE -$8 END = ANY (segments))
 	ORDER BY at DESC, id DESC LIMIT $7`
@@ -264,7 +265,7 @@ func (r *historyReader) readSpan(ctx context.Context, s span) (rest span, err er
 	}
 
 	begun := time.Now()
-	rows, err := r.tx.Query(ctx, historySQL, from, s.to, r.query.Player, r.query.Board.Number, before, event, r.query.Limit+1-len(r.part.Events), r.query.Segment)
+	rows, err := r.tx.Query(ctx, historySQL, from, s.to, r.query.Player, r.query.Board.Number, before, event, r.query.Limit+1-len(r.part.Events), r.query.Segment, r.query.Uncounted)
 	if err != nil {
 		return rest, err
 	}

@@ -46,9 +46,10 @@ const (
 	Submit Scope = "submit"
 	// Read reads what only players may read otherwise.
 	Read Scope = "read"
-	// Moderate resets passwords, and reads which names players had.
+	// Moderate bans players, hides entries, has scores not count, ends seasons, reads the audit,
+	// resets passwords, and reads which names players had.
 	Moderate Scope = "moderate"
-	// Admin is for calls that are yet to come.
+	// Admin ends seasons and reads the audit.
 	Admin Scope = "admin"
 )
 
