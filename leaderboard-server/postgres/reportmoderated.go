@@ -33,18 +33,18 @@ type reportModeration struct {
 }
 
 // readReportModeration reads what was moderated on the board; false: nothing.
-func readReportModeration(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, from, to time.Time) (m reportModeration, any bool, err error) {
+func readReportModeration(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, from, to time.Time) (m reportModeration, moderated bool, err error) {
 	var until *time.Time
 	err = tx.QueryRow(ctx, `
 		SELECT ARRAY(SELECT at FROM voids WHERE (board = $1 OR $1 = 1) AND at >= $2 AND at < $3
 				UNION SELECT at FROM removals WHERE board = $1 AND at >= $2 AND at < $3),
 			(SELECT max(at) FROM removals WHERE $1 = 1 AND board <> 1),
 			(SELECT count(*) FROM (SELECT player FROM exclusions WHERE board IN (0, $1) UNION SELECT player FROM removals WHERE board = $1) p),
-			EXISTS (SELECT FROM moderations)`, board.Number, from, to).Scan(&m.at, &until, &m.players, &any)
+			EXISTS (SELECT FROM moderations)`, board.Number, from, to).Scan(&m.at, &until, &m.players, &moderated)
 	if until != nil {
 		m.until = *until
 	}
-	return m, any, err
+	return m, moderated, err
 }
 
 // split leaves out of the rolled up periods those in which something was moderated, and returns
@@ -122,8 +122,8 @@ type moderatedReport struct {
 // reportOf says what a report of a range has to read.
 func reportOf(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, s split, limit int) (moderatedReport, error) {
 	r := moderatedReport{split: s, depth: limit, sql: reportOfAll}
-	m, any, err := readReportModeration(ctx, tx, board, s.before.from, s.after.to)
-	if err != nil || !any {
+	m, moderated, err := readReportModeration(ctx, tx, board, s.before.from, s.after.to)
+	if err != nil || !moderated {
 		return r, err
 	}
 
