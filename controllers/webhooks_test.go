@@ -145,7 +145,7 @@ func TestSecretsOfWebhooksAreRotated(t *testing.T) {
 	})
 	lb := gameWithWebhooks(t, newClass(t, controller, postgres, redis), webhookNamed("results", "https://example.com/"))
 	old := signingSecretOf(t, lb, "results")
-	// The credentials and the secret are of the same time, as far as anybody can tell: this one is
+	// The credentials and the secret are of the same time, as far as the operator knows: this one is
 	// from before.
 	given := secretNamed(t, lb, workload.WebhooksName(lb))
 	set := webhooksOf(t, lb)

@@ -196,7 +196,7 @@ func TestMessagesOfABoardKeepTheirOrder(t *testing.T) {
 	g.enqueue(t, "speed", "stuck")
 	require.NoError(t, g.conn.QueryRow(t.Context(), "SELECT 'msg_' || id FROM webhook_messages WHERE delivered_at IS NULL").Scan(&id))
 	g.enqueue(t, "speed", "behind")
-	g.enqueue(t, "race", "beside")
+	g.enqueue(t, "race", "of another board")
 	require.Eventually(t, func() bool { return g.count(t, "delivered_at IS NOT NULL") == 2*messages+1 }, patience, 5*time.Millisecond)
 	require.Equal(t, 1, g.count(t, `delivered_at IS NULL AND payload LIKE '%behind%' AND attempts = 0`))
 	r.answers(http.StatusOK)
