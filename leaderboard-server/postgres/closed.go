@@ -29,10 +29,16 @@ func (l *Ledger) recordClosed(ctx context.Context, tx pgx.Tx, board leaderboard.
 	if len(subscribers) == 0 {
 		return nil
 	}
-	first, err := l.firstResults(ctx, tx, board, most)
+	first, err := firstResults(ctx, tx, board, most)
 	if err != nil {
 		return fmt.Errorf("read the first entries for the webhooks: %w", err)
 	}
+	leftOut, err := countLeftOut(ctx, tx, board)
+	if err != nil {
+		return fmt.Errorf("count who is left out, for the webhooks: %w", err)
+	}
+
+	told.TotalEntries -= leftOut
 	return l.Enqueue(ctx, tx, leaderboard.WebhookEvent{Type: leaderboard.EventSeasonClosed, Board: board.Number, At: told.ClosedAt,
 		Data: func(top int) any {
 			data := told
@@ -41,39 +47,65 @@ func (l *Ledger) recordClosed(ctx context.Context, tx pgx.Tx, board leaderboard.
 		}})
 }
 
-// firstResults are the first entries of the board's season, of which there are no more than
-// share a row of results.
-func (l *Ledger) firstResults(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, most int) ([]leaderboard.WebhookResult, error) {
-	entries := []leaderboard.WebhookResult{}
+// firstResults are the first entries of the board's season as they are shown: who is left out of
+// rankings is in results all the same. No more are looked at than share a row of results.
+func firstResults(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, most int) ([]leaderboard.WebhookResult, error) {
+	results := []leaderboard.WebhookResult{}
 	if most == 0 {
-		return entries, nil
+		return results, nil
 	}
 
 	var row ranksRow
-	err := tx.QueryRow(ctx, `SELECT players[:$3], scores[:$3], events[:$3], origins[:$3], columns[:$3 * $4], ranks[:$3]
-		FROM result_ranks WHERE board = $1 AND season = $2 AND first_rank = 1`, board.Number, board.Season, most, len(board.Columns)).
-		Scan(&row.players, &row.scores, &row.events, &row.origins, &row.columns, &row.ranks)
+	var leftOut []bool
+	err := tx.QueryRow(ctx, `SELECT players, scores, events, origins, columns,
+			ARRAY(SELECT `+excludedSQL("p.player", "$1")+` FROM unnest(players) WITH ORDINALITY p (player, place) ORDER BY p.place)
+		FROM result_ranks WHERE board = $1 AND season = $2 AND first_rank = 1`, board.Number, board.Season).
+		Scan(&row.players, &row.scores, &row.events, &row.origins, &row.columns, &leftOut)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return entries, nil
+		return results, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	names, err := namesIn(ctx, tx, row.players)
 	if err != nil {
 		return nil, err
 	}
 
+	var counted leaderboard.Walk
+	var entries []leaderboard.RankingEntry
+	var players []int64
+	for i := range row.players {
+		if leftOut[i] || len(entries) == most {
+			continue
+		}
+		e := row.entry(board, i, int64(i)+1)
+		counted.Pass(&e, board.Ranks)
+		entries, players = append(entries, e), append(players, e.Player)
+	}
+
+	names, err := namesIn(ctx, tx, players)
+	if err != nil {
+		return nil, err
+	}
 	boards, err := boardNames(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
-	for i := range row.players {
-		e, name := row.entry(board, i, int64(i)+1), names[row.players[i]]
-		entries = append(entries, leaderboard.WebhookResult{Rank: e.Rank, UserID: name.ID, Username: name.Username, Score: e.Score,
+	for _, e := range entries {
+		name := names[e.Player]
+		results = append(results, leaderboard.WebhookResult{Rank: e.Rank, UserID: name.ID, Username: name.Username, Score: e.Score,
 			GameID: boards[e.Origin], Columns: board.Named(e.Columns)})
 	}
-	return entries, nil
+	return results, nil
+}
+
+// countLeftOut is how many entries of the season's results are of players who are left out of
+// the board's rankings.
+func countLeftOut(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard) (n int64, err error) {
+	err = tx.QueryRow(ctx, `
+		SELECT count(*) FROM (SELECT DISTINCT player FROM exclusions WHERE board IN (0, $1)) x
+		CROSS JOIN LATERAL (
+			SELECT players FROM result_players p
+			WHERE p.board = $1 AND p.season = $2 AND p.first_player <= x.player ORDER BY p.first_player DESC LIMIT 1
+		) part WHERE x.player = ANY (part.players)`, board.Number, board.Season).Scan(&n)
+	return n, err
 }
 
 // namesIn reads the names of players by their numbers.

@@ -35,8 +35,11 @@ func TestASeasonThatClosesIsDeliveredOnce(t *testing.T) {
 		require.NoError(t, err)
 	}
 
-	first := g.options(policyFor(t, r))
-	run(t, first, set)
+	// Who is left out of rankings is in no message.
+	_, err = g.conn.Exec(t.Context(), "INSERT INTO exclusions (player, board, kind) VALUES ($1, 0, 'shadow'), ($2, $3, 'hidden')", players[0].Number, players[4].Number, board.Number)
+	require.NoError(t, err)
+
+	run(t, g.options(policyFor(t, r)), set)
 	run(t, g.options(policyFor(t, r)), set)
 	catalog, err := g.Ledger.LoadCatalog(t.Context())
 	require.NoError(t, err)
@@ -58,10 +61,11 @@ func TestASeasonThatClosesIsDeliveredOnce(t *testing.T) {
 		Data      leaderboard.SeasonClosed
 	}
 	require.NoError(t, json.Unmarshal([]byte(got.body), &message))
-	require.Equal(t, []any{"SeasonClosed", "podium", "daily", int32(100), int64(5)}, []any{message.Type, message.Data.Board, message.Data.Window, message.Data.Season, message.Data.TotalEntries})
+	require.Equal(t, []any{"SeasonClosed", "podium", "daily", int32(100), int64(3)}, []any{message.Type, message.Data.Board, message.Data.Window, message.Data.Season, message.Data.TotalEntries})
 	require.Equal(t, message.Timestamp, message.Data.ClosedAt)
 	require.Len(t, message.Data.Top, 3)
-	require.Equal(t, leaderboard.WebhookResult{Rank: 1, UserID: players[0].ID, Username: players[0].Username, Score: 0, GameID: "podium", Columns: map[string]int64{"column-0": 7}}, message.Data.Top[0])
+	require.Equal(t, leaderboard.WebhookResult{Rank: 1, UserID: players[1].ID, Username: players[1].Username, Score: 0, GameID: "podium", Columns: map[string]int64{"column-0": 8}}, message.Data.Top[0])
+	require.Equal(t, []string{players[2].Username, players[3].Username}, []string{message.Data.Top[1].Username, message.Data.Top[2].Username})
 
 	require.Eventually(t, func() bool { return g.count(t, "delivered_at IS NOT NULL") == 1 }, patience, time.Millisecond)
 	require.Equal(t, 1, g.count(t, "true"))
