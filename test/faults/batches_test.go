@@ -18,7 +18,7 @@ const (
 )
 
 // submitBatches submits for many players as a server of the game does until ctx ends: what a
-// batch was not told of is sent again, with the same keys.
+// batch, or a stream, was not told of is sent again, with the same keys.
 func (c *crowd) submitBatches(ctx context.Context, players []site.Player, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 3))
 	for ctx.Err() == nil {
@@ -66,18 +66,23 @@ func (c *crowd) submitBatch(ctx context.Context, batch []batched, random *rand.R
 	attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	sent := time.Now()
-	results, err := c.world.one(random).client.SubmitBatch(attempt, token, items)
+	client := c.world.one(random).client
+	submit := client.SubmitBatch
+	if random.IntN(2) == 0 {
+		submit = client.SubmitLines
+	}
+	results, err := submit(attempt, token, items)
 	if err != nil {
 		c.tolerate("submit a batch", err)
-		return batch
 	}
-	if len(results) != len(batch) {
+	if err == nil && len(results) != len(batch) || len(results) > len(batch) {
 		c.violated("a batch of %d has %d results", len(batch), len(results))
 		return nil
 	}
 
-	for i, b := range batch {
-		switch r := results[i]; {
+	again = append(again, batch[len(results):]...)
+	for i, r := range results {
+		switch b := batch[i]; {
 		case r.Status == "refused" || r.Status == "unknown":
 			c.tolerate("an item of a batch", r.Problem)
 			again = append(again, b)
