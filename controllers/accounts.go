@@ -41,6 +41,8 @@ type accountState struct {
 	// known are the accounts in it, and pending the secrets that are to be published.
 	known   accounts.Set
 	pending map[string]string
+	// workloads is what the servers are told of ServiceAccounts; nil: nothing.
+	workloads []byte
 }
 
 // ensureAccounts makes the Secrets of service accounts what the spec says.
@@ -72,6 +74,9 @@ func (r *LeaderboardReconciler) ensureAccounts(ctx context.Context, p *pass) err
 		return nil
 	}
 
+	if state.workloads, err = r.workloadsFile(ctx, p, state); err != nil {
+		return secretFailure(err)
+	}
 	set, publish := r.issueSecrets(p, state, served, time.Now())
 	if err := r.writeAccounts(ctx, p, state, set); err != nil {
 		return secretFailure(err)
@@ -259,6 +264,9 @@ func (r *LeaderboardReconciler) writeAccounts(ctx context.Context, p *pass, stat
 	}
 
 	data := map[string][]byte{workload.AccountsKey: file, workload.PendingKey: pending}
+	if state.workloads != nil {
+		data[workload.WorkloadsKey] = state.workloads
+	}
 	return r.applier.applySecret(ctx, p.lb.UID, workload.AccountsSecret(p.lb, data), state.secret)
 }
 

@@ -59,6 +59,8 @@ type LeaderboardReconciler struct {
 	SecretOverlap time.Duration
 
 	applier *applier
+	// clusterKeys are those of tokens of ServiceAccounts.
+	clusterKeys *clusterKeys
 	// verified: the stores hold what the spec needs. kept: they hold what is served,
 	// whether or not the spec is admitted. bounded: no login may open more connections
 	// than the class allows. oldLoginDisabled: they hold no other login

@@ -153,10 +153,16 @@ func setUp(manager ctrl.Manager, operator provision.Operator, o ManagerOptions) 
 		return fmt.Errorf("add the connections to the stores: %w", err)
 	}
 
+	keys, err := newClusterKeys(manager.GetConfig())
+	if err != nil {
+		return err
+	}
+
 	leaderboards := &LeaderboardReconciler{
 		Client: manager.GetClient(), Live: manager.GetAPIReader(), Stores: stores,
 		Recorder: manager.GetEventRecorder("leaderboard-operator"), Metrics: operatorMetrics,
 		ControllerName: o.ControllerName, ClusterID: operator.ClusterID, Resync: o.Resync, Retirement: o.Retirement, SecretOverlap: o.SecretOverlap,
+		clusterKeys: keys,
 	}
 
 	if err := leaderboards.SetupWithManager(manager, o.MaxConcurrentReconciles); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/oidc"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/workloads"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/catchup"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/commit"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
@@ -49,8 +50,8 @@ type server struct {
 	catchUp   *catchup.CatchUp
 	committer *commit.Committer
 	deliverer *webhook.Deliverer
-	// keys, boards, logins, accounts and webhooks take effect without a restart.
-	keys, boards, logins, accounts, webhooks *watchedFile
+	// keys, boards, logins, accounts, workloads and webhooks take effect without a restart.
+	keys, boards, logins, accounts, workloads, webhooks *watchedFile
 	// redisLogin is what new connections to Redis log in with.
 	redisLogin atomic.Pointer[config.Login]
 	configured atomic.Pointer[leaderboard.Boards]
@@ -90,6 +91,7 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 	s.accounts = &watchedFile{path: settings.Auth.ServiceAccountsFile, apply: s.applyAccounts, log: s.log}
 	s.webhooks = &watchedFile{path: settings.Webhooks.File, apply: s.applyWebhooks, log: s.log}
 	s.deliverer = newDeliverer(settings.Webhooks, s.ledger, s.metrics, s.log)
+	s.workloads = &watchedFile{path: settings.Auth.WorkloadsFile, apply: s.applyWorkloads, log: s.log}
 	limiter, err := ratelimit.New(s.redis, settings.Redis.KeyPrefix, s.log)
 	if err != nil {
 		return nil, err
@@ -278,6 +280,14 @@ func (s *server) applyAccounts(_ context.Context, content []byte) error {
 	}
 	s.tokens.SetAccounts(set)
 	return nil
+}
+
+func (s *server) applyWorkloads(_ context.Context, content []byte) error {
+	file, err := workloads.Parse(content)
+	if err != nil {
+		return err
+	}
+	return s.tokens.SetWorkloads(file)
 }
 
 // applyBoards brings the ledger in line with the file, once there is a service.

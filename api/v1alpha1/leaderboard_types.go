@@ -450,6 +450,31 @@ type ServiceAccount struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=4
 	Scopes []Scope `json:"scopes,omitempty"`
+
+	// kubernetes are ServiceAccounts of the cluster whose Pods are this account, with the
+	// tokens that are projected for them instead of the secret. It takes a class with
+	// serviceAccountIssuer.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	Kubernetes []KubernetesServiceAccount `json:"kubernetes,omitempty"`
+}
+
+// KubernetesServiceAccount names a ServiceAccount of the cluster.
+type KubernetesServiceAccount struct {
+	// serviceAccount is its name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="must be the name of a ServiceAccount, for example match-server"
+	ServiceAccount string `json:"serviceAccount,omitempty"`
+
+	// namespace is where it is; left out, the Leaderboard's own.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')",message="must be the name of a namespace"
+	Namespace string `json:"namespace,omitempty"`
 }
 
 // Webhook is where messages about the game are sent.

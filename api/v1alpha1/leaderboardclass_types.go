@@ -360,6 +360,24 @@ type ClassExposure struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
+// ServiceAccountIssuer is the cluster as the issuer of tokens of ServiceAccounts.
+type ServiceAccountIssuer struct {
+	// issuer is what the tokens have as iss. Left out, what the API server says by
+	// discovery, whose keys verify them in either case.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Issuer string `json:"issuer,omitempty"`
+
+	// audience is what they have as aud. It must not be that of the API server: a game
+	// could use a Pod's token elsewhere.
+	// +optional
+	// +default="leaderboard"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Audience string `json:"audience,omitempty"`
+}
+
 // LeaderboardClassSpec says where and how tenants run.
 //
 // +kubebuilder:validation:XValidation:rule="self.defaults.replicas <= self.limits.maxReplicas",fieldPath=".defaults.replicas",message="defaults.replicas must not be greater than limits.maxReplicas: lower one or raise the other"
@@ -412,6 +430,11 @@ type LeaderboardClassSpec struct {
 	// whoever is between them and the game can be any player.
 	// +optional
 	AllowInsecureIssuers bool `json:"allowInsecureIssuers,omitempty"`
+
+	// serviceAccountIssuer lets Pods log in to games with the tokens of their
+	// ServiceAccounts. Left out, they do not.
+	// +optional
+	ServiceAccountIssuer *ServiceAccountIssuer `json:"serviceAccountIssuer,omitempty"`
 
 	// rotation says when the credentials of games are replaced.
 	// +optional

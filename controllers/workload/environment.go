@@ -53,6 +53,10 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		e.webhooks(class.Spec.Webhooks)
 	}
 
+	if len(Mappings(lb)) > 0 {
+		e.set(config.EnvWorkloadsFile, path.Join(accountsDir, WorkloadsKey))
+	}
+
 	if ExposureOf(lb, class) == v1alpha1.ExposureIngress {
 		e.set(config.EnvTrustedProxies, privateNetworks)
 	}

@@ -58,6 +58,8 @@ const SigningKeysKey = "keys.json"
 const (
 	// AccountsKey has the accounts with the hashes of their secrets, for the servers.
 	AccountsKey = "accounts.json"
+	// WorkloadsKey has the ServiceAccounts that are service accounts, for the servers.
+	WorkloadsKey = "workloads.json"
 	// PendingKey has secrets that the servers do not know yet for certain, by account. No
 	// Pod is given it.
 	PendingKey = "pending.json"
@@ -217,9 +219,12 @@ func volumes(in Input) []*corev1ac.VolumeApplyConfiguration {
 	}
 
 	if len(lb.Spec.ServiceAccounts) > 0 {
-		list = append(list, corev1ac.Volume().WithName("accounts").WithSecret(corev1ac.SecretVolumeSource().
-			WithSecretName(AccountsName(lb)).WithDefaultMode(mode).
-			WithItems(corev1ac.KeyToPath().WithKey(AccountsKey).WithPath(AccountsKey))))
+		source := corev1ac.SecretVolumeSource().WithSecretName(AccountsName(lb)).WithDefaultMode(mode).
+			WithItems(corev1ac.KeyToPath().WithKey(AccountsKey).WithPath(AccountsKey))
+		if len(Mappings(lb)) > 0 {
+			source.WithItems(corev1ac.KeyToPath().WithKey(WorkloadsKey).WithPath(WorkloadsKey))
+		}
+		list = append(list, corev1ac.Volume().WithName("accounts").WithSecret(source))
 	}
 
 	if len(lb.Spec.Webhooks) > 0 {

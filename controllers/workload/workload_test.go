@@ -78,6 +78,11 @@ func everything(in *workload.Input) {
 	in.Leaderboard.Spec.Webhooks = []v1alpha1.Webhook{{Name: "results", URL: "https://example.com/hooks", Events: []v1alpha1.WebhookEvent{v1alpha1.WebhookSeasonClosed}},
 		{Name: "inside", URL: "http://10.20.0.7:8080/", Events: []v1alpha1.WebhookEvent{v1alpha1.WebhookSeasonClosed}}}
 	in.Class.Spec.Webhooks = v1alpha1.ClassWebhooks{AllowHTTP: true, AllowedCIDRs: []string{"10.20.0.0/16", "fd00:20::/32"}, DeniedCIDRs: []string{"10.20.0.1/32", "34.118.224.0/20", "fd00::/8"}, Ports: []int32{443, 8080, 9443}}
+	in.Leaderboard.Spec.ServiceAccounts[0].Kubernetes = []v1alpha1.KubernetesServiceAccount{{ServiceAccount: "match"}}
+	in.Leaderboard.Spec.Auth.RefreshTokenTTL, in.Leaderboard.Spec.Auth.RenameEvery = metav1.Duration{Duration: 168 * time.Hour}, metav1.Duration{Duration: 24 * time.Hour}
+	in.Leaderboard.Spec.Auth.Issuers = []v1alpha1.Issuer{{Name: "store", Issuer: "https://id.example.com", Audience: "race", UsernameClaim: "nickname"},
+		{Name: "test", Issuer: "http://id.test.svc:8080", Audience: "race", UsernameClaim: "preferred_username"}}
+	in.Class.Spec.AllowInsecureIssuers, in.Class.Spec.ServiceAccountIssuer = true, &v1alpha1.ServiceAccountIssuer{Audience: "leaderboard"}
 	in.Leaderboard.Spec.HTTP.AllowedOrigins = []string{"https://play.example.com", "http://localhost:8060"}
 	in.SetReplicas = false
 	in.Class.Spec.ImagePullPolicy = corev1.PullIfNotPresent

@@ -69,17 +69,17 @@ func (t *Tokens) identity(typ string, c claims) (Identity, error) {
 	switch typ {
 	case typePlayer:
 		id, err := uuid.Parse(c.Subject)
-		if err != nil || id.String() != c.Subject || c.ClientID != "" || c.Scope != "" || c.SecretID != "" {
+		if err != nil || id.String() != c.Subject || c.ClientID != "" || c.Scope != "" || c.SecretID != "" || c.Workload != "" {
 			return Identity{}, refused("is not one of this server")
 		}
 		return Identity{Player: leaderboard.PlayerID(c.Subject), Username: c.Username, TokenVersion: c.Version, Login: leaderboard.LoginID(c.Login)}, nil
 
 	case typeService:
 		scopes, ok := accounts.ParseScopes(c.Scope)
-		if !ok || c.ClientID == "" || c.ClientID != c.Subject || c.Username != "" || c.Version != 0 || c.Login != "" {
+		if !ok || c.ClientID == "" || c.ClientID != c.Subject || c.Username != "" || c.Version != 0 || c.Login != "" || c.SecretID != "" && c.Workload != "" {
 			return Identity{}, refused("is not one of this server")
 		}
-		return Identity{Account: c.ClientID, Secret: c.SecretID, Scopes: scopes}, nil
+		return Identity{Account: c.ClientID, Secret: c.SecretID, Workload: c.Workload, Scopes: scopes}, nil
 	}
 
 	return Identity{}, refused("is not one of this server")
@@ -95,7 +95,10 @@ func (t *Tokens) current(identity Identity) (Identity, error) {
 	if !found {
 		return Identity{}, refused("is of a service account that is no longer there")
 	}
-	if !account.HasSecret(identity.Secret, t.now()) {
+	switch {
+	case identity.Workload != "" && !t.isWorkload(identity.Workload, identity.Account):
+		return Identity{}, refused("was got as a ServiceAccount that no longer is this service account")
+	case identity.Workload == "" && !account.HasSecret(identity.Secret, t.now()):
 		return Identity{}, refused("was got with a secret that the service account no longer has")
 	}
 	identity.Scopes = identity.Scopes.In(account.Scopes)

@@ -44,9 +44,11 @@ type Identity struct {
 
 	// Account is the name of a service account, Secret the ID of the secret with which it got
 	// the token, and Scopes what the token may do; empty in the token of a player.
-	Account string
-	Secret  string
-	Scopes  accounts.Scopes
+	// Workload is the subject of the ServiceAccount that got it instead of a secret.
+	Account  string
+	Secret   string
+	Workload string
+	Scopes   accounts.Scopes
 }
 
 // claims are those of both kinds of tokens. Those of a player have no client.
@@ -58,6 +60,7 @@ type claims struct {
 	ClientID string `json:"client_id,omitempty"`
 	Scope    string `json:"scope,omitempty"`
 	SecretID string `json:"secret_id,omitempty"`
+	Workload string `json:"workload,omitempty"`
 }
 
 // Tokens issues and verifies the access tokens of one game: JWTs, signed with
@@ -68,6 +71,7 @@ type Tokens struct {
 	now      func() time.Time
 	keys     atomic.Pointer[keyset.Set]
 	accounts atomic.Pointer[accounts.Set]
+	cluster  atomic.Pointer[cluster]
 	parser   *jwt.Parser
 	verified *lru.Cache[[sha256.Size]byte, verifiedToken]
 

@@ -181,6 +181,10 @@ type Auth struct {
 	// ServiceAccountsFile is the file with the service accounts with which servers of the
 	// game log in, read again when it changes. Empty: there are none.
 	ServiceAccountsFile string `env:"LEADERBOARD_SERVICE_ACCOUNTS_FILE"`
+	// WorkloadsFile is the file with the ServiceAccounts of a Kubernetes cluster that are
+	// service accounts, and with the cluster's keys, read again when it changes. Empty: none
+	// are.
+	WorkloadsFile string `env:"LEADERBOARD_WORKLOADS_FILE"`
 	// TokenTTL is how long a player's access token is good for, from 1 minute to 24 hours.
 	TokenTTL time.Duration `env:"LEADERBOARD_TOKEN_TTL" envDefault:"1h"`
 	// RefreshTokenTTL is how long a player's refresh token is good for, from 1 hour to 365

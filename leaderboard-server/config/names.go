@@ -45,6 +45,7 @@ const (
 	EnvRedisKeyPrefix          = "LEADERBOARD_REDIS_KEY_PREFIX"
 	EnvKeySetFile              = "LEADERBOARD_KEY_SET_FILE"
 	EnvServiceAccountsFile     = "LEADERBOARD_SERVICE_ACCOUNTS_FILE"
+	EnvWorkloadsFile           = "LEADERBOARD_WORKLOADS_FILE"
 	EnvTokenTTL                = "LEADERBOARD_TOKEN_TTL"
 	EnvRefreshTokenTTL         = "LEADERBOARD_REFRESH_TOKEN_TTL"
 	EnvIssuers                 = "LEADERBOARD_ISSUERS"

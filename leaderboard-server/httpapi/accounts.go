@@ -99,7 +99,7 @@ func (a *API) logIn(r *http.Request, read func(*http.Request) (loginRequest, err
 	case request.client != nil:
 		return a.logInAccount(r, *request.client)
 	case request.exchange != nil:
-		return a.exchange(r, service, *request.exchange, request.keep)
+		return a.exchange(r, service, *request.exchange)
 	case request.refresh != "":
 		return a.refresh(r, service, request.refresh)
 	}

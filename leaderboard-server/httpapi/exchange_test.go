@@ -108,7 +108,8 @@ func TestExchangesThatFail(t *testing.T) {
 	refused(400, "invalid_request", exchange(good, string(httpapi.TypeIDToken), "requested_token_type", "urn:ietf:params:oauth:token-type:id_token"))
 	refused(400, "invalid_request", exchange(good, string(httpapi.TypeIDToken), "actor_token", "x"))
 	for _, token := range []string{"x", other.AccessToken, strings.Repeat("A", 20_000)} {
-		refused(400, "invalid_grant", exchange(token, string(httpapi.TypeIDToken)))
+		refused(400, "invalid_request", exchange(token, string(httpapi.TypeIDToken)))
+		refused(400, "invalid_request", exchange(token, string(httpapi.TypeJWT)))
 	}
 	require.Equal(t, 1, g.count("player_identities"), "the guest's alone")
 }

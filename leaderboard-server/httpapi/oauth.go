@@ -50,7 +50,7 @@ func tokenForm(r *http.Request) (loginRequest, error) {
 		return loginRequest{refresh: form.Get("refresh_token")}, nil
 	case string(TokenExchange):
 		exchange, err := readExchange(form)
-		return loginRequest{exchange: exchange, keep: asksToKeep(form.Get("scope"))}, err
+		return loginRequest{exchange: exchange}, err
 	default:
 		return loginRequest{}, &oauthError{string(UnsupportedGrantType), "grant_type must be password, refresh_token, client_credentials or " + string(TokenExchange)}
 	}
@@ -108,7 +108,15 @@ func (a *API) logInAccount(r *http.Request, client clientRequest) (Token, error)
 	}
 	requestInfo(r).account = account.Name
 
-	scopes, known := accounts.ParseScopes(client.scope)
+	return a.accountToken(account, client.scope, func(scopes accounts.Scopes) (string, error) {
+		return a.Tokens.IssueService(account.Name, secret, scopes)
+	})
+}
+
+// accountToken is the answer with a token for a service account, for the scopes that are asked
+// for.
+func (a *API) accountToken(account accounts.Account, scope string, issue func(accounts.Scopes) (string, error)) (Token, error) {
+	scopes, known := accounts.ParseScopes(scope)
 	if !known || len(scopes.In(account.Scopes)) != len(scopes) {
 		return Token{}, &oauthError{string(InvalidScope), "scope must be some of those of the service account: " + account.Scopes.String()}
 	}
@@ -116,13 +124,13 @@ func (a *API) logInAccount(r *http.Request, client clientRequest) (Token, error)
 		scopes = account.Scopes
 	}
 
-	token, err := a.Tokens.IssueService(account.Name, secret, scopes)
+	token, err := issue(scopes)
 	if err != nil {
 		return Token{}, err
 	}
 
-	scope := scopes.String()
-	return Token{AccessToken: token, TokenType: Bearer, ExpiresIn: int64(auth.ServiceTokenTTL.Seconds()), Username: account.Name, Scope: &scope}, nil
+	granted := scopes.String()
+	return Token{AccessToken: token, TokenType: Bearer, ExpiresIn: int64(auth.ServiceTokenTTL.Seconds()), Username: account.Name, Scope: &granted}, nil
 }
 
 // oauthError is an error of RFC 6749, section 5.2.

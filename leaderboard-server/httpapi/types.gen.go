@@ -188,12 +188,15 @@ func (e TokenFormGrantType) Valid() bool {
 // Defines values for TokenFormSubjectTokenType.
 const (
 	TypeIDToken TokenFormSubjectTokenType = "urn:ietf:params:oauth:token-type:id_token"
+	TypeJWT     TokenFormSubjectTokenType = "urn:ietf:params:oauth:token-type:jwt"
 )
 
 // Valid indicates whether the value is a known member of the TokenFormSubjectTokenType enum.
 func (e TokenFormSubjectTokenType) Valid() bool {
 	switch e {
 	case TypeIDToken:
+		return true
+	case TypeJWT:
 		return true
 	default:
 		return false
@@ -1222,7 +1225,7 @@ type TokenForm struct {
 	// SubjectToken What is exchanged.
 	SubjectToken *string `json:"subject_token,omitempty"`
 
-	// SubjectTokenType An ID token of an issuer that the game knows.
+	// SubjectTokenType An ID token of an issuer that the game knows, or a token of a ServiceAccount of the cluster.
 	SubjectTokenType *TokenFormSubjectTokenType `json:"subject_token_type,omitempty"`
 	Username         *string                    `json:"username,omitempty"`
 }
@@ -1230,7 +1233,7 @@ type TokenForm struct {
 // TokenFormGrantType defines model for TokenForm.GrantType.
 type TokenFormGrantType string
 
-// TokenFormSubjectTokenType An ID token of an issuer that the game knows.
+// TokenFormSubjectTokenType An ID token of an issuer that the game knows, or a token of a ServiceAccount of the cluster.
 type TokenFormSubjectTokenType string
 
 // TokenRequest Either `username` and `password`, or `refresh_token` alone.
