@@ -138,6 +138,7 @@ func (c *collection) withoutEntry(ctx context.Context, events []int64) (garbage 
 		for _, sql := range []string{
 			"SELECT event FROM standings WHERE event BETWEEN $1 AND $2",
 			"SELECT event FROM result_ranks r CROSS JOIN unnest(r.events) AS event WHERE event BETWEEN $1 AND $2",
+			"SELECT event FROM result_changes WHERE event BETWEEN $1 AND $2",
 		} {
 			progress()
 			rows, err := tx.Query(ctx, sql, events[0], events[len(events)-1])
