@@ -292,7 +292,7 @@ func TestDeadLetters(t *testing.T) {
 	g.enqueue(t, "speed", "second")
 	require.Eventually(t, func() bool { return g.count(t, "dead_at IS NOT NULL") == 2 }, patience, 5*time.Millisecond)
 	require.Equal(t, 2, g.count(t, "failure = 'the receiver answered 500' AND attempts > 0"))
-	require.Equal(t, 2, observer.of("results dead"))
+	require.Eventually(t, func() bool { return observer.of("results dead") == 2 }, patience, 5*time.Millisecond)
 	require.Greater(t, observer.of("results failed"), 1)
 
 	r.answers(http.StatusGone)
