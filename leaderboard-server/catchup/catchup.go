@@ -30,6 +30,7 @@ const (
 type Ledger interface {
 	Refolds
 	Moderations
+	Erasures
 	// TryLead returns the lead, or nil if another process has it, and the number of the
 	// last event. Whether the lead was lost is looked for every probe.
 	TryLead(ctx context.Context, probe time.Duration) (lead *leaderboard.Leadership, lastEvent int64, err error)

@@ -52,12 +52,13 @@ type term struct {
 	mu     sync.Mutex
 	shards map[leaderboard.ShardID]*progress
 
-	catalog *leaderboard.Catalog
-	quiet   quiet
-	fold    fold
-	garbage garbage
-	seasons seasons
-	refolds refolds
+	catalog  *leaderboard.Catalog
+	quiet    quiet
+	fold     fold
+	garbage  garbage
+	seasons  seasons
+	refolds  refolds
+	erasures erasures
 	// away counts the last ticks that reached nothing of Redis.
 	away int
 	// durable is the highest transaction, plus one, of an event that this term has
@@ -129,10 +130,11 @@ func (t *term) tick(ctx context.Context) (busy bool, err error) {
 	saveErr := t.save(ctx)
 	t.closeSeasons(ctx, snapshot)
 	t.refold(ctx)
-	if err = errors.Join(err, advanceErr, saveErr, t.report(ctx, shards, snapshot)); err == nil {
+	eraseErr := t.erase(ctx, snapshot)
+	if err = errors.Join(err, advanceErr, saveErr, eraseErr, t.report(ctx, shards, snapshot)); err == nil {
 		err = t.collect(ctx, snapshot.Identity)
 	}
-	return read || len(repairs) > 0, err
+	return read || len(repairs) > 0 || t.erasures.pending(), err
 }
 
 // look returns a snapshot of the ledger whose boards are those of the catalog. With a catalog

@@ -63,18 +63,26 @@ func (a *API) readModeration(r *http.Request, actions map[string]leaderboard.Aud
 	if m.Action, known = actions[action]; !known {
 		return m, newProblem(kindNotFound, "there is no action "+quote(action)+" here: /openapi.yaml describes what there is")
 	}
-	player, err := pathParameter(r, "player")
-	if err != nil {
+	if m.Player, err = playerInPath(r); err != nil {
 		return m, err
-	}
-	var ok bool
-	if m.Player, ok = parsePlayerID(player); !ok {
-		return m, invalidFields([]FieldError{{Field: "player", Message: "player must be a user_id"}})
 	}
 
 	m.Actor = identity.Account
 	m.Reason, m.Note, err = readReason(r)
 	return m, err
+}
+
+// playerInPath is the player whom a call is about, by id.
+func playerInPath(r *http.Request) (leaderboard.PlayerID, error) {
+	text, err := pathParameter(r, "player")
+	if err != nil {
+		return "", err
+	}
+	id, ok := parsePlayerID(text)
+	if !ok {
+		return "", invalidFields([]FieldError{{Field: "player", Message: "player must be a user_id"}})
+	}
+	return id, nil
 }
 
 // readReason reads the body of what a moderator does.

@@ -134,6 +134,8 @@ func (a *API) routes() chi.Router {
 	r.Put("/v1/players/me/username", a.handle(a.rename))
 	r.Get("/v1/players/{player}/usernames", a.handle(a.pastNames))
 	r.Post("/v1/players/{player}/password_reset", a.handle(a.issueReset))
+	r.Delete("/v1/players/me", a.handle(a.eraseOwn))
+	r.Delete("/v1/admin/players/{player}", a.handle(a.erasePlayer))
 	r.Post("/v1/admin/players/{player}/{action}", a.handle(a.moderatePlayer))
 	r.Post("/v1/admin/boards/{board}/players/{player}/{action}", a.handle(a.moderateEntry))
 	r.Post("/v1/admin/boards/{board}/players/{player}/events/{event}/{action}", a.handle(a.moderateEvent))
@@ -192,7 +194,7 @@ func (a *API) service() (*leaderboard.Service, error) {
 func (a *API) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	p := newProblem(kindMethodNotAllowed, "this path does not take "+shorten(r.Method))
 	var allowed []string
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut} {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		if a.router.Match(chi.NewRouteContext(), method, routePath(r)) {
 			allowed = append(allowed, method)
 			if method == http.MethodGet {

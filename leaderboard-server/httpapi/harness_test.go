@@ -131,7 +131,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 	g.service, err = leaderboard.NewService(ctx, leaderboard.Dependencies{
 		Passwords: auth.NewPasswords(bcrypt.MinCost, 2, patience), Usernames: names.New(with.reserved),
 		Players: ledger, Logins: ledger, Identities: ledger, Attributes: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Histories: ledger, Times: ledger,
-		Metadata: ledger, Boards: ledger, Results: ledger.Results(), Moderator: ledger}, boards)
+		Metadata: ledger, Boards: ledger, Results: ledger.Results(), Moderator: ledger, Eraser: ledger}, boards)
 
 	require.NoError(t, err)
 	limiter, err := ratelimit.New(client, prefix, log)

@@ -45,6 +45,11 @@ func (a *API) bearer(r *http.Request) (auth.Identity, error) {
 // none.
 func (a *API) player(r *http.Request) (auth.Identity, error) {
 	identity, err := a.authenticate(r)
+	return ofPlayer(identity, err)
+}
+
+// ofPlayer refuses the token of a service account.
+func ofPlayer(identity auth.Identity, err error) (auth.Identity, error) {
 	if err == nil && identity.Account != "" {
 		err = newProblem(kindNotAPlayer, "this is about the player whose token is sent, and this token is that of the service account "+identity.Account+
 			": name a player by user_id where the call takes one, or send a player's token")

@@ -189,7 +189,7 @@ func (a *API) cors(next http.Handler) http.Handler {
 		h.Set("Access-Control-Expose-Headers", "X-Request-Id, Idempotency-Replayed, ETag, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate")
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 			h.Add("Vary", requestedHeaders)
-			h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT")
+			h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
 			h.Set("Access-Control-Allow-Headers", allowedHeaders(r))
 			h.Set("Access-Control-Max-Age", "600")
 			w.WriteHeader(http.StatusNoContent)

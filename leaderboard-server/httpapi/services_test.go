@@ -128,8 +128,14 @@ func TestWhoMayDoWhat(t *testing.T) {
 	refused := map[string]string{"player": "insufficient-scope", "service: submit": "insufficient-scope", "service: read": "insufficient-scope",
 		"service: a scope that was taken away": "insufficient-scope", "service: moderate": "ok", "service: all": "ok", "every other": "unauthenticated"}
 	check(moderation, refused)
-	require.Equal(t, (len(moderation)+len(public)+len(submit)+len(batches)+len(lookups)+len(read)+len(me))*len(tokens), counted)
-	t.Logf("%d calls with %d kinds of tokens: %d combinations", len(moderation)+len(public)+len(submit)+len(batches)+len(lookups)+len(read)+len(me), len(tokens), counted)
+	erased, _ := g.player("grace")
+	erasure, ownErasures := map[string]request{"erasePlayer": erasureOf(erased, "")}, map[string]request{"eraseOwn": ownErasure("", "wrong horse")}
+	check(erasure, map[string]string{"player": "insufficient-scope", "service: submit": "insufficient-scope", "service: read": "insufficient-scope",
+		"service: moderate": "insufficient-scope", "service: a scope that was taken away": "insufficient-scope", "service: all": "ok", "every other": "unauthenticated"})
+	check(ownErasures, map[string]string{"player": "wrong-password", "service: read": "not-a-player", "service: all": "not-a-player", "service: submit": "not-a-player",
+		"service: moderate": "not-a-player", "service: a scope that was taken away": "not-a-player", "every other": "unauthenticated"})
+	require.Equal(t, (len(erasure)+len(ownErasures)+len(moderation)+len(public)+len(submit)+len(batches)+len(lookups)+len(read)+len(me))*len(tokens), counted)
+	t.Logf("%d calls with %d kinds of tokens: %d combinations", len(erasure)+len(ownErasures)+len(moderation)+len(public)+len(submit)+len(batches)+len(lookups)+len(read)+len(me), len(tokens), counted)
 }
 
 // kindsOfTokens are tokens of each kind, good and forged.

@@ -299,10 +299,10 @@ type Audit struct {
 // AuditRecord defines model for AuditRecord.
 type AuditRecord struct {
 	// Action `ban`, `unban`, `shadow-ban`, `shadow-unban`, `hide`, `unhide`, `remove`, `restore`, `void`, `unvoid`,
-	// `end-season` or `seal-lost`. Further ones may come.
+	// `end-season`, `erase` or `seal-lost`. Further ones may come.
 	Action string `json:"action"`
 
-	// Actor The service account that did it; `server` where a server did by itself.
+	// Actor The service account that did it; `player` where a player erased itself, `server` where a server did by itself.
 	Actor string    `json:"actor"`
 	At    time.Time `json:"at"`
 
@@ -628,6 +628,12 @@ type EntryList struct {
 	WithoutEntry []Player `json:"without_entry"`
 }
 
+// EraseRequest defines model for EraseRequest.
+type EraseRequest struct {
+	// Password The player's password: required where the account has one.
+	Password *string `json:"password,omitempty"`
+}
+
 // ExternalID The game's own id of a player, such as that of a platform: 1 to 128 printable ASCII characters without spaces,
 // upper and lower case apart.
 type ExternalID = string
@@ -764,10 +770,10 @@ type Metadata = json.RawMessage
 
 // ModerationRequest defines model for ModerationRequest.
 type ModerationRequest struct {
-	// Note What else there is to say, in at most 2000 bytes in UTF-8.
+	// Note What else there is to say, in at most 2000 bytes in UTF-8. No names here either.
 	Note *string `json:"note,omitempty"`
 
-	// Reason Why, as a short code or text of at most 200 bytes in UTF-8.
+	// Reason Why, as a short code or text of at most 200 bytes in UTF-8. It is kept when the player is erased, so write no names.
 	//
 	// Examples: cheating
 	Reason string `json:"reason"`
@@ -1382,6 +1388,9 @@ type NoPlayer = Problem
 // NotAPlayer A problem document (RFC 9457).
 type NotAPlayer = Problem
 
+// NotErased A problem document (RFC 9457).
+type NotErased = Problem
+
 // NotFound A problem document (RFC 9457).
 type NotFound = Problem
 
@@ -1645,6 +1654,9 @@ type ModerateEntryJSONRequestBody = ModerationRequest
 // EndSeasonJSONRequestBody defines body for EndSeason for application/json ContentType.
 type EndSeasonJSONRequestBody = ModerationRequest
 
+// ErasePlayerJSONRequestBody defines body for ErasePlayer for application/json ContentType.
+type ErasePlayerJSONRequestBody = ModerationRequest
+
 // ModeratePlayerJSONRequestBody defines body for ModeratePlayer for application/json ContentType.
 type ModeratePlayerJSONRequestBody = ModerationRequest
 
@@ -1671,6 +1683,9 @@ type TokenFormdataRequestBody = TokenForm
 
 // ListEntriesJSONRequestBody defines body for ListEntries for application/json ContentType.
 type ListEntriesJSONRequestBody = ListRequest
+
+// EraseOwnJSONRequestBody defines body for EraseOwn for application/json ContentType.
+type EraseOwnJSONRequestBody = EraseRequest
 
 // SetAttributesJSONRequestBody defines body for SetAttributes for application/json ContentType.
 type SetAttributesJSONRequestBody = AttributesRequest

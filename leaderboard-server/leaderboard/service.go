@@ -162,6 +162,7 @@ type Dependencies struct {
 	Boards     BoardStore
 	Results    Results
 	Moderator  Moderator
+	Eraser     Eraser
 }
 
 // Service is the product's use cases. It is safe for concurrent use.

@@ -15,8 +15,8 @@ const (
 	bansTimeout = 500 * time.Millisecond
 )
 
-// Bans knows the players who were banned lately, so that their tokens are refused: who was
-// banned for longer than tokens are good has none. It asks at most once a second, and only
+// Bans knows the players who were banned or erased lately, so that their tokens are refused: who
+// was for longer than tokens are good has none. It asks at most once a second, and only
 // while requests with players' tokens come in. It is safe for concurrent use.
 type Bans struct {
 	ledger *Ledger
@@ -34,7 +34,7 @@ type Bans struct {
 // NewBans makes bans of players whose tokens are good for that long.
 func NewBans(ledger *Ledger, life time.Duration) *Bans { return &Bans{ledger: ledger, life: life} }
 
-// Banned says whether a player was banned, as of a second ago at the latest. Where the ledger
+// Banned says whether a player was banned or erased, as of a second ago at the latest. Where the ledger
 // does not answer it is as of when it did.
 func (b *Bans) Banned(ctx context.Context, id leaderboard.PlayerID) bool {
 	b.mu.Lock()
@@ -57,7 +57,10 @@ func (b *Bans) look(ctx context.Context) error {
 		return err
 	}
 
-	rows, err := b.ledger.pool.Query(ctx, "SELECT p.id::text FROM exclusions x JOIN players p ON p.number = x.player WHERE x.kind = 'ban' AND x.since > clock_timestamp() - $1::interval", b.life)
+	rows, err := b.ledger.pool.Query(ctx, `
+		SELECT p.id::text FROM exclusions x JOIN players p ON p.number = x.player WHERE x.kind = 'ban' AND x.since > clock_timestamp() - $1::interval
+		UNION ALL
+		SELECT player::text FROM audit WHERE action = 'erase' AND at > clock_timestamp() - $1::interval`, b.life)
 	if err != nil {
 		return err
 	}

@@ -143,7 +143,8 @@ func nullTime(t time.Time) *time.Time {
 	return &t
 }
 
-// LoadCatalog reads the boards with their seasons and remembers them for Catalog.
+// LoadCatalog reads the boards with their seasons and remembers them for Catalog. Names of
+// players who were erased since the last time are forgotten.
 func (l *Ledger) LoadCatalog(ctx context.Context) (*leaderboard.Catalog, error) {
 	return l.loadCatalog(ctx, l.pool)
 }
@@ -158,6 +159,8 @@ func (l *Ledger) loadCatalog(ctx context.Context, from beginner) (*leaderboard.C
 	defer cancel()
 
 	var catalog *leaderboard.Catalog
+	var erased []int64
+	known, first := l.forgotten.Load(), l.Catalog() == nil
 	ticket := l.catalogs.begin()
 	err := pgx.BeginTxFunc(ctx, from, oneSnapshot, func(tx pgx.Tx) error {
 		boards, err := readBoards(ctx, tx)
@@ -177,13 +180,20 @@ func (l *Ledger) loadCatalog(ctx context.Context, from beginner) (*leaderboard.C
 			return fmt.Errorf("read the version of the boards: %w", err)
 		}
 		catalog = catalog.AsOf(version, now).WithModerations(moderated, recounted)
-		return nil
+		if moderated != known && !first {
+			erased, err = readErased(ctx, tx, min(known, moderated))
+		}
+		return err
 	})
 	if err != nil {
 		return nil, unavailable("read the boards", err)
 	}
 
 	l.catalogs.store(ticket, catalog)
+	if d := l.directory.Load(); d != nil {
+		d.forget(erased)
+	}
+	l.forgotten.Store(catalog.Moderated())
 	return catalog, nil
 }
 

@@ -17,8 +17,9 @@ import (
 const directoryPause = time.Second
 
 // Directory keeps the names of players that were asked for lately in memory. A
-// player's number and id never change within one history of the ledger, and of a new
-// name [Directory.Apply] is told. After a failover that lost transactions, or a restore, numbers are given out a
+// player's number and id never change within one history of the ledger; of a new name
+// [Directory.Apply] is told, and [Ledger.LoadCatalog] forgets who was erased. After a failover
+// that lost transactions, or a restore, numbers are given out a
 // second time, so the names end with the ledger's identity.
 type Directory struct {
 	ledger      *Ledger
@@ -38,22 +39,22 @@ type Directory struct {
 // NewDirectory makes a directory that remembers up to size players (about 300
 // bytes each).
 func NewDirectory(ledger *Ledger, size int) (*Directory, error) {
-	byNumber, err := lru.New[int64, leaderboard.PlayerName](size)
+	d := &Directory{ledger: ledger}
+	var err error
+	// A name is in both or in neither, so that it is found by its number when it has to go.
+	d.byNumber, err = lru.NewWithEvict(size, func(_ int64, name leaderboard.PlayerName) { d.byID.Remove(name.ID) })
+	if err != nil {
+		return nil, fmt.Errorf("make the cache of players: %w", err)
+	}
+	d.byID, err = lru.NewWithEvict(size, func(_ leaderboard.PlayerID, name leaderboard.PlayerName) { d.byNumber.Remove(name.Number) })
 	if err != nil {
 		return nil, fmt.Errorf("make the cache of players: %w", err)
 	}
 
-	byID, err := lru.New[leaderboard.PlayerID, leaderboard.PlayerName](size)
-	if err != nil {
-		return nil, fmt.Errorf("make the cache of players: %w", err)
-	}
-
-	byExternal, err := lru.New[string, leaderboard.PlayerID](size)
-	if err != nil {
+	if d.byExternal, err = lru.New[string, leaderboard.PlayerID](size); err != nil {
 		return nil, fmt.Errorf("make the cache of external ids: %w", err)
 	}
 
-	d := &Directory{ledger: ledger, byNumber: byNumber, byID: byID, byExternal: byExternal}
 	ledger.directory.Store(d)
 	return d, nil
 }
@@ -82,6 +83,23 @@ func (d *Directory) adopt(identity string) {
 	d.epoch++
 	d.byNumber.Purge()
 	d.byID.Purge()
+	d.byExternal.Purge()
+}
+
+// forget drops the names of players who were erased, and of those that are being looked up:
+// they may be theirs.
+func (d *Directory) forget(numbers []int64) {
+	if len(numbers) == 0 {
+		return
+	}
+
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.epoch++
+	for _, number := range numbers {
+		d.byNumber.Remove(number)
+	}
+	// Whose they were is not known any more: erasures are rare, and all are found again.
 	d.byExternal.Purge()
 }
 

@@ -101,6 +101,9 @@ type Ledger struct {
 	outbox        outbox
 	// directory is told the ledger's identity whenever it was read.
 	directory atomic.Pointer[Directory]
+	// forgotten is the number of the last moderation up to which the directory has forgotten
+	// players who were erased.
+	forgotten atomic.Int64
 }
 
 const (

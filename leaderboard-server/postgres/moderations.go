@@ -133,7 +133,7 @@ func (l *Ledger) SettledModeration(ctx context.Context, board leaderboard.LiveBo
 	defer cancel()
 
 	err = l.pool.QueryRow(ctx, `SELECT (SELECT coalesce(max(number), 0) FROM moderations WHERE at < clock_timestamp() - $2::interval),
-		ARRAY(SELECT DISTINCT player FROM exclusions WHERE board IN (0, $1) AND kind <> 'ban')`, board.Number, moderationSettles).Scan(&number, &excluded)
+		ARRAY(SELECT DISTINCT player FROM exclusions WHERE board IN (0, $1) AND kind IN ('shadow', 'hidden'))`, board.Number, moderationSettles).Scan(&number, &excluded)
 	if err != nil {
 		return 0, nil, unavailable("read which moderations are settled", err)
 	}

@@ -49,9 +49,30 @@ const globalNumber = 1
 // in no order.
 func readPlayersEvents(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, player int64, from time.Time) (events []playersEvent, err error) {
 	r := &historyReader{tx: tx, query: leaderboard.HistoryQuery{Board: board, Player: player, From: from}}
+	err = r.eachSpan(ctx, func(s span) error {
+		rows, err := tx.Query(ctx, "SELECT "+playersEventColumns+` FROM score_events
+			WHERE at >= $1 AND at < $2 AND player = $3 AND (board = $4 OR $4 = 1 AND global_season IS NOT NULL)`, s.from, s.to, player, board.Number)
+		if err != nil {
+			return err
+		}
+		part, err := pgx.CollectRows(rows, scanPlayersEvent)
+		if err != nil {
+			return err
+		}
+		if events = append(events, part...); len(events) > maxPlayerEvents {
+			return leaderboard.Errorf(leaderboard.CodeTooManyEvents, "player", "the player has more than %d submissions to board %s, more than can be gone through at a time", maxPlayerEvents, board.Name)
+		}
+		return nil
+	})
+	return events, err
+}
+
+// eachSpan goes through the spans of what is asked for in which the player has events, or may
+// have, each as short as rollups tell.
+func (r *historyReader) eachSpan(ctx context.Context, fn func(span) error) error {
 	spans, err := r.begin(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 
 	for len(spans) > 0 {
@@ -60,26 +81,16 @@ func readPlayersEvents(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoa
 		if parts := r.partsOf(newest); parts != nil {
 			found, err := r.holding(ctx, *parts)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			spans = append(spans, found...)
 			continue
 		}
-
-		rows, err := tx.Query(ctx, "SELECT "+playersEventColumns+` FROM score_events
-			WHERE at >= $1 AND at < $2 AND player = $3 AND (board = $4 OR $4 = 1 AND global_season IS NOT NULL)`, newest.from, newest.to, player, board.Number)
-		if err != nil {
-			return nil, err
-		}
-		part, err := pgx.CollectRows(rows, scanPlayersEvent)
-		if err != nil {
-			return nil, err
-		}
-		if events = append(events, part...); len(events) > maxPlayerEvents {
-			return nil, leaderboard.Errorf(leaderboard.CodeTooManyEvents, "player", "the player has more than %d submissions to board %s, more than can be gone through at a time", maxPlayerEvents, board.Name)
+		if err := fn(newest); err != nil {
+			return err
 		}
 	}
-	return events, nil
+	return nil
 }
 
 // readNewEvents reads the events of a player that transactions from one on have committed.

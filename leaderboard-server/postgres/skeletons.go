@@ -69,11 +69,14 @@ func (l *Ledger) fillSomeSkeletons(ctx context.Context, after int64) (last int64
 		}
 	}
 
-	// Of several in the chunk the first one comes first.
+	// Of several in the chunk the first one comes first. Who has been erased since is not given
+	// one, and who is being erased is waited for.
 	_, err = l.aside.Exec(ctx, `
-		WITH progress AS (UPDATE skeleton_progress SET through = $3 WHERE through < $3)
+		WITH progress AS (UPDATE skeleton_progress SET through = $3 WHERE through < $3),
+			there AS MATERIALIZED (SELECT number FROM players WHERE number = ANY ($2) FOR KEY SHARE)
 		INSERT INTO name_skeletons (skeleton, player)
-		SELECT skeleton, player FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY n (skeleton, player, place) ORDER BY place
+		SELECT skeleton, player FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY n (skeleton, player, place)
+		JOIN there ON there.number = n.player ORDER BY place
 		ON CONFLICT (skeleton) DO NOTHING`, skeletons, numbers, settled)
 	return players[len(players)-1].Number, len(players) == skeletonChunk, err
 }

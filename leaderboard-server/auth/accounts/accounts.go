@@ -49,7 +49,7 @@ const (
 	// Moderate bans players, hides entries, has scores not count, ends seasons, reads the audit,
 	// resets passwords, and reads which names players had.
 	Moderate Scope = "moderate"
-	// Admin ends seasons and reads the audit.
+	// Admin erases players, ends seasons and reads the audit.
 	Admin Scope = "admin"
 )
 
