@@ -3,9 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"strconv"
-	"strings"
 
-	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
@@ -26,31 +24,9 @@ const (
 	maxEvent = 1<<48 - 1
 )
 
-// servant finds the service account whose token the request has, with one of the scopes. No
-// player is let in.
-func (a *API) servant(r *http.Request, scopes ...accounts.Scope) (auth.Identity, error) {
-	identity, err := a.authenticate(r)
-	if err != nil {
-		return identity, err
-	}
-	for _, scope := range scopes {
-		if identity.Account != "" && identity.Scopes.Has(scope) {
-			return identity, nil
-		}
-	}
-
-	names := make([]string, len(scopes))
-	for i, scope := range scopes {
-		names[i] = string(scope)
-	}
-	p := newProblem(kindInsufficientScope, "this takes the token of a service account with the scope "+strings.Join(names, " or "))
-	p.scope = scopes[0]
-	return identity, p
-}
-
 // readModeration reads what a moderator asks for; the action is one of those.
 func (a *API) readModeration(r *http.Request, actions map[string]leaderboard.AuditAction) (m leaderboard.Moderation, err error) {
-	identity, err := a.servant(r, accounts.Moderate)
+	identity, err := a.server(r, accounts.Moderate)
 	if err != nil {
 		return m, err
 	}
@@ -155,7 +131,7 @@ func (a *API) logRecord(r *http.Request, record leaderboard.AuditRecord) {
 
 // endSeason ends the open season of a window.
 func (a *API) endSeason(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	identity, err := a.servant(r, accounts.Moderate, accounts.Admin)
+	identity, err := a.server(r, accounts.Moderate, accounts.Admin)
 	if err != nil {
 		return err
 	}
@@ -181,7 +157,7 @@ func (a *API) endSeason(w http.ResponseWriter, r *http.Request, service *leaderb
 
 // audit answers with a part of the audit.
 func (a *API) audit(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	if _, err := a.servant(r, accounts.Moderate, accounts.Admin); err != nil {
+	if _, err := a.server(r, accounts.Moderate, accounts.Admin); err != nil {
 		return err
 	}
 

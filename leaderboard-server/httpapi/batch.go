@@ -16,7 +16,7 @@ const maxBatchBody = 4 << 20
 
 // submitBatch takes many scores from a service account, each for the player that it names.
 func (a *API) submitBatch(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	identity, err := a.server(r, accounts.Submit, "batches are for servers of the game: send single scores to /v1/scores/submit")
+	identity, err := a.server(r, accounts.Submit)
 	if err != nil {
 		return err
 	}
@@ -54,16 +54,6 @@ func (a *API) submitBatch(w http.ResponseWriter, r *http.Request, service *leade
 	}
 	writeBytes(w, mediaJSON, http.StatusOK, content)
 	return nil
-}
-
-// server finds the service account whose token the request has, which must have the scope. A
-// player is told why it is refused.
-func (a *API) server(r *http.Request, scope accounts.Scope, refusal string) (auth.Identity, error) {
-	identity, err := a.holder(r, scope)
-	if err == nil && identity.Account == "" {
-		err = newProblem(kindForbidden, refusal+", or send the token of a service account with the scope "+string(scope))
-	}
-	return identity, err
 }
 
 // batch is many scores.

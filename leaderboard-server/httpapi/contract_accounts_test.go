@@ -34,8 +34,8 @@ func accountCalls(id, resetToken string) map[string]accountCall {
 		"changePassword":     {request: passwordChange("", password, "battery staple"), player: true, limit: "login-username-client", good: 200},
 		"resetPassword":      {request: resetting(resetToken, password), limit: "login-client", good: 204},
 		"rename":             {request: rename("", "changed-"+id[24:]), player: true, limit: "register-client", good: 200},
-		"usernames":          {request: request{method: "GET", path: "/v1/players/" + id + "/usernames"}, service: true, good: 200},
-		"issuePasswordReset": {request: request{method: "POST", path: "/v1/players/" + id + "/password_reset"}, service: true, good: 201},
+		"usernames":          {request: request{method: "GET", path: "/v1/admin/players/" + id + "/usernames"}, service: true, good: 200},
+		"issuePasswordReset": {request: request{method: "POST", path: "/v1/admin/players/" + id + "/password_reset", body: `{"reason":"asked for by mail"}`}, service: true, good: 201},
 	}
 }
 
@@ -84,7 +84,7 @@ func (g *game) showAccounts() {
 		}
 		if c.service {
 			g.do(with(c, "", "")).problem(401, "unauthenticated")
-			g.do(with(c, "", token)).problem(403, "forbidden")
+			g.do(with(c, "", token)).problem(403, "insufficient-scope")
 			g.do(with(c, "", reader)).problem(403, "insufficient-scope")
 		}
 	}

@@ -63,7 +63,7 @@ func (a *API) eraseKnown(r *http.Request, service *leaderboard.Service, player l
 
 // erasePlayer erases a player for an admin.
 func (a *API) erasePlayer(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	identity, err := a.servant(r, accounts.Admin)
+	identity, err := a.server(r, accounts.Admin)
 	if err != nil {
 		return err
 	}

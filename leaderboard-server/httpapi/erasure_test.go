@@ -126,7 +126,7 @@ func TestErasureLeavesNothing(t *testing.T) {
 		require.Eventually(t, func() bool {
 			answer := g.do(request{method: "GET", path: path, token: graces})
 			return answer.status == 200 && strings.Contains(string(answer.body), "grace") && !strings.Contains(string(answer.body), id)
-		}, 20*time.Second, 100*time.Millisecond, path)
+		}, patience, 100*time.Millisecond, path)
 	}
 
 	g.finished()
@@ -153,7 +153,7 @@ func (g *game) everyLogin(id, token, moderator, name string) string {
 	body := encode(map[string]string{"username": name, "password": password, "scope": "offline_access"})
 	g.do(request{method: "POST", path: "/v1/auth/token", body: body}).into(200, &kept)
 	require.NotNil(g.t, kept.RefreshToken)
-	reset := request{method: "POST", path: "/v1/players/" + id + "/password_reset", token: moderator}
+	reset := request{method: "POST", path: "/v1/admin/players/" + id + "/password_reset", body: `{"reason":"asked for by mail"}`, token: moderator}
 	require.Equal(g.t, 201, g.do(reset).status)
 
 	g.sql("INSERT INTO external_ids (external_id, player) VALUES ('steam:76561197960287930', $1)", id)
@@ -299,7 +299,7 @@ func TestOwnErasure(t *testing.T) {
 	g.do(request{method: "POST", path: "/v1/scores/submit", token: token, body: submission("race", 9)}).problem(401, "unauthenticated")
 	require.Eventually(t, func() bool {
 		return g.do(request{method: "GET", path: "/v1/leaderboard/my_rank", token: token}).status == 401
-	}, 2*time.Second, 10*time.Millisecond, "the player's tokens are refused")
+	}, patience, 10*time.Millisecond, "the player's tokens are refused")
 	require.Equal(t, 204, g.do(ownErasure(token, password)).status)
 	g.shows("/v1/boards/race/entries?page=1")
 
@@ -405,7 +405,7 @@ func TestErasureOfAPlayerWhoSubmits(t *testing.T) {
 	require.Eventually(t, func() bool {
 		answer := g.do(request{method: "GET", path: race, server: second, token: graces})
 		return answer.status == 200 && !strings.Contains(string(answer.body), name) && !strings.Contains(string(answer.body), id)
-	}, 10*time.Second, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 	g.shows(race, "grace 1")
 	g.submit(graces, "race", 2)
 	g.shows(race, "grace 2")

@@ -22,7 +22,7 @@ func (b *body) externalID() string {
 
 // externalPlayer answers with the player of an external id.
 func (a *API) externalPlayer(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	if _, err := a.server(r, accounts.Read, "external ids are for servers of the game: name players by user_id"); err != nil {
+	if _, err := a.server(r, accounts.Read); err != nil {
 		return err
 	}
 	if err := readQuery(r).finish(); err != nil {

@@ -104,7 +104,7 @@ func TestLinking(t *testing.T) {
 	id := g.submit(ada, "", 1).UserID
 	moderator := g.serviceToken("mods", g.account("mods", accounts.Moderate), "")
 	var reset httpapi.PasswordReset
-	g.do(request{method: "POST", path: "/v1/players/" + id + "/password_reset", token: moderator}).into(201, &reset)
+	g.do(request{method: "POST", path: "/v1/admin/players/" + id + "/password_reset", body: `{"reason":"asked for by mail"}`, token: moderator}).into(201, &reset)
 	require.Equal(t, 204, g.do(resetting(reset.ResetToken, password)).status)
 	require.Equal(t, 1, g.count("player_identities"), "the guest's")
 }

@@ -71,6 +71,28 @@ func (a *API) holderToSubmit(r *http.Request) (auth.Identity, error) {
 	return withScope(identity, accounts.Submit, err)
 }
 
+// server finds the service account whose token the request has, with one of the scopes. No
+// player is let in.
+func (a *API) server(r *http.Request, scopes ...accounts.Scope) (auth.Identity, error) {
+	identity, err := a.authenticate(r)
+	if err != nil {
+		return identity, err
+	}
+	for _, scope := range scopes {
+		if identity.Account != "" && identity.Scopes.Has(scope) {
+			return identity, nil
+		}
+	}
+
+	names := make([]string, len(scopes))
+	for i, scope := range scopes {
+		names[i] = string(scope)
+	}
+	p := newProblem(kindInsufficientScope, "this is for servers of the game, and takes the token of a service account with the scope "+strings.Join(names, " or "))
+	p.scope = scopes[0]
+	return identity, p
+}
+
 // withScope refuses the token of a service account that does not have the scope.
 func withScope(identity auth.Identity, scope accounts.Scope, err error) (auth.Identity, error) {
 	if err == nil && identity.Account != "" && !identity.Scopes.Has(scope) {

@@ -8,49 +8,40 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-// moderator finds the service account with the scope moderate whose token the request has.
-func (a *API) moderator(r *http.Request) (auth.Identity, error) {
-	identity, err := a.holder(r, accounts.Moderate)
-	if err == nil && identity.Account == "" {
-		err = newProblem(kindForbidden, "this is for servers of the game: send the token of a service account with the scope "+string(accounts.Moderate))
-	}
-	return identity, err
-}
-
-// moderated finds the player that a moderator names in the path. The request has no parameters.
-func (a *API) moderated(r *http.Request) (leaderboard.PlayerID, error) {
-	if _, err := a.moderator(r); err != nil {
-		return "", err
-	}
-	if err := readQuery(r).finish(); err != nil {
-		return "", err
-	}
-	name, err := pathParameter(r, "player")
-	if err != nil {
-		return "", err
-	}
-	return a.playerNamed(r, name)
-}
-
 // issueReset makes what resets a player's password. How it reaches the player is the game's
 // business.
 func (a *API) issueReset(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	player, err := a.moderated(r)
+	identity, err := a.server(r, accounts.Moderate)
 	if err != nil {
+		return err
+	}
+	m := leaderboard.Moderation{Action: leaderboard.ResetPassword, Actor: identity.Account}
+	if m.Player, err = playerInPath(r); err != nil {
+		return err
+	}
+	if m.Reason, m.Note, err = readReason(r); err != nil {
 		return err
 	}
 
 	secret, hash := auth.NewSecret()
-	if err := service.Logins.IssueReset(r.Context(), player, hash); err != nil {
+	record, err := service.IssueReset(r.Context(), m, hash)
+	if err != nil {
 		return err
 	}
+	a.logRecord(r, record)
 	answerSecret(w, http.StatusCreated, PasswordReset{ResetToken: secret, ExpiresIn: int64(leaderboard.ResetTTL.Seconds())})
 	return nil
 }
 
 // pastNames answers which names a player had.
 func (a *API) pastNames(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	id, err := a.moderated(r)
+	if _, err := a.server(r, accounts.Moderate); err != nil {
+		return err
+	}
+	if err := readQuery(r).finish(); err != nil {
+		return err
+	}
+	id, err := playerInPath(r)
 	if err != nil {
 		return err
 	}

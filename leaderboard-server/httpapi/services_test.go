@@ -115,9 +115,9 @@ func TestWhoMayDoWhat(t *testing.T) {
 	check(public, nil)
 	check(submit, map[string]string{"player": "ok", "service: submit": "ok", "service: all": "ok",
 		"service: read": "insufficient-scope", "service: moderate": "insufficient-scope", "service: a scope that was taken away": "insufficient-scope", "every other": "unauthenticated"})
-	check(batches, map[string]string{"player": "forbidden", "service: submit": "ok", "service: all": "ok",
+	check(batches, map[string]string{"player": "insufficient-scope", "service: submit": "ok", "service: all": "ok",
 		"service: read": "insufficient-scope", "service: moderate": "insufficient-scope", "service: a scope that was taken away": "insufficient-scope", "every other": "unauthenticated"})
-	check(lookups, map[string]string{"player": "forbidden", "service: read": "ok", "service: all": "ok",
+	check(lookups, map[string]string{"player": "insufficient-scope", "service: read": "ok", "service: all": "ok",
 		"service: submit": "insufficient-scope", "service: moderate": "insufficient-scope", "service: a scope that was taken away": "insufficient-scope", "every other": "unauthenticated"})
 	check(read, map[string]string{"player": "ok", "service: read": "ok", "service: all": "ok",
 		"service: submit": "insufficient-scope", "service: moderate": "insufficient-scope", "service: a scope that was taken away": "insufficient-scope", "every other": "unauthenticated"})

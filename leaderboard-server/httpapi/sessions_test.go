@@ -338,7 +338,7 @@ func TestRename(t *testing.T) {
 	g.sql("UPDATE past_names SET until = until - interval '30 days'")
 	g.do(rename(token, "Ada")).into(200, &account)
 	var names httpapi.Usernames
-	g.do(request{method: "GET", path: "/v1/players/" + id + "/usernames", token: moderator}).into(200, &names)
+	g.do(request{method: "GET", path: "/v1/admin/players/" + id + "/usernames", token: moderator}).into(200, &names)
 	require.Equal(t, "Ada", names.Username)
 	require.Equal(t, []string{"сор", "ada"}, []string{names.Before[0].Username, names.Before[1].Username})
 	require.WithinDuration(t, time.Now(), names.Before[0].Until, patience)
@@ -384,7 +384,7 @@ func TestPasswordReset(t *testing.T) {
 	moderator := g.serviceToken("mods", g.account("mods", accounts.Moderate), "")
 	issue := func() string {
 		var reset httpapi.PasswordReset
-		g.do(request{method: "POST", path: "/v1/players/" + id + "/password_reset", token: moderator}).into(201, &reset)
+		g.do(request{method: "POST", path: "/v1/admin/players/" + id + "/password_reset", body: `{"reason":"asked for by mail"}`, token: moderator}).into(201, &reset)
 		require.Equal(t, int64(3600), reset.ExpiresIn)
 		return reset.ResetToken
 	}

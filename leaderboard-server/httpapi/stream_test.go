@@ -189,7 +189,7 @@ func TestStreamsThatEndEarly(t *testing.T) {
 	g.do(request{method: "POST", path: "/v1/scores/batch?create_players=1", token: token, body: batch(itemOf(ada, "", 1))}).problem(422, "invalid-request", "create_players")
 	lines := map[string]string{"Content-Type": "application/x-ndjson"}
 	_, player := g.player("grace")
-	g.do(request{method: "POST", path: "/v1/scores/batch", token: player, header: lines, body: itemOf(ada, "", 1)}).problem(403, "forbidden")
+	g.do(request{method: "POST", path: "/v1/scores/batch", token: player, header: lines, body: itemOf(ada, "", 1)}).problem(403, "insufficient-scope")
 	busy := g.withBroken(func(o *httpapi.Options) { o.HTTP.BodyBudget = 1 })
 	g.do(busy(request{method: "POST", path: "/v1/scores/batch", token: token, header: lines, body: itemOf(ada, "", 1)})).problem(503, "busy")
 }

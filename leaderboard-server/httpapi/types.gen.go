@@ -1657,6 +1657,9 @@ type EndSeasonJSONRequestBody = ModerationRequest
 // ErasePlayerJSONRequestBody defines body for ErasePlayer for application/json ContentType.
 type ErasePlayerJSONRequestBody = ModerationRequest
 
+// IssuePasswordResetJSONRequestBody defines body for IssuePasswordReset for application/json ContentType.
+type IssuePasswordResetJSONRequestBody = ModerationRequest
+
 // ModeratePlayerJSONRequestBody defines body for ModeratePlayer for application/json ContentType.
 type ModeratePlayerJSONRequestBody = ModerationRequest
 

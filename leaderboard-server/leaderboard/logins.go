@@ -97,9 +97,6 @@ type Logins interface {
 	Rename(ctx context.Context, caller Caller, name Username, every time.Duration) (AccountChange, error)
 	// PastNames returns the names that a player had, the last one first.
 	PastNames(ctx context.Context, player PlayerID) ([]PastName, error)
-	// IssueReset stores what resets the player's password within ResetTTL, instead of what was
-	// issued before.
-	IssueReset(ctx context.Context, player PlayerID, token SecretHash) error
 	// PasswordReset finds the player that a reset is for; CodeUnauthenticated: there is none.
 	PasswordReset(ctx context.Context, token SecretHash) (Player, error)
 	// ResetPassword uses the reset up, sets the hash, and ends all logins; the player has no

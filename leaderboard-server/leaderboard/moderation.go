@@ -27,6 +27,8 @@ const (
 	Unvoid AuditAction = "unvoid"
 	// EndSeason ends the open season of a window. It cannot be taken back.
 	EndSeason AuditAction = "end-season"
+	// ResetPassword makes what resets a player's password. It cannot be taken back.
+	ResetPassword AuditAction = "reset-password"
 )
 
 // undone are the actions that others take back.
@@ -70,6 +72,9 @@ type Moderator interface {
 	// EndSeason ends the open season of a window in two seconds, and says when. CodeNoSeason:
 	// none is open, or the next one is not announced yet.
 	EndSeason(ctx context.Context, moderation Moderation) (record AuditRecord, ends time.Time, err error)
+	// IssueReset stores what resets the player's password within ResetTTL, instead of what was
+	// stored before.
+	IssueReset(ctx context.Context, moderation Moderation, token SecretHash) (AuditRecord, error)
 	// Audit returns records, the last one first.
 	Audit(ctx context.Context, query AuditQuery) ([]AuditRecord, error)
 }
@@ -80,6 +85,14 @@ func (s *Service) Moderate(ctx context.Context, m Moderation) (AuditRecord, erro
 		return AuditRecord{}, err
 	}
 	return s.Moderator.Moderate(ctx, m)
+}
+
+// IssueReset stores what resets a player's password.
+func (s *Service) IssueReset(ctx context.Context, m Moderation, token SecretHash) (AuditRecord, error) {
+	if err := s.checkModeration(m); err != nil {
+		return AuditRecord{}, err
+	}
+	return s.Moderator.IssueReset(ctx, m, token)
 }
 
 // EndSeason ends the open season of a window.

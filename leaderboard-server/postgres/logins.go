@@ -186,25 +186,6 @@ func (l *Ledger) ChangePassword(ctx context.Context, caller leaderboard.Caller, 
 	return player, err
 }
 
-// IssueReset implements [leaderboard.Logins].
-func (l *Ledger) IssueReset(ctx context.Context, player leaderboard.PlayerID, token leaderboard.SecretHash) error {
-	id, err := uuid.Parse(string(player))
-	if err != nil {
-		return noPlayer()
-	}
-
-	return l.change(ctx, "store a reset of a password", func(ctx context.Context, tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `
-			INSERT INTO password_resets (player, token_hash, expires_at) SELECT number, $2, now() + $3::interval FROM players WHERE id = $1
-			ON CONFLICT (player) DO UPDATE SET token_hash = excluded.token_hash, expires_at = excluded.expires_at`,
-			[16]byte(id), token[:], leaderboard.ResetTTL)
-		if err == nil && tag.RowsAffected() == 0 {
-			err = noPlayer()
-		}
-		return err
-	})
-}
-
 // PasswordReset implements [leaderboard.Logins].
 func (l *Ledger) PasswordReset(ctx context.Context, token leaderboard.SecretHash) (leaderboard.Player, error) {
 	player, err := l.player(ctx, "number = (SELECT player FROM password_resets WHERE token_hash = $1 AND expires_at > now())", token[:])

@@ -48,8 +48,30 @@ func (l *Ledger) Moderate(ctx context.Context, m leaderboard.Moderation) (record
 	return l.moderate(ctx, m, act)
 }
 
-// moderate runs an action in the transaction of its record.
-func (l *Ledger) moderate(ctx context.Context, m leaderboard.Moderation, act func(context.Context, pgx.Tx, moderated) (bool, error)) (record leaderboard.AuditRecord, err error) {
+// IssueReset implements [leaderboard.Moderator].
+func (l *Ledger) IssueReset(ctx context.Context, m leaderboard.Moderation, token leaderboard.SecretHash) (leaderboard.AuditRecord, error) {
+	return l.record(ctx, m, func(ctx context.Context, tx pgx.Tx, player moderated) (bool, error) {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO password_resets (player, token_hash, expires_at) VALUES ($1, $2, now() + $3::interval)
+			ON CONFLICT (player) DO UPDATE SET token_hash = excluded.token_hash, expires_at = excluded.expires_at`,
+			player.number, token[:], leaderboard.ResetTTL)
+		return true, err
+	})
+}
+
+// moderate runs an action that rankings follow in the transaction of its record.
+func (l *Ledger) moderate(ctx context.Context, m leaderboard.Moderation, act func(context.Context, pgx.Tx, moderated) (bool, error)) (leaderboard.AuditRecord, error) {
+	return l.record(ctx, m, func(ctx context.Context, tx pgx.Tx, player moderated) (bool, error) {
+		changed, err := act(ctx, tx, player)
+		if err != nil || !changed {
+			return false, err
+		}
+		return true, noteModeration(ctx, tx, player.number, 0)
+	})
+}
+
+// record runs an action on a player in the transaction of its record.
+func (l *Ledger) record(ctx context.Context, m leaderboard.Moderation, act func(context.Context, pgx.Tx, moderated) (bool, error)) (record leaderboard.AuditRecord, err error) {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
 
@@ -65,11 +87,6 @@ func (l *Ledger) moderate(ctx context.Context, m leaderboard.Moderation, act fun
 		changed, err := act(ctx, tx, player)
 		if err != nil {
 			return err
-		}
-		if changed {
-			if err := noteModeration(ctx, tx, player.number, 0); err != nil {
-				return err
-			}
 		}
 		record, err = l.addRecord(ctx, tx, head, m.Record(changed))
 		return err

@@ -100,6 +100,7 @@ var unsaid = map[string][]string{
 	"logInDevice":    {"device_secret"},                         // how many different characters
 	"linkLogin":      {"password", "device_secret", "id_token"}, // one of them
 	"resetPassword":  {"reset_token", "new_password"},           // one that is good
+	"eraseOwn":       {"password"},                              // where the account has one
 	"history":        {"cursor", "season"},
 	"submitScore":    {"game_id", "user_id", "external_id", "columns", "metadata"}, // global may take none; whose token it is; those that the board has, and what it takes
 	"topPlayers":     {"start_date", "end_date", "time_zone"},                      // the order and length of the range; names of zones
