@@ -104,6 +104,9 @@ func TestWhoMayDoWhat(t *testing.T) {
 					answer.problem(401, slug)
 					require.Contains(t, answer.header.Get("WWW-Authenticate"), "Bearer", "%s with %s", name, kind)
 					attack.Refused(t, name+" with a token of a "+kind, slug)
+				case slug == "wrong-password":
+					answer.problem(403, slug, "password")
+					attack.Refused(t, name+" with a token of a "+kind, slug)
 				default:
 					answer.problem(403, slug)
 					attack.Refused(t, name+" with a token of a "+kind, slug)

@@ -47,20 +47,10 @@ type erasure struct {
 // transactions have ended that may not have known of these erasures. Any number of servers may
 // do it at once, and it may be done again.
 func (l *Ledger) FinishErasures(ctx context.Context, upTo int64) (finished int, err error) {
-	rows, err := l.aside.Query(ctx, `SELECT e.number, e.player, a.player::text, e.registered FROM erasures e JOIN audit a ON a.number = e.record
-		WHERE e.finished_at IS NULL AND e.number <= $1 ORDER BY e.number`, upTo)
+	erasures, err := l.unfinished(ctx, upTo)
 	if err != nil {
 		return 0, fmt.Errorf("finish erasures: %w", err)
 	}
-	erasures, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (erasure, error) {
-		e := erasure{ledger: l}
-		err := row.Scan(&e.number, &e.player, &e.id, &e.registered)
-		return e, err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("finish erasures: %w", err)
-	}
-
 	for _, e := range erasures {
 		if err := e.finish(ctx); err != nil {
 			return finished, fmt.Errorf("finish erasure %d: %w", e.number, err)
@@ -70,8 +60,24 @@ func (l *Ledger) FinishErasures(ctx context.Context, upTo int64) (finished int, 
 	return finished, nil
 }
 
+func (l *Ledger) unfinished(ctx context.Context, upTo int64) ([]erasure, error) {
+	ctx, cancel := l.deadline(ctx)
+	defer cancel()
+
+	rows, err := l.aside.Query(ctx, `SELECT e.number, e.player, a.player::text, e.registered FROM erasures e JOIN audit a ON a.number = e.record
+		WHERE e.finished_at IS NULL AND e.number <= $1 ORDER BY e.number`, upTo)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (erasure, error) {
+		e := erasure{ledger: l}
+		err := row.Scan(&e.number, &e.player, &e.id, &e.registered)
+		return e, err
+	})
+}
+
 func (e erasure) finish(ctx context.Context) error {
-	if err := deleteOwned(ctx, e.ledger.pool, e.player, e.id); err != nil {
+	if err := e.deleteOwned(ctx); err != nil {
 		return err
 	}
 	if err := e.clearMessages(ctx); err != nil {
@@ -103,6 +109,13 @@ func (e erasure) finish(ctx context.Context) error {
 	defer cancel()
 	_, err = e.ledger.pool.Exec(ctx, "UPDATE erasures SET finished_at = clock_timestamp(), registered = NULL WHERE number = $1", e.number)
 	return err
+}
+
+// deleteOwned deletes once more what was written while the player was erased.
+func (e erasure) deleteOwned(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
+	defer cancel()
+	return deleteOwned(ctx, e.ledger.pool, e.player, e.id)
 }
 
 // clearMessages takes the player out of messages to webhooks, as [leaderboard.WebhookResult] is
