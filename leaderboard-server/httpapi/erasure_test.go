@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -268,7 +269,7 @@ func (g *game) eachKey(look func(where, text string)) {
 		default:
 			require.Fail(g.t, "nothing looks into keys of the type "+kind)
 		}
-		if err != goredis.Nil {
+		if !errors.Is(err, goredis.Nil) {
 			require.NoError(g.t, err)
 		}
 		for _, value := range values {

@@ -40,7 +40,8 @@ func readExchange(form url.Values) (*exchangeRequest, error) {
 // exchange logs in a player whom an issuer elsewhere knows, or a Pod as the service account that
 // its ServiceAccount is.
 func (a *API) exchange(r *http.Request, service *leaderboard.Service, request exchangeRequest) (Token, error) {
-	token, err := Token{}, error(nil)
+	var token Token
+	var err error
 	if request.kind == TypeJWT {
 		token, err = a.exchangeWorkload(r, request)
 	} else {

@@ -44,7 +44,7 @@ func (g *game) stream(server *httptest.Server, token, query string) *openStream 
 
 	s := &openStream{t: g.t, to: to, answer: make(chan *http.Response, 1)}
 	go func() {
-		answer, err := server.Client().Do(r) //nolint:bodyclose // next closes it
+		answer, err := server.Client().Do(r)
 		if err != nil {
 			g.t.Error(err)
 			close(s.answer)

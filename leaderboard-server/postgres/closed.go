@@ -58,7 +58,7 @@ func firstResults(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, m
 	var row ranksRow
 	var leftOut []bool
 	err := tx.QueryRow(ctx, `SELECT players, scores, events, origins, columns,
-			ARRAY(SELECT `+excludedSQL("p.player", "$1")+` FROM unnest(players) WITH ORDINALITY p (player, place) ORDER BY p.place)
+			ARRAY(SELECT `+excludedSQL("p.player")+` FROM unnest(players) WITH ORDINALITY p (player, place) ORDER BY p.place)
 		FROM result_ranks WHERE board = $1 AND season = $2 AND first_rank = 1`, board.Number, board.Season).
 		Scan(&row.players, &row.scores, &row.events, &row.origins, &row.columns, &leftOut)
 	if errors.Is(err, pgx.ErrNoRows) {

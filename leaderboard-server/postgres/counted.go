@@ -13,9 +13,9 @@ func countsSQL(event, board string) string {
 		AND NOT EXISTS (SELECT FROM removals m WHERE m.player = %[1]s.player AND m.board IN (%[1]s.board, %[2]s) AND m.through >= %[1]s.id)`, event, board)
 }
 
-// excludedSQL is the condition that a player is left out of the rankings of a board.
-func excludedSQL(player, board string) string {
-	return fmt.Sprintf("EXISTS (SELECT FROM exclusions x WHERE x.player = %s AND x.board IN (0, %s))", player, board)
+// excludedSQL is the condition that a player is left out of the rankings of the board $1.
+func excludedSQL(player string) string {
+	return "EXISTS (SELECT FROM exclusions x WHERE x.player = " + player + " AND x.board IN (0, $1))"
 }
 
 // lastModerationSQL is the number of the last moderation; 0: there is none.

@@ -178,7 +178,7 @@ func whoseSQL(table string, whose int) string {
 	if whose == everybody {
 		return ""
 	}
-	return " AND NOT " + excludedSQL(table+".player", "$1")
+	return " AND NOT " + excludedSQL(table+".player")
 }
 
 // readStandings streams the standings of the board's season in rank order.

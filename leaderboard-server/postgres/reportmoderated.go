@@ -94,7 +94,7 @@ var (
 			UNION ALL
 			SELECT e.* FROM unnest($13::timestamptz[], $14::timestamptz[]) AS period (begins, ends)
 			CROSS JOIN LATERAL (SELECT * FROM score_events WHERE at >= begins AND at < ends OFFSET 0) e`,
-		"{event counts}", " AND NOT "+excludedSQL("e.player", "$1")+" AND "+countsSQL("e", "$1"),
+		"{event counts}", " AND NOT "+excludedSQL("e.player")+" AND "+countsSQL("e", "$1"),
 		"{depth}", "$12",
 		"{kept}", keptSQL("u.player", "start::timestamp AT TIME ZONE 'UTC'"), "{kept recent}", keptSQL("u.player", "start"),
 		"{kept of}", sinceRemovedSQL("t.player", "r.start::timestamp AT TIME ZONE 'UTC'"), "{kept recent of}", sinceRemovedSQL("t.player", "r.start"),
@@ -104,7 +104,7 @@ var (
 // keptSQL is the condition that a player's part of the rollup which begins at start is in the
 // report.
 func keptSQL(player, start string) string {
-	return " AND NOT " + excludedSQL(player, "$1") + sinceRemovedSQL(player, start)
+	return " AND NOT " + excludedSQL(player) + sinceRemovedSQL(player, start)
 }
 
 func sinceRemovedSQL(player, start string) string {
