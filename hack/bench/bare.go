@@ -161,6 +161,9 @@ func (s *instant) Find(_ context.Context, ids []leaderboard.PlayerID) (map[leade
 	return found, nil
 }
 
+// ExternalID implements [leaderboard.Directory].
+func (s *instant) ExternalID(context.Context, leaderboard.PlayerID) (string, error) { return "", nil }
+
 // FindExternal implements [leaderboard.Directory].
 func (s *instant) FindExternal(context.Context, []string) (map[string]leaderboard.PlayerName, error) {
 	return nil, nil

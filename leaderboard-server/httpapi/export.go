@@ -109,7 +109,10 @@ func writeExport(ctx context.Context, w http.ResponseWriter, service *leaderboar
 // exported is the document without submissions.
 func exported(data leaderboard.PlayerData) PlayerExport {
 	document := PlayerExport{ExportedAt: time.Now().UTC(), UserID: string(data.ID), Username: data.Username, RegisteredAt: data.CreatedAt.UTC(),
-		Attributes: data.Attributes, Entries: make([]Entry, len(data.Entries)), Submissions: []PastSubmission{}}
+		UsernamesBefore: pastUsernames(data.PastNames), Logins: playerLogins(data.Logins), Attributes: data.Attributes, Entries: make([]Entry, len(data.Entries)), Submissions: []PastSubmission{}}
+	if data.ExternalID != "" {
+		document.ExternalID = &data.ExternalID
+	}
 	for i, e := range data.Entries {
 		document.Entries[i] = entry(e)
 		document.Entries[i].ReachedAt, document.Entries[i].Metadata = reachedAt(true, e.ReachedAt), metadataOf(true, e.Metadata)

@@ -51,6 +51,10 @@ func TestExport(t *testing.T) {
 	all := g.export(token)
 	require.Equal(t, []any{ada, "ada", map[string]string{"country": "DE"}}, []any{all.UserID, all.Username, all.Attributes})
 	require.WithinDuration(t, time.Now(), all.ExportedAt, patience)
+	require.True(t, all.Logins.Password)
+	require.Empty(t, all.Logins.Identities)
+	require.Empty(t, all.UsernamesBefore)
+	require.Nil(t, all.ExternalID)
 	require.False(t, all.RegisteredAt.After(all.ExportedAt))
 
 	closed := 0
@@ -73,6 +77,14 @@ func TestExport(t *testing.T) {
 		scores[s.GameID] = append(scores[s.GameID], s.Score)
 	}
 	require.Equal(t, map[string][]int64{"laps": {3, 2, 1}, "race": {9, 3, 2, 1}, "global": {3, 2, 1}}, scores)
+
+	// What came to the account later.
+	require.Equal(t, 200, g.do(linking(token, "device_secret", deviceSecret())).status)
+	require.Equal(t, 200, g.do(rename(token, "adaline")).status)
+	g.sql("INSERT INTO external_ids (external_id, player) VALUES ('steam:1', $1)", ada)
+	changed := g.export(token)
+	require.Equal(t, []any{"adaline", "ada", "steam:1"}, []any{changed.Username, changed.UsernamesBefore[0].Username, *changed.ExternalID})
+	require.Equal(t, httpapi.Device, changed.Logins.Identities[0].Kind)
 
 	// More than are read at once, and of a board that is no longer there.
 	g.sql(`INSERT INTO score_events (id, at, player, score, board, season, improved, xid)

@@ -154,6 +154,11 @@ func (a *API) answerLogins(w http.ResponseWriter, r *http.Request, service *lead
 		return err
 	}
 
+	answer(w, http.StatusOK, playerLogins(logins))
+	return nil
+}
+
+func playerLogins(logins leaderboard.PlayerLogins) PlayerLogins {
 	body := PlayerLogins{Password: logins.Password, Identities: make([]PlayerIdentity, len(logins.Identities))}
 	for i, identity := range logins.Identities {
 		body.Identities[i] = PlayerIdentity{Kind: Device, LinkedAt: identity.LinkedAt.UTC()}
@@ -161,6 +166,5 @@ func (a *API) answerLogins(w http.ResponseWriter, r *http.Request, service *lead
 			body.Identities[i].Kind, body.Identities[i].Issuer = Issuer, &identity.Issuer
 		}
 	}
-	answer(w, http.StatusOK, body)
-	return nil
+	return body
 }

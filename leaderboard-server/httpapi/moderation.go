@@ -55,10 +55,14 @@ func (a *API) pastNames(w http.ResponseWriter, r *http.Request, service *leaderb
 		return err
 	}
 
-	body := Usernames{UserID: string(player.ID), Username: player.Username, Before: make([]PastUsername, len(names))}
-	for i, n := range names {
-		body.Before[i] = PastUsername{Username: n.Username, Until: n.Until}
-	}
-	answer(w, http.StatusOK, body)
+	answer(w, http.StatusOK, Usernames{UserID: string(player.ID), Username: player.Username, Before: pastUsernames(names)})
 	return nil
+}
+
+func pastUsernames(names []leaderboard.PastName) []PastUsername {
+	before := make([]PastUsername, len(names))
+	for i, n := range names {
+		before[i] = PastUsername{Username: n.Username, Until: n.Until}
+	}
+	return before
 }

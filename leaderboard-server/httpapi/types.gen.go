@@ -912,9 +912,13 @@ type PlayerExport struct {
 	Attributes map[string]string `json:"attributes"`
 
 	// Entries Of all time, of seasons that are open, and of closed ones whose results are kept.
-	Entries      []Entry   `json:"entries"`
-	ExportedAt   time.Time `json:"exported_at"`
-	RegisteredAt time.Time `json:"registered_at"`
+	Entries    []Entry   `json:"entries"`
+	ExportedAt time.Time `json:"exported_at"`
+
+	// ExternalID The game's own id of the player; absent where it has none.
+	ExternalID   *string      `json:"external_id,omitempty"`
+	Logins       PlayerLogins `json:"logins"`
+	RegisteredAt time.Time    `json:"registered_at"`
 
 	// UserID The player's id.
 	UserID UserID `json:"user_id"`
@@ -923,7 +927,8 @@ type PlayerExport struct {
 	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
 	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
 	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
-	Username Username `json:"username"`
+	Username        Username       `json:"username"`
+	UsernamesBefore []PastUsername `json:"usernames_before"`
 
 	// Submissions Board after board, on each the newest first.
 	Submissions []PastSubmission `json:"submissions"`

@@ -9,6 +9,11 @@ import (
 // PlayerData is what a game keeps of a player, but for the submissions.
 type PlayerData struct {
 	Player
+	// PastNames are the usernames that the player had before.
+	PastNames []PastName
+	// ExternalID is the game's own id of the player; empty: there is none.
+	ExternalID string
+	Logins     PlayerLogins
 	// Attributes are the values that the player has, by attribute.
 	Attributes map[string]string
 	// Entries are those on boards that the game has: of all time, of seasons that are open,
@@ -25,6 +30,15 @@ func (s *Service) PlayerData(ctx context.Context, id PlayerID) (PlayerData, erro
 	}
 
 	data := PlayerData{Player: player}
+	if data.PastNames, err = s.Logins.PastNames(ctx, id); err != nil {
+		return PlayerData{}, err
+	}
+	if data.ExternalID, err = s.Directory.ExternalID(ctx, id); err != nil {
+		return PlayerData{}, err
+	}
+	if data.Logins, err = s.Identities.PlayerLogins(ctx, id); err != nil {
+		return PlayerData{}, err
+	}
 	if data.Attributes, err = s.PlayerAttributes(ctx, id); err != nil {
 		return PlayerData{}, err
 	}

@@ -44,6 +44,8 @@ type Directory interface {
 	Find(ctx context.Context, ids []PlayerID) (map[PlayerID]PlayerName, error)
 	// FindExternal finds players by external id. One without a player is left out.
 	FindExternal(ctx context.Context, externalIDs []string) (map[string]PlayerName, error)
+	// ExternalID is the external id of a player; empty: it has none.
+	ExternalID(ctx context.Context, id PlayerID) (string, error)
 	// CreateExternal makes the players of those external ids that have none. Each is there
 	// once.
 	CreateExternal(ctx context.Context, players []ExternalPlayer) error

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -65,6 +66,24 @@ func (d *Directory) rememberExternal(epoch uint64, looked map[string]leaderboard
 	for external, id := range looked {
 		d.byExternal.Add(external, id)
 	}
+}
+
+// ExternalID implements [leaderboard.Directory].
+func (d *Directory) ExternalID(ctx context.Context, id leaderboard.PlayerID) (external string, err error) {
+	ctx, done, err := d.ledger.lookUp(ctx, d.ledger.options.Timeout)
+	if err != nil {
+		return "", err
+	}
+	defer done()
+
+	err = d.ledger.pool.QueryRow(ctx, "SELECT external_id FROM external_ids WHERE player = $1::text::uuid", string(id)).Scan(&external)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", unavailable("find the external id of a player", err)
+	}
+	return external, nil
 }
 
 // CreateExternal implements [leaderboard.Directory].
