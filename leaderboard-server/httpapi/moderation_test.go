@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
@@ -267,9 +268,12 @@ func (g *game) showModeration(id, player string) {
 // showLogCut moderates a player of whose submissions some are no longer kept.
 func (g *game) showLogCut(id, player, token string) {
 	g.submit(player, "race", 7)
-	var history httpapi.History
-	g.do(request{method: "GET", path: "/v1/boards/race/players/me/history", token: player}).into(200, &history)
-	event := history.Submissions[0].Event
+	conn, err := pgx.Connect(g.t.Context(), g.postgres.URL(g.database))
+	require.NoError(g.t, err)
+	defer conn.Close(g.t.Context())
+	var event int64
+	require.NoError(g.t, conn.QueryRow(g.t.Context(), "SELECT max(e.id) FROM score_events e JOIN players p ON p.number = e.player WHERE p.id = $1", id).Scan(&event))
+
 	g.sql("UPDATE players SET created_at = '2020-01-01' WHERE id = $1", id)
 	g.sql(`INSERT INTO standings (board, season, player, score, event, last_event, origin, fold)
 		SELECT b.number, 1, p.number, 7, $2, $2, b.number, b.fold FROM boards b, players p WHERE b.name = 'race' AND p.id = $1
