@@ -75,7 +75,7 @@ func TestNamesFromElsewhere(t *testing.T) {
 			g.player(oidcserver.UserName)
 			var token httpapi.Token
 			g.do(exchange(g.idToken(s), string(httpapi.TypeIDToken))).into(200, &token)
-			require.Regexp(t, `^player-[a-z2-7]{8}$`, token.Username)
+			require.Regexp(t, `^player-[a-z2-7]{16}$`, token.Username)
 		})
 	}
 }

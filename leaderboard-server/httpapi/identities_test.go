@@ -37,7 +37,7 @@ func (g *game) guest() (secret string, token httpapi.Token) {
 func TestGuests(t *testing.T) {
 	g := newGame(t, gameOptions{})
 	secret, guest := g.guest()
-	require.Regexp(t, `^player-[a-z2-7]{8}$`, guest.Username)
+	require.Regexp(t, `^player-[a-z2-7]{16}$`, guest.Username)
 	require.NotContains(t, g.dump("player_identities"), secret)
 	id := g.submit(guest.AccessToken, "", 7).UserID
 	g.refreshed(*guest.RefreshToken)

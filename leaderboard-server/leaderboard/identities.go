@@ -2,21 +2,11 @@ package leaderboard
 
 import (
 	"context"
-	"crypto/rand"
-	"strings"
 	"time"
 )
 
-const (
-	// MaxIdentities is how many identities a player may have.
-	MaxIdentities = 20
-	// nameAttempts is how often a name is made up for a player without one. Of 40 random bits
-	// the second attempt is hardly ever needed.
-	nameAttempts = 4
-	// generatedName is how a name that is made up begins, and generatedLength how many random
-	// characters follow.
-	generatedName, generatedLength = "player-", 8
-)
+// MaxIdentities is how many identities a player may have.
+const MaxIdentities = 20
 
 // DeviceIssuer is the issuer of the secrets that devices make for themselves.
 const DeviceIssuer = ""
@@ -78,17 +68,11 @@ func (s *Service) RegisterIdentity(ctx context.Context, identity Identity, wante
 		}
 	}
 
-	for range nameAttempts {
-		name, refused := s.Usernames.Check(generatedName + strings.ToLower(rand.Text()[:generatedLength]))
-		if refused != nil {
-			return Player{}, false, refused
-		}
-		player, created, err = s.createIdentified(ctx, identity, name)
-		if CodeOf(err) != CodeConflict {
-			break
-		}
+	name, err := s.generateUsername()
+	if err != nil {
+		return Player{}, false, err
 	}
-	return player, created, err
+	return s.createIdentified(ctx, identity, name)
 }
 
 func (s *Service) createIdentified(ctx context.Context, identity Identity, name Username) (Player, bool, error) {
