@@ -1,12 +1,10 @@
 package auth
 
 import (
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
@@ -72,12 +70,11 @@ func (t *Tokens) Open(purpose, sealed string) ([]byte, error) {
 	return content, nil
 }
 
-// sum is the content's HMAC under a key of its own for the purpose (RFC 5869):
-// the signing key itself is never used for anything but signatures.
+// sum is the content's HMAC under a key of its own for the purpose.
 func (t *Tokens) sum(key keyset.Key, purpose string, content []byte) ([]byte, error) {
-	derived, err := hkdf.Key(sha256.New, key.Private().Seed(), nil, Issuer+" "+purpose+" "+t.tenant, sha256.Size)
+	derived, err := t.derive(key, purpose, sha256.Size)
 	if err != nil {
-		return nil, fmt.Errorf("derive a key: %w", err)
+		return nil, err
 	}
 	mac := hmac.New(sha256.New, derived)
 	mac.Write(content)

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -113,10 +114,10 @@ func (t *Tokens) SetKeys(keys keyset.Set) { t.keys.Store(&keys) }
 // TTL is how long a token is good for.
 func (t *Tokens) TTL() time.Duration { return t.ttl }
 
-// Issue signs a token for the player's login.
+// Issue signs a token for the player's login. Each is another one, also of those at the same time.
 func (t *Tokens) Issue(player leaderboard.Player, login leaderboard.LoginID) (string, error) {
 	return t.sign(typePlayer, t.ttl, claims{
-		RegisteredClaims: jwt.RegisteredClaims{Subject: string(player.ID)},
+		RegisteredClaims: jwt.RegisteredClaims{Subject: string(player.ID), ID: rand.Text()},
 		Username:         player.Username,
 		Version:          player.TokenVersion,
 		Login:            string(login),
