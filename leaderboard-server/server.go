@@ -98,7 +98,7 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 	}
 
 	handler, err := httpapi.New(httpapi.Options{Service: s.service.Load, Tokens: s.tokens, Issuers: s.issuers, Banned: postgres.NewBans(s.ledger, settings.Auth.TokenTTL+auth.ClockTolerance).Banned, Limiter: limiter, Observer: s.metrics,
-		Log: s.log, Stopping: s.stopping, HTTP: settings.HTTP, Auth: settings.Auth})
+		Log: s.log, Stopping: s.stopping, HTTP: settings.HTTP, Auth: settings.Auth, IdempotencyTTL: settings.IdempotencyTTL})
 	if err != nil {
 		return nil, err
 	}

@@ -81,6 +81,17 @@ const (
 	SubmittersServers Submitters = "Servers"
 )
 
+// Signatures says whether players sign what they submit to a board.
+// +kubebuilder:validation:Enum=None;Required
+type Signatures string
+
+const (
+	// SignaturesNone takes submissions as they come.
+	SignaturesNone Signatures = "None"
+	// SignaturesRequired takes those of players that are signed.
+	SignaturesRequired Signatures = "Required"
+)
+
 // Scope is something that a service account may do.
 // +kubebuilder:validation:Enum=submit;read;moderate;admin
 type Scope string
@@ -135,6 +146,8 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.allTime) || self.allTime || (has(self.windows) && size(self.windows) > 0)",fieldPath=".allTime",message="a board without a ranking of all time needs windows: add one, or leave allTime out"
 // +kubebuilder:validation:XValidation:rule="!has(self.countsTowardGlobal) || !self.countsTowardGlobal || self.order == 'Descending'",fieldPath=".countsTowardGlobal",message="an Ascending board cannot count toward global, where the highest score is best: set it to false or leave it out"
 // +kubebuilder:validation:XValidation:rule="!has(self.columns) || size(self.columns) == 0 || !(self.scoring in ['Sum', 'Count'])",fieldPath=".columns",message="columns are of one submission, and a sum or a count is of several: set scoring to Best, First or Latest, or leave columns out"
+// +kubebuilder:validation:XValidation:rule="!has(self.signatures) || self.signatures != 'Required' || !has(self.submitters) || self.submitters != 'Servers'",fieldPath=".signatures",message="players sign their submissions, and the submitters are Servers, who need no signature: leave signatures out"
+// +kubebuilder:validation:XValidation:rule="!has(self.maxImprovement) || self.scoring in ['Best', 'Latest']",fieldPath=".maxImprovement",message="what one submission improves is bounded where the scoring is Best or Latest: with First nothing improves, with Sum it is the score itself, which maxScore and minScore bound, and with Count it is 1; leave maxImprovement out"
 type Board struct {
 	// name is what clients send as game_id: lower-case letters, digits, - and _,
 	// beginning and ending with a letter or digit.
@@ -176,6 +189,21 @@ type Board struct {
 	// has the scope submit. Left out: Players.
 	// +optional
 	Submitters Submitters `json:"submitters,omitempty"`
+
+	// signatures says whether players have to sign what they submit, with a key that their
+	// login gives them: None, or Required, which makes requests useless to those who capture or
+	// change them. The game's servers need no signature. Left out: None.
+	// +optional
+	Signatures Signatures `json:"signatures,omitempty"`
+
+	// maxImprovement is by how much one submission may improve the standing that its player
+	// has of all time, shown or not; a player's first one is bounded by minScore and maxScore
+	// alone. It holds for the game's servers, too. For the scorings Best and Latest. Left out,
+	// there is no bound.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=9007199254740991
+	MaxImprovement *int64 `json:"maxImprovement,omitempty"`
 
 	// countsTowardGlobal says whether a submission to this board also counts on
 	// the board global. Left out, a Descending board counts and an Ascending
@@ -374,6 +402,7 @@ type Window struct {
 // GlobalSpec configures the board global.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.minScore) || !has(self.maxScore) || self.minScore <= self.maxScore",fieldPath=".minScore",message="minScore must not be greater than maxScore: lower minScore or raise maxScore"
+// +kubebuilder:validation:XValidation:rule="!has(self.signatures) || self.signatures != 'Required' || !has(self.submitters) || self.submitters != 'Servers'",fieldPath=".signatures",message="players sign their submissions, and the submitters are Servers, who need no signature: leave signatures out"
 type GlobalSpec struct {
 	// minScore is the lowest score that a submission without game_id may carry. What
 	// other boards bring is within their own bounds.
@@ -398,6 +427,11 @@ type GlobalSpec struct {
 	// that of boards. What other boards bring is as their submitters say. Left out: Players.
 	// +optional
 	Submitters Submitters `json:"submitters,omitempty"`
+
+	// signatures says whether players have to sign what they submit without game_id: None, or
+	// Required; see that of boards. Left out: None.
+	// +optional
+	Signatures Signatures `json:"signatures,omitempty"`
 
 	// decimals is how many digits of a score clients are to show behind the point, such
 	// as 3 for times in milliseconds that are shown as seconds. Scores are integers in

@@ -106,6 +106,11 @@ func (in *Board) DeepCopyInto(out *Board) {
 		*out = new(int64)
 		**out = **in
 	}
+	if in.MaxImprovement != nil {
+		in, out := &in.MaxImprovement, &out.MaxImprovement
+		*out = new(int64)
+		**out = **in
+	}
 	if in.CountsTowardGlobal != nil {
 		in, out := &in.CountsTowardGlobal, &out.CountsTowardGlobal
 		*out = new(bool)

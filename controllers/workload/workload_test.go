@@ -73,6 +73,7 @@ func everything(in *workload.Input) {
 	in.Leaderboard.Spec.Global = &v1alpha1.GlobalSpec{MaxScore: new(int64(1_000_000)), Direct: new(false)}
 	in.Leaderboard.Spec.Global.Submitters = v1alpha1.SubmittersServers
 	in.Leaderboard.Spec.Boards[0].Submitters = v1alpha1.SubmittersServers
+	in.Leaderboard.Spec.Boards[1].Signatures, in.Leaderboard.Spec.Boards[1].MaxImprovement = v1alpha1.SignaturesRequired, new(int64(250))
 	in.Leaderboard.Spec.ServiceAccounts = []v1alpha1.ServiceAccount{{Name: "match-server", Scopes: []v1alpha1.Scope{v1alpha1.ScopeSubmit}}}
 	in.Leaderboard.Spec.Retention.Events.Duration = 90 * 24 * time.Hour
 	in.Leaderboard.Spec.Webhooks = []v1alpha1.Webhook{{Name: "results", URL: "https://example.com/hooks", Events: []v1alpha1.WebhookEvent{v1alpha1.WebhookSeasonClosed}},
@@ -229,6 +230,8 @@ func TestBoardsFileIsTheServersFormat(t *testing.T) {
 	require.NotContains(t, boards.Data["boards.json"], "attributes", "servers of the version before refuse the field")
 	require.NotContains(t, boards.Data["boards.json"], "segments")
 	require.NotContains(t, boards.Data["boards.json"], "submitters")
+	require.NotContains(t, boards.Data["boards.json"], "signatures")
+	require.NotContains(t, boards.Data["boards.json"], "maxImprovement")
 	require.Len(t, byName, 3, "with global")
 	require.Equal(t, int64(1000), byName["arena"].MaxScore)
 	require.True(t, byName["arena"].CountsTowardGlobal)

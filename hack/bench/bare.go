@@ -98,7 +98,7 @@ func bareHandler(settings config.Config, log *slog.Logger) (http.Handler, error)
 	}
 
 	return httpapi.New(httpapi.Options{Service: func() *leaderboard.Service { return service }, Tokens: tokens, Banned: func(context.Context, leaderboard.PlayerID) bool { return false }, Limiter: stores,
-		Observer: telemetry.NewMetrics(bareCommand), Log: log, HTTP: settings.HTTP, Auth: settings.Auth})
+		Observer: telemetry.NewMetrics(bareCommand), Log: log, HTTP: settings.HTTP, Auth: settings.Auth, IdempotencyTTL: settings.IdempotencyTTL})
 }
 
 // instant answers at once: what is left of a request's time is the API's.

@@ -51,6 +51,8 @@ type Options struct {
 	// HTTP and Auth bound sizes, times and rates.
 	HTTP config.HTTP
 	Auth config.Auth
+	// IdempotencyTTL is how long repetitions of a submission are recognized.
+	IdempotencyTTL time.Duration
 }
 
 // API is the HTTP API as an [http.Handler].

@@ -448,6 +448,7 @@ func TestContract(t *testing.T) {
 		g.showModeration(id, token)
 	})
 	g.t = t
+	g.showSignatures()
 	require.Empty(t, g.contract.Unseen(), "documented, and not shown here")
 }
 

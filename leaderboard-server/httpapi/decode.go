@@ -35,12 +35,21 @@ type body struct {
 // readBody reads a JSON object strictly: the Content-Type, the size, the
 // encoding, and no duplicates. What it refuses is no object at all.
 func readBody(r *http.Request) (*body, error) {
+	return readBodyAfter(r, func([]byte) error { return nil })
+}
+
+// readBodyAfter is readBody that does not work on content which check refuses.
+func readBodyAfter(r *http.Request, check func(content []byte) error) (*body, error) {
 	if err := contentType(r, "application/json"); err != nil {
 		return nil, err
 	}
 
 	content, err := readAll(r)
 	if err != nil {
+		return nil, err
+	}
+
+	if err := check(content); err != nil {
 		return nil, err
 	}
 

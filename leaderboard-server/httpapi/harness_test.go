@@ -147,7 +147,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 	settings, err := config.FromEnvironment(nil)
 	require.NoError(t, err)
 	g.options = httpapi.Options{Service: func() *leaderboard.Service { return g.service }, Tokens: g.tokens, Banned: postgres.NewBans(ledger, time.Hour).Banned, Limiter: limiter, Issuers: oidc.New(oidc.Options{Issuers: with.issuers, Insecure: true, Now: time.Now, Log: log}),
-		Observer: telemetry.NewMetrics("test"), Log: log, HTTP: settings.HTTP, Auth: settings.Auth}
+		Observer: telemetry.NewMetrics("test"), Log: log, HTTP: settings.HTTP, Auth: settings.Auth, IdempotencyTTL: settings.IdempotencyTTL}
 	g.options.HTTP.BodyBudget = 1 << 20
 	if with.change != nil {
 		with.change(&g.options)

@@ -25,20 +25,29 @@ func (a *API) bearer(r *http.Request) (auth.Identity, error) {
 		return auth.Identity{}, newProblem(kindUnauthenticated, "send the header Authorization: Bearer with an access token from /v1/auth/token")
 	}
 
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") || token == "" {
+	token := bearer(values[0])
+	if len(values) > 1 || token == "" {
 		return auth.Identity{}, newProblem(kindUnauthenticated, "the header Authorization must be there once, as: Bearer, a space, and an access token")
 	}
 
 	info := requestInfo(r)
 	info.token = true
-	identity, err := a.Tokens.Verify(strings.TrimSpace(token))
+	identity, err := a.Tokens.Verify(token)
 	if err != nil {
 		return auth.Identity{}, err
 	}
 
 	info.player, info.account = string(identity.Player), identity.Account
 	return identity, nil
+}
+
+// bearer is the token in a header Authorization; empty: it has none.
+func bearer(header string) string {
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
 }
 
 // player finds the player whose token the request has. That of a service account is of

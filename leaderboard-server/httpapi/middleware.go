@@ -186,7 +186,7 @@ func (a *API) cors(next http.Handler) http.Handler {
 		}
 
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "X-Request-Id, Idempotency-Replayed, ETag, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate")
+		h.Set("Access-Control-Expose-Headers", "X-Request-Id, Idempotency-Replayed, ETag, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate, Accept-Signature")
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 			h.Add("Vary", requestedHeaders)
 			h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")

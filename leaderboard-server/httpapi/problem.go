@@ -12,6 +12,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi/signature"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
@@ -35,6 +36,9 @@ var (
 	kindInsufficientScope  = kind{"insufficient-scope", http.StatusForbidden, "The token does not have the scope"}
 	kindNotAPlayer         = kind{"not-a-player", http.StatusForbidden, "The token is not that of a player"}
 	kindServersOnly        = kind{"servers-only", http.StatusForbidden, "Only servers of the game may submit to this board"}
+	kindSignatureRequired  = kind{"signature-required", http.StatusForbidden, "Submissions to this board have to be signed"}
+	kindSignatureInvalid   = kind{"signature-invalid", http.StatusForbidden, "The signature is not that of the request"}
+	kindSignatureExpired   = kind{"signature-expired", http.StatusForbidden, "The signature is not of this time"}
 	kindForbidden          = kind{"forbidden", http.StatusForbidden, "Not allowed"}
 	kindNotFound           = kind{"not-found", http.StatusNotFound, "Not found"}
 	kindNoBoard            = kind{"no-board", http.StatusNotFound, "There is no such board"}
@@ -57,6 +61,7 @@ var (
 	kindTooLarge           = kind{"body-too-large", http.StatusRequestEntityTooLarge, "The body is too large"}
 	kindMediaType          = kind{"unsupported-media-type", http.StatusUnsupportedMediaType, "The Content-Type is not supported"}
 	kindOutOfRange         = kind{"score-out-of-range", http.StatusUnprocessableEntity, "The score is out of range"}
+	kindImprovement        = kind{"improvement-too-large", http.StatusUnprocessableEntity, "The score improves the standing by too much"}
 	kindRateLimited        = kind{"rate-limited", http.StatusTooManyRequests, "Too many requests"}
 	kindInternal           = kind{"internal-error", http.StatusInternalServerError, "Internal error"}
 	kindBusy               = kind{"busy", http.StatusServiceUnavailable, "The server is busy"}
@@ -65,32 +70,34 @@ var (
 )
 
 var kindOfCode = map[leaderboard.Code]kind{
-	leaderboard.CodeInvalid:            kindInvalid,
-	leaderboard.CodeUnauthenticated:    kindUnauthenticated,
-	leaderboard.CodeWrongPassword:      kindWrongPassword,
-	leaderboard.CodeForbidden:          kindForbidden,
-	leaderboard.CodeServersOnly:        kindServersOnly,
-	leaderboard.CodeNoPlayer:           kindNoPlayer,
-	leaderboard.CodeNoBoard:            kindNoBoard,
-	leaderboard.CodeNoWindow:           kindNoWindow,
-	leaderboard.CodeNoSeason:           kindNoSeason,
-	leaderboard.CodeSeasonDropped:      kindSeasonDropped,
-	leaderboard.CodeNoSegment:          kindNoSegment,
-	leaderboard.CodeNoValue:            kindNoValue,
-	leaderboard.CodeTooManyValues:      kindTooManyValues,
-	leaderboard.CodeNoEntry:            kindNoEntry,
-	leaderboard.CodeNoEvent:            kindNoEvent,
-	leaderboard.CodeLogCut:             kindLogCut,
-	leaderboard.CodeTooManyEvents:      kindTooManyEvents,
-	leaderboard.CodeWalkEnded:          kindWalkEnded,
-	leaderboard.CodeConflict:           kindUsernameTaken,
-	leaderboard.CodeLoginConflict:      kindLoginConflict,
-	leaderboard.CodeKeyReused:          kindKeyReused,
-	leaderboard.CodeOutOfRange:         kindOutOfRange,
-	leaderboard.CodeRateLimited:        kindRateLimited,
-	leaderboard.CodeBusy:               kindBusy,
-	leaderboard.CodeRankingUnavailable: kindRankingUnavailable,
-	leaderboard.CodeUnavailable:        kindUnavailable,
+	leaderboard.CodeInvalid:             kindInvalid,
+	leaderboard.CodeUnauthenticated:     kindUnauthenticated,
+	leaderboard.CodeWrongPassword:       kindWrongPassword,
+	leaderboard.CodeForbidden:           kindForbidden,
+	leaderboard.CodeServersOnly:         kindServersOnly,
+	leaderboard.CodeNoPlayer:            kindNoPlayer,
+	leaderboard.CodeNoBoard:             kindNoBoard,
+	leaderboard.CodeNoWindow:            kindNoWindow,
+	leaderboard.CodeNoSeason:            kindNoSeason,
+	leaderboard.CodeSeasonDropped:       kindSeasonDropped,
+	leaderboard.CodeNoSegment:           kindNoSegment,
+	leaderboard.CodeNoValue:             kindNoValue,
+	leaderboard.CodeTooManyValues:       kindTooManyValues,
+	leaderboard.CodeNoEntry:             kindNoEntry,
+	leaderboard.CodeNoEvent:             kindNoEvent,
+	leaderboard.CodeLogCut:              kindLogCut,
+	leaderboard.CodeTooManyEvents:       kindTooManyEvents,
+	leaderboard.CodeWalkEnded:           kindWalkEnded,
+	leaderboard.CodeConflict:            kindUsernameTaken,
+	leaderboard.CodeLoginConflict:       kindLoginConflict,
+	leaderboard.CodeKeyReused:           kindKeyReused,
+	leaderboard.CodeOutOfRange:          kindOutOfRange,
+	leaderboard.CodeRateLimited:         kindRateLimited,
+	leaderboard.CodeBusy:                kindBusy,
+	leaderboard.CodeRankingUnavailable:  kindRankingUnavailable,
+	leaderboard.CodeUnavailable:         kindUnavailable,
+	leaderboard.CodeImprovementTooLarge: kindImprovement,
+	leaderboard.CodeSignatureRequired:   kindSignatureRequired,
 }
 
 // problem is an error of the HTTP layer, or what became of one of the domain.
@@ -103,6 +110,8 @@ type problem struct {
 	allow string
 	// scope is the one that a token lacks.
 	scope accounts.Scope
+	// serverTime is by what a client sets its clock; zero: it is not asked to.
+	serverTime time.Time
 	// exceeded is the rate of a 429.
 	exceeded *exceeded
 	// cause is for the log.
@@ -175,6 +184,9 @@ func (p *problem) document(info *info) Problem {
 	if p.errors != nil {
 		document.Errors = &p.errors
 	}
+	if !p.serverTime.IsZero() {
+		document.ServerTime = &p.serverTime
+	}
 	return document
 }
 
@@ -194,6 +206,9 @@ func (p *problem) headers(w http.ResponseWriter, info *info) {
 	case http.StatusForbidden:
 		if p.scope != "" { // RFC 6750, section 3.1
 			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="leaderboard", error="insufficient_scope", scope=%q`, p.scope))
+		}
+		if p.kind == kindSignatureRequired { // RFC 9421, section 5.1
+			w.Header().Set("Accept-Signature", signature.Wanted)
 		}
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", p.allow)

@@ -23,7 +23,7 @@ func asksToKeep(scope string) bool {
 func (a *API) beginSession(r *http.Request, service *leaderboard.Service, player leaderboard.Player, keep bool) (Token, error) {
 	requestInfo(r).player = string(player.ID)
 	if !keep {
-		return a.session(player, auth.NewLoginID(), nil)
+		return a.session(service, player, auth.NewLoginID(), nil)
 	}
 
 	token := auth.NewRefreshToken()
@@ -31,7 +31,7 @@ func (a *API) beginSession(r *http.Request, service *leaderboard.Service, player
 	if err := service.Logins.BeginLogin(r.Context(), player, login); err != nil {
 		return Token{}, err
 	}
-	return a.session(player, login.ID, &token)
+	return a.session(service, player, login.ID, &token)
 }
 
 // refresh gives a login the next pair of tokens.
@@ -54,17 +54,22 @@ func (a *API) refresh(r *http.Request, service *leaderboard.Service, text string
 
 	requestInfo(r).player = string(player.ID)
 	next := presented.Next(nonce)
-	return a.session(player, presented.Login(), &next)
+	return a.session(service, player, presented.Login(), &next)
 }
 
-// session is the answer with the tokens of a login.
-func (a *API) session(player leaderboard.Player, login leaderboard.LoginID, refresh *auth.RefreshToken) (Token, error) {
+// session is the answer with the tokens of a login, and the key that belongs to them.
+func (a *API) session(service *leaderboard.Service, player leaderboard.Player, login leaderboard.LoginID, refresh *auth.RefreshToken) (Token, error) {
 	access, err := a.Tokens.Issue(player, login)
 	if err != nil {
 		return Token{}, err
 	}
 
-	token := Token{AccessToken: access, TokenType: Bearer, ExpiresIn: int64(a.Tokens.TTL().Seconds()), Username: player.Username}
+	key, err := a.signingKey(service.Catalog(), access)
+	if err != nil {
+		return Token{}, err
+	}
+
+	token := Token{AccessToken: access, TokenType: Bearer, ExpiresIn: int64(a.Tokens.TTL().Seconds()), Username: player.Username, SigningKey: key}
 	if refresh != nil {
 		text, seconds, scope := refresh.String(), int64(a.Auth.RefreshTokenTTL.Seconds()), scopeOfflineAccess
 		token.RefreshToken, token.RefreshExpiresIn, token.Scope = &text, &seconds, &scope
@@ -146,7 +151,7 @@ func (a *API) changePassword(w http.ResponseWriter, r *http.Request, service *le
 	}
 
 	a.Tokens.Apply(leaderboard.AccountChange{Player: player.ID, TokenVersion: player.TokenVersion})
-	token, err := a.session(player, caller.Login, nil)
+	token, err := a.session(service, player, caller.Login, nil)
 	if err != nil {
 		return err
 	}

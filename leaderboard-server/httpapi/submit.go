@@ -27,7 +27,11 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboar
 	}
 	defer end()
 
-	submission, external, err := readSubmission(r)
+	signed := false
+	submission, external, err := readSubmission(r, func(content []byte) (err error) {
+		signed, err = a.checkSignature(r, service.Catalog(), content)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -38,7 +42,7 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboar
 		return ofAnother(userID)
 	}
 
-	submission.Player, submission.TokenVersion = identity.Player, identity.TokenVersion
+	submission.Player, submission.TokenVersion, submission.Signed = identity.Player, identity.TokenVersion, signed
 	return a.store(w, r, service, submission, identity.Username)
 }
 
@@ -65,7 +69,7 @@ func checkNamed(player leaderboard.PlayerID, external string) error {
 
 // submitFor takes the score of a player from a service account.
 func (a *API) submitFor(w http.ResponseWriter, r *http.Request, service *leaderboard.Service, identity auth.Identity) error {
-	submission, external, err := readSubmission(r)
+	submission, external, err := readSubmission(r, func([]byte) error { return nil })
 	if err != nil {
 		return err
 	}
@@ -100,9 +104,9 @@ func (a *API) submitFor(w http.ResponseWriter, r *http.Request, service *leaderb
 	return withExternalID(a.store(w, r, service, submission, player.Username), external)
 }
 
-// readSubmission reads what a request brings; without user_id it has no player, whom external
-// may name.
-func readSubmission(r *http.Request) (submission leaderboard.Submission, external string, err error) {
+// readSubmission reads what a request brings, unless check refuses the content of its body;
+// without user_id it has no player, whom external may name.
+func readSubmission(r *http.Request, check func(content []byte) error) (submission leaderboard.Submission, external string, err error) {
 	if err := readQuery(r).finish(); err != nil {
 		return submission, "", err
 	}
@@ -112,7 +116,7 @@ func readSubmission(r *http.Request) (submission leaderboard.Submission, externa
 		return submission, "", err
 	}
 
-	b, err := readBody(r)
+	b, err := readBodyAfter(r, check)
 	if err != nil {
 		return submission, "", err
 	}

@@ -438,6 +438,9 @@ type Board struct {
 	// GameID A board's name.
 	GameID GameID `json:"game_id"`
 
+	// MaxImprovement By how much one submission may improve the standing that its player has of all time; absent: by any.
+	MaxImprovement *int64 `json:"max_improvement,omitempty"`
+
 	// MaxMetadataBytes How many bytes of `metadata` a submission may have; 0: none.
 	MaxMetadataBytes int    `json:"max_metadata_bytes"`
 	MaxScore         Score  `json:"max_score"`
@@ -451,6 +454,9 @@ type Board struct {
 
 	// Segments The attributes of players by which the board is split.
 	Segments []Segment `json:"segments"`
+
+	// Signatures Whether players have to sign their submissions, with the `signing_key` of their login.
+	Signatures string `json:"signatures"`
 
 	// Submitters Who may submit: `Players`, each for itself, and servers of the game for them; or `Servers` alone, with the
 	// token of a service account that has the scope `submit`.
@@ -959,8 +965,11 @@ type Problem struct {
 	Detail    string        `json:"detail"`
 	Errors    *[]FieldError `json:"errors,omitempty"`
 	RequestID string        `json:"request_id"`
-	Status    int           `json:"status"`
-	Title     string        `json:"title"`
+
+	// ServerTime By what to set the clock that signatures are made with.
+	ServerTime *time.Time `json:"server_time,omitempty"`
+	Status     int        `json:"status"`
+	Title      string     `json:"title"`
 
 	// Type Stable; says what kind of problem it is.
 	Type string `json:"type"`
@@ -1204,8 +1213,12 @@ type Token struct {
 
 	// Scope What the token of a service account may do, separated by spaces; `offline_access` for a player whose login has
 	// a refresh token, and absent for others.
-	Scope     *string        `json:"scope,omitempty"`
-	TokenType TokenTokenType `json:"token_type"`
+	Scope *string `json:"scope,omitempty"`
+
+	// SigningKey What a player signs submissions with until the token expires: 32 bytes in base64. Absent for service accounts,
+	// and where no board has `signatures` `Required`.
+	SigningKey *string        `json:"signing_key,omitempty"`
+	TokenType  TokenTokenType `json:"token_type"`
 
 	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
 	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
@@ -1648,6 +1661,15 @@ type SubmitScoreParams struct {
 	// service account are its own, for each player that it submits for. A structured-field string (`"8e03978e"`), or
 	// the bare text; 1 to 255 printable ASCII characters.
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+
+	// SignatureInput What is signed, and when: `sig=("@method" "@path" "content-digest" "idempotency-key");created=1618884473`.
+	SignatureInput *string `json:"Signature-Input,omitempty"`
+
+	// Signature The HMAC-SHA-256: `sig=:30WwhR6SdKs7msQCg9gB49nAR/vo97kl4ttsOrzMyf0=:`.
+	Signature *string `json:"Signature,omitempty"`
+
+	// ContentDigest The SHA-256 of the body (RFC 9530): `sha-256=:3hwueTW6/8Ag1AOSuxR+OxzvZNCrgFT5ctFrK10KHaQ=:`.
+	ContentDigest *string `json:"Content-Digest,omitempty"`
 }
 
 // ModerateEventJSONRequestBody defines body for ModerateEvent for application/json ContentType.

@@ -82,6 +82,11 @@ type Board struct {
 	// ServersOnly says that only servers of the game submit to the board, with the token of a
 	// service account, and no player does.
 	ServersOnly bool
+	// Signed says that submissions of players have to be signed, see [Submission].
+	Signed bool
+	// MaxImprovement is by how much one submission may improve the standing that its player has
+	// of all time; 0: by any.
+	MaxImprovement int64
 	// Decimals is how many of a score's digits clients show behind the point, such as 3
 	// for milliseconds that are shown as seconds. Nothing else depends on it.
 	Decimals int
@@ -133,6 +138,9 @@ func (b Board) Validate() error {
 		return invalid("decimals", "decimals of board %s must be from 0 to %d", b.Name, MaxDecimals)
 	case b.Shards < 1 || b.Shards > MaxShards:
 		return invalid("shards", "shards of board %s must be from 1 to %d", b.Name, MaxShards)
+	}
+	if err := b.validatePlausibility(); err != nil {
+		return err
 	}
 	if err := b.validateRanks(); err != nil {
 		return err

@@ -28,7 +28,25 @@ type boardSpec struct {
 	Windows  []windowSpec  `json:"windows"`
 	Segments []string      `json:"segments"`
 
-	Submitters serversOnly `json:"submitters"`
+	Submitters     serversOnly `json:"submitters"`
+	Signatures     signed      `json:"signatures"`
+	MaxImprovement *int64      `json:"maxImprovement"`
+}
+
+// signed is whether submissions of players have to be signed.
+type signed bool
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *signed) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case signaturesNone:
+		*s = false
+	case signaturesRequired:
+		*s = true
+	default:
+		return fmt.Errorf("signatures must be %s or %s, not %q", signaturesNone, signaturesRequired, text)
+	}
+	return nil
 }
 
 // serversOnly is who may submit to a board.
@@ -155,6 +173,7 @@ type globalSpec struct {
 	Segments []string     `json:"segments"`
 
 	Submitters serversOnly `json:"submitters"`
+	Signatures signed      `json:"signatures"`
 }
 
 func (s globalSpec) change(global *Board) {
@@ -168,7 +187,7 @@ func (s globalSpec) change(global *Board) {
 	global.Windows = windows(s.Windows)
 	global.Segments = segments(s.Segments)
 	global.Derived = s.Direct != nil && !*s.Direct
-	global.ServersOnly = bool(s.Submitters)
+	global.ServersOnly, global.Signed = bool(s.Submitters), bool(s.Signatures)
 }
 
 // set sets what is given.
@@ -181,13 +200,14 @@ func set[T any](field, value *T) {
 // ParseBoards reads a boards file: a JSON object {"boards": [...]} whose
 // elements have the fields name, order (default Descending), scoring (default
 // Best), minScore, maxScore (default +-MaxScore), countsTowardGlobal (default:
-// whether the board is Descending), submitters (Players, the default, or Servers), decimals (default 0), shards (default 1), allTime
+// whether the board is Descending), submitters (Players, the default, or Servers),
+// signatures (None, the default, or Required), maxImprovement (default none), decimals (default 0), shards (default 1), allTime
 // (default true), ranks (default Ordinal), columns: a list with name, order (default
 // Descending), min, max (default +-MaxScore) and decimals (default 0), metadata: an object
 // with maxBytes (default MaxMetadata) and schema (a JSON Schema; default none), windows: a list
 // with name, schedule and timeZone (default UTC) or start and end (RFC 3339), and keep (default
 // DefaultKeep), and segments: a list of attributes. Next to boards, attributes has a list with
-// name, and values or pattern, and global has minScore, maxScore, submitters, decimals, shards, ranks,
+// name, and values or pattern, and global has minScore, maxScore, submitters, signatures, decimals, shards, ranks,
 // windows and segments of GlobalBoard, and
 // direct (default true): whether it takes submissions of its own. Unknown fields, duplicates and
 // values out of bounds are refused. An empty file has no boards but GlobalBoard.
@@ -254,7 +274,13 @@ func (s boardSpec) board() Board {
 	set(&b.CountsTowardGlobal, s.CountsTowardGlobal)
 	set(&b.Decimals, s.Decimals)
 	set(&b.Shards, s.Shards)
-	b.ServersOnly = bool(s.Submitters)
+	b.ServersOnly, b.Signed = bool(s.Submitters), bool(s.Signatures)
+	if s.MaxImprovement != nil {
+		b.MaxImprovement = *s.MaxImprovement
+		if b.MaxImprovement == 0 {
+			b.MaxImprovement = -1 // which is refused: to have no bound it is left out
+		}
+	}
 	b.WindowsOnly = s.AllTime != nil && !*s.AllTime
 	b.Columns = columns(s.Columns)
 	b.Metadata = s.Metadata.rules()

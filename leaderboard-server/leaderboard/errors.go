@@ -25,6 +25,9 @@ const (
 	CodeForbidden Code = "forbidden"
 	// CodeServersOnly is a player who submits to a board to which only servers do.
 	CodeServersOnly Code = "servers-only"
+	// CodeSignatureRequired is a player who submits without a signature to a board that takes
+	// none like that.
+	CodeSignatureRequired Code = "signature-required"
 	// CodeNoPlayer is a player that does not exist.
 	CodeNoPlayer Code = "no-player"
 	// CodeNoBoard is a board that does not exist, or is no longer configured.
@@ -61,6 +64,9 @@ const (
 	CodeKeyReused Code = "key-reused"
 	// CodeOutOfRange is a score (or a sum of scores) outside the board's bounds.
 	CodeOutOfRange Code = "out-of-range"
+	// CodeImprovementTooLarge is a score that would improve the player's standing by more than
+	// the board allows.
+	CodeImprovementTooLarge Code = "improvement-too-large"
 	// CodeRateLimited is a caller who asks too often; RetryAfter says when to
 	// come back.
 	CodeRateLimited Code = "rate-limited"

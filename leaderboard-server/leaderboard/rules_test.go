@@ -157,6 +157,7 @@ func TestParseBoards(t *testing.T) {
 		{"name": "ghosts", "metadata": {"maxBytes": 9, "schema": {"b": 1.50,
 			"a": [true]}}}, {"name": "cars", "metadata": {}},
 		{"name": "ranked", "submitters": "Servers"}, {"name": "casual", "submitters": "Players"},
+		{"name": "signed", "signatures": "Required", "maxImprovement": 50}, {"name": "rating", "scoring": "Latest", "signatures": "None", "maxImprovement": 9007199254740991},
 		{"name": "x", "countsTowardGlobal": false}], "global": {"shards": 4, "maxScore": 9, "direct": false, "ranks": "Competition", "submitters": "Servers"}}`))
 	require.NoError(t, err)
 	global := Global()
@@ -173,8 +174,14 @@ func TestParseBoards(t *testing.T) {
 			Metadata: MetadataRules{MaxBytes: MaxMetadata}},
 		{Name: "ranked", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal, ServersOnly: true},
 		{Name: "casual", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal},
+		{Name: "signed", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal, Signed: true, MaxImprovement: 50},
+		{Name: "rating", Order: Descending, Scoring: Latest, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal, MaxImprovement: MaxScore},
 		{Name: "x", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, Shards: 1, Ranks: Ordinal},
 	}, boards.All())
+
+	boards, err = ParseBoards([]byte(`{"global": {"signatures": "Required"}}`))
+	require.NoError(t, err)
+	require.True(t, boards.All()[0].Signed)
 
 	boards, err = ParseBoards([]byte(" \n"))
 	require.NoError(t, err)
@@ -189,6 +196,16 @@ func TestParseBoardsRefuses(t *testing.T) {
 		`{"boards": [{"name": "a", "nme": 1}]}`: "boards",
 		`{"boards": [{"name": "a", "submitters": "servers"}]}`:                                                                "boards",
 		`{"boards": [], "global": {"submitters": ""}}`:                                                                        "boards",
+		`{"boards": [{"name": "a", "signatures": "required"}]}`:                                                               "boards",
+		`{"boards": [{"name": "a", "signatures": "Required", "submitters": "Servers"}]}`:                                      "signatures",
+		`{"boards": [], "global": {"signatures": "Required", "submitters": "Servers"}}`:                                       "signatures",
+		`{"boards": [], "global": {"maxImprovement": 1}}`:                                                                     "boards",
+		`{"boards": [{"name": "a", "maxImprovement": 0}]}`:                                                                    "maxImprovement",
+		`{"boards": [{"name": "a", "maxImprovement": -1}]}`:                                                                   "maxImprovement",
+		`{"boards": [{"name": "a", "maxImprovement": 9007199254740992}]}`:                                                     "maxImprovement",
+		`{"boards": [{"name": "a", "maxImprovement": 1, "scoring": "First"}]}`:                                                "maxImprovement",
+		`{"boards": [{"name": "a", "maxImprovement": 1, "scoring": "Sum"}]}`:                                                  "maxImprovement",
+		`{"boards": [{"name": "a", "maxImprovement": 1, "scoring": "Count"}]}`:                                                "maxImprovement",
 		`{"boards": [{"name": "a", "minScore": 1.5}]}`:                                                                        "boards",
 		`{"boards": [` + many + `]}`:                                                                                          "boards",
 		`{"boards": [{}]}`:                                                                                                    "name",

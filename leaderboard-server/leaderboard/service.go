@@ -278,8 +278,12 @@ func (s *Service) prepare(catalog *Catalog, submission *Submission) error {
 		return err
 	}
 
+	if err := board.checkSignature(*submission); err != nil {
+		return err
+	}
+
 	// With a key it may be the repetition of one that was within the bounds.
-	submission.Ordered = board.Scoring.Ordered()
+	submission.Ordered = board.ByPlayer()
 	if submission.Columns, err = s.checkSubmission(catalog, board, *submission); err != nil {
 		if submission.IdempotencyKey == "" {
 			return err

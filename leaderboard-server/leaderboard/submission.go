@@ -20,8 +20,10 @@ type Submission struct {
 	Account string
 	// Board names the board; empty: GlobalBoard.
 	Board string
-	// Ordered says that the board's scoring is: a batch has room for one such
-	// submission of a player to a board.
+	// Signed says that the player signed it, with a key that only its session has.
+	Signed bool
+	// Ordered says that it is stored after all others of the player to the board, as
+	// [Board.ByPlayer] says: a batch has room for one such submission of a player to a board.
 	Ordered bool
 	Score   int64
 	// Values are the further columns as they were sent, by name, and Columns what the board

@@ -165,7 +165,7 @@ func TestBoardsAreNumberedForEver(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, race, back)
 
-	only.ServersOnly = true
+	only.ServersOnly, only.MaxImprovement = true, 7
 	boards, err = leaderboard.NewBoards(only)
 	require.NoError(t, err)
 	catalog, err = f.Ledger.SyncBoards(t.Context(), boards)
@@ -173,6 +173,16 @@ func TestBoardsAreNumberedForEver(t *testing.T) {
 	closed, err := catalog.Lookup("new")
 	require.NoError(t, err)
 	require.Equal(t, only, closed.Board)
+
+	only.ServersOnly, only.Signed, only.MaxImprovement = false, true, 0
+	boards, err = leaderboard.NewBoards(only)
+	require.NoError(t, err)
+	catalog, err = f.Ledger.SyncBoards(t.Context(), boards)
+	require.NoError(t, err)
+	signed, err := catalog.Lookup("new")
+	require.NoError(t, err)
+	require.Equal(t, only, signed.Board)
+	require.True(t, catalog.RequiresSignatures())
 
 	changed := only
 	changed.Scoring = leaderboard.Sum

@@ -17,7 +17,7 @@ func (l *Ledger) HistoryInSmallParts(ctx context.Context, query leaderboard.Hist
 // arguments, and how often it used the one plan for all, for tests.
 func (l *Ledger) Plans(ctx context.Context) (custom, generic int64, err error) {
 	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, "SELECT sum(custom_plans)::bigint, sum(generic_plans)::bigint FROM pg_prepared_statements WHERE statement = $1", appendAny.plain).Scan(&custom, &generic)
+		return tx.QueryRow(ctx, "SELECT sum(custom_plans)::bigint, sum(generic_plans)::bigint FROM pg_prepared_statements WHERE statement = $1", appendAny[appendForm{}]).Scan(&custom, &generic)
 	})
 	return custom, generic, err
 }

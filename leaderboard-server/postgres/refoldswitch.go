@@ -246,7 +246,10 @@ var switchBoardSQL = []string{
 				WHERE c ->> 'name' NOT IN (SELECT k ->> 'name' FROM jsonb_array_elements(f.columns) k)), columns = f.columns
 		FROM refolds f WHERE b.number = $1 AND f.board = $1 AND f.season = $2 AND f.columns IS NOT NULL`,
 	`SELECT require_logged_columns() FROM refolds WHERE board = $1 AND season = $2 AND columns IS NOT NULL`,
-	`UPDATE boards b SET board_order = f.board_order, scoring = f.scoring FROM refolds f WHERE b.number = $1 AND f.board = $1 AND f.season = $2`,
+	// Servers that have not heard of it make no standings where improvements are bounded.
+	`UPDATE boards b SET board_order = f.board_order, scoring = f.scoring,
+			bounded_since = CASE WHEN b.max_improvement > 0 THEN now() END, bounded_xid = CASE WHEN b.max_improvement > 0 THEN log_xid() END
+		FROM refolds f WHERE b.number = $1 AND f.board = $1 AND f.season = $2`,
 	`UPDATE seasons SET number = $2 WHERE board = $1`,
 	`DELETE FROM refolds WHERE board = $1 AND season = $2`,
 }

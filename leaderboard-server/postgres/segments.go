@@ -3,42 +3,12 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
-
-// The parts of the statements that append which are run with segments, and without.
-var (
-	onlyWith    = regexp.MustCompile(`(?s)\s*/\*\+ ?(.*?) ?\*/`)
-	onlyWithout = regexp.MustCompile(`(?s)/\*- (.*?) -\*/`)
-)
-
-// appendStatement is a statement that appends, in the forms that are run: for batches that
-// have submissions to boards with segments, or not, and those with metadata, or not.
-type appendStatement struct{ plain, segmented, described, segmentedDescribed string }
-
-func newAppendStatement(text string) appendStatement {
-	plain := onlyWithout.ReplaceAllString(onlyWith.ReplaceAllString(text, ""), "$1")
-	segmented := onlyWith.ReplaceAllString(onlyWithout.ReplaceAllString(text, ""), " $1")
-	return appendStatement{plain, segmented, withMetadata(plain), withMetadata(segmented)}
-}
-
-// with returns the form for a batch.
-func (s appendStatement) with(segments, metadata bool) string {
-	switch {
-	case segments && metadata:
-		return s.segmentedDescribed
-	case segments:
-		return s.segmented
-	case metadata:
-		return s.described
-	}
-	return s.plain
-}
 
 // segmentsOf is the condition that a number is that of a segment of the season $2.
 const segmentsOf = "BETWEEN segment_season($2, 1023) AND segment_season($2, 1)"

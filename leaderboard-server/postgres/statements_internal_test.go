@@ -7,14 +7,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Games without segments run statements that know nothing of them.
-func TestStatementsWithoutSegmentsHaveNone(t *testing.T) {
+// Games without segments run statements that know nothing of them, and those whose boards do
+// not bound improvements none that know of that.
+func TestStatementsKnowNothingOfWhatABatchDoesNotHave(t *testing.T) {
 	for _, s := range []appendStatement{appendAny, appendOrdered} {
-		_, body, _ := strings.Cut(s.plain, "\nWITH ")
-		require.NotContains(t, body, "segment")
-		require.NotContains(t, body, "/*")
-		require.Contains(t, s.segmented, "board_segments")
-		_, body, _ = strings.Cut(s.segmented, "\nWITH ")
-		require.NotContains(t, body, "/*")
+		for form, text := range s {
+			_, body, _ := strings.Cut(text, "\nWITH ")
+			require.NotContains(t, body, "/*")
+			require.Equal(t, form.segments, strings.Contains(body, "segment"))
+			require.Equal(t, form.metadata, strings.Contains(body, "event_metadata"))
+			if !form.bounds {
+				require.NotContains(t, body, "max_improvement")
+				require.NotContains(t, body, "checkpoint")
+			}
+		}
 	}
+	require.Contains(t, appendOrdered[appendForm{bounds: true}], "max_improvement")
 }

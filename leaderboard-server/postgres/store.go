@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"crypto/sha256"
-	_ "embed" // the statements
 	"errors"
 	"fmt"
 	"strconv"
@@ -17,17 +16,9 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-var (
-	//go:embed queries/append.sql
-	appendSQL string
-	//go:embed queries/append_ordered.sql
-	appendOrderedSQL string
-
-	appendAny, appendOrdered = newAppendStatement(appendSQL), newAppendStatement(appendOrderedSQL)
-)
-
 // Store makes a batch of submissions durable: one statement, one transaction. A
-// batch has one submission of a player to a board whose scoring is ordered at most.
+// batch has one submission of a player to a board at most that are stored one after the
+// other, see [leaderboard.Board.ByPlayer].
 // See [leaderboard.ErrRepeat] and [leaderboard.ErrRejected] for its errors.
 func (l *Ledger) Store(ctx context.Context, batch []leaderboard.Submission) (leaderboard.Stored, error) {
 	catalog := l.Catalog()
@@ -90,15 +81,16 @@ type storeArguments struct {
 	// described are the ordinals of the submissions with metadata, and metadata is theirs.
 	described []int64
 	metadata  []string
-	// ordered says that a board's scoring is, keyed that there is a key, and segmented that
-	// there may be segments in which a submission counts.
-	ordered, keyed, segmented bool
+	// ordered says that a board takes a player's submissions one after the other, bounded that
+	// it may bound improvements, keyed that there is a key, and segmented that there may be
+	// segments in which a submission counts.
+	ordered, bounded, keyed, segmented bool
 }
 
 func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Catalog) (*storeArguments, error) {
 	n := len(batch)
 	a := &storeArguments{make([][16]byte, n), make([]pgtype.Int4, n), make([]string, n), make([]int64, n),
-		make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n), nil, nil, nil, false, false, false}
+		make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n), nil, nil, nil, false, false, false, false}
 	type entry struct {
 		player [16]byte
 		board  string
@@ -114,16 +106,17 @@ func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Cata
 		a.boards[i], a.scores[i], a.refused[i] = s.Board, s.Score, s.Refusal != nil
 		board, err := catalog.Lookup(s.Board)
 		// One that is newer than the catalog may be ordered.
-		a.ordered = a.ordered || err != nil || board.Scoring.Ordered()
+		a.ordered = a.ordered || err != nil || board.ByPlayer()
+		a.bounded = a.bounded || err != nil || board.BoundsImprovement()
 		a.segmented = a.segmented || err != nil || segmented(catalog, board)
-		if err == nil && board.Scoring.Ordered() {
+		if err == nil && board.ByPlayer() {
 			if entries == nil {
 				entries = make(map[entry]bool)
 			}
 			key := entry{a.players[i], s.Board}
 			if entries[key] {
-				// It was formed before the board's scoring was: its parts are stored by themselves.
-				return nil, fmt.Errorf("%w: it has two submissions of one player to board %s, whose scoring is ordered", leaderboard.ErrRejected, s.Board)
+				// It was formed before that was so: its parts are stored by themselves.
+				return nil, fmt.Errorf("%w: it has two submissions of one player to board %s, which takes them one after the other", leaderboard.ErrRejected, s.Board)
 			}
 			entries[key] = true
 		}
@@ -192,7 +185,7 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 	if len(a.described) > 0 {
 		args = append(args, a.described, a.metadata)
 	}
-	rows, err := conn.Query(ctx, sql.with(a.segmented, len(a.described) > 0), args...)
+	rows, err := conn.Query(ctx, sql[appendForm{a.segmented, len(a.described) > 0, a.bounded}], args...)
 	if err != nil {
 		return stored, nil, err
 	}
@@ -207,8 +200,11 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 		row.fill(outcome, r.catalog, main)
 		if row.kind == "refused" {
 			outcome.Err = refusal(row.verdict.String, batch[i])
+			if row.verdict.String == tooLarge {
+				outcome.Err = tooLargeFor(batch[i], r.catalog)
+			}
 		}
-		if row.verdict.String == "duplicate" || a.keys[i].Valid && (row.verdict.String == "refused" || row.verdict.String == "out-of-range") {
+		if row.verdict.String == "duplicate" || a.keys[i].Valid && repeatable[row.verdict.String] {
 			repeated = append(repeated, i)
 		}
 	}
@@ -308,6 +304,22 @@ func (r *storedRow) fill(outcome *leaderboard.Outcome, catalog *leaderboard.Cata
 func (r *storedRow) standing(board leaderboard.LiveBoard) *leaderboard.Standing {
 	key := leaderboard.EntryKey{Board: r.board.Int32, Season: r.season.Int32, Player: r.player.Int64}
 	return &leaderboard.Standing{EntryKey: key, Score: r.score.Int64, Columns: board.In(r.season.Int32).Fold().Submitted(readColumns(r.columns)), Event: r.reachedBy.Int64, Last: r.event.Int64, Origin: r.board.Int32}
+}
+
+// repeatable are the verdicts on submissions that may have been stored before: with the key of
+// then they are repetitions.
+var repeatable = map[string]bool{"refused": true, "out-of-range": true, tooLarge: true}
+
+// tooLarge is the verdict on submissions that improve more than their board allows.
+const tooLarge = "improvement-too-large"
+
+// tooLargeFor is the error for that verdict.
+func tooLargeFor(s leaderboard.Submission, catalog *leaderboard.Catalog) error {
+	board, err := catalog.Lookup(s.Board)
+	if err != nil {
+		return err // it was removed in the meantime
+	}
+	return board.TooLarge()
 }
 
 // refusal is the error for a verdict of the statements.

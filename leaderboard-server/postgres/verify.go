@@ -16,39 +16,41 @@ type Mismatch struct {
 	Stored, Folded string
 }
 
-// verifySQL folds all events below the checkpoint, in their order, and compares.
+// verifySQL folds all events below the checkpoint, in their order, and compares; of standings
+// that are made where events are appended, all events.
 // Folds 0 to 5 are the first, the highest, the lowest, the latest, the sum and the count;
 // in windows only the last three have standings, others what a refold has left. Closed seasons
 // that a refold left are by another fold. Before there was a log (xid null) every
 // submission broke the ties of the last two, so there the score alone is compared.
 var verifySQL = `
 	WITH in_seasons AS (
-		SELECT e.board, n.number AS season, e.player, e.score, ranked_columns(e.columns, b.columns) AS columns, e.id, b.fold, e.xid, e.segments, false AS from_elsewhere
+		SELECT e.board, n.number AS season, e.player, e.score, ranked_columns(e.columns, b.columns) AS columns, e.id, b.fold, e.xid, e.segments, false AS from_elsewhere,
+			b.fold >= 3 OR b.max_improvement > 0 AND b.fold IN (1, 2) AS appended
 		FROM score_events e
 		JOIN boards b ON b.number = e.board
 		JOIN seasons n ON n.board = e.board AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at)
 		WHERE ` + countsSQL("e", "e.board") + `
 		UNION ALL
-		SELECT e.board, n.number, e.player, e.score, ranked_columns(e.columns, b.columns), e.id, b.fold, e.xid, e.segments, false
+		SELECT e.board, n.number, e.player, e.score, ranked_columns(e.columns, b.columns), e.id, b.fold, e.xid, e.segments, false, true
 		FROM score_events e
 		JOIN boards b ON b.number = e.board AND b.fold >= 3
 		JOIN window_seasons n ON n.board = e.board AND NOT n.swept AND n.board_order IS NULL AND n.opens_at <= e.at AND n.closes_at > e.at
 		WHERE ` + countsSQL("e", "e.board") + `
 		UNION ALL
-		SELECT 1, n.number, e.player, e.score, NULL, e.id, 1, e.xid, e.segments, true
+		SELECT 1, n.number, e.player, e.score, NULL, e.id, 1, e.xid, e.segments, true, false
 		FROM score_events e
 		JOIN seasons n ON n.board = 1 AND n.opens_at <= e.at AND (n.closes_at IS NULL OR n.closes_at > e.at)
 		WHERE e.global_season IS NOT NULL AND e.board <> 1 AND ` + countsSQL("e", "1") + `
 	), counted AS (
-		SELECT board, season, player, score, columns, id, fold, xid FROM in_seasons
+		SELECT board, season, player, score, columns, id, fold, xid, appended FROM in_seasons
 		UNION ALL
-		SELECT i.board, segment_season(i.season, abs(v)), i.player, i.score, i.columns, i.id, i.fold, i.xid
+		SELECT i.board, segment_season(i.season, abs(v)), i.player, i.score, i.columns, i.id, i.fold, i.xid, i.fold >= 3
 		FROM in_seasons i CROSS JOIN unnest(i.segments) v WHERE (v < 0) = i.from_elsewhere
 	), kept AS (
 		SELECT c.*, lag(ROW(c.score, c.columns)) OVER (PARTITION BY c.board, c.season, c.player ORDER BY c.id) IS DISTINCT FROM ROW(c.score, c.columns) AS changed,
 			row_number() OVER (PARTITION BY c.board, c.season, c.player ORDER BY c.id) = 1 AS first
 		FROM counted c, ledger_state l
-		WHERE c.fold >= 3 OR c.xid IS NULL OR c.xid < l.checkpoint OR c.xid >= log_history() | ` + lastOfHistory + `
+		WHERE c.appended OR c.xid IS NULL OR c.xid < l.checkpoint OR c.xid >= log_history() | ` + lastOfHistory + `
 	), folded AS (
 		SELECT board, season, player, min(fold) >= 3 AND bool_or(xid IS NULL) AS untied, CASE min(fold)
 			WHEN 0 THEN (array_agg(score ORDER BY id))[1] WHEN 1 THEN max(score) WHEN 2 THEN min(score)

@@ -5,6 +5,10 @@
 -- where what is in comments that begin with + is run and what is in those with - is not,
 -- there is a row for each segment of these seasons, too.
 --
+-- What is in comments that begin with ^ is run where a board of the batch bounds improvements.
+-- Such a board has the standing of all time of each of its players made here, too, if its
+-- scoring is not ordered: a join of its events, as catch-up makes it. It comes with no row.
+--
 -- Standings are locked, then events are numbered: so the order of a player's events
 -- is the order in which they fold. Standings, then keys, are locked in the order of
 -- their primary keys.
@@ -26,9 +30,25 @@ WITH arguments AS MATERIALIZED (
         UNION ALL
         SELECT number FROM window_seasons WHERE board = b.number AND closed_at IS NULL AND opens_at <= now() AND closes_at > now()
     ) s
-    WHERE b.fold >= 3 AND b.name = ANY ((SELECT boards FROM arguments)::text[])
-), input AS MATERIALIZED (
+    WHERE /*^ ( */ b.fold >= 3 /*^ OR b.max_improvement > 0) */ AND b.name = ANY ((SELECT boards FROM arguments)::text[])
+)/*^ , bounded AS MATERIALIZED (
+    SELECT array_agg(b.number) AS recent FROM boards b, ledger_state l
+    WHERE b.max_improvement > 0 AND b.fold IN (1, 2) AND b.name = ANY ((SELECT boards FROM arguments)::text[])
+        AND (b.bounded_since > now() - interval '1 minute' OR b.bounded_xid >= l.checkpoint AND b.bounded_xid >> 48 = l.checkpoint >> 48)
+), unsaved AS MATERIALIZED (
+    -- What is not in the standings yet of boards that have bounded improvements for a short time
+    -- only. A minute is more than servers take to know of that.
+    SELECT e.board, e.player, max(e.score) AS highest, min(e.score) AS lowest
+    FROM score_events e
+    WHERE (SELECT recent FROM bounded) IS NOT NULL AND e.board = ANY ((SELECT recent FROM bounded)::int[])
+        AND e.xid >= (SELECT checkpoint FROM ledger_state)
+        -- As countsSQL has it.
+        AND NOT EXISTS (SELECT FROM voids v WHERE v.event = e.id)
+        AND NOT EXISTS (SELECT FROM removals m WHERE m.player = e.player AND m.board = e.board AND m.through >= e.id)
+    GROUP BY e.board, e.player
+) */, input AS MATERIALIZED (
     SELECT i.ordinal, i.score, i.columns, i.key, i.fingerprint, p.number AS player, b.number AS board, b.counts_toward_global AS global, /*+ counted.segments, */
+        /*^ CASE WHEN b.fold BETWEEN 1 AND 3 AND all_time.number IS NOT NULL THEN nullif(b.max_improvement, 0) END AS most, all_time.number AS all_time, */
         CASE b.board_order WHEN 'Descending' THEN 1 ELSE -1 END AS sign, b.fold, b.columns AS defined,
         CASE
             WHEN p.number IS NULL OR p.token_version <> i.token_version THEN 'unauthenticated'
@@ -40,6 +60,7 @@ WITH arguments AS MATERIALIZED (
         WITH ORDINALITY AS i (id, token_version, board, score, key, fingerprint, refused, columns, ordinal)
     LEFT JOIN players p ON p.id = i.id
     LEFT JOIN boards b ON b.name = i.board
+    /*^ LEFT JOIN seasons all_time ON all_time.board = b.number AND all_time.opens_at <= now() AND (all_time.closes_at IS NULL OR all_time.closes_at > now()) */
     /*+ LEFT JOIN LATERAL (
         SELECT array_agg(CASE WHEN s.board = b.number THEN a.value ELSE -a.value END ORDER BY s.board, s.place) AS segments
         FROM board_segments s JOIN player_attributes a ON a.player = p.number AND a.attribute = s.attribute
@@ -51,18 +72,22 @@ WITH arguments AS MATERIALIZED (
     FROM input i JOIN open o ON o.board = i.board
     CROSS JOIN LATERAL (SELECT o.season UNION ALL SELECT segment_season(o.season, v) FROM unnest(i.segments) v WHERE v > 0) t
 ) */, locked AS MATERIALIZED (
-    SELECT i.ordinal, s.score
+    SELECT i.ordinal, s.score /*^ , s.removed, i.most IS NOT NULL AND s.season = i.all_time AS bounds */
     FROM input i JOIN /*- open o ON o.board = i.board -*/ /*+ targets o ON o.ordinal = i.ordinal */ JOIN standings s ON s.board = i.board AND s.season = o.season AND s.player = i.player
-    WHERE i.verdict IS NULL AND i.fold >= 3
+    WHERE i.verdict IS NULL AND /*^ ( */ i.fold >= 3 /*^ OR i.most IS NOT NULL AND s.season = i.all_time) */
     ORDER BY s.board, s.season, s.player
     FOR UPDATE OF s
 ), judged AS MATERIALIZED (
     SELECT i.ordinal, i.score, i.columns, i.key, i.fingerprint, i.player, i.board, i.global, i.sign, i.fold, i.defined, /*+ i.segments, */
+        /*^ i.most, i.all_time, l.found, */
         CASE
             WHEN i.verdict IS NOT NULL THEN i.verdict
             WHEN i.fold = 4 AND (l.highest + i.score > 9007199254740991 OR l.lowest + i.score < -9007199254740991) THEN 'out-of-range'
+            /*^ WHEN i.sign * i.score - greatest(i.sign * l.held, CASE WHEN i.fold < 3 THEN CASE i.sign WHEN 1 THEN u.highest ELSE -u.lowest END END) > i.most
+                THEN 'improvement-too-large' */
         END AS verdict
-    FROM input i LEFT JOIN (SELECT ordinal, min(score) AS lowest, max(score) AS highest FROM locked GROUP BY ordinal) l ON l.ordinal = i.ordinal
+    FROM input i LEFT JOIN (SELECT ordinal, min(score) AS lowest, max(score) AS highest /*^ , bool_or(bounds) AS found, max(score) FILTER (WHERE bounds AND NOT removed) AS held */ FROM locked GROUP BY ordinal) l ON l.ordinal = i.ordinal
+    /*^ LEFT JOIN unsaved u ON u.board = i.board AND u.player = i.player */
 ), numbered AS MATERIALIZED (
     SELECT *, nextval('event_ids') AS event
     FROM (SELECT * FROM judged WHERE verdict IS NULL ORDER BY ordinal) j
@@ -79,10 +104,14 @@ WITH arguments AS MATERIALIZED (
     INSERT INTO score_events (id, player, score, board, global_season, xid, columns/*+, segments */)
     SELECT event, player, score, board, CASE WHEN global THEN $10::int END, (SELECT xid FROM ledger), columns::bigint[]/*+, segments */ FROM accepted
 ), folded AS (
-    INSERT INTO standings AS s (board, season, player, score, columns, event, last_event, origin, fold, reached_at, xid)
+    INSERT INTO standings AS s (board, season, player, score, columns, event, last_event, origin, fold, reached_at, xid /*^ , previous_score */)
     SELECT a.board, o.season, a.player, CASE a.fold WHEN 5 THEN 1 ELSE a.score END,
         CASE WHEN a.defined <> '[]' THEN ranked_columns(a.columns::bigint[], a.defined) END, a.event, a.event, a.board, a.fold, now(), '0'
+        /*^ -- 1: there was none to lock, though the improvement is bounded. Nobody reads it of an
+        -- entry that is new.
+        , CASE WHEN a.most IS NOT NULL AND o.season = a.all_time AND a.found IS NOT TRUE THEN 1 ELSE 0 END */
     FROM accepted a JOIN /*- open o ON o.board = a.board -*/ /*+ targets o ON o.ordinal = a.ordinal */
+    /*^ WHERE a.fold >= 3 */
     ORDER BY a.board, o.season, a.player
     ON CONFLICT (board, season, player) DO UPDATE SET
         -- Of a count, excluded has 1.
@@ -102,9 +131,24 @@ WITH arguments AS MATERIALIZED (
         xid = '0'
     -- Two first submissions at once find no row to lock: the events may then be in
     -- the wrong order. Get new numbers.
-    WHERE CASE WHEN greatest(s.last_event, s.event) > excluded.event THEN repeat_transaction() ELSE true END
+    WHERE CASE WHEN greatest(s.last_event, s.event) > excluded.event /*^ OR excluded.previous_score = 1 */ THEN repeat_transaction() ELSE true END
     RETURNING board, season, player, score, columns, event, previous_score, previous_columns, entered
-)
+)/*^ , joined AS (
+    -- As catch-up joins it, see saveSQL. One that was not there to lock has not bounded the
+    -- improvement.
+    INSERT INTO standings AS s (board, season, player, score, columns, event, last_event, origin, fold, reached_at, xid, previous_score)
+    SELECT board, all_time, player, score, CASE WHEN defined <> '[]' THEN ranked_columns(columns::bigint[], defined) END, event, event, board, fold, now(), '0',
+        CASE WHEN found THEN 0 ELSE 1 END
+    FROM accepted WHERE most IS NOT NULL AND fold < 3
+    ORDER BY board, all_time, player
+    ON CONFLICT (board, season, player) DO UPDATE SET score = excluded.score, columns = excluded.columns, event = excluded.event, last_event = excluded.last_event,
+        origin = excluded.origin, previous_score = s.score, entered = false, version = s.version + 1, reached_at = excluded.reached_at, removed = false, xid = '0'
+    WHERE CASE WHEN excluded.previous_score = 1 THEN repeat_transaction()
+        WHEN excluded.event <= s.counts_after THEN false
+        WHEN s.removed THEN true
+        WHEN s.fold = 2 THEN (excluded.score, coalesce(excluded.columns, '{}'), excluded.event) < (s.score, coalesce(s.columns, '{}'), s.event)
+        ELSE (-excluded.score, coalesce(excluded.columns, '{}'), excluded.event) < (-s.score, coalesce(s.columns, '{}'), s.event) END
+) */
 SELECT 'ledger' AS kind, (SELECT version FROM ledger) AS ordinal, (SELECT xid FROM ledger) AS event,
     (extract(epoch FROM now()) * 1000000)::bigint AS player, NULL::int AS board, NULL::boolean AS global,
     (SELECT identity FROM ledger) AS verdict, NULL::int AS season, NULL::bigint AS score, NULL::bigint AS reached, NULL::boolean AS improved,
