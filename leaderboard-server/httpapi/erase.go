@@ -44,9 +44,6 @@ func (a *API) eraseOwn(w http.ResponseWriter, r *http.Request, service *leaderbo
 // eraseKnown erases a player who knows the password. With a stolen token guesses at it are as many
 // as without.
 func (a *API) eraseKnown(r *http.Request, service *leaderboard.Service, player leaderboard.Player, identity auth.Identity, password string) error {
-	if player.PasswordHash != "" && password == "" {
-		return invalidFields([]FieldError{{Field: "password", Message: "password must be there, as the account has one"}})
-	}
 	attempt, err := a.beginLogin(r, a.playerLimits(r, player.Username))
 	if err != nil {
 		return err

@@ -287,7 +287,7 @@ func TestOwnErasure(t *testing.T) {
 
 	g.do(ownErasure("", password)).problem(401, "unauthenticated")
 	g.do(ownErasure(token, "wrong horse")).problem(403, "wrong-password", "password")
-	g.do(request{method: "DELETE", path: "/v1/players/me", token: token, body: "{}"}).problem(422, "invalid-request", "password")
+	g.do(request{method: "DELETE", path: "/v1/players/me", token: token, body: "{}"}).problem(403, "wrong-password", "password")
 	g.do(ownErasure(g.admin(), password)).problem(403, "not-a-player")
 	g.sql("UPDATE players SET state = 'disabled' WHERE username = 'mallory'")
 	g.do(ownErasure(banned, password)).problem(403, "forbidden")

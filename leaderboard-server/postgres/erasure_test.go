@@ -173,6 +173,8 @@ func TestErasureOfManySubmissions(t *testing.T) {
 	conn := f.Connect(t)
 	players := f.Players(t, 2)
 	const events = 100_000
+	_, err := conn.Exec(t.Context(), "UPDATE players SET created_at = now() - interval '10 days'")
+	require.NoError(t, err)
 	for _, sql := range []string{
 		"INSERT INTO score_events (id, player, score, board, xid, at) SELECT nextval('event_ids'), $1::bigint, n, 2, log_history() | pg_current_xact_id()::text::bigint, now() - n * interval '2 seconds' FROM generate_series(1, $2::int) n",
 		"INSERT INTO event_metadata (event, metadata) SELECT id, format('{\"car\":\"gt %s\"}', id) FROM score_events WHERE player = $1 LIMIT $2",

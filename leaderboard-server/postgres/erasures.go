@@ -11,14 +11,9 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-const (
-	// erasedChunk is how many rows of a player who was erased one statement deletes, some 50 ms at
-	// most.
-	erasedChunk = 5_000
-	// erasedSlice is how much of the log one statement reads, however many other players' events
-	// are in it.
-	erasedSlice = time.Hour
-)
+// erasedChunk is how many rows of a player who was erased one statement deletes, some 50 ms at
+// most.
+const erasedChunk = 5_000
 
 // LastErasure is the number of the last erasure that is not finished; 0: all are.
 func (l *Ledger) LastErasure(ctx context.Context) (last int64, err error) {
@@ -150,11 +145,11 @@ func (e erasure) exec(ctx context.Context, sql string, args ...any) (int64, erro
 // deleteDescribed deletes the metadata of events that were submitted to the board and are in the
 // log.
 func (e erasure) deleteDescribed(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, progress func()) error {
-	r := &historyReader{tx: tx, query: leaderboard.HistoryQuery{Board: board, Player: e.player, From: e.registered.Add(-clockMargin)}}
+	r := &historyReader{tx: tx, query: leaderboard.HistoryQuery{Board: board, Player: e.player, From: e.registered.Add(-clockMargin)}, slice: historySlice}
 	return r.eachSpan(ctx, func(s span) error {
-		for from := s.from; from.Before(s.to); from = from.Add(erasedSlice) {
-			rows, err := tx.Query(ctx, "SELECT id FROM score_events WHERE at >= $1 AND at < $2 AND player = $3 AND board = $4",
-				from, earliest(from.Add(erasedSlice), s.to), e.player, board.Number)
+		for from := s.from; from.Before(s.to); {
+			to, begun := earliest(from.Add(r.slice), s.to), time.Now()
+			rows, err := tx.Query(ctx, "SELECT id FROM score_events WHERE at >= $1 AND at < $2 AND player = $3 AND board = $4", from, to, e.player, board.Number)
 			if err != nil {
 				return err
 			}
@@ -162,6 +157,8 @@ func (e erasure) deleteDescribed(ctx context.Context, tx pgx.Tx, board leaderboa
 			if err != nil {
 				return err
 			}
+			r.adapt(time.Since(begun))
+			from = to
 			progress()
 			if err := e.deleteMetadata(ctx, events, progress); err != nil {
 				return err

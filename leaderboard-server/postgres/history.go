@@ -279,12 +279,16 @@ func (r *historyReader) readSpan(ctx context.Context, s span) (rest span, err er
 		return rest, err
 	}
 	r.part.Events = append(r.part.Events, events...)
+	r.adapt(time.Since(begun))
+	return span{interval{s.from, from}, loose}, nil
+}
 
-	switch took := time.Since(begun); {
+// adapt makes the next slice of the log longer or shorter by what the last one took.
+func (r *historyReader) adapt(took time.Duration) {
+	switch {
 	case took < quickSlice:
 		r.slice = min(4*r.slice, longestSlice)
 	case took > slowSlice:
 		r.slice = max(r.slice/2, time.Second)
 	}
-	return span{interval{s.from, from}, loose}, nil
 }
