@@ -24,7 +24,8 @@ func run(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
-	server, err := stores.StartPostgres(ctx, stores.PostgresOptions{Settings: map[string]string{"log_statement": "all"}})
+	// Tests count transactions, of which autovacuum would have some.
+	server, err := stores.StartPostgres(ctx, stores.PostgresOptions{Settings: map[string]string{"log_statement": "all", "autovacuum": "off"}})
 	if err != nil {
 		panic(err)
 	}

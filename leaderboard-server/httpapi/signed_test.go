@@ -173,6 +173,7 @@ func TestAttacksOnSignatures(t *testing.T) {
 		return s.headers()
 	}
 	input := captured.headers()["Signature-Input"]
+	beforeCreated, _, _ := strings.Cut(input, ";created")
 	other := signing{body: submission("arena", 1000)}
 
 	attacks := []struct {
@@ -216,7 +217,7 @@ func TestAttacksOnSignatures(t *testing.T) {
 		{name: "nothing covered", header: forged(func(s *signing) { s.components = nil }), status: 422, slug: "invalid-request", field: "Signature-Input"},
 		{name: "a component twice", header: forged(func(s *signing) { s.components = append(s.components, "@path") }), status: 422, slug: "invalid-request", field: "Signature-Input"},
 		{name: "a component of the answer", header: with(map[string]string{"Signature-Input": strings.Replace(input, `"@path"`, `"@path";req`, 1)}), status: 422, slug: "invalid-request", field: "Signature-Input"},
-		{name: "no time", header: with(map[string]string{"Signature-Input": input[:strings.Index(input, ";created")]}), status: 422, slug: "invalid-request", field: "Signature-Input"},
+		{name: "no time", header: with(map[string]string{"Signature-Input": beforeCreated}), status: 422, slug: "invalid-request", field: "Signature-Input"},
 		{name: "two signatures", header: with(map[string]string{"Signature-Input": input + ", two" + input[3:], "Signature": captured.headers()["Signature"] + ", two=::"}), status: 422, slug: "invalid-request", field: "Signature-Input"},
 		{name: "a signature of another name", header: with(map[string]string{"Signature": strings.Replace(captured.headers()["Signature"], "sig=", "two=", 1)}), status: 422, slug: "invalid-request", field: "Signature-Input"},
 		{name: "another algorithm", header: forged(func(s *signing) { s.parameters = `;alg="ed25519"` }), status: 422, slug: "invalid-request", field: "Signature-Input"},
