@@ -66,5 +66,5 @@ func TestStepNamesArePublic(t *testing.T) {
 	}
 
 	require.Equal(t, []string{"init-conditions", "class", "connect", "placement", "check-freshness", "schema", "credentials", "login", "migrations",
-		"keyspace", "rotate", "mark-verified", "signing-keys", "service-accounts", "workload", "retire-login", "end-season", "seasons", "refolds", "check-rollout", "lower-connections"}, names)
+		"keyspace", "rotate", "mark-verified", "signing-keys", "service-accounts", "webhooks", "workload", "retire-login", "end-season", "seasons", "refolds", "resend-webhooks", "webhook-messages", "check-rollout", "lower-connections"}, names)
 }
