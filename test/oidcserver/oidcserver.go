@@ -5,19 +5,18 @@ package oidcserver
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 
-	"github.com/zitadel/oidc/v3/example/server/exampleop"
 	"github.com/zitadel/oidc/v3/example/server/storage"
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
@@ -46,6 +45,7 @@ type Server struct {
 	server   *httptest.Server
 	mu       sync.RWMutex
 	provider http.Handler
+	users    *storage.Storage
 	fault    atomic.Pointer[Fault]
 	fetches  sync.Map // path: *atomic.Int64
 }
@@ -55,7 +55,10 @@ func Start() (*Server, error) {
 	s := &Server{}
 	s.server = httptest.NewServer(s)
 	s.URL = s.server.URL
-	s.Rotate()
+	if err := s.Rotate(); err != nil {
+		s.Close()
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -63,15 +66,20 @@ func Start() (*Server, error) {
 func (s *Server) Close() { s.server.Close() }
 
 // Rotate gives the provider another signing key instead of the one it has.
-func (s *Server) Rotate() {
+func (s *Server) Rotate() error {
 	client := storage.WebClient(Audience, secret, callback)
 	other := storage.WebClient("another-game", secret, callback)
 	clients := map[string]*storage.Client{Audience: client, "another-game": other}
-	provider := exampleop.SetupServer(s.URL, storage.NewStorageWithClients(storage.NewUserStore(s.URL), clients), slog.New(slog.DiscardHandler), false, op.WithAllowInsecure())
+	users := storage.NewStorageWithClients(storage.NewUserStore(s.URL), clients)
+	provider, err := op.NewOpenIDProvider(s.URL, &op.Config{CryptoKey: sha256.Sum256([]byte("tests"))}, users, op.WithAllowInsecure(), op.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return fmt.Errorf("make an OpenID provider: %w", err)
+	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.provider = provider
+	s.provider, s.users = provider, users
+	return nil
 }
 
 // SetFault lets requests go to the fault first; nil: to the provider alone.
@@ -111,18 +119,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // IDToken logs the user in as a browser does, and returns the ID token for the client.
 func (s *Server) IDToken(ctx context.Context, client string) (string, error) {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		return "", err
-	}
-	browser := &http.Client{Jar: jar, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+	browser := &http.Client{CheckRedirect: func(r *http.Request, _ []*http.Request) error {
 		if strings.HasPrefix(r.URL.String(), callback) {
 			return http.ErrUseLastResponse
 		}
 		return nil
 	}}
 	authorize := url.Values{"client_id": {client}, "response_type": {"id_token"}, "redirect_uri": {callback}, "scope": {"openid profile"}, "nonce": {"n"}, "state": {"s"}}
-	page, err := send(ctx, browser, http.MethodGet, s.URL+"/auth?"+authorize.Encode(), nil)
+	page, err := get(ctx, browser, s.URL+"/authorize?"+authorize.Encode())
 	if err != nil {
 		return "", err
 	}
@@ -133,8 +137,13 @@ func (s *Server) IDToken(ctx context.Context, client string) (string, error) {
 		content, err := io.ReadAll(page.Body)
 		return "", errors.Join(fmt.Errorf("begin to log in: the answer is %d: %s", page.StatusCode, content), err)
 	}
-	form := url.Values{"username": {UserName}, "password": {password}, "id": {request}}
-	answer, err := send(ctx, browser, http.MethodPost, s.URL+"/login/username", form)
+	s.mu.RLock()
+	users := s.users
+	s.mu.RUnlock()
+	if err := users.CheckUsernamePassword(UserName, password, request); err != nil { // what a page with a form would do
+		return "", fmt.Errorf("log in: %w", err)
+	}
+	answer, err := get(ctx, browser, s.URL+"/authorize/callback?id="+url.QueryEscape(request))
 	if err != nil {
 		return "", err
 	}
@@ -150,13 +159,10 @@ func (s *Server) IDToken(ctx context.Context, client string) (string, error) {
 	return fragment.Get("id_token"), nil
 }
 
-func send(ctx context.Context, client *http.Client, method, url string, form url.Values) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(form.Encode()))
+func get(ctx context.Context, client *http.Client, url string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
-	}
-	if form != nil {
-		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	answer, err := client.Do(request)
 	if err != nil {

@@ -266,7 +266,7 @@ func TestRotatedKeys(t *testing.T) {
 	_, err := v.Verify(t.Context(), first)
 	require.NoError(t, err)
 
-	s.Rotate()
+	require.NoError(t, s.Rotate())
 	second := idToken(t, s, oidcserver.Audience)
 	_, err = v.Verify(t.Context(), second)
 	require.ErrorContains(t, err, "does not have", "it was fetched a moment ago")
