@@ -71,7 +71,7 @@ func (s *Server) Rotate() error {
 	other := storage.WebClient("another-game", secret, callback)
 	clients := map[string]*storage.Client{Audience: client, "another-game": other}
 	users := storage.NewStorageWithClients(storage.NewUserStore(s.URL), clients)
-	provider, err := op.NewOpenIDProvider(s.URL, &op.Config{CryptoKey: sha256.Sum256([]byte("tests"))}, users, op.WithAllowInsecure(), op.WithLogger(slog.New(slog.DiscardHandler)))
+	provider, err := op.NewProvider(&op.Config{CryptoKey: sha256.Sum256([]byte("tests"))}, users, op.StaticIssuer(s.URL), op.WithAllowInsecure(), op.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return fmt.Errorf("make an OpenID provider: %w", err)
 	}
