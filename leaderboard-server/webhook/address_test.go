@@ -172,6 +172,8 @@ func TestNothingElseIsConnectedTo(t *testing.T) {
 	require.Empty(t, deliver("https", "both.example.com"), "the allowed one of two was connected to")
 	require.Empty(t, deliver("https", "rebound.example.com"), "the first answer was the allowed one")
 	require.Contains(t, deliver("https", "rebound.example.com"), "an address that is not allowed", "the second one was not")
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	require.Equal(t, 2, n.asked["rebound.example.com"])
 }
 
