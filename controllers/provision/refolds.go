@@ -37,13 +37,7 @@ func columnsSQL(stored string) string {
 
 // Folds reads the boards of a tenant that are configured, global apart.
 func (p *Postgres) Folds(ctx context.Context, t tenant.Tenant) (folds []BoardFold, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-
-	err = pgx.BeginTxFunc(ctx, p.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if err := becomeOwner(ctx, tx, t); err != nil {
-			return err
-		}
+	err = p.readAsOwner(ctx, t, func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT b.name, b.board_order, b.scoring,
 				`+columnsSQL("b.columns")+`,

@@ -24,13 +24,7 @@ type Season struct {
 
 // Seasons reads the windows of a tenant, in the order of boards and windows.
 func (p *Postgres) Seasons(ctx context.Context, t tenant.Tenant) (seasons []Season, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-
-	err = pgx.BeginTxFunc(ctx, p.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if err := becomeOwner(ctx, tx, t); err != nil {
-			return err
-		}
+	err = p.readAsOwner(ctx, t, func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT b.name, w.name, CASE WHEN s.opens_at <= now() THEN s.ordinal ELSE 0 END, s.opens_at, s.closes_at, coalesce(c.ordinal, 0), coalesce(c.entries, 0)
 			FROM windows w JOIN boards b ON b.number = w.board AND b.active
@@ -57,6 +51,19 @@ func (p *Postgres) Seasons(ctx context.Context, t tenant.Tenant) (seasons []Seas
 		return nil, postgresError(err, "read the seasons of %s", t.ID)
 	}
 	return seasons, nil
+}
+
+// readAsOwner reads what is in the tenant's schema, in one transaction.
+func (p *Postgres) readAsOwner(ctx context.Context, t tenant.Tenant, read func(ctx context.Context, tx pgx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+
+	return pgx.BeginTxFunc(ctx, p.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if err := becomeOwner(ctx, tx, t); err != nil {
+			return err
+		}
+		return read(ctx, tx)
+	})
 }
 
 // becomeOwner has the transaction work as the owner of the tenant's schema, in it.

@@ -21,13 +21,7 @@ type WebhookMessages struct {
 // WebhookMessages reads how far the messages are, of webhooks that have any that were not
 // delivered.
 func (p *Postgres) WebhookMessages(ctx context.Context, t tenant.Tenant) (list []WebhookMessages, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-
-	err = pgx.BeginTxFunc(ctx, p.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if err := becomeOwner(ctx, tx, t); err != nil {
-			return err
-		}
+	err = p.readAsOwner(ctx, t, func(ctx context.Context, tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT webhook, count(*) FILTER (WHERE dead_at IS NULL), count(*) FILTER (WHERE dead_at IS NOT NULL),
 				coalesce((array_agg(failure ORDER BY failed_at DESC) FILTER (WHERE failure IS NOT NULL))[1], '')
