@@ -286,10 +286,15 @@ func (r *LeaderboardReconciler) recordPublished(p *pass, account accounts.Accoun
 
 // clientSecret is what an account's Secret has; empty: nothing that counts.
 func clientSecret(lb *v1alpha1.Leaderboard, secret *corev1.Secret) string {
+	return string(ownData(lb, secret, workload.ClientSecretKey))
+}
+
+// ownData is what a Secret has under a key; nil where there is none, or it is another owner's.
+func ownData(lb *v1alpha1.Leaderboard, secret *corev1.Secret, key string) []byte {
 	if secret == nil || ofAnother(secret, lb) {
-		return ""
+		return nil
 	}
-	return string(secret.Data[workload.ClientSecretKey])
+	return secret.Data[key]
 }
 
 // ofAnother says whether the object is another owner's, such as an earlier Leaderboard's of

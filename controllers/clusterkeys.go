@@ -87,17 +87,12 @@ func (k *clusterKeys) read(ctx context.Context) (issuer string, keys json.RawMes
 // were. Without the cluster's keys of now those are kept that the servers have.
 func (r *LeaderboardReconciler) workloadsFile(ctx context.Context, p *pass, state *accountState) ([]byte, error) {
 	mappings := workload.Mappings(p.lb)
-	var had workloads.File
-	known := false
-	if state.secret != nil && !ofAnother(state.secret, p.lb) {
-		file, err := workloads.Parse(state.secret.Data[workload.WorkloadsKey])
-		had, known = file, err == nil
-	}
+	file, err := workloads.Parse(ownData(p.lb, state.secret, workload.WorkloadsKey))
+	known := err == nil
 	if len(mappings) == 0 && !known {
 		return nil, nil
 	}
 
-	file := had
 	file.Mappings = mappings
 	if settings := p.class.Spec.ServiceAccountIssuer; settings != nil {
 		issuer, keys, err := r.clusterKeys.read(ctx)

@@ -36,11 +36,8 @@ func (r *LeaderboardReconciler) ensureWebhooks(ctx context.Context, p *pass) err
 	if err != nil {
 		return secretFailure(err)
 	}
-	known := endpoint.Set{}
-	if secret != nil && !ofAnother(secret, p.lb) {
-		// What is damaged is as if it were not there: secrets that receivers have are taken then.
-		known, _ = endpoint.Parse(secret.Data[workload.WebhooksKey])
-	}
+	// What is damaged is as if it were not there: secrets that receivers have are taken then.
+	known, _ := endpoint.Parse(ownData(p.lb, secret, workload.WebhooksKey))
 	if err := r.removeWebhooks(ctx, p); err != nil {
 		return secretFailure(err)
 	}
@@ -185,8 +182,5 @@ func (r *LeaderboardReconciler) writeWebhooks(ctx context.Context, p *pass, curr
 
 // signingSecret is what a webhook's Secret has; empty: nothing that counts.
 func signingSecret(lb *v1alpha1.Leaderboard, secret *corev1.Secret) string {
-	if secret == nil || ofAnother(secret, lb) {
-		return ""
-	}
-	return string(secret.Data[workload.SigningSecretKey])
+	return string(ownData(lb, secret, workload.SigningSecretKey))
 }
