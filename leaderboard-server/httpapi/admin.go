@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
@@ -39,11 +40,15 @@ func (a *API) readModeration(r *http.Request, actions map[string]leaderboard.Aud
 	if m.Action, known = actions[action]; !known {
 		return m, newProblem(kindNotFound, "there is no action "+quote(action)+" here: /openapi.yaml describes what there is")
 	}
+	return aboutPlayer(r, identity, m.Action)
+}
+
+// aboutPlayer reads what the service account asks for about the player in the path, and why.
+func aboutPlayer(r *http.Request, identity auth.Identity, action leaderboard.AuditAction) (m leaderboard.Moderation, err error) {
+	m = leaderboard.Moderation{Action: action, Actor: identity.Account}
 	if m.Player, err = playerInPath(r); err != nil {
 		return m, err
 	}
-
-	m.Actor = identity.Account
 	m.Reason, m.Note, err = readReason(r)
 	return m, err
 }
@@ -118,9 +123,13 @@ func (a *API) moderate(w http.ResponseWriter, r *http.Request, service *leaderbo
 	if err != nil {
 		return err
 	}
+	a.answerRecord(w, r, record)
+	return nil
+}
+
+func (a *API) answerRecord(w http.ResponseWriter, r *http.Request, record leaderboard.AuditRecord) {
 	a.logRecord(r, record)
 	answer(w, http.StatusOK, auditRecord(record))
-	return nil
 }
 
 // logRecord leaves the number and the hash where the schema's owner cannot change them.

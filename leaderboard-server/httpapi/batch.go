@@ -48,7 +48,7 @@ func (a *API) submitBatch(w http.ResponseWriter, r *http.Request, service *leade
 		return err
 	}
 
-	content := appendBatch(nil, items, service.Catalog(), requestInfo(r))
+	content := encodeBatch(items, service.Catalog(), requestInfo(r))
 	if err := holdAnswer(r, len(content)); err != nil {
 		return err
 	}

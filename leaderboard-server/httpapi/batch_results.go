@@ -1,28 +1,21 @@
 package httpapi
 
 import (
-	"errors"
-
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-// appendBatch appends what became of the items of a batch.
-func appendBatch(to []byte, items []item, catalog *leaderboard.Catalog, info *info) []byte {
-	body := BatchResults{Results: make([]BatchResult, len(items))}
+// resultCounts are how many items have each status.
+type resultCounts map[BatchResultStatus]int
+
+// encodeBatch encodes what became of the items of a batch.
+func encodeBatch(items []item, catalog *leaderboard.Catalog, info *info) []byte {
+	body, counts := BatchResults{Results: make([]BatchResult, len(items))}, resultCounts{}
 	for i := range items {
 		body.Results[i] = resultOf(&items[i], catalog, info)
-		switch body.Results[i].Status {
-		case Accepted:
-			body.Accepted++
-		case Repeated:
-			body.Repeated++
-		case Refused:
-			body.Refused++
-		case Unknown:
-			body.Unknown++
-		}
+		counts[body.Results[i].Status]++
 	}
-	return append(to, encode(body)...)
+	body.Accepted, body.Repeated, body.Refused, body.Unknown = counts[Accepted], counts[Repeated], counts[Refused], counts[Unknown]
+	return encode(body)
 }
 
 // resultOf says what became of an item.
@@ -47,9 +40,6 @@ func resultOf(i *item, catalog *leaderboard.Catalog, info *info) BatchResult {
 
 // named lets an error name what the item calls it.
 func (i *item) named(err error) error {
-	var e *leaderboard.Error
-	if errors.As(err, &e) && e.Field == idempotencyHeader {
-		return e.Named(itemKey)
-	}
+	err = fieldNamed(err, idempotencyHeader, itemKey)
 	return fieldNamed(withExternalID(err, i.externalID), "board", "game_id")
 }

@@ -49,8 +49,7 @@ func (a *API) eraseKnown(r *http.Request, service *leaderboard.Service, player l
 		return err
 	}
 
-	caller := leaderboard.Caller{Player: identity.Player, TokenVersion: identity.TokenVersion, Login: identity.Login}
-	record, err := service.EraseOwn(r.Context(), caller, player, password)
+	record, err := service.EraseOwn(r.Context(), callerOf(identity), player, password)
 	a.endLogin(r, attempt, err)
 	if err == nil {
 		a.logRecord(r, record)
@@ -65,19 +64,14 @@ func (a *API) erasePlayer(w http.ResponseWriter, r *http.Request, service *leade
 		return err
 	}
 
-	m := leaderboard.Moderation{Action: leaderboard.Erase, Actor: identity.Account}
-	if m.Player, err = playerInPath(r); err != nil {
+	m, err := aboutPlayer(r, identity, leaderboard.Erase)
+	if err != nil {
 		return err
 	}
-	if m.Reason, m.Note, err = readReason(r); err != nil {
-		return err
-	}
-
 	record, err := service.ErasePlayer(r.Context(), m)
 	if err != nil {
 		return err
 	}
-	a.logRecord(r, record)
-	answer(w, http.StatusOK, auditRecord(record))
+	a.answerRecord(w, r, record)
 	return nil
 }

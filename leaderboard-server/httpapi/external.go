@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
@@ -59,11 +58,10 @@ func findOneExternal(ctx context.Context, service *leaderboard.Service, external
 
 // withExternalID lets an error about the player name external_id where that named the player.
 func withExternalID(err error, external string) error {
-	var e *leaderboard.Error
-	if external != "" && errors.As(err, &e) && e.Field == userID {
-		return e.Named(externalID)
+	if external == "" {
+		return err
 	}
-	return err
+	return fieldNamed(err, userID, externalID)
 }
 
 func noExternalPlayer() error {

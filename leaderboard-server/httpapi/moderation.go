@@ -15,11 +15,8 @@ func (a *API) issueReset(w http.ResponseWriter, r *http.Request, service *leader
 	if err != nil {
 		return err
 	}
-	m := leaderboard.Moderation{Action: leaderboard.ResetPassword, Actor: identity.Account}
-	if m.Player, err = playerInPath(r); err != nil {
-		return err
-	}
-	if m.Reason, m.Note, err = readReason(r); err != nil {
+	m, err := aboutPlayer(r, identity, leaderboard.ResetPassword)
+	if err != nil {
 		return err
 	}
 

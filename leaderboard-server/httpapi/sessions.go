@@ -80,7 +80,11 @@ func (a *API) session(service *leaderboard.Service, player leaderboard.Player, l
 // caller finds the player whose token the request has, for a change of its account.
 func (a *API) caller(r *http.Request) (leaderboard.Caller, error) {
 	identity, err := a.player(r)
-	return leaderboard.Caller{Player: identity.Player, TokenVersion: identity.TokenVersion, Login: identity.Login}, err
+	return callerOf(identity), err
+}
+
+func callerOf(identity auth.Identity) leaderboard.Caller {
+	return leaderboard.Caller{Player: identity.Player, TokenVersion: identity.TokenVersion, Login: identity.Login}
 }
 
 // logOut ends the login of the access token, or all logins of its player.
@@ -126,7 +130,7 @@ func (a *API) changePassword(w http.ResponseWriter, r *http.Request, service *le
 	if err != nil {
 		return err
 	}
-	caller := leaderboard.Caller{Player: identity.Player, TokenVersion: identity.TokenVersion, Login: identity.Login}
+	caller := callerOf(identity)
 	if err := readQuery(r).finish(); err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ type stream struct {
 
 	out     *bufio.Writer
 	encoder *json.Encoder // to out
-	counts  BatchEnd
+	counts  resultCounts
 }
 
 // streamBatch takes scores line by line. It fails only where nothing was answered yet.
@@ -47,7 +47,7 @@ func (a *API) streamBatch(w http.ResponseWriter, r *http.Request, service *leade
 	}
 
 	out := bufio.NewWriterSize(w, freeAnswer)
-	s := &stream{api: a, service: service, identity: identity, create: create, request: r, control: control, out: out, encoder: json.NewEncoder(out)}
+	s := &stream{api: a, service: service, identity: identity, create: create, request: r, control: control, out: out, encoder: json.NewEncoder(out), counts: resultCounts{}}
 	s.encoder.SetEscapeHTML(false)
 
 	w.Header().Set("Content-Type", mediaLines)
@@ -109,21 +109,8 @@ func (s *stream) store(items []item) {
 	catalog, info := s.service.Catalog(), requestInfo(s.request)
 	for i := range items {
 		result := resultOf(&items[i], catalog, info)
-		s.count(result.Status)
+		s.counts[result.Status]++
 		_ = s.encoder.Encode(result) // out remembers that it failed
-	}
-}
-
-func (s *stream) count(status BatchResultStatus) {
-	switch status {
-	case Accepted:
-		s.counts.Accepted++
-	case Repeated:
-		s.counts.Repeated++
-	case Refused:
-		s.counts.Refused++
-	case Unknown:
-		s.counts.Unknown++
 	}
 }
 
@@ -137,7 +124,7 @@ func (s *stream) flush() error {
 
 // end writes the last line.
 func (s *stream) end(why error) {
-	last := s.counts
+	last := BatchEnd{Accepted: s.counts[Accepted], Repeated: s.counts[Repeated], Refused: s.counts[Refused], Unknown: s.counts[Unknown]}
 	switch {
 	case errors.Is(why, io.EOF):
 		last.End = Complete
