@@ -25,7 +25,7 @@ func (s *Service) pageAt(ctx context.Context, view View, offset, size int64) (Pa
 	}
 
 	page := Page{Of: scope.Of, PageSize: size}
-	page.Entries, page.TotalEntries, page.Late, err = s.entries(ctx, scope, offset, size)
+	page.Entries, page.TotalEntries, err = s.entries(ctx, scope, offset, size)
 	if err != nil {
 		return Page{}, err
 	}
@@ -82,8 +82,7 @@ func (s *Service) PageInRange(ctx context.Context, view View, scores ScoreRange,
 	if offset >= result.TotalEntries {
 		return result, nil
 	}
-	entries, _, late, err := s.entries(ctx, scope, counts[0]+offset, min(size, result.TotalEntries-offset))
-	result.Late = late
+	entries, _, err := s.entries(ctx, scope, counts[0]+offset, min(size, result.TotalEntries-offset))
 	for _, e := range entries {
 		if e.Score >= scores.Min && e.Score <= scores.Max { // entries may have moved since they were counted
 			result.Entries = append(result.Entries, e)
@@ -93,22 +92,21 @@ func (s *Service) PageInRange(ctx context.Context, view View, scores ScoreRange,
 }
 
 // entries reads a part of a board, with names.
-func (s *Service) entries(ctx context.Context, scope scope, offset, limit int64) (ranked []RankedEntry, total int64, late bool, err error) {
+func (s *Service) entries(ctx context.Context, scope scope, offset, limit int64) (ranked []RankedEntry, total int64, err error) {
 	entries, total, err := scope.ranking.Page(ctx, scope.board, offset, limit)
 	if err != nil {
-		return nil, 0, false, err
+		return nil, 0, err
 	}
-	ranked, late, err = s.ranked(ctx, scope, entries)
-	return ranked, total, late, err
+	ranked, err = s.ranked(ctx, scope, entries)
+	return ranked, total, err
 }
 
 // ranked fills in the players' names, and what is asked for besides.
-func (s *Service) ranked(ctx context.Context, scope scope, entries []RankingEntry) (ranked []RankedEntry, late bool, err error) {
+func (s *Service) ranked(ctx context.Context, scope scope, entries []RankingEntry) (ranked []RankedEntry, err error) {
 	if ranked, err = s.named(ctx, scope, entries); err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	late, err = s.addIncluded(ctx, scope.each, entries, func(i int) *RankedEntry { return &ranked[i] })
-	return ranked, late, err
+	return ranked, s.addIncluded(ctx, scope.each, entries, func(i int) *RankedEntry { return &ranked[i] })
 }
 
 // named fills in the players' names. Ranks are served without the ledger, too: an
@@ -120,7 +118,7 @@ func (s *Service) named(ctx context.Context, scope scope, entries []RankingEntry
 	}
 
 	names, err := s.Directory.Names(ctx, numbers)
-	if code := CodeOf(err); err != nil && (ctx.Err() != nil || code != CodeUnavailable && code != CodeBusy) {
+	if err != nil && (ctx.Err() != nil || !temporary(err)) {
 		return nil, err
 	}
 
@@ -156,8 +154,7 @@ func (s *Service) Rank(ctx context.Context, id PlayerID, view View) (BoardEntry,
 			return BoardEntry{}, err
 		}
 	}
-	_, err = s.addIncluded(ctx, scope.each, []RankingEntry{entry.RankingEntry}, func(int) *RankedEntry { return &own.RankedEntry })
-	return own, err
+	return own, s.addIncluded(ctx, scope.each, []RankingEntry{entry.RankingEntry}, func(int) *RankedEntry { return &own.RankedEntry })
 }
 
 // one is a list of one scope.

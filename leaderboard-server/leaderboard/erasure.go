@@ -29,12 +29,8 @@ func (s *Service) ErasePlayer(ctx context.Context, erasure Moderation) (AuditRec
 // EraseOwn erases the caller's player, who has to know the password, if there is one.
 func (s *Service) EraseOwn(ctx context.Context, caller Caller, player Player, password string) (AuditRecord, error) {
 	if player.PasswordHash != "" {
-		match, _, err := s.Passwords.Verify(ctx, player.PasswordHash, password)
-		if err != nil {
+		if err := s.requirePassword(ctx, player, "password", password); err != nil {
 			return AuditRecord{}, err
-		}
-		if !match {
-			return AuditRecord{}, Errorf(CodeWrongPassword, "password", "password is not the password of this account")
 		}
 	}
 	return s.Eraser.Erase(ctx, Moderation{Action: Erase, Actor: ByPlayer, Player: caller.Player, Reason: "asked for by the player"}, &caller)

@@ -142,6 +142,12 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.cause }
 
+// temporary says whether what failed may well be done in a moment.
+func temporary(err error) bool {
+	code := CodeOf(err)
+	return code == CodeUnavailable || code == CodeBusy
+}
+
 // CodeOf returns the code of the first [Error] in err's chain, CodeUnavailable
 // for a bare deadline or cancellation, CodeInternal for anything else, and ""
 // for nil.

@@ -191,7 +191,7 @@ const patiencePause = 200 * time.Millisecond
 func patiently(ctx context.Context, do func() error) error {
 	for {
 		err := do()
-		if code := CodeOf(err); err == nil || code != CodeUnavailable && code != CodeBusy {
+		if err == nil || !temporary(err) {
 			return err
 		}
 

@@ -148,7 +148,7 @@ func (s *Service) describe(ctx context.Context, submissions []PastSubmission) er
 		events[i] = submission.Event
 	}
 
-	found, _, err := s.lookUpMetadata(ctx, events)
+	found, err := s.lookUpMetadata(ctx, events)
 	for i := range submissions {
 		submissions[i].Metadata = found[submissions[i].Event]
 	}

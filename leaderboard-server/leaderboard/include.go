@@ -10,13 +10,10 @@ type Include struct {
 	Metadata bool
 }
 
-// addIncluded fills in what is asked for beyond the usual. late says that something cannot be
-// looked up now.
-func (s *Service) addIncluded(ctx context.Context, scopes func(i int) scope, entries []RankingEntry, ranked func(i int) *RankedEntry) (late bool, err error) {
-	lateTimes, err := s.addTimes(ctx, scopes, entries, ranked)
-	if err != nil {
-		return false, err
+// addIncluded fills in what is asked for beyond the usual.
+func (s *Service) addIncluded(ctx context.Context, scopes func(i int) scope, entries []RankingEntry, ranked func(i int) *RankedEntry) error {
+	if err := s.addTimes(ctx, scopes, entries, ranked); err != nil {
+		return err
 	}
-	lateMetadata, err := s.addMetadata(ctx, scopes, entries, ranked)
-	return lateTimes || lateMetadata, err
+	return s.addMetadata(ctx, scopes, entries, ranked)
 }

@@ -58,7 +58,7 @@ func (s *Service) List(ctx context.Context, view View, ids []PlayerID) (List, er
 	for i, e := range entries {
 		ranked[i] = scope.ranked(e.RankingEntry, names[i])
 	}
-	if _, err := s.addIncluded(ctx, scope.each, withoutOthers(entries), func(i int) *RankedEntry { return &ranked[i] }); err != nil {
+	if err := s.addIncluded(ctx, scope.each, withoutOthers(entries), func(i int) *RankedEntry { return &ranked[i] }); err != nil {
 		return List{}, err
 	}
 
@@ -193,8 +193,7 @@ func (s *Service) owned(ctx context.Context, name PlayerName, ranking Ranking, s
 	for i, e := range entries {
 		owned[i] = scopes[i].own(e, name)
 	}
-	_, err = s.addIncluded(ctx, func(i int) scope { return scopes[i] }, withoutOthers(entries), func(i int) *RankedEntry { return &owned[i].RankedEntry })
-	return owned, err
+	return owned, s.addIncluded(ctx, func(i int) scope { return scopes[i] }, withoutOthers(entries), func(i int) *RankedEntry { return &owned[i].RankedEntry })
 }
 
 // withEntry are those of them that are entries.

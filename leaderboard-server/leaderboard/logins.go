@@ -97,7 +97,7 @@ type Logins interface {
 	Rename(ctx context.Context, caller Caller, name Username, every time.Duration) (AccountChange, error)
 	// PastNames returns the names that a player had, the last one first.
 	PastNames(ctx context.Context, player PlayerID) ([]PastName, error)
-	// PasswordReset finds the player that a reset is for; CodeUnauthenticated: there is none.
+	// PasswordReset finds the player that a reset is for; CodeInvalid: there is none.
 	PasswordReset(ctx context.Context, token SecretHash) (Player, error)
 	// ResetPassword uses the reset up, sets the hash, and ends all logins; the player has no
 	// other identities then.
@@ -125,12 +125,8 @@ func (s *Service) ChangePassword(ctx context.Context, caller Caller, old, passwo
 		return Player{}, Disabled()
 	}
 
-	match, _, err := s.Passwords.Verify(ctx, player.PasswordHash, old)
-	if err != nil {
+	if err := s.requirePassword(ctx, player, "old_password", old); err != nil {
 		return Player{}, err
-	}
-	if !match {
-		return Player{}, Errorf(CodeWrongPassword, "old_password", "old_password is not the password of this account")
 	}
 
 	hash, err := s.Passwords.Hash(ctx, password)
@@ -138,6 +134,15 @@ func (s *Service) ChangePassword(ctx context.Context, caller Caller, old, passwo
 		return Player{}, err
 	}
 	return s.Logins.ChangePassword(ctx, caller, player.PasswordHash, hash)
+}
+
+// requirePassword refuses a password that is not the player's; field is what the call names it.
+func (s *Service) requirePassword(ctx context.Context, player Player, field, password string) error {
+	match, _, err := s.Passwords.Verify(ctx, player.PasswordHash, password)
+	if err == nil && !match {
+		err = Errorf(CodeWrongPassword, field, "%s is not the password of this account", field)
+	}
+	return err
 }
 
 // Rename gives the player another name, at most once in every.

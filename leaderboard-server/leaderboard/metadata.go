@@ -109,8 +109,8 @@ type MetadataStore interface {
 }
 
 // addMetadata fills in the metadata of the submissions that made the entries, if that was
-// asked for. It is left out where it cannot be looked up now; late says so.
-func (s *Service) addMetadata(ctx context.Context, scopes func(i int) scope, entries []RankingEntry, ranked func(i int) *RankedEntry) (late bool, err error) {
+// asked for. It is left out where it cannot be looked up now.
+func (s *Service) addMetadata(ctx context.Context, scopes func(i int) scope, entries []RankingEntry, ranked func(i int) *RankedEntry) error {
 	var events []int64
 	for i, e := range entries {
 		if scopes(i).include.Metadata && e.Rank != 0 {
@@ -118,26 +118,23 @@ func (s *Service) addMetadata(ctx context.Context, scopes func(i int) scope, ent
 		}
 	}
 
-	found, late, err := s.lookUpMetadata(ctx, events)
+	found, err := s.lookUpMetadata(ctx, events)
 	for i, e := range entries {
 		if scopes(i).include.Metadata && e.Rank != 0 {
 			ranked(i).Metadata = found[e.Event]
 		}
 	}
-	return late, err
+	return err
 }
 
-func (s *Service) lookUpMetadata(ctx context.Context, events []int64) (found map[int64]string, late bool, err error) {
+func (s *Service) lookUpMetadata(ctx context.Context, events []int64) (map[int64]string, error) {
 	if len(events) == 0 {
-		return nil, false, nil
+		return nil, nil
 	}
 
-	found, err = s.Metadata.Metadata(ctx, events)
-	if err != nil {
-		if code := CodeOf(err); ctx.Err() != nil || code != CodeUnavailable && code != CodeBusy {
-			return nil, false, err
-		}
-		late = true
+	found, err := s.Metadata.Metadata(ctx, events)
+	if err != nil && (ctx.Err() != nil || !temporary(err)) {
+		return nil, err
 	}
-	return found, late, nil
+	return found, nil
 }

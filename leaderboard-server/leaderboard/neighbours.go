@@ -104,6 +104,6 @@ func (s *Service) around(ctx context.Context, view View, before, after int64, re
 	if err != nil {
 		return RankedNeighbours{}, err
 	}
-	entries, _, err := s.ranked(ctx, scope, n.Entries)
+	entries, err := s.ranked(ctx, scope, n.Entries)
 	return RankedNeighbours{Of: scope.Of, TotalEntries: n.Total, Rank: n.Rank, Entries: entries}, err
 }

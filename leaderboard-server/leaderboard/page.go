@@ -42,8 +42,6 @@ type Page struct {
 	TotalEntries int64
 	// Entries is empty for a page past the end.
 	Entries []RankedEntry
-	// Late says that something of what is to be included cannot be looked up now.
-	Late bool
 }
 
 // PageOffset checks a page request and returns the number of entries before

@@ -29,8 +29,8 @@ func (q ReachedQuery) WithoutStandings() bool {
 }
 
 // addTimes fills in when the scores of entries were reached, if that was asked for. Like
-// names, the times are left out where they cannot be looked up now; late says so.
-func (s *Service) addTimes(ctx context.Context, scopes func(i int) scope, entries []RankingEntry, ranked func(i int) *RankedEntry) (late bool, err error) {
+// names, the times are left out where they cannot be looked up now.
+func (s *Service) addTimes(ctx context.Context, scopes func(i int) scope, entries []RankingEntry, ranked func(i int) *RankedEntry) error {
 	var queries []ReachedQuery
 	var places []int
 	for i, e := range entries {
@@ -39,18 +39,15 @@ func (s *Service) addTimes(ctx context.Context, scopes func(i int) scope, entrie
 		}
 	}
 	if len(queries) == 0 {
-		return false, nil
+		return nil
 	}
 
 	times, err := s.Times.ReachedAt(ctx, queries)
-	if err != nil {
-		if code := CodeOf(err); ctx.Err() != nil || code != CodeUnavailable && code != CodeBusy {
-			return false, err
-		}
-		late = true
+	if err != nil && (ctx.Err() != nil || !temporary(err)) {
+		return err
 	}
 	for i, at := range times {
 		ranked(places[i]).ReachedAt = at
 	}
-	return late, nil
+	return nil
 }

@@ -151,7 +151,7 @@ func (s *Service) Walk(ctx context.Context, view View, walk *Walk, pageSize int6
 	if walk == nil {
 		// What fits a page is read at once and needs no snapshot.
 		page.AsOf = time.Now()
-		entries, total, _, err := s.entries(ctx, scope, 0, pageSize)
+		entries, total, err := s.entries(ctx, scope, 0, pageSize)
 		if err != nil || total <= pageSize {
 			page.Entries, page.TotalEntries = entries, total
 			return page, err
@@ -182,7 +182,7 @@ func (s *Service) Walk(ctx context.Context, view View, walk *Walk, pageSize int6
 	}
 
 	page.AsOf, page.TotalEntries, page.Previous, page.Next = walk.AsOf, part.Total, part.Previous, part.Next
-	page.Entries, _, err = s.ranked(ctx, scope, part.Entries)
+	page.Entries, err = s.ranked(ctx, scope, part.Entries)
 	return page, err
 }
 
