@@ -98,15 +98,7 @@ func erasable(ctx context.Context, tx pgx.Tx, id leaderboard.PlayerID, own *lead
 	if own != nil {
 		return callersPlayer(ctx, tx, *own)
 	}
-	parsed, err := uuid.Parse(string(id))
-	if err != nil {
-		return leaderboard.Player{}, noPlayer()
-	}
-	player, err := scanPlayer(tx.QueryRow(ctx, "SELECT "+playerColumns+" FROM players WHERE id = $1 FOR UPDATE", [16]byte(parsed)))
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = noPlayer()
-	}
-	return player, err
+	return lockPlayer(ctx, tx, id)
 }
 
 // releaseNames lets others have the names of the player, also those from before.

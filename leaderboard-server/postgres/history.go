@@ -102,16 +102,13 @@ func (r *historyReader) read(ctx context.Context) error {
 	// The newest span is the last one. One is read in any case, so that each part gets
 	// further.
 	for over := false; len(spans) > 0 && len(r.part.Events) < r.query.Limit && !over; {
-		newest := spans[len(spans)-1]
-		spans = spans[:len(spans)-1]
-
-		if parts := r.partsOf(newest); parts != nil {
-			found, err := r.holding(ctx, *parts)
-			if err != nil {
-				return err
-			}
-			spans = append(spans, found...)
-			continue
+		var newest span
+		var ok bool
+		if newest, spans, ok, err = r.next(ctx, spans); err != nil {
+			return err
+		}
+		if !ok {
+			break
 		}
 
 		rest, err := r.readSpan(ctx, newest)
@@ -133,6 +130,24 @@ func (r *historyReader) read(ctx context.Context) error {
 		r.part.Next = &leaderboard.HistoryPlace{At: spans[len(spans)-1].to}
 	}
 	return nil
+}
+
+// next takes the newest span off the others, as short as rollups tell; false: in none of them is
+// anything.
+func (r *historyReader) next(ctx context.Context, spans []span) (newest span, older []span, ok bool, err error) {
+	for len(spans) > 0 {
+		newest, spans = spans[len(spans)-1], spans[:len(spans)-1]
+		parts := r.partsOf(newest)
+		if parts == nil {
+			return newest, spans, true, nil
+		}
+		found, err := r.holding(ctx, *parts)
+		if err != nil {
+			return span{}, nil, false, err
+		}
+		spans = append(spans, found...)
+	}
+	return span{}, nil, false, nil
 }
 
 // begin returns the spans of what is asked for in which the player has events or may have,

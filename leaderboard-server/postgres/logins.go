@@ -106,14 +106,9 @@ func endLogin(ctx context.Context, tx pgx.Tx, player leaderboard.PlayerID, login
 // callersPlayer finds and locks the caller's player, which has to be active and to have the
 // version of tokens that the caller's has.
 func callersPlayer(ctx context.Context, tx pgx.Tx, caller leaderboard.Caller) (leaderboard.Player, error) {
-	id, err := uuid.Parse(string(caller.Player))
-	if err != nil {
-		return leaderboard.Player{}, leaderboard.StaleToken()
-	}
-
-	player, err := scanPlayer(tx.QueryRow(ctx, "SELECT "+playerColumns+" FROM players WHERE id = $1 FOR UPDATE", [16]byte(id)))
+	player, err := lockPlayer(ctx, tx, caller.Player)
 	switch {
-	case errors.Is(err, pgx.ErrNoRows), err == nil && player.TokenVersion != caller.TokenVersion:
+	case leaderboard.CodeOf(err) == leaderboard.CodeNoPlayer, err == nil && player.TokenVersion != caller.TokenVersion:
 		return leaderboard.Player{}, leaderboard.StaleToken()
 	case err != nil:
 		return leaderboard.Player{}, err
@@ -121,6 +116,19 @@ func callersPlayer(ctx context.Context, tx pgx.Tx, caller leaderboard.Caller) (l
 		return leaderboard.Player{}, leaderboard.Disabled()
 	}
 	return player, nil
+}
+
+// lockPlayer finds a player and locks its row.
+func lockPlayer(ctx context.Context, tx pgx.Tx, id leaderboard.PlayerID) (leaderboard.Player, error) {
+	parsed, err := uuid.Parse(string(id))
+	if err != nil {
+		return leaderboard.Player{}, noPlayer()
+	}
+	player, err := scanPlayer(tx.QueryRow(ctx, "SELECT "+playerColumns+" FROM players WHERE id = $1 FOR UPDATE", [16]byte(parsed)))
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = noPlayer()
+	}
+	return player, err
 }
 
 // change runs a transaction that changes an account. Errors that are refusals stay as they are.

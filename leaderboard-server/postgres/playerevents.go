@@ -75,22 +75,16 @@ func (r *historyReader) eachSpan(ctx context.Context, fn func(span) error) error
 		return err
 	}
 
-	for len(spans) > 0 {
-		newest := spans[len(spans)-1]
-		spans = spans[:len(spans)-1]
-		if parts := r.partsOf(newest); parts != nil {
-			found, err := r.holding(ctx, *parts)
-			if err != nil {
-				return err
-			}
-			spans = append(spans, found...)
-			continue
+	for {
+		newest, older, ok, err := r.next(ctx, spans)
+		if err != nil || !ok {
+			return err
 		}
 		if err := fn(newest); err != nil {
 			return err
 		}
+		spans = older
 	}
-	return nil
 }
 
 // readNewEvents reads the events of a player that transactions from one on have committed.

@@ -293,6 +293,6 @@ func (r *recount) foldRanking(board leaderboard.LiveBoard, season *leaderboard.S
 func (r *recount) cutBefore() bool { return r.player.createdAt.Before(r.logBegins) }
 
 func (r *recount) logCut(board leaderboard.LiveBoard) error {
-	return leaderboard.Errorf(leaderboard.CodeLogCut, "", "what the player has on board %s then depends on submissions from before %s, which are no longer kept (retention.eventDays): ban the player, hide the entry, or take the player off the board",
+	return leaderboard.Errorf(leaderboard.CodeLogCut, "", "what the player has on board %s then depends on submissions from before %s, which are no longer kept (retention.events): ban the player, hide the entry, or take the player off the board",
 		board.Name, r.logBegins.UTC().Format(time.DateOnly))
 }
