@@ -32,6 +32,7 @@ type options struct {
 	markdown string
 	only     string
 	calls    string
+	before   string
 	sizes    []int
 	duration time.Duration
 	events   int
@@ -49,6 +50,7 @@ func main() {
 	flag.StringVar(&o.markdown, "markdown", "", "where the tables of a whole run go as Markdown; empty: nowhere")
 	flag.StringVar(&o.only, "only", "", "measure only these parts, comma-separated: "+strings.Join(partNames(), ", "))
 	flag.StringVar(&o.calls, "calls", "", "of the part http measure only the calls whose names begin so, and not the stores")
+	flag.StringVar(&o.before, "before", "", "the program of an earlier version that the part before compares the server with; empty: the part is left out")
 	flag.DurationVar(&o.duration, "duration", 8*time.Second, "how long each load lasts")
 	flag.IntVar(&o.events, "events", 10_000_000, "events of the reports, and of the board that is refolded")
 	flag.Parse()
@@ -98,6 +100,7 @@ var parts = []part{
 	{"history", measureHistory},
 	{"today", measureToday},
 	{"idle", measureIdle},
+	{"before", measureBefore},
 }
 
 func partNames() []string {
