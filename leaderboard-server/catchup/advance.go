@@ -96,42 +96,6 @@ func (t *term) send(ctx context.Context, w *work) (err error) {
 	return nil
 }
 
-// route hands what an event means for the rankings to fn: the standings on its board and
-// on global, of all time and of the windows, and in the segments of those.
-func route(catalog *leaderboard.Catalog, e leaderboard.Event, fn func(board leaderboard.LiveBoard, s leaderboard.Standing)) {
-	board, ok := catalog.Numbered(e.Board)
-	if !ok {
-		return // a board that is newer than the catalog: the event is read again
-	}
-
-	if e.Standing != nil {
-		fn(board, *e.Standing)
-	} else if !board.Scoring.Ordered() {
-		routeSingle(board, e, e.Columns, e.Segments.On(false), fn)
-	}
-	if global := catalog.Global(); e.CountsTowardGlobal && global.Number != e.Board {
-		routeSingle(global, e, leaderboard.Columns{}, e.Segments.On(true), fn)
-	}
-}
-
-// routeSingle hands what an event means for the seasons of one board, and for the segments of
-// these values, to fn.
-func routeSingle(board leaderboard.LiveBoard, e leaderboard.Event, columns leaderboard.Columns, segments []int32, fn func(board leaderboard.LiveBoard, s leaderboard.Standing)) {
-	add := func(season int32) {
-		s := leaderboard.Single(leaderboard.EntryKey{Board: board.Number, Season: season, Player: e.Player}, e.Score, e.Number, e.Board).With(columns)
-		s.ReachedAt = e.At.UnixMicro()
-		fn(board, s)
-		for _, value := range segments {
-			fn(board, s.InSegment(value))
-		}
-	}
-
-	add(board.Season)
-	for s := range board.OpenAt(e.At) {
-		add(s.Number)
-	}
-}
-
 // advance applies what happened since the last tick, in one pass over the log. read
 // says that there was something.
 func (t *term) advance(ctx context.Context, whole map[leaderboard.ShardID]*work, snapshot leaderboard.Snapshot) (read bool, err error) {
@@ -179,7 +143,7 @@ func (t *term) advanceRange(ctx context.Context, whole map[leaderboard.ShardID]*
 			}
 			t.durable = max(t.durable, e.Xid+1)
 			t.fold.add(t.catalog, e)
-			route(t.catalog, e, func(board leaderboard.LiveBoard, s leaderboard.Standing) {
+			t.catalog.Route(e, func(board leaderboard.LiveBoard, s leaderboard.Standing) {
 				w := whole[board.ShardFor(s.EntryKey).ShardID]
 				if w != nil && e.Xid >= w.upTo && !w.byBatch[e.Xid] && !leaderboard.ExcludedFrom(e.Excluded, board.Number) {
 					t.add(ctx, w, s)

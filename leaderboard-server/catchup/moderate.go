@@ -74,7 +74,7 @@ func (t *term) followUpTo(ctx context.Context, behind []leaderboard.Following, p
 
 	entries := make([]map[leaderboard.EntryKey]leaderboard.Standing, len(players))
 	for i, p := range players {
-		entries[i] = t.entriesOf(p)
+		entries[i] = p.Entries(t.catalog)
 	}
 	err := t.ranking.Replace(ctx, due, func(s leaderboard.Shard) (replaced []leaderboard.Replacement) {
 		for i, p := range players {
@@ -94,26 +94,6 @@ func (t *term) followUpTo(ctx context.Context, behind []leaderboard.Following, p
 		}
 	}
 	return t.ranking.Followed(ctx, due, upTo)
-}
-
-// entriesOf are the entries that the player is to have.
-func (t *term) entriesOf(p leaderboard.ModeratedPlayer) map[leaderboard.EntryKey]leaderboard.Standing {
-	entries := make(map[leaderboard.EntryKey]leaderboard.Standing)
-	for _, s := range p.Standings {
-		entries[s.EntryKey] = s
-	}
-	for _, e := range p.Events {
-		route(t.catalog, e, func(board leaderboard.LiveBoard, s leaderboard.Standing) {
-			if board.Scoring.Ordered() || leaderboard.ExcludedFrom(p.Excluded, board.Number) {
-				return
-			}
-			if had, ok := entries[s.EntryKey]; ok {
-				s = board.Fold().Join(had, s)
-			}
-			entries[s.EntryKey] = s
-		})
-	}
-	return entries
 }
 
 // replacement is what one shard is to have of a player.
@@ -139,7 +119,7 @@ func (t *term) joinAgain(ctx context.Context, player int64, ledger string, shard
 	}
 
 	projection := leaderboard.Projection{Identity: ledger}
-	for key, s := range t.entriesOf(p) {
+	for key, s := range p.Entries(t.catalog) {
 		if board, ok := t.catalog.Numbered(key.Board); ok && shards[board.ShardFor(key).ShardID] {
 			projection.Changes = append(projection.Changes, leaderboard.Change{Standing: s})
 		}

@@ -181,7 +181,7 @@ func (j *job) addEvents(ctx context.Context, events []leaderboard.Event) (failed
 			j.durable = max(j.durable, e.Xid+1)
 		}
 
-		route(j.catalog, e, func(board leaderboard.LiveBoard, s leaderboard.Standing) {
+		j.catalog.Route(e, func(board leaderboard.LiveBoard, s leaderboard.Standing) {
 			if p := j.parts[board.ShardFor(s.EntryKey).ShardID]; p != nil && failed == nil && !leaderboard.ExcludedFrom(e.Excluded, board.Number) {
 				failed = j.join(ctx, p, s)
 			}

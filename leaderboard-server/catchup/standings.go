@@ -38,7 +38,7 @@ func (f *fold) add(catalog *leaderboard.Catalog, e leaderboard.Event) {
 		return
 	}
 
-	route(catalog, e, func(board leaderboard.LiveBoard, s leaderboard.Standing) {
+	catalog.Route(e, func(board leaderboard.LiveBoard, s leaderboard.Standing) {
 		if season, _ := leaderboard.SplitSeason(s.Season); board.Scoring.Ordered() || season != board.Season {
 			return
 		}

@@ -153,6 +153,26 @@ type ModeratedPlayer struct {
 	Events    []Event
 }
 
+// Entries are the entries that the player is to have.
+func (p ModeratedPlayer) Entries(catalog *Catalog) map[EntryKey]Standing {
+	entries := make(map[EntryKey]Standing)
+	for _, s := range p.Standings {
+		entries[s.EntryKey] = s
+	}
+	for _, e := range p.Events {
+		catalog.Route(e, func(board LiveBoard, s Standing) {
+			if board.Scoring.Ordered() || ExcludedFrom(p.Excluded, board.Number) {
+				return
+			}
+			if had, ok := entries[s.EntryKey]; ok {
+				s = board.Fold().Join(had, s)
+			}
+			entries[s.EntryKey] = s
+		})
+	}
+	return entries
+}
+
 // ExcludedFrom says whether the boards, by number, from which a player is left out have this
 // one among them.
 func ExcludedFrom(excluded []int32, board int32) bool {
