@@ -109,11 +109,16 @@ const (
 )
 
 // WebhookEvent is something that webhooks are told of.
-// +kubebuilder:validation:Enum=SeasonClosed
+// +kubebuilder:validation:Enum=SeasonClosed;PlayerBanned
 type WebhookEvent string
 
-// WebhookSeasonClosed is that the results of a season of a window are final.
-const WebhookSeasonClosed WebhookEvent = "SeasonClosed"
+// The events.
+const (
+	// WebhookSeasonClosed is that the results of a season of a window are final.
+	WebhookSeasonClosed WebhookEvent = "SeasonClosed"
+	// WebhookPlayerBanned is that a player was banned, or shadow-banned.
+	WebhookPlayerBanned WebhookEvent = "PlayerBanned"
+)
 
 // DeletionPolicy says what becomes of a tenant's data when its Leaderboard is
 // deleted.
@@ -531,7 +536,7 @@ type Webhook struct {
 	URL string `json:"url"`
 
 	// events are what the webhook is told of: SeasonClosed, that the results of a season of a
-	// window are final.
+	// window are final; PlayerBanned, that a player was banned or shadow-banned.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1

@@ -13,6 +13,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 )
 
 // because is the body of what a moderator does.
@@ -161,6 +162,40 @@ func TestModerationOfEntries(t *testing.T) {
 	g.shows(global, "ada 950", "grace 500")
 	g.moderate(token, entry("race")+"unhide")
 	g.shows(race, "ada 950", "grace 500")
+}
+
+// Webhooks are told of a ban and of a shadow ban, once, and of what takes them back not at all; an
+// erased player's name goes out of messages that wait.
+func TestWebhooksAreToldOfBans(t *testing.T) {
+	g := newGame(t, gameOptions{})
+	g.service.Moderator.(*postgres.Ledger).SetSubscriptions([]leaderboard.Subscription{
+		{Webhook: "support", Events: []leaderboard.EventType{leaderboard.EventPlayerBanned}},
+		{Webhook: "prizes", Events: []leaderboard.EventType{leaderboard.EventSeasonClosed}}})
+	token := g.moderator()
+	ada, _ := g.player("ada")
+	bob, _ := g.player("bob")
+	for _, action := range []string{"ban", "ban", "unban", "shadow_ban", "shadow_ban", "shadow_unban"} {
+		g.moderate(token, "players/"+ada+"/"+action)
+	}
+	g.moderate(token, "boards/race/players/"+bob+"/hide")
+	g.moderate(token, "players/"+bob+"/ban")
+
+	told := func() (messages []string) {
+		conn := g.connect()
+		rows, err := conn.Query(t.Context(), "SELECT webhook || ' ' || (payload::jsonb ->> 'type') || ' ' || (payload::jsonb ->> 'data') FROM webhook_messages ORDER BY number")
+		require.NoError(t, err)
+		messages, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		return messages
+	}
+	message := func(id, username, action string, record int) string {
+		return fmt.Sprintf(`support PlayerBanned {"actor": "moderators", "action": "%s", "reason": "cheating", "record": %d, "user_id": %s, "username": %s}`, action, record, id, username)
+	}
+	quoted := func(text string) string { return `"` + text + `"` }
+	require.Equal(t, []string{message(quoted(ada), `"ada"`, "ban", 1), message(quoted(ada), `"ada"`, "shadow-ban", 4), message(quoted(bob), `"bob"`, "ban", 8)}, told())
+
+	g.do(request{method: "DELETE", path: "/v1/admin/players/" + bob, token: g.admin(), body: because("asked for it")})
+	require.Eventually(t, func() bool { return told()[2] == message("null", "null", "ban", 8) }, patience, 10*time.Millisecond)
 }
 
 func TestAudit(t *testing.T) {

@@ -5,8 +5,13 @@ import "time"
 // EventType is what happened, as webhooks name it.
 type EventType string
 
-// EventSeasonClosed is that the results of a season of a window are final.
-const EventSeasonClosed EventType = "SeasonClosed"
+// The events.
+const (
+	// EventSeasonClosed is that the results of a season of a window are final.
+	EventSeasonClosed EventType = "SeasonClosed"
+	// EventPlayerBanned is that a player was banned, or shadow-banned.
+	EventPlayerBanned EventType = "PlayerBanned"
+)
 
 // Subscription is which events a webhook is told of.
 type Subscription struct {
@@ -39,6 +44,18 @@ type SeasonClosed struct {
 	// TotalEntries is how many entries the results have, and Top are the first of them.
 	TotalEntries int64           `json:"total_entries"`
 	Top          []WebhookResult `json:"top"`
+}
+
+// PlayerBanned is the data of an [EventPlayerBanned].
+type PlayerBanned struct {
+	UserID   PlayerID `json:"user_id"`
+	Username string   `json:"username"`
+	// Action is Ban or ShadowBan, and Record the number of its record in the audit.
+	Action AuditAction `json:"action"`
+	Record int64       `json:"record"`
+	// Actor is the service account that asked for it.
+	Actor  string `json:"actor"`
+	Reason string `json:"reason"`
 }
 
 // WebhookResult is an entry of the results of a season, as webhooks are told of it.

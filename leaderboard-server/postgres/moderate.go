@@ -18,6 +18,7 @@ const recountTimeout = 10 * time.Second
 // moderated is a player on whom a moderator is at work.
 type moderated struct {
 	number    int64
+	username  string
 	createdAt time.Time
 	state     leaderboard.PlayerState
 }
@@ -88,10 +89,22 @@ func (l *Ledger) record(ctx context.Context, m leaderboard.Moderation, act func(
 		if err != nil {
 			return err
 		}
-		record, err = l.addRecord(ctx, tx, head, m.Record(changed))
-		return err
+		if record, err = l.addRecord(ctx, tx, head, m.Record(changed)); err != nil {
+			return err
+		}
+		return l.announceBan(ctx, tx, player, record)
 	})
 	return record, moderationError(err)
+}
+
+// announceBan tells webhooks of a player who was banned.
+func (l *Ledger) announceBan(ctx context.Context, tx pgx.Tx, player moderated, r leaderboard.AuditRecord) error {
+	if !r.Changed || r.Action != leaderboard.Ban && r.Action != leaderboard.ShadowBan {
+		return nil
+	}
+
+	told := leaderboard.PlayerBanned{UserID: r.Player, Username: player.username, Action: r.Action, Record: r.Number, Actor: r.Actor, Reason: r.Reason}
+	return l.Enqueue(ctx, tx, leaderboard.WebhookEvent{Type: leaderboard.EventPlayerBanned, Board: globalNumber, At: r.At, Data: func(int) any { return told }})
 }
 
 // moderationError is that of a transaction of a moderation.
@@ -108,7 +121,7 @@ func findModerated(ctx context.Context, from querier, id leaderboard.PlayerID) (
 	if err != nil {
 		return p, noPlayer()
 	}
-	err = from.QueryRow(ctx, "SELECT number, created_at, state FROM players WHERE id = $1", [16]byte(parsed)).Scan(&p.number, &p.createdAt, &p.state)
+	err = from.QueryRow(ctx, "SELECT number, username, created_at, state FROM players WHERE id = $1", [16]byte(parsed)).Scan(&p.number, &p.username, &p.createdAt, &p.state)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return p, noPlayer()
 	}
