@@ -45,6 +45,7 @@ type server struct {
 	passwords *auth.Passwords
 	redis     goredis.UniversalClient
 	ledger    *postgres.Ledger
+	bans      *postgres.Bans
 	ranking   *redis.Ranking
 	directory *postgres.Directory
 	catchUp   *catchup.CatchUp
@@ -97,7 +98,7 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 		return nil, err
 	}
 
-	handler, err := httpapi.New(httpapi.Options{Service: s.service.Load, Tokens: s.tokens, Issuers: s.issuers, Banned: postgres.NewBans(s.ledger, settings.Auth.TokenTTL+auth.ClockTolerance).Banned, Limiter: limiter, Observer: s.metrics,
+	handler, err := httpapi.New(httpapi.Options{Service: s.service.Load, Tokens: s.tokens, Issuers: s.issuers, Banned: s.bans.Banned, Limiter: limiter, Observer: s.metrics,
 		Log: s.log, Stopping: s.stopping, HTTP: settings.HTTP, Auth: settings.Auth, IdempotencyTTL: settings.IdempotencyTTL})
 	if err != nil {
 		return nil, err
@@ -149,6 +150,7 @@ func (s *server) openStores() (err error) {
 	if err != nil {
 		return err
 	}
+	s.bans = postgres.NewBans(s.ledger, s.settings.Auth.TokenTTL+auth.ClockTolerance)
 	if s.directory, err = postgres.NewDirectory(s.ledger, directorySize); err != nil {
 		return err
 	}

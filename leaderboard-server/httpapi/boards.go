@@ -141,7 +141,7 @@ func (a *API) seasons(w http.ResponseWriter, r *http.Request, service *leaderboa
 
 // view takes what of the board in the path is asked for.
 func (a *API) view(r *http.Request, q *query) (view leaderboard.View, err error) {
-	view = leaderboard.View{Window: q.text("window", ""), Season: int32(q.integer("season", 0, math.MaxInt32))}
+	view = leaderboard.View{Window: q.text("window", ""), Season: int32(q.integer("season", 0, math.MaxInt32)), Viewer: a.viewer(r)}
 	view.Segment, err = a.segment(r, q)
 	return view, err
 }

@@ -330,6 +330,8 @@ func (g *game) replica() *httptest.Server {
 	of := g.service.Dependencies
 	of.Players, of.Logins, of.Identities, of.Attributes, of.Directory, of.Committer, of.Ranking, of.Reports, of.Histories = ledger, ledger, ledger, ledger, directory, committer, ranking, ledger, ledger
 	of.Times, of.Metadata, of.Boards, of.Results, of.Moderator, of.Eraser = ledger, ledger, ledger, ledger.Results(), ledger, ledger
+	bans := postgres.NewBans(ledger, time.Hour)
+	of.Shadows = bans
 	boards, err := leaderboard.ParseBoards([]byte(erasureFile))
 	require.NoError(g.t, err)
 	service, err := leaderboard.NewService(ctx, of, boards)
@@ -343,7 +345,7 @@ func (g *game) replica() *httptest.Server {
 	g.t.Cleanup(func() { stop(); following.Wait() })
 
 	options := g.options
-	options.Service, options.Banned = func() *leaderboard.Service { return service }, postgres.NewBans(ledger, time.Hour).Banned
+	options.Service, options.Banned = func() *leaderboard.Service { return service }, bans.Banned
 	return g.serve(options)
 }
 

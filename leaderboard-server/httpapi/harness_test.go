@@ -128,10 +128,11 @@ func newGame(t *testing.T, with gameOptions) *game {
 	}
 	boards, err := leaderboard.ParseBoards([]byte(with.boards))
 	require.NoError(t, err)
+	bans := postgres.NewBans(ledger, time.Hour)
 	g.service, err = leaderboard.NewService(ctx, leaderboard.Dependencies{
 		Passwords: auth.NewPasswords(bcrypt.MinCost, 2, patience), Usernames: names.New(with.reserved),
 		Players: ledger, Logins: ledger, Identities: ledger, Attributes: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Histories: ledger, Times: ledger,
-		Metadata: ledger, Boards: ledger, Results: ledger.Results(), Moderator: ledger, Eraser: ledger}, boards)
+		Metadata: ledger, Boards: ledger, Results: ledger.Results(), Moderator: ledger, Eraser: ledger, Shadows: bans}, boards)
 
 	require.NoError(t, err)
 	limiter, err := ratelimit.New(client, prefix, log)
@@ -146,7 +147,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 
 	settings, err := config.FromEnvironment(nil)
 	require.NoError(t, err)
-	g.options = httpapi.Options{Service: func() *leaderboard.Service { return g.service }, Tokens: g.tokens, Banned: postgres.NewBans(ledger, time.Hour).Banned, Limiter: limiter, Issuers: oidc.New(oidc.Options{Issuers: with.issuers, Insecure: true, Now: time.Now, Log: log}),
+	g.options = httpapi.Options{Service: func() *leaderboard.Service { return g.service }, Tokens: g.tokens, Banned: bans.Banned, Limiter: limiter, Issuers: oidc.New(oidc.Options{Issuers: with.issuers, Insecure: true, Now: time.Now, Log: log}),
 		Observer: telemetry.NewMetrics("test"), Log: log, HTTP: settings.HTTP, Auth: settings.Auth, IdempotencyTTL: settings.IdempotencyTTL}
 	g.options.HTTP.BodyBudget = 1 << 20
 	if with.change != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
 // authenticate finds the identity in the request's token, that of a player who is not banned or
@@ -64,6 +65,15 @@ func ofPlayer(identity auth.Identity, err error) (auth.Identity, error) {
 			": name a player by user_id where the call takes one, or send a player's token")
 	}
 	return identity, err
+}
+
+// viewer is the player whose token a request brings that needs none; empty: it brings no good one.
+func (a *API) viewer(r *http.Request) leaderboard.PlayerID {
+	identity, err := a.authenticate(r)
+	if err != nil {
+		return ""
+	}
+	return identity.Player
 }
 
 // holder finds whose token the request has: a player's, or that of a service account

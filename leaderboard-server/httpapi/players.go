@@ -83,7 +83,7 @@ func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *lea
 	if list := q.text("boards", ""); list != "" {
 		boards = strings.Split(list, ",")
 	}
-	view := leaderboard.View{Window: q.text("window", "")}
+	view := leaderboard.View{Window: q.text("window", ""), Viewer: a.viewer(r)}
 	view.Include, view.Segments = q.includeOwn()
 	var err error
 	if view.Segment, err = a.segment(r, q); err != nil {

@@ -24,7 +24,8 @@ func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.
 		return err
 	}
 
-	read := func(ctx context.Context) ([]byte, error) { return readPage(ctx, service, key) }
+	viewer := a.viewer(r)
+	read := func(ctx context.Context) ([]byte, error) { return readPage(ctx, service, key, viewer) }
 	var page document
 	var err error
 	live := a.wantsLive(w, r)
@@ -70,8 +71,8 @@ func (a *API) sharedPage(ctx context.Context, key pageKey, read pageReader) (doc
 	return newDocument(content), nil
 }
 
-func readPage(ctx context.Context, service *leaderboard.Service, key pageKey) ([]byte, error) {
-	page, err := service.Page(ctx, leaderboard.View{Board: key.board, Include: key.include}, key.page, key.size)
+func readPage(ctx context.Context, service *leaderboard.Service, key pageKey, viewer leaderboard.PlayerID) ([]byte, error) {
+	page, err := service.Page(ctx, leaderboard.View{Board: key.board, Include: key.include, Viewer: viewer}, key.page, key.size)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +119,7 @@ func (a *API) myRank(w http.ResponseWriter, r *http.Request, service *leaderboar
 	}
 
 	q := readQuery(r)
-	view := leaderboard.View{Board: q.text("game_id", leaderboard.GlobalBoard)}
+	view := leaderboard.View{Board: q.text("game_id", leaderboard.GlobalBoard), Viewer: identity.Player}
 	view.Include, view.Segments = q.includeOwn()
 	if err := q.finish(); err != nil {
 		return err

@@ -114,6 +114,11 @@ const exportedAtOnce = 200
 // ownEntries are a player's entries in these scopes of one ranking, with all that can be
 // included.
 func (s *Service) ownEntries(ctx context.Context, name PlayerName, ranking Ranking, scopes []scope) ([]BoardEntry, error) {
+	ranking, err := s.seenBy(ctx, name.ID, ranking, len(scopes) > 0 && scopes[0].Closed())
+	if err != nil {
+		return nil, err
+	}
+
 	var owned []BoardEntry
 	for len(scopes) > 0 {
 		part := scopes[:min(len(scopes), exportedAtOnce)]

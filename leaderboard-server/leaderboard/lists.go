@@ -150,8 +150,12 @@ func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []s
 	if scopes, err = s.chosenSegments(ctx, catalog, scopes, len(boardNames) > 0, view.Segment); err != nil {
 		return PlayerEntries{}, err
 	}
+	ranking, err := s.seenBy(ctx, view.Viewer, s.Ranking, false)
+	if err != nil {
+		return PlayerEntries{}, err
+	}
 	for i := range scopes {
-		scopes[i].include = view.Include
+		scopes[i].include, scopes[i].ranking = view.Include, ranking
 	}
 
 	name, err := s.Directory.Name(ctx, id)
@@ -159,7 +163,7 @@ func (s *Service) PlayerEntries(ctx context.Context, id PlayerID, boardNames []s
 		return PlayerEntries{}, err
 	}
 
-	owned, err := s.owned(ctx, name, s.Ranking, scopes)
+	owned, err := s.owned(ctx, name, ranking, scopes)
 	if err != nil {
 		return PlayerEntries{}, err
 	}

@@ -111,6 +111,11 @@ type RankingEntry struct {
 	Origin int32
 }
 
+// Standing is what of the entry orders it.
+func (e RankingEntry) Standing() Standing {
+	return Standing{Score: e.Score, Columns: e.Columns, Event: e.Event}
+}
+
 // OwnEntry is one player's entry, with where it stands among all of the board.
 type OwnEntry struct {
 	RankingEntry
@@ -165,6 +170,7 @@ type Dependencies struct {
 	Results    Results
 	Moderator  Moderator
 	Eraser     Eraser
+	Shadows    Shadows
 }
 
 // Service is the product's use cases. It is safe for concurrent use.
@@ -261,7 +267,12 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 	if err := s.prepare(s.Catalog(), &submission); err != nil {
 		return Receipt{}, err
 	}
-	return s.Committer.Commit(ctx, submission)
+
+	receipt, err := s.Committer.Commit(ctx, submission)
+	if err == nil && receipt.Ranking == RankingDelayed && submission.Account == "" {
+		s.showToShadowed(ctx, &receipt)
+	}
+	return receipt, err
 }
 
 // prepare completes a submission with what the board makes of it, or refuses it.

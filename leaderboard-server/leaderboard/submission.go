@@ -103,10 +103,10 @@ type Receipt struct {
 	// Replayed says that the idempotency key was seen before: Event and Score are
 	// those of the first time, the rank is today's.
 	Replayed bool
-	// Ranking says whether Rank, StandingScore and Improved are known.
+	// Ranking says whether Rank and StandingScore are known.
 	Ranking RankingState
 	// Improved says that the player's standing on the board got better by this
-	// submission; false for a repetition.
+	// submission; false for a repetition, and where it is not known.
 	Improved bool
 	// Rank is the player's rank on the board, from 1; 0 while Ranking is delayed.
 	Rank int64

@@ -20,6 +20,8 @@ type View struct {
 	Include
 	// Segments asks, of an own entry, for its ranks in segments.
 	Segments bool
+	// Viewer is the player who asks; empty: somebody else does.
+	Viewer PlayerID
 }
 
 // Of says what an answer is of.
@@ -66,10 +68,15 @@ func (s *Service) open(ctx context.Context, view View) (opened scope, err error)
 		opened, err = s.running(catalog, board, view.Window)
 	}
 	opened.include = view.Include
-	if err != nil || view.Segment.Attribute == "" {
-		return opened, err
+	if err == nil && view.Segment.Attribute != "" {
+		opened, err = s.inSegment(ctx, opened, view.Segment)
 	}
-	return s.inSegment(ctx, opened, view.Segment)
+	if err != nil {
+		return scope{}, err
+	}
+
+	opened.ranking, err = s.seenBy(ctx, view.Viewer, opened.ranking, opened.Closed())
+	return opened, err
 }
 
 // inSegment finds the segment of a scope.

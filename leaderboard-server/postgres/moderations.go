@@ -36,7 +36,7 @@ func (l *Ledger) ReadModerations(ctx context.Context, after int64) (players []le
 		}
 
 		for i := range players {
-			if err := l.readModerated(ctx, tx, &players[i]); err != nil {
+			if err := l.readModerated(ctx, tx, &players[i], l.Catalog().All(), ""); err != nil {
 				return err
 			}
 			last = max(last, players[i].Number)
@@ -53,20 +53,23 @@ func (l *Ledger) ReadModerations(ctx context.Context, after int64) (players []le
 // ReadPlayer reads once more what rankings are to have of a player who was moderated.
 func (l *Ledger) ReadPlayer(ctx context.Context, player int64) (p leaderboard.ModeratedPlayer, err error) {
 	p.Player = player
-	err = read(ctx, l.aside, func(ctx context.Context, tx pgx.Tx, _ func()) error { return l.readModerated(ctx, tx, &p) })
+	err = read(ctx, l.aside, func(ctx context.Context, tx pgx.Tx, _ func()) error {
+		return l.readModerated(ctx, tx, &p, l.Catalog().All(), "")
+	})
 	if err != nil {
 		return p, fmt.Errorf("read a moderated player: %w", err)
 	}
 	return p, nil
 }
 
-// readModerated reads the player's state.
-func (l *Ledger) readModerated(ctx context.Context, tx pgx.Tx, p *leaderboard.ModeratedPlayer) error {
-	catalog := l.Catalog()
+// readModerated reads the player's state on these boards, as if exclusions of the kind but did not
+// exclude; empty: all do.
+func (l *Ledger) readModerated(ctx context.Context, tx pgx.Tx, p *leaderboard.ModeratedPlayer, boards []leaderboard.LiveBoard, but string) error {
+	now := l.Catalog().Now()
 	var checkpoint uint64
 	p.Standings, p.Events = nil, nil
-	err := tx.QueryRow(ctx, `SELECT (SELECT max(through) FROM moderations WHERE player = $1), (SELECT array_agg(board) FROM exclusions WHERE player = $1), greatest(checkpoint, log_history()) FROM ledger_state`,
-		p.Player).Scan(&p.Through, &p.Excluded, &checkpoint)
+	err := tx.QueryRow(ctx, `SELECT (SELECT max(through) FROM moderations WHERE player = $1), (SELECT array_agg(board) FROM exclusions WHERE player = $1 AND kind <> $2), greatest(checkpoint, log_history()) FROM ledger_state`,
+		p.Player, but).Scan(&p.Through, &p.Excluded, &checkpoint)
 	if err != nil {
 		return err
 	}
@@ -79,11 +82,11 @@ func (l *Ledger) readModerated(ctx context.Context, tx pgx.Tx, p *leaderboard.Mo
 	if err != nil {
 		return err
 	}
-	for _, board := range catalog.All() {
+	for _, board := range boards {
 		if !board.Active || leaderboard.ExcludedFrom(p.Excluded, board.Number) {
 			continue
 		}
-		rankings, since := rankingsOf(board, catalog.Now())
+		rankings, since := rankingsOf(board, now)
 		for _, ranking := range rankings {
 			stored, err := storedOf(ctx, tx, ranking, p.Player)
 			if err != nil {

@@ -142,7 +142,7 @@ func (r *Results) makeOverlay(ctx context.Context, board leaderboard.LiveBoard) 
 	slices.SortFunc(o.gone, func(a, b leaderboard.OwnEntry) int { return int(a.Place - b.Place) })
 	fold := board.Fold()
 	slices.SortFunc(o.added, func(a, b addedEntry) int {
-		if fold.Before(standingOf(a.RankingEntry), standingOf(b.RankingEntry)) {
+		if fold.Before(a.Standing(), b.Standing()) {
 			return -1
 		}
 		return 1
@@ -157,11 +157,6 @@ func (r *Results) makeOverlay(ctx context.Context, board leaderboard.LiveBoard) 
 	return o, nil
 }
 
-// standingOf is what of an entry orders it.
-func standingOf(e leaderboard.RankingEntry) leaderboard.Standing {
-	return leaderboard.Standing{Score: e.Score, Columns: e.Columns, Event: e.Event}
-}
-
 // placeAdded finds where the added entries are among those of the results.
 func (r *Results) placeAdded(ctx context.Context, board leaderboard.LiveBoard, o *resultOverlay) error {
 	fold := board.Fold()
@@ -174,7 +169,7 @@ func (r *Results) placeAdded(ctx context.Context, board leaderboard.LiveBoard, o
 				failed = err
 				return true
 			}
-			return !fold.Before(standingOf(e), standingOf(a.RankingEntry))
+			return !fold.Before(e.Standing(), a.Standing())
 		}))
 		if failed != nil {
 			return failed
@@ -186,7 +181,7 @@ func (r *Results) placeAdded(ctx context.Context, board leaderboard.LiveBoard, o
 
 	// Of several that have the same, which nobody in the results has, the first is fresh.
 	for i := 1; i < len(o.added); i++ {
-		if fold.Compare(standingOf(o.added[i-1].RankingEntry), standingOf(o.added[i].RankingEntry)) == 0 {
+		if fold.Compare(o.added[i-1].Standing(), o.added[i].Standing()) == 0 {
 			o.added[i].fresh = false
 		}
 	}
@@ -209,7 +204,7 @@ func (r *Results) compareNeighbours(ctx context.Context, board leaderboard.LiveB
 		if !ok {
 			continue
 		}
-		same := board.Fold().Compare(standingOf(e), standingOf(a.RankingEntry)) == 0
+		same := board.Fold().Compare(e.Standing(), a.Standing()) == 0
 		switch {
 		case same && board.Ranks == leaderboard.Competition:
 			a.better = e.Rank - 1
@@ -264,10 +259,10 @@ func (r *Results) findEmptied(ctx context.Context, board leaderboard.LiveBoard, 
 			return err
 		}
 		taken := slices.ContainsFunc(o.added, func(a addedEntry) bool {
-			return fold.Compare(standingOf(a.RankingEntry), standingOf(first.RankingEntry)) == 0
+			return fold.Compare(a.Standing(), first.Standing()) == 0
 		})
 		if n == past-from && !taken {
-			o.emptied = append(o.emptied, standingOf(first.RankingEntry))
+			o.emptied = append(o.emptied, first.Standing())
 		}
 	}
 	return nil
@@ -326,14 +321,14 @@ func (o *resultOverlay) rank(board leaderboard.LiveBoard, e *leaderboard.OwnEntr
 		return
 	}
 
-	fold, this := board.Fold(), standingOf(e.RankingEntry)
+	fold, this := board.Fold(), e.Standing()
 	for _, g := range o.gone {
-		if fold.Compare(standingOf(g.RankingEntry), this) < 0 {
+		if fold.Compare(g.Standing(), this) < 0 {
 			better--
 		}
 	}
 	for _, a := range o.added {
-		if fold.Compare(standingOf(a.RankingEntry), this) >= 0 {
+		if fold.Compare(a.Standing(), this) >= 0 {
 			continue
 		}
 		if better++; a.fresh {
