@@ -10,6 +10,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
+	"github.com/leaderboard-dev/leaderboard-operator/test/attack"
 	"github.com/leaderboard-dev/leaderboard-operator/test/oidcserver"
 )
 
@@ -85,11 +86,12 @@ func TestNamesFromElsewhere(t *testing.T) {
 func TestExchangesThatFail(t *testing.T) {
 	g, s := withIssuer(t, "preferred_username")
 	g.player("ada")
-	refused := func(status int, code string, r request) {
+	refused := func(what string, status int, code string, r request) {
 		t.Helper()
 		answer := g.do(r)
 		require.Equal(t, status, answer.status, "%s", answer.body)
 		require.Contains(t, string(answer.body), `"error":"`+code+`"`)
+		attack.Refused(t, "a token to exchange, "+what, code)
 	}
 	good := g.idToken(s)
 	down := oidcserver.Fault(func(w http.ResponseWriter, _ *http.Request) bool {
@@ -97,19 +99,19 @@ func TestExchangesThatFail(t *testing.T) {
 		return true
 	})
 	s.SetFault(down)
-	refused(503, "temporarily_unavailable", exchange(good, string(httpapi.TypeIDToken)))
+	refused("while the issuer is down", 503, "temporarily_unavailable", exchange(good, string(httpapi.TypeIDToken)))
 	g.login("ada", password).into(200, &httpapi.Token{})
 	_, other := g.guest()
 	require.Equal(t, 503, g.do(linking(other.AccessToken, "id_token", good)).status)
 
-	refused(400, "invalid_request", exchange("", string(httpapi.TypeIDToken)))
-	refused(400, "invalid_request", exchange(good, "urn:ietf:params:oauth:token-type:saml2"))
-	refused(400, "invalid_request", exchange(good, ""))
-	refused(400, "invalid_request", exchange(good, string(httpapi.TypeIDToken), "requested_token_type", "urn:ietf:params:oauth:token-type:id_token"))
-	refused(400, "invalid_request", exchange(good, string(httpapi.TypeIDToken), "actor_token", "x"))
-	for _, token := range []string{"x", other.AccessToken, strings.Repeat("A", 20_000)} {
-		refused(400, "invalid_request", exchange(token, string(httpapi.TypeIDToken)))
-		refused(400, "invalid_request", exchange(token, string(httpapi.TypeJWT)))
+	refused("empty", 400, "invalid_request", exchange("", string(httpapi.TypeIDToken)))
+	refused("of another type", 400, "invalid_request", exchange(good, "urn:ietf:params:oauth:token-type:saml2"))
+	refused("without a type", 400, "invalid_request", exchange(good, ""))
+	refused("for an ID token", 400, "invalid_request", exchange(good, string(httpapi.TypeIDToken), "requested_token_type", "urn:ietf:params:oauth:token-type:id_token"))
+	refused("for somebody else to act", 400, "invalid_request", exchange(good, string(httpapi.TypeIDToken), "actor_token", "x"))
+	for what, token := range map[string]string{"no token": "x", "the game's own token": other.AccessToken, "20,000 characters": strings.Repeat("A", 20_000)} {
+		refused(what+" as an ID token", 400, "invalid_request", exchange(token, string(httpapi.TypeIDToken)))
+		refused(what+" as a JWT", 400, "invalid_request", exchange(token, string(httpapi.TypeJWT)))
 	}
 	require.Equal(t, 1, g.count("player_identities"), "the guest's alone")
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/test/attack"
 	"github.com/leaderboard-dev/leaderboard-operator/test/stores"
 )
 
@@ -131,6 +132,7 @@ func TestReusedRefreshTokens(t *testing.T) {
 			g.do(refreshing(token)).problem(401, "unauthenticated")
 		}
 		require.Equal(t, 1, g.count("logins"), "%s: only the bystander's is left", name)
+		attack.Refused(t, "a stolen refresh token: "+name, "both are refused, and the login has ended")
 	}
 	require.Equal(t, 5, counted)
 	g.refreshed(*bystander.RefreshToken)
@@ -152,6 +154,7 @@ func TestForgedRefreshTokens(t *testing.T) {
 		answer := g.do(refreshForm(token))
 		require.Equal(t, 400, answer.status, "%d", i)
 		require.Contains(t, string(answer.body), `"error":"invalid_grant"`)
+		attack.Refused(t, fmt.Sprintf("a forged refresh token: %.80q", token), "unauthenticated, invalid_grant")
 	}
 	g.do(refreshing("")).problem(401, "unauthenticated")
 	require.Equal(t, 400, g.do(refreshForm("")).status)

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -17,6 +18,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/keyset"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/test/attack"
 )
 
 const signedBoards = `{"boards": [
@@ -237,40 +239,41 @@ func TestAttacksOnSignatures(t *testing.T) {
 		{name: "a request past its own end", header: forged(func(s *signing) { s.parameters = fmt.Sprintf(";expires=%d", time.Now().Add(-time.Second).Unix()) }), status: 403, slug: "signature-expired"},
 	}
 	t.Logf("%d attacks", len(attacks))
-	for _, attack := range attacks {
-		t.Run(attack.name, func(t *testing.T) {
+	for _, tried := range attacks {
+		t.Run(tried.name, func(t *testing.T) {
 			r := request{method: "POST", path: "/v1/scores/submit", token: ada.token, body: captured.body, header: captured.headers()}
-			if attack.header != nil {
-				r.header = attack.header
+			if tried.header != nil {
+				r.header = tried.header
 			}
-			if attack.body != "" {
-				r.body = attack.body
+			if tried.body != "" {
+				r.body = tried.body
 			}
-			if attack.path != "" {
-				r.path = attack.path
+			if tried.path != "" {
+				r.path = tried.path
 			}
-			if attack.token != "" {
-				r.token = strings.TrimPrefix(attack.token, "-")
+			if tried.token != "" {
+				r.token = strings.TrimPrefix(tried.token, "-")
 			}
 
 			answer := g.do(r)
-			if attack.slug == "" {
+			if tried.slug == "" {
 				var receipt httpapi.Receipt
-				answer.into(attack.status, &receipt)
+				answer.into(tried.status, &receipt)
 				require.True(t, receipt.Replayed)
 			} else {
 				var fields []string
-				if attack.field != "" {
-					fields = []string{attack.field}
+				if tried.field != "" {
+					fields = []string{tried.field}
 				}
-				p := answer.problem(attack.status, attack.slug, fields...)
-				require.Equal(t, attack.slug == "signature-expired", p.ServerTime != nil)
+				p := answer.problem(tried.status, tried.slug, fields...)
+				require.Equal(t, tried.slug == "signature-expired", p.ServerTime != nil)
 				if p.ServerTime != nil {
 					require.WithinDuration(t, time.Now(), *p.ServerTime, time.Minute)
 				}
-				require.Equal(t, attack.slug == "signature-required", answer.header.Get("Accept-Signature") != "")
+				require.Equal(t, tried.slug == "signature-required", answer.header.Get("Accept-Signature") != "")
 			}
 			require.Equal(t, stored, g.count("score_events"))
+			attack.Refused(t, "a captured submission with "+tried.name, cmp.Or(tried.slug, "a repetition, nothing is stored"))
 		})
 	}
 

@@ -14,6 +14,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/workloads"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
+	"github.com/leaderboard-dev/leaderboard-operator/test/attack"
 )
 
 // A Pod exchanges the token of its ServiceAccount for one of the service account, whose scopes
@@ -36,14 +37,15 @@ func TestPodsLogIn(t *testing.T) {
 		require.NoError(t, err)
 		return signed
 	}
-	refused := func(r request, code string) {
+	refused := func(what string, r request, code string) {
 		t.Helper()
 		answer := g.do(r)
 		require.Equal(t, 400, answer.status)
 		require.Contains(t, string(answer.body), `"error":"`+code+`"`)
+		attack.Refused(t, "a Pod's token, "+what, code)
 	}
 
-	refused(exchange(pod("match"), string(httpapi.TypeJWT)), "invalid_request")
+	refused("while no Pods are known", exchange(pod("match"), string(httpapi.TypeJWT)), "invalid_request")
 	require.NoError(t, g.tokens.SetWorkloads(file))
 	var token httpapi.Token
 	g.do(exchange(pod("match"), string(httpapi.TypeJWT))).into(200, &token)
@@ -55,10 +57,10 @@ func TestPodsLogIn(t *testing.T) {
 	submit := request{method: "POST", path: "/v1/scores/submit", token: token.AccessToken, body: submissionOf(id, "", 5)}
 	require.Equal(t, 200, g.do(submit).status)
 
-	refused(exchange(pod("match"), string(httpapi.TypeJWT), "scope", "admin"), "invalid_scope")
-	refused(exchange(pod("match"), string(httpapi.TypeIDToken)), "invalid_request")
-	refused(exchange(pod("other"), string(httpapi.TypeJWT)), "invalid_request")
-	refused(exchange(pod("gone"), string(httpapi.TypeJWT)), "invalid_request")
+	refused("for a scope that its account lacks", exchange(pod("match"), string(httpapi.TypeJWT), "scope", "admin"), "invalid_scope")
+	refused("as an ID token", exchange(pod("match"), string(httpapi.TypeIDToken)), "invalid_request")
+	refused("of a ServiceAccount that is not listed", exchange(pod("other"), string(httpapi.TypeJWT)), "invalid_request")
+	refused("for an account that is gone", exchange(pod("gone"), string(httpapi.TypeJWT)), "invalid_request")
 
 	// It follows what its account may do, and what it is.
 	g.accounts[0].Scopes = accounts.Scopes{accounts.Read}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
+	"github.com/leaderboard-dev/leaderboard-operator/test/attack"
 	"github.com/leaderboard-dev/leaderboard-operator/test/conformance/ledgertest"
 )
 
@@ -61,7 +62,7 @@ func rehash(t *testing.T, conn *pgx.Conn) {
 // What the owner of the schema does to the audit is found, and where.
 func TestAttacksOnTheAudit(t *testing.T) {
 	renumber := "UPDATE audit SET number = CASE number WHEN 4 THEN 107 WHEN 7 THEN 104 ELSE number END; UPDATE audit SET number = number - 100 WHERE number > 100"
-	for name, attack := range map[string]struct {
+	for name, tried := range map[string]struct {
 		sql     string
 		rehash  bool
 		vouched int // the head that is known from elsewhere; 0: none is
@@ -93,19 +94,20 @@ func TestAttacksOnTheAudit(t *testing.T) {
 			require.Equal(t, heads[9], head)
 
 			owner := asOwner(t, f)
-			_, err = owner.Exec(t.Context(), attack.sql)
+			_, err = owner.Exec(t.Context(), tried.sql)
 			require.NoError(t, err)
-			if attack.rehash {
+			if tried.rehash {
 				rehash(t, owner)
 			}
 			var vouched *leaderboard.AuditHead
-			if attack.vouched > 0 {
-				vouched = &heads[attack.vouched-1]
+			if tried.vouched > 0 {
+				vouched = &heads[tried.vouched-1]
 			}
 			_, err = verifyAudit(t, f, vouched)
 			var broken *postgres.BrokenAuditError
 			require.ErrorAs(t, err, &broken)
-			require.Equal(t, attack.bad, broken.Number, "%v", err)
+			require.Equal(t, tried.bad, broken.Number, "%v", err)
+			attack.Refused(t, "the owner of the schema changes the audit: "+name, err.Error())
 		})
 	}
 }
@@ -160,5 +162,6 @@ func TestRightsToTheAudit(t *testing.T) {
 	for _, sql := range []string{"UPDATE audit SET reason = ''", "DELETE FROM audit", "TRUNCATE audit"} {
 		_, err := conn.Exec(t.Context(), sql)
 		require.ErrorContains(t, err, "permission denied", sql)
+		attack.Refused(t, "a server's login of PostgreSQL: "+sql, err.Error())
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/oidc"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/test/attack"
 	"github.com/leaderboard-dev/leaderboard-operator/test/oidcserver"
 )
 
@@ -157,6 +158,7 @@ func TestForgedTokens(t *testing.T) {
 	for name, token := range forged {
 		_, err := v.Verify(t.Context(), token)
 		require.Equal(t, leaderboard.CodeUnauthenticated, leaderboard.CodeOf(err), "%s: %v", name, err)
+		attack.Refused(t, "an ID token, "+name, err.Error())
 	}
 	t.Logf("%d forged tokens", len(forged))
 }
