@@ -74,7 +74,7 @@ func (b *batch) answer(applied []leaderboard.Applied) {
 
 		r := b.requests[i]
 		receipt := leaderboard.Receipt{Event: o.Event, Player: r.submission.Player, Board: r.submission.Board, Score: r.submission.Score,
-			Replayed: o.Replayed, Ranking: leaderboard.RankingDelayed, Improved: o.Standing != nil && o.Improved}
+			Replayed: o.Replayed, Ranking: leaderboard.RankingDelayed, Improved: o.Standing != nil && o.Improved, Allowances: o.Allowances}
 		if own := b.own[i]; own >= 0 && applied[own].Rank != 0 {
 			a := applied[own]
 			receipt.Ranking, receipt.Rank, receipt.StandingScore, receipt.StandingColumns = leaderboard.RankingLive, a.Rank, a.Score, a.Columns

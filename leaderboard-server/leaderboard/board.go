@@ -87,6 +87,8 @@ type Board struct {
 	// MaxImprovement is by how much one submission may improve the standing that its player has
 	// of all time; 0: by any.
 	MaxImprovement int64
+	// Limits are how often one player may submit.
+	Limits Limits
 	// Decimals is how many of a score's digits clients show behind the point, such as 3
 	// for milliseconds that are shown as seconds. Nothing else depends on it.
 	Decimals int
@@ -140,6 +142,9 @@ func (b Board) Validate() error {
 		return invalid("shards", "shards of board %s must be from 1 to %d", b.Name, MaxShards)
 	}
 	if err := b.validatePlausibility(); err != nil {
+		return err
+	}
+	if err := b.validateLimits(); err != nil {
 		return err
 	}
 	if err := b.validateRanks(); err != nil {

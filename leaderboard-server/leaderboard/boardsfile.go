@@ -31,6 +31,46 @@ type boardSpec struct {
 	Submitters     serversOnly `json:"submitters"`
 	Signatures     signed      `json:"signatures"`
 	MaxImprovement *int64      `json:"maxImprovement"`
+	Limits         *limitsSpec `json:"limits"`
+}
+
+// limitsSpec is how often one player may submit to a board.
+type limitsSpec struct {
+	PerMinute       *int           `json:"perMinute"`
+	CooldownSeconds *int64         `json:"cooldownSeconds"`
+	Attempts        []attemptsSpec `json:"attempts"`
+}
+
+// attemptsSpec is how many submissions there may be in a season.
+type attemptsSpec struct {
+	Window string `json:"window"`
+	Max    int    `json:"max"`
+}
+
+// limits reads it; nil limits nothing. What is given as 0 is refused: to have no limit it is left
+// out.
+func (s *limitsSpec) limits() Limits {
+	if s == nil {
+		return Limits{}
+	}
+
+	var l Limits
+	if s.PerMinute != nil {
+		l.PerMinute = *s.PerMinute
+		if l.PerMinute == 0 {
+			l.PerMinute = -1
+		}
+	}
+	if s.CooldownSeconds != nil {
+		l.Cooldown = -1
+		if *s.CooldownSeconds > 0 && *s.CooldownSeconds <= int64(MaxCooldown.Seconds()) {
+			l.Cooldown = time.Duration(*s.CooldownSeconds) * time.Second
+		}
+	}
+	for _, a := range s.Attempts {
+		l.Attempts = append(l.Attempts, Attempts(a))
+	}
+	return l
 }
 
 // signed is whether submissions of players have to be signed.
@@ -174,6 +214,7 @@ type globalSpec struct {
 
 	Submitters serversOnly `json:"submitters"`
 	Signatures signed      `json:"signatures"`
+	Limits     *limitsSpec `json:"limits"`
 }
 
 func (s globalSpec) change(global *Board) {
@@ -188,6 +229,7 @@ func (s globalSpec) change(global *Board) {
 	global.Segments = segments(s.Segments)
 	global.Derived = s.Direct != nil && !*s.Direct
 	global.ServersOnly, global.Signed = bool(s.Submitters), bool(s.Signatures)
+	global.Limits = s.Limits.limits()
 }
 
 // set sets what is given.
@@ -201,13 +243,14 @@ func set[T any](field, value *T) {
 // elements have the fields name, order (default Descending), scoring (default
 // Best), minScore, maxScore (default +-MaxScore), countsTowardGlobal (default:
 // whether the board is Descending), submitters (Players, the default, or Servers),
-// signatures (None, the default, or Required), maxImprovement (default none), decimals (default 0), shards (default 1), allTime
+// signatures (None, the default, or Required), maxImprovement (default none), limits: an object
+// with perMinute, cooldownSeconds and attempts, a list with window and max (default none), decimals (default 0), shards (default 1), allTime
 // (default true), ranks (default Ordinal), columns: a list with name, order (default
 // Descending), min, max (default +-MaxScore) and decimals (default 0), metadata: an object
 // with maxBytes (default MaxMetadata) and schema (a JSON Schema; default none), windows: a list
 // with name, schedule and timeZone (default UTC) or start and end (RFC 3339), and keep (default
 // DefaultKeep), and segments: a list of attributes. Next to boards, attributes has a list with
-// name, and values or pattern, and global has minScore, maxScore, submitters, signatures, decimals, shards, ranks,
+// name, and values or pattern, and global has minScore, maxScore, submitters, signatures, limits, decimals, shards, ranks,
 // windows and segments of GlobalBoard, and
 // direct (default true): whether it takes submissions of its own. Unknown fields, duplicates and
 // values out of bounds are refused. An empty file has no boards but GlobalBoard.
@@ -281,6 +324,7 @@ func (s boardSpec) board() Board {
 			b.MaxImprovement = -1 // which is refused: to have no bound it is left out
 		}
 	}
+	b.Limits = s.Limits.limits()
 	b.WindowsOnly = s.AllTime != nil && !*s.AllTime
 	b.Columns = columns(s.Columns)
 	b.Metadata = s.Metadata.rules()

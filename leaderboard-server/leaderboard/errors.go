@@ -67,6 +67,9 @@ const (
 	// CodeImprovementTooLarge is a score that would improve the player's standing by more than
 	// the board allows.
 	CodeImprovementTooLarge Code = "improvement-too-large"
+	// CodeLimitExceeded is a submission of a player who has made as many to the board as its
+	// limits allow; RetryAfter says when the next one is taken, 0: none is.
+	CodeLimitExceeded Code = "limit-exceeded"
 	// CodeRateLimited is a caller who asks too often; RetryAfter says when to
 	// come back.
 	CodeRateLimited Code = "rate-limited"
@@ -93,6 +96,10 @@ type Error struct {
 	Message string
 	// RetryAfter is how long to wait before the next attempt; 0: not known.
 	RetryAfter time.Duration
+	// Limit names the limit that leaves no room, and Allowances are what all of them leave, of
+	// CodeLimitExceeded.
+	Limit      string
+	Allowances []Allowance
 
 	cause error
 }

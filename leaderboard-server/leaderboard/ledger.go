@@ -53,6 +53,8 @@ type Outcome struct {
 	// Replayed says that the idempotency key was stored before; Event is that of
 	// the first time.
 	Replayed bool
+	// Allowances are what the limits of the board leave the player.
+	Allowances []Allowance
 }
 
 // Event is one row of the log: a score that a player submitted.

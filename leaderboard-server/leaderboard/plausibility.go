@@ -25,7 +25,9 @@ func (b Board) BoundsImprovement() bool {
 
 // ByPlayer says that submissions of one player to the board are stored one after the other:
 // what becomes of one depends on those before it.
-func (b Board) ByPlayer() bool { return b.Scoring.Ordered() || b.BoundsImprovement() }
+func (b Board) ByPlayer() bool {
+	return b.Scoring.Ordered() || b.BoundsImprovement() || b.Limits.Any()
+}
 
 // TooLarge is the refusal of a submission that would improve the player's standing by more than
 // the board allows.

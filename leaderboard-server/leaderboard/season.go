@@ -127,7 +127,7 @@ func (b LiveBoard) ranIn(window string, season int32) bool {
 }
 
 // HasWindow says whether a window is configured; that of all time is one.
-func (b LiveBoard) HasWindow(name string) bool {
+func (b Board) HasWindow(name string) bool {
 	if name == AllTime {
 		return !b.WindowsOnly
 	}

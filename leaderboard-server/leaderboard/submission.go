@@ -114,4 +114,6 @@ type Receipt struct {
 	// while Ranking is delayed.
 	StandingScore   int64
 	StandingColumns Columns
+	// Allowances are what the limits of the board leave the player; nil: it has none.
+	Allowances []Allowance
 }

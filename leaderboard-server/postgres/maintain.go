@@ -19,7 +19,7 @@ const (
 )
 
 // Maintain makes partitions ahead, rolls closed days up for reports, deletes expired
-// idempotency keys and logins, drops events past their retention, metadata that nothing is of
+// idempotency keys, logins and counts of submissions, drops events past their retention, metadata that nothing is of
 // any more and old messages of webhooks, and gives usernames their skeletons. It is to be
 // called every hour or so, by any number of replicas. Where one of these fails it goes on with
 // the next.
@@ -84,6 +84,11 @@ var expired = []struct{ what, table, condition, order string }{
 	{"resets of passwords", "password_resets", "expires_at < now()", "expires_at"},
 	// No access token is good for longer than a day, and clocks differ.
 	{"changes of accounts", "account_changes", "at < now() - interval '25 hours'", "at"},
+	// No cooldown is longer than a week.
+	{"counts of submissions", "submission_counts", `last_at < now() - interval '8 days' AND NOT EXISTS (
+		SELECT FROM boards b CROSS JOIN jsonb_each(attempts) a
+		LEFT JOIN window_seasons s ON s.board = b.number AND s.name = a.key AND s.ordinal = (a.value ->> 0)::int
+		WHERE b.number = submission_counts.board AND b.limits IS NOT NULL AND (a.key = 'all' OR s.closes_at > now()))`, "board, player"},
 }
 
 // expire deletes the rows that have expired.

@@ -8,7 +8,7 @@ import (
 )
 
 // Games without segments run statements that know nothing of them, and those whose boards do
-// not bound improvements none that know of that.
+// not bound improvements, or limit submissions, none that know of that.
 func TestStatementsKnowNothingOfWhatABatchDoesNotHave(t *testing.T) {
 	for _, s := range []appendStatement{appendAny, appendOrdered} {
 		for form, text := range s {
@@ -20,7 +20,12 @@ func TestStatementsKnowNothingOfWhatABatchDoesNotHave(t *testing.T) {
 				require.NotContains(t, body, "max_improvement")
 				require.NotContains(t, body, "checkpoint")
 			}
+			if !form.limits {
+				require.NotContains(t, body, "submission_counts")
+				require.NotContains(t, body, "limit-exceeded")
+			}
 		}
 	}
 	require.Contains(t, appendOrdered[appendForm{bounds: true}], "max_improvement")
+	require.Contains(t, appendOrdered[appendForm{limits: true}], "submission_counts")
 }

@@ -82,15 +82,15 @@ type storeArguments struct {
 	described []int64
 	metadata  []string
 	// ordered says that a board takes a player's submissions one after the other, bounded that
-	// it may bound improvements, keyed that there is a key, and segmented that there may be
-	// segments in which a submission counts.
-	ordered, bounded, keyed, segmented bool
+	// it may bound improvements, limited that it may limit how many there are, keyed that there
+	// is a key, and segmented that there may be segments in which a submission counts.
+	ordered, bounded, limited, keyed, segmented bool
 }
 
 func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Catalog) (*storeArguments, error) {
 	n := len(batch)
 	a := &storeArguments{make([][16]byte, n), make([]pgtype.Int4, n), make([]string, n), make([]int64, n),
-		make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n), nil, nil, nil, false, false, false, false}
+		make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n), nil, nil, nil, false, false, false, false, false}
 	type entry struct {
 		player [16]byte
 		board  string
@@ -108,6 +108,7 @@ func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Cata
 		// One that is newer than the catalog may be ordered.
 		a.ordered = a.ordered || err != nil || board.ByPlayer()
 		a.bounded = a.bounded || err != nil || board.BoundsImprovement()
+		a.limited = a.limited || err != nil || board.Limits.Any()
 		a.segmented = a.segmented || err != nil || segmented(catalog, board)
 		if err == nil && board.ByPlayer() {
 			if entries == nil {
@@ -162,6 +163,7 @@ type storedRow struct {
 	verdict                         pgtype.Text
 	columns                         []int64 // as they are ranked
 	segments                        leaderboard.Segments
+	counts                          countsRow
 }
 
 // append runs the statement. repeated are the submissions whose key was there, and
@@ -175,6 +177,9 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 	if a.segmented {
 		fields = append(fields, &row.segments)
 	}
+	if a.limited {
+		fields = append(fields, row.counts.fields()...)
+	}
 
 	lockTimeout := ""
 	if a.ordered || a.keyed {
@@ -185,7 +190,7 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 	if len(a.described) > 0 {
 		args = append(args, a.described, a.metadata)
 	}
-	rows, err := conn.Query(ctx, sql[appendForm{a.segmented, len(a.described) > 0, a.bounded}], args...)
+	rows, err := conn.Query(ctx, sql[appendForm{a.segmented, len(a.described) > 0, a.bounded, a.limited}], args...)
 	if err != nil {
 		return stored, nil, err
 	}
@@ -198,11 +203,9 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 		i := int(row.ordinal - 1)
 		outcome := &stored.Outcomes[i]
 		row.fill(outcome, r.catalog, main)
+		outcome.Allowances = row.allowances(&r)
 		if row.kind == "refused" {
-			outcome.Err = refusal(row.verdict.String, batch[i])
-			if row.verdict.String == tooLarge {
-				outcome.Err = tooLargeFor(batch[i], r.catalog)
-			}
+			outcome.Err = row.refusal(batch[i], r.catalog, outcome.Allowances)
 		}
 		if row.verdict.String == "duplicate" || a.keys[i].Valid && repeatable[row.verdict.String] {
 			repeated = append(repeated, i)
@@ -308,16 +311,27 @@ func (r *storedRow) standing(board leaderboard.LiveBoard) *leaderboard.Standing 
 
 // repeatable are the verdicts on submissions that may have been stored before: with the key of
 // then they are repetitions.
-var repeatable = map[string]bool{"refused": true, "out-of-range": true, tooLarge: true}
+var repeatable = map[string]bool{"refused": true, "out-of-range": true, tooLarge: true, limitExceeded: true}
 
-// tooLarge is the verdict on submissions that improve more than their board allows.
-const tooLarge = "improvement-too-large"
+// The verdicts on submissions that improve more than their board allows, and on those for which
+// its limits leave no room.
+const (
+	tooLarge      = "improvement-too-large"
+	limitExceeded = "limit-exceeded"
+)
 
-// tooLargeFor is the error for that verdict.
-func tooLargeFor(s leaderboard.Submission, catalog *leaderboard.Catalog) error {
+// refusal is the error for the verdict on a submission.
+func (r *storedRow) refusal(s leaderboard.Submission, catalog *leaderboard.Catalog, left []leaderboard.Allowance) error {
+	if r.verdict.String != tooLarge && r.verdict.String != limitExceeded {
+		return refusal(r.verdict.String, s)
+	}
+
 	board, err := catalog.Lookup(s.Board)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err // it was removed in the meantime
+	case r.verdict.String == limitExceeded:
+		return board.LimitExceeded(left)
 	}
 	return board.TooLarge()
 }

@@ -9,6 +9,11 @@
 -- Such a board has the standing of all time of each of its players made here, too, if its
 -- scoring is not ordered: a join of its events, as catch-up makes it. It comes with no row.
 --
+-- What is in comments that begin with ~ is run where a board of the batch limits how often a
+-- player may submit. What the player has submitted is in submission_counts: it is locked, in the
+-- order of the primary key, judged by, and counted on with what is appended. Rows have the counts
+-- from before.
+--
 -- Standings are locked, then events are numbered: so the order of a player's events
 -- is the order in which they fold. Standings, then keys, are locked in the order of
 -- their primary keys.
@@ -71,6 +76,16 @@ WITH arguments AS MATERIALIZED (
     SELECT i.ordinal, t.season
     FROM input i JOIN open o ON o.board = i.board
     CROSS JOIN LATERAL (SELECT o.season UNION ALL SELECT segment_season(o.season, v) FROM unnest(i.segments) v WHERE v > 0) t
+) *//*~ , limits AS MATERIALIZED (
+    SELECT number AS board, (limits ->> 'perMinute')::int AS per_minute, (limits ->> 'cooldownSeconds')::int * interval '1 second' AS cooldown
+    FROM boards WHERE limits IS NOT NULL AND name = ANY ((SELECT boards FROM arguments)::text[])
+), attempts AS MATERIALIZED (
+    -- Of each window in which attempts are limited the season that is open, null if none is; that
+    -- of all time is 0.
+    SELECT b.number AS board, a.name, a.most, a.place, CASE a.name WHEN 'all' THEN 0 ELSE s.ordinal END AS season
+    FROM limits l JOIN boards b ON b.number = l.board
+    CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(b.limits -> 'attempts') AS ("window" text, max int)) WITH ORDINALITY AS a (name, most, place)
+    LEFT JOIN window_seasons s ON s.board = b.number AND s.name = a.name AND s.closed_at IS NULL AND s.opens_at <= now() AND s.closes_at > now()
 ) */, locked AS MATERIALIZED (
     SELECT i.ordinal, s.score /*^ , s.removed, i.most IS NOT NULL AND s.season = i.all_time AS bounds */
     FROM input i JOIN /*- open o ON o.board = i.board -*/ /*+ targets o ON o.ordinal = i.ordinal */ JOIN standings s ON s.board = i.board AND s.season = o.season AND s.player = i.player
@@ -78,10 +93,35 @@ WITH arguments AS MATERIALIZED (
     ORDER BY s.board, s.season, s.player
     FOR UPDATE OF s
 ), judged AS MATERIALIZED (
+    /*~ WITH input AS MATERIALIZED (
+        -- With what the limits leave: those that came in the last minute, in the order of their
+        -- times, are the last ones of recent. Counts are looked up one by one, however small
+        -- their table was when the statement was planned; nothing here is joined to a second
+        -- list of the submissions.
+        SELECT i.*, coalesce(c.submissions, 0) AS submissions, c.last_at, c.recent, m.minute, a.used, a.attempts,
+            c.recent[cardinality(c.recent) + 1 - least(i.per_minute, m.minute)] + interval '1 minute' AS frees_at,
+            (m.minute >= i.per_minute OR c.last_at > now() - i.cooldown OR a.used_up) IS TRUE AS exceeded
+        FROM (
+            SELECT i.*, i.verdict IS NULL AND l.board IS NOT NULL AS limited, l.per_minute, l.cooldown
+            FROM input i LEFT JOIN limits l ON l.board = i.board
+            ORDER BY i.board, i.player
+        ) i
+        LEFT JOIN LATERAL (SELECT * FROM submission_counts c WHERE i.limited AND c.board = i.board AND c.player = i.player FOR UPDATE) c ON true
+        CROSS JOIN LATERAL (SELECT CASE WHEN i.limited THEN coalesce(cardinality(c.recent) - width_bucket(now() - interval '1 minute', c.recent), 0) END) AS m (minute)
+        LEFT JOIN LATERAL (
+            SELECT array_agg(CASE WHEN a.season IS NULL THEN -1 ELSE u.used END ORDER BY a.place) AS used,
+                bool_or(a.season IS NOT NULL AND u.used >= a.most) AS used_up,
+                jsonb_object_agg(a.name, jsonb_build_array(a.season, u.used + 1)) FILTER (WHERE a.season IS NOT NULL) AS attempts
+            FROM attempts a
+            CROSS JOIN LATERAL (SELECT CASE WHEN (c.attempts -> a.name ->> 0)::int = a.season THEN (c.attempts -> a.name ->> 1)::int ELSE 0 END) AS u (used)
+            WHERE i.limited AND a.board = i.board
+        ) a ON true
+    ) */
     SELECT i.ordinal, i.score, i.columns, i.key, i.fingerprint, i.player, i.board, i.global, i.sign, i.fold, i.defined, /*+ i.segments, */
-        /*^ i.most, i.all_time, l.found, */
+        /*^ i.most, i.all_time, l.found, */ /*~ i.submissions, i.last_at, i.recent, i.per_minute, i.minute, i.frees_at, i.used, i.attempts, */
         CASE
             WHEN i.verdict IS NOT NULL THEN i.verdict
+            /*~ WHEN i.exceeded THEN 'limit-exceeded' */
             WHEN i.fold = 4 AND (l.highest + i.score > 9007199254740991 OR l.lowest + i.score < -9007199254740991) THEN 'out-of-range'
             /*^ WHEN i.sign * i.score - greatest(i.sign * l.held, CASE WHEN i.fold < 3 THEN CASE i.sign WHEN 1 THEN u.highest ELSE -u.lowest END END) > i.most
                 THEN 'improvement-too-large' */
@@ -103,7 +143,20 @@ WITH arguments AS MATERIALIZED (
 ), appended AS (
     INSERT INTO score_events (id, player, score, board, global_season, xid, columns/*+, segments */)
     SELECT event, player, score, board, CASE WHEN global THEN $10::int END, (SELECT xid FROM ledger), columns::bigint[]/*+, segments */ FROM accepted
-), folded AS (
+)/*~ , counted AS (
+    -- Counts go by at, so what came before another one and is counted after it has its place. The
+    -- last ten seconds of what is kept of a minute are for those that wait for a lock.
+    INSERT INTO submission_counts AS c (board, player, submissions, last_at, recent, attempts)
+    SELECT board, player, submissions + 1, greatest(last_at, now()),
+        CASE WHEN per_minute IS NULL THEN '{}' ELSE coalesce(recent[width_bucket(now() - interval '70 seconds', recent) + 1:width_bucket(now(), recent)], '{}')
+            || now() || coalesce(recent[width_bucket(now(), recent) + 1:], '{}') END,
+        coalesce(attempts, '{}')
+    FROM accepted WHERE minute IS NOT NULL
+    ORDER BY board, player
+    ON CONFLICT (board, player) DO UPDATE SET submissions = excluded.submissions, last_at = excluded.last_at, recent = excluded.recent, attempts = excluded.attempts
+    -- Two first submissions at once find no row to lock.
+    WHERE CASE WHEN excluded.submissions = c.submissions + 1 THEN true ELSE repeat_transaction() END
+) */, folded AS (
     INSERT INTO standings AS s (board, season, player, score, columns, event, last_event, origin, fold, reached_at, xid /*^ , previous_score */)
     SELECT a.board, o.season, a.player, CASE a.fold WHEN 5 THEN 1 ELSE a.score END,
         CASE WHEN a.defined <> '[]' THEN ranked_columns(a.columns::bigint[], a.defined) END, a.event, a.event, a.board, a.fold, now(), '0'
@@ -152,13 +205,13 @@ WITH arguments AS MATERIALIZED (
 SELECT 'ledger' AS kind, (SELECT version FROM ledger) AS ordinal, (SELECT xid FROM ledger) AS event,
     (extract(epoch FROM now()) * 1000000)::bigint AS player, NULL::int AS board, NULL::boolean AS global,
     (SELECT identity FROM ledger) AS verdict, NULL::int AS season, NULL::bigint AS score, NULL::bigint AS reached, NULL::boolean AS improved,
-    NULL::bigint[] AS columns/*+, NULL::int[] AS segments */
+    NULL::bigint[] AS columns/*+, NULL::int[] AS segments *//*~ , NULL::int AS minute, NULL::timestamptz AS frees_at, NULL::timestamptz AS last_at, NULL::int[] AS used */
 UNION ALL
 SELECT 'stored', n.ordinal, n.event, n.player, n.board, n.global,
     CASE WHEN n.key IS NOT NULL AND n.event NOT IN (SELECT event FROM keys) THEN 'duplicate' END,
     f.season, f.score, f.event,
     f.entered OR n.sign * f.score > n.sign * f.previous_score OR f.score = f.previous_score AND f.columns < f.previous_columns,
-    f.columns/*+, n.segments */
+    f.columns/*+, n.segments *//*~ , n.minute, n.frees_at, n.last_at, n.used */
 FROM numbered n LEFT JOIN folded f ON f.board = n.board AND f.player = n.player
 UNION ALL
-SELECT 'refused', ordinal, NULL, player, board, NULL, verdict, NULL, NULL, NULL, NULL, NULL/*+, NULL */ FROM judged WHERE verdict IS NOT NULL
+SELECT 'refused', ordinal, NULL, player, board, NULL, verdict, NULL, NULL, NULL, NULL, NULL/*+, NULL *//*~ , minute, frees_at, last_at, used */ FROM judged WHERE verdict IS NOT NULL
