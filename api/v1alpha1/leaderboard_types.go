@@ -153,6 +153,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.columns) || size(self.columns) == 0 || !(self.scoring in ['Sum', 'Count'])",fieldPath=".columns",message="columns are of one submission, and a sum or a count is of several: set scoring to Best, First or Latest, or leave columns out"
 // +kubebuilder:validation:XValidation:rule="!has(self.signatures) || self.signatures != 'Required' || !has(self.submitters) || self.submitters != 'Servers'",fieldPath=".signatures",message="players sign their submissions, and the submitters are Servers, who need no signature: leave signatures out"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxImprovement) || self.scoring in ['Best', 'Latest']",fieldPath=".maxImprovement",message="what one submission improves is bounded where the scoring is Best or Latest: with First nothing improves, with Sum it is the score itself, which maxScore and minScore bound, and with Count it is 1; leave maxImprovement out"
+// +kubebuilder:validation:XValidation:rule="!has(self.limits) || !has(self.limits.attempts) || self.limits.attempts.all(a, a.window == 'all' ? (!has(self.allTime) || self.allTime) : (has(self.windows) && self.windows.exists(w, w.name == a.window)))",fieldPath=".limits",message="limits.attempts must name windows that the board has: one of windows, or all for the ranking of all time"
 type Board struct {
 	// name is what clients send as game_id: lower-case letters, digits, - and _,
 	// beginning and ending with a letter or digit.
@@ -209,6 +210,11 @@ type Board struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=9007199254740991
 	MaxImprovement *int64 `json:"maxImprovement,omitempty"`
+
+	// limits are how often one player may submit, itself or through the game's servers. What is
+	// over them is refused until there is room again. Left out, there are none.
+	// +optional
+	Limits *BoardLimits `json:"limits,omitempty"`
 
 	// countsTowardGlobal says whether a submission to this board also counts on
 	// the board global. Left out, a Descending board counts and an Ascending
@@ -269,6 +275,47 @@ type Board struct {
 	// +kubebuilder:validation:items:MaxLength=40
 	// +kubebuilder:validation:XValidation:rule="self.all(s, self.exists_one(t, t == s))",message="segments must name each attribute once"
 	Segments []string `json:"segments,omitempty"`
+}
+
+// BoardLimits are how often one player may submit to a board. Refused submissions and
+// repetitions do not count.
+//
+// +kubebuilder:validation:MinProperties=1
+type BoardLimits struct {
+	// perMinute is how many submissions there may be in any 60 seconds.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	PerMinute *int32 `json:"perMinute,omitempty"`
+
+	// cooldownSeconds is how long after a submission the next one is taken, up to a week.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=604800
+	CooldownSeconds *int32 `json:"cooldownSeconds,omitempty"`
+
+	// attempts are how many submissions there may be in each season of a window.
+	// +optional
+	// +listType=map
+	// +listMapKey=window
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=9
+	Attempts []BoardAttempts `json:"attempts,omitempty"`
+}
+
+// BoardAttempts is how many submissions of one player there may be in a season.
+type BoardAttempts struct {
+	// window is the name of one of the board's windows, or all for all time.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	Window string `json:"window"`
+
+	// max is how many there may be in each of its seasons.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	Max int32 `json:"max"`
 }
 
 // Column is a further number of each submission.
@@ -408,6 +455,8 @@ type Window struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.minScore) || !has(self.maxScore) || self.minScore <= self.maxScore",fieldPath=".minScore",message="minScore must not be greater than maxScore: lower minScore or raise maxScore"
 // +kubebuilder:validation:XValidation:rule="!has(self.signatures) || self.signatures != 'Required' || !has(self.submitters) || self.submitters != 'Servers'",fieldPath=".signatures",message="players sign their submissions, and the submitters are Servers, who need no signature: leave signatures out"
+// +kubebuilder:validation:XValidation:rule="!has(self.limits) || !has(self.limits.attempts) || self.limits.attempts.all(a, a.window == 'all' || (has(self.windows) && self.windows.exists(w, w.name == a.window)))",fieldPath=".limits",message="limits.attempts must name windows that the board has: one of windows, or all for the ranking of all time"
+// +kubebuilder:validation:XValidation:rule="!has(self.limits) || !has(self.direct) || self.direct",fieldPath=".limits",message="with direct set to false nothing is submitted to global, so there is nothing to limit: leave limits out"
 type GlobalSpec struct {
 	// minScore is the lowest score that a submission without game_id may carry. What
 	// other boards bring is within their own bounds.
@@ -437,6 +486,11 @@ type GlobalSpec struct {
 	// Required; see that of boards. Left out: None.
 	// +optional
 	Signatures Signatures `json:"signatures,omitempty"`
+
+	// limits are how often one player may submit without game_id; see those of boards. What
+	// other boards bring does not count. Left out, there are none.
+	// +optional
+	Limits *BoardLimits `json:"limits,omitempty"`
 
 	// decimals is how many digits of a score clients are to show behind the point, such
 	// as 3 for times in milliseconds that are shown as seconds. Scores are integers in

@@ -54,6 +54,7 @@ func describe(catalog *leaderboard.Catalog, b leaderboard.LiveBoard, now time.Ti
 	if b.BoundsImprovement() {
 		board.MaxImprovement = &b.MaxImprovement
 	}
+	board.Limits = describeLimits(b.Limits)
 	for i, c := range b.Columns {
 		board.Columns[i] = Column{Column: c.Name, Order: string(c.Order), Min: c.Min, Max: c.Max, Decimals: c.Decimals}
 	}

@@ -70,7 +70,8 @@ func (g *game) withBroken(change func(*httpapi.Options)) func(request) request {
 // Whatever the contract documents of every call is shown: each status with its media
 // types and headers, and each parameter and body.
 func TestContract(t *testing.T) {
-	g := newGame(t, gameOptions{boards: windowsFile})
+	limited := `{"name": "daily-run", "limits": {"perMinute": 5, "cooldownSeconds": 1, "attempts": [{"window": "all", "max": 1}]}}, `
+	g := newGame(t, gameOptions{boards: strings.Replace(windowsFile, `"boards": [`, `"boards": [`+limited, 1)})
 	id, token := g.player("ada")
 	secret := g.account("contract-server", accounts.Submit, accounts.Read)
 	service := g.serviceToken("contract-server", secret, "")
@@ -394,6 +395,18 @@ func TestContract(t *testing.T) {
 		finish, _ := g.beginSubmission(r.server, token)
 		g.do(r).problem(429, "rate-limited")
 		require.Equal(t, 200, finish())
+	})
+
+	t.Run("429 of limits", func(t *testing.T) {
+		g.t = t
+		r := request{method: "POST", path: "/v1/scores/submit", token: token, body: submission("daily-run", 1)}
+		taken := g.do(r)
+		require.Equal(t, 200, taken.status)
+		require.Equal(t, `"per-minute";q=5;w=60, "cooldown";q=1;w=1, "attempts-all";q=1`, taken.header.Get("RateLimit-Policy"))
+		answer := g.do(r)
+		answer.problem(429, "limit-exceeded")
+		require.Empty(t, answer.header.Get("Retry-After"))
+		require.Contains(t, answer.header.Get("RateLimit"), `"attempts-all";r=0`)
 	})
 
 	t.Run("429 of batches", func(t *testing.T) {

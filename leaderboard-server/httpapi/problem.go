@@ -63,6 +63,7 @@ var (
 	kindOutOfRange         = kind{"score-out-of-range", http.StatusUnprocessableEntity, "The score is out of range"}
 	kindImprovement        = kind{"improvement-too-large", http.StatusUnprocessableEntity, "The score improves the standing by too much"}
 	kindRateLimited        = kind{"rate-limited", http.StatusTooManyRequests, "Too many requests"}
+	kindLimitExceeded      = kind{"limit-exceeded", http.StatusTooManyRequests, "Too many submissions"}
 	kindInternal           = kind{"internal-error", http.StatusInternalServerError, "Internal error"}
 	kindBusy               = kind{"busy", http.StatusServiceUnavailable, "The server is busy"}
 	kindRankingUnavailable = kind{"ranking-unavailable", http.StatusServiceUnavailable, "The ranking is not available"}
@@ -93,6 +94,7 @@ var kindOfCode = map[leaderboard.Code]kind{
 	leaderboard.CodeKeyReused:           kindKeyReused,
 	leaderboard.CodeOutOfRange:          kindOutOfRange,
 	leaderboard.CodeRateLimited:         kindRateLimited,
+	leaderboard.CodeLimitExceeded:       kindLimitExceeded,
 	leaderboard.CodeBusy:                kindBusy,
 	leaderboard.CodeRankingUnavailable:  kindRankingUnavailable,
 	leaderboard.CodeUnavailable:         kindUnavailable,
@@ -114,6 +116,9 @@ type problem struct {
 	serverTime time.Time
 	// exceeded is the rate of a 429.
 	exceeded *exceeded
+	// limit names the limit of a submission that was refused, and allowances are what is left.
+	limit      string
+	allowances []leaderboard.Allowance
 	// cause is for the log.
 	cause error
 }
@@ -154,7 +159,7 @@ func toProblem(err error) *problem {
 		if !ok {
 			return &problem{kind: kindInternal, detail: internalDetail, cause: err}
 		}
-		p := &problem{kind: k, detail: e.Message, retryAfter: e.RetryAfter, cause: err}
+		p := &problem{kind: k, detail: e.Message, retryAfter: e.RetryAfter, limit: e.Limit, allowances: e.Allowances, cause: err}
 		if e.Field != "" {
 			p.errors = []FieldError{{Field: e.Field, Message: e.Message}}
 		}
@@ -187,6 +192,9 @@ func (p *problem) document(info *info) Problem {
 	if !p.serverTime.IsZero() {
 		document.ServerTime = &p.serverTime
 	}
+	if p.limit != "" {
+		document.Limit, document.RetryAfter = &p.limit, wholeSecondsOf(p.retryAfter)
+	}
 	return document
 }
 
@@ -195,6 +203,7 @@ func (p *problem) headers(w http.ResponseWriter, info *info) {
 	if p.exceeded != nil {
 		p.exceeded.headers(w, p.retryAfter)
 	}
+	tellAllowances(w, p.allowances)
 
 	switch p.kind.status {
 	case http.StatusUnauthorized:
@@ -213,7 +222,9 @@ func (p *problem) headers(w http.ResponseWriter, info *info) {
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", p.allow)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", strconv.FormatInt(wholeSeconds(p.retryAfter), 10))
+		if p.retryAfter > 0 || p.kind != kindLimitExceeded { // of which it says that nothing more is taken
+			w.Header().Set("Retry-After", strconv.FormatInt(wholeSeconds(p.retryAfter), 10))
+		}
 	}
 
 	w.Header().Set("Cache-Control", "no-store")

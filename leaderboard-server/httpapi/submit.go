@@ -145,6 +145,7 @@ func (a *API) store(w http.ResponseWriter, r *http.Request, service *leaderboard
 	if receipt.Replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
+	tellAllowances(w, receipt.Allowances)
 
 	answer(w, http.StatusOK, receiptOf(service.Catalog(), receipt, username))
 	return nil

@@ -438,6 +438,9 @@ type Board struct {
 	// GameID A board's name.
 	GameID GameID `json:"game_id"`
 
+	// Limits How often one player may submit to the board; absent where there is no limit, as is each of those that do not hold.
+	Limits *BoardLimits `json:"limits,omitempty"`
+
 	// MaxImprovement By how much one submission may improve the standing that its player has of all time; absent: by any.
 	MaxImprovement *int64 `json:"max_improvement,omitempty"`
 
@@ -464,6 +467,14 @@ type Board struct {
 
 	// Windows Rankings of parts of the time, over the same submissions.
 	Windows []Window `json:"windows"`
+}
+
+// BoardAttempts defines model for BoardAttempts.
+type BoardAttempts struct {
+	Max int `json:"max"`
+
+	// Window The name of a window; `all` is that of all time.
+	Window string `json:"window"`
 }
 
 // BoardEntries defines model for BoardEntries.
@@ -495,6 +506,18 @@ type BoardEntries struct {
 
 	// Window The window that the entries are of; `all` is that of all time.
 	Window string `json:"window"`
+}
+
+// BoardLimits How often one player may submit to the board; absent where there is no limit, as is each of those that do not hold.
+type BoardLimits struct {
+	// Attempts How many submissions there may be in each season of a window.
+	Attempts *[]BoardAttempts `json:"attempts,omitempty"`
+
+	// CooldownSeconds How long after a submission the next one is taken.
+	CooldownSeconds *int `json:"cooldown_seconds,omitempty"`
+
+	// PerMinute How many submissions there may be in any 60 seconds.
+	PerMinute *int `json:"per_minute,omitempty"`
 }
 
 // BoardList defines model for BoardList.
@@ -962,9 +985,16 @@ type PlayerLogins struct {
 // Problem A problem document (RFC 9457).
 type Problem struct {
 	// Detail What is wrong here and what to do about it.
-	Detail    string        `json:"detail"`
-	Errors    *[]FieldError `json:"errors,omitempty"`
-	RequestID string        `json:"request_id"`
+	Detail string        `json:"detail"`
+	Errors *[]FieldError `json:"errors,omitempty"`
+
+	// Limit The limit that left no room for a submission: `per-minute`, `cooldown`, `attempts-` and the name of a window, or
+	// `game`.
+	Limit     *string `json:"limit,omitempty"`
+	RequestID string  `json:"request_id"`
+
+	// RetryAfter In how many seconds that limit has room again; absent where it never has.
+	RetryAfter *int `json:"retry_after,omitempty"`
 
 	// ServerTime By what to set the clock that signatures are made with.
 	ServerTime *time.Time `json:"server_time,omitempty"`
@@ -1429,6 +1459,9 @@ type NothingToModerate = Problem
 
 // RateLimited A problem document (RFC 9457).
 type RateLimited = Problem
+
+// SubmissionLimited A problem document (RFC 9457).
+type SubmissionLimited = Problem
 
 // TooLarge A problem document (RFC 9457).
 type TooLarge = Problem

@@ -94,8 +94,26 @@ type Allowance struct {
 const (
 	perMinute      = "per-minute"
 	cooldown       = "cooldown"
-	attemptsPrefix = "attempts-"
+	attempts       = "attempts"
+	attemptsPrefix = attempts + "-"
+	game           = "game"
 )
+
+// LimitKind is the kind of the limit with a name, for metrics: per-minute, cooldown, game, or
+// attempts, of which a board may have many.
+func LimitKind(limit string) string {
+	if strings.HasPrefix(limit, attemptsPrefix) {
+		return attempts
+	}
+	return limit
+}
+
+// GameLimitExceeded is the refusal of a submission to a game that takes so many a second.
+func GameLimitExceeded(perSecond int) *Error {
+	e := Errorf(CodeLimitExceeded, "", "the game takes %d submissions a second, and there were as many: send this one again in 1 s", perSecond).After(time.Second)
+	e.Limit, e.Allowances = game, []Allowance{{game, perSecond, time.Second, 0, time.Second}}
+	return e
+}
 
 // Allowances are what the limits of the board leave a player after a submission at a time, whose
 // counts were these: counted says that it was taken.
@@ -156,10 +174,10 @@ func (b Board) LimitExceeded(left []Allowance) *Error {
 
 // reason says what a limit with nothing left is.
 func (a Allowance) reason() string {
-	switch window, attempts := strings.CutPrefix(a.Limit, attemptsPrefix); {
-	case attempts && window == AllTime:
+	switch window, ofSeason := strings.CutPrefix(a.Limit, attemptsPrefix); {
+	case ofSeason && window == AllTime:
 		return fmt.Sprintf("there are %d in all", a.Quota)
-	case attempts:
+	case ofSeason:
 		return fmt.Sprintf("there are %d in a season of the window %s", a.Quota, window)
 	case a.Limit == cooldown:
 		return fmt.Sprintf("there is one in %d s", int(a.Window.Seconds()))

@@ -158,6 +158,8 @@ func TestParseBoards(t *testing.T) {
 			"a": [true]}}}, {"name": "cars", "metadata": {}},
 		{"name": "ranked", "submitters": "Servers"}, {"name": "casual", "submitters": "Players"},
 		{"name": "signed", "signatures": "Required", "maxImprovement": 50}, {"name": "rating", "scoring": "Latest", "signatures": "None", "maxImprovement": 9007199254740991},
+		{"name": "limited", "windows": [{"name": "daily", "schedule": "daily"}],
+			"limits": {"perMinute": 5, "cooldownSeconds": 3, "attempts": [{"window": "daily", "max": 7}, {"window": "all", "max": 9}]}},
 		{"name": "x", "countsTowardGlobal": false}], "global": {"shards": 4, "maxScore": 9, "direct": false, "ranks": "Competition", "submitters": "Servers"}}`))
 	require.NoError(t, err)
 	global := Global()
@@ -176,12 +178,19 @@ func TestParseBoards(t *testing.T) {
 		{Name: "casual", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal},
 		{Name: "signed", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal, Signed: true, MaxImprovement: 50},
 		{Name: "rating", Order: Descending, Scoring: Latest, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal, MaxImprovement: MaxScore},
+		{Name: "limited", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal,
+			Limits:  Limits{PerMinute: 5, Cooldown: 3 * time.Second, Attempts: []Attempts{{"daily", 7}, {AllTime, 9}}},
+			Windows: []Window{{Name: "daily", Schedule: "daily", TimeZone: "UTC", Keep: DefaultKeep}}},
 		{Name: "x", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, Shards: 1, Ranks: Ordinal},
 	}, boards.All())
 
 	boards, err = ParseBoards([]byte(`{"global": {"signatures": "Required"}}`))
 	require.NoError(t, err)
 	require.True(t, boards.All()[0].Signed)
+
+	boards, err = ParseBoards([]byte(`{"global": {"limits": {"cooldownSeconds": 604800, "attempts": [{"window": "all", "max": 1}]}}}`))
+	require.NoError(t, err)
+	require.Equal(t, Limits{Cooldown: MaxCooldown, Attempts: []Attempts{{AllTime, 1}}}, boards.All()[0].Limits)
 
 	boards, err = ParseBoards([]byte(" \n"))
 	require.NoError(t, err)
@@ -206,6 +215,17 @@ func TestParseBoardsRefuses(t *testing.T) {
 		`{"boards": [{"name": "a", "maxImprovement": 1, "scoring": "First"}]}`:                                                "maxImprovement",
 		`{"boards": [{"name": "a", "maxImprovement": 1, "scoring": "Sum"}]}`:                                                  "maxImprovement",
 		`{"boards": [{"name": "a", "maxImprovement": 1, "scoring": "Count"}]}`:                                                "maxImprovement",
+		`{"boards": [{"name": "a", "limits": {"perMinute": 0}}]}`:                                                             "limits.perMinute",
+		`{"boards": [{"name": "a", "limits": {"perMinute": 101}}]}`:                                                           "limits.perMinute",
+		`{"boards": [{"name": "a", "limits": {"cooldownSeconds": 0}}]}`:                                                       "limits.cooldownSeconds",
+		`{"boards": [{"name": "a", "limits": {"cooldownSeconds": 604801}}]}`:                                                  "limits.cooldownSeconds",
+		`{"boards": [{"name": "a", "limits": {"cooldownSeconds": 9223372036854775807}}]}`:                                     "limits.cooldownSeconds",
+		`{"boards": [{"name": "a", "limits": {"perHour": 1}}]}`:                                                               "boards",
+		`{"boards": [{"name": "a", "limits": {"attempts": [{"window": "all", "max": 0}]}}]}`:                                  "limits.attempts",
+		`{"boards": [{"name": "a", "limits": {"attempts": [{"window": "all", "max": 1000001}]}}]}`:                            "limits.attempts",
+		`{"boards": [{"name": "a", "limits": {"attempts": [{"window": "daily", "max": 1}]}}]}`:                                "limits.attempts",
+		`{"boards": [{"name": "a", "limits": {"attempts": [{"window": "all", "max": 1}, {"window": "all", "max": 1}]}}]}`:     "limits.attempts",
+		`{"boards": [], "global": {"direct": false, "limits": {"perMinute": 1}}}`:                                             "limits",
 		`{"boards": [{"name": "a", "minScore": 1.5}]}`:                                                                        "boards",
 		`{"boards": [` + many + `]}`:                                                                                          "boards",
 		`{"boards": [{}]}`:                                                                                                    "name",
