@@ -161,7 +161,8 @@ func (s *server) openStores() (err error) {
 
 	s.catchUp = catchup.New(s.ranking, s.ledger, s.settings.CatchUpInterval, s.log)
 	s.committer, err = commit.New(commit.Options{Ledger: s.ledger, Ranking: s.ranking, Observer: s.metrics.Commit(), Delayed: s.catchUp.Wake,
-		QueueSize: s.settings.Commit.Queue, MaxBatch: s.settings.Commit.MaxBatch, InFlight: s.settings.Commit.InFlight})
+		QueueSize: s.settings.Commit.Queue, MaxBatch: s.settings.Commit.MaxBatch, InFlight: s.settings.Commit.InFlight,
+		PerSecond: s.settings.Commit.MaxPerSecond, Leaser: s.ledger})
 	return err
 }
 

@@ -96,6 +96,8 @@ var classRefusals = []refusal{
 	{"rotation of days", `{rotation: {every: 30d}}`, "spec.rotation.every", "must be a duration from 1h to 8760h"},
 	{"fewer than no Leaderboards", `{limits: {maxLeaderboards: -1}}`, "spec.limits.maxLeaderboards", "should be greater than or equal to 0"},
 
+	{"no submission a second", `{limits: {submissionsPerSecond: 0}}`, "spec.limits.submissionsPerSecond", "should be greater than or equal to 1"},
+	{"too many submissions a second", `{limits: {submissionsPerSecond: 1000001}}`, "spec.limits.submissionsPerSecond", "should be less than or equal to 1000000"},
 	{"negative maxWebhooks", `{limits: {maxWebhooks: -1}}`, "spec.limits.maxWebhooks", "should be greater than or equal to 0"},
 	{"more webhooks than there can be", `{limits: {maxWebhooks: 9}}`, "spec.limits.maxWebhooks", "should be less than or equal to 8"},
 	{"webhooks to what is no network", `{webhooks: {allowedCIDRs: [10.20.0.0]}}`, "spec.webhooks.allowedCIDRs[0]", "for example 10.20.0.0/16"},

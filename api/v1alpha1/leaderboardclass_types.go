@@ -250,6 +250,13 @@ type ClassLimits struct {
 	// +kubebuilder:validation:Maximum=8
 	MaxWebhooks *int32 `json:"maxWebhooks,omitempty"`
 
+	// submissionsPerSecond is how many submissions a second one Leaderboard takes, all its Pods
+	// together. Those beyond it are answered 429. Left out, there is no limit.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	SubmissionsPerSecond *int32 `json:"submissionsPerSecond,omitempty"`
+
 	// postgresConnections bounds the connections of one tenant to Postgres, all
 	// its Pods together. n Pods need 6n at the least: three each, and twice that
 	// during a rollout. No tenant gets more than half of those that Postgres accepts

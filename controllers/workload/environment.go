@@ -110,6 +110,10 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		e.set(config.EnvCommitInFlight, "1")
 	}
 
+	if most := class.Spec.Limits.SubmissionsPerSecond; most != nil {
+		e.set(config.EnvCommitMaxPerSecond, strconv.Itoa(int(*most)))
+	}
+
 	e.set(config.EnvRedisMode, string(mode))
 	e.set(config.EnvRedisAddresses, strings.Join(class.Spec.Redis.Endpoints, ","))
 	if mode == config.RedisSentinel {

@@ -74,6 +74,8 @@ func everything(in *workload.Input) {
 	in.Leaderboard.Spec.Global.Submitters = v1alpha1.SubmittersServers
 	in.Leaderboard.Spec.Boards[0].Submitters = v1alpha1.SubmittersServers
 	in.Leaderboard.Spec.Boards[1].Signatures, in.Leaderboard.Spec.Boards[1].MaxImprovement = v1alpha1.SignaturesRequired, new(int64(250))
+	in.Leaderboard.Spec.Boards[1].Limits = &v1alpha1.BoardLimits{PerMinute: new(int32(6)), CooldownSeconds: new(int32(2)), Attempts: []v1alpha1.BoardAttempts{{Window: "all", Max: 100}}}
+	in.Class.Spec.Limits.SubmissionsPerSecond = new(int32(500))
 	in.Leaderboard.Spec.ServiceAccounts = []v1alpha1.ServiceAccount{{Name: "match-server", Scopes: []v1alpha1.Scope{v1alpha1.ScopeSubmit}}}
 	in.Leaderboard.Spec.Retention.Events.Duration = 90 * 24 * time.Hour
 	in.Leaderboard.Spec.Webhooks = []v1alpha1.Webhook{{Name: "results", URL: "https://example.com/hooks", Events: []v1alpha1.WebhookEvent{v1alpha1.WebhookSeasonClosed}},
@@ -232,6 +234,7 @@ func TestBoardsFileIsTheServersFormat(t *testing.T) {
 	require.NotContains(t, boards.Data["boards.json"], "submitters")
 	require.NotContains(t, boards.Data["boards.json"], "signatures")
 	require.NotContains(t, boards.Data["boards.json"], "maxImprovement")
+	require.NotContains(t, boards.Data["boards.json"], "limits")
 	require.Len(t, byName, 3, "with global")
 	require.Equal(t, int64(1000), byName["arena"].MaxScore)
 	require.True(t, byName["arena"].CountsTowardGlobal)

@@ -94,6 +94,7 @@ var parts = []part{
 	{"columns", measureColumns},
 	{"segments", measureSegments},
 	{"metadata", measureMetadata},
+	{"limits", measureLimits},
 	{"refold", measureRefold},
 	{"growth", measureGrowth},
 	{"year", measureYear},

@@ -2,6 +2,7 @@ package commit
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
@@ -36,6 +37,7 @@ func (c *Committer) finish(requests []*request, stored leaderboard.Stored) {
 	b := newBatch(requests, stored)
 	for i, o := range stored.Outcomes {
 		if o.Err != nil {
+			c.noteLimited(o.Err)
 			requests[i].answer(leaderboard.Receipt{}, o.Err)
 		}
 	}
@@ -43,6 +45,14 @@ func (c *Committer) finish(requests []*request, stored leaderboard.Stored) {
 		b.answer(c.apply(b))
 	} else {
 		b.answer(nil)
+	}
+}
+
+// noteLimited counts a refusal that is one of a limit.
+func (c *Committer) noteLimited(err error) {
+	var e *leaderboard.Error
+	if errors.As(err, &e) && e.Code == leaderboard.CodeLimitExceeded {
+		c.options.Observer.Limited(leaderboard.LimitKind(e.Limit))
 	}
 }
 

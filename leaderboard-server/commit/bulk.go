@@ -16,7 +16,8 @@ const (
 )
 
 // CommitAll implements [leaderboard.Committer]. The submissions wait in a queue of their own,
-// which is short: callers whose submissions do not fit wait with them, and take turns. Single
+// which is short: callers whose submissions do not fit wait with them, and take turns, as do those
+// with more than the game takes in a second. Single
 // submissions find their own queue as it would be otherwise, and have the greater part of
 // each batch.
 func (c *Committer) CommitAll(ctx context.Context, submissions []leaderboard.Submission) []leaderboard.Committed {
@@ -28,7 +29,11 @@ func (c *Committer) CommitAll(ctx context.Context, submissions []leaderboard.Sub
 	for ; sent < len(submissions); sent++ {
 		r := &requests[sent]
 		*r = request{submission: submissions[sent], queued: time.Now(), index: sent, done: done}
-		if err := c.enqueueBulk(ctx, r); err != nil {
+		err := c.admit(ctx, true)
+		if err == nil {
+			err = c.enqueueBulk(ctx, r)
+		}
+		if err != nil {
 			for i := range committed[sent:] {
 				committed[sent+i].Err = err
 			}

@@ -36,6 +36,8 @@ type Observer interface {
 	Repeated()
 	// Refused: a submission found the queue full.
 	Refused()
+	// Limited: a limit refused a submission; its kind is as [leaderboard.LimitKind] says.
+	Limited(kind string)
 }
 
 // Options configure a [Committer].
@@ -57,6 +59,10 @@ type Options struct {
 	// CommitTimeout bounds the storing of one batch, and of each part of a split
 	// one. Default: 5 s.
 	CommitTimeout time.Duration
+	// PerSecond is how many submissions a second all servers of the game together take, as
+	// Leaser has them; 0: any number.
+	PerSecond int
+	Leaser    Leaser
 	// ApplyTimeout bounds how long receipts wait for the ranking. Default: 500 ms.
 	ApplyTimeout time.Duration
 }
@@ -89,6 +95,7 @@ type Committer struct {
 	bulk    chan *request // those of CommitAll
 	full    chan struct{} // told when a full batch is waiting
 	held    atomic.Int64  // requests that had no room in the last batch
+	rate    *rate         // nil: any number of submissions is taken
 
 	// closing guards the queue: senders hold it for reading.
 	closing sync.RWMutex
@@ -122,9 +129,15 @@ func New(options Options) (*Committer, error) {
 	if options.QueueSize <= 0 || options.MaxBatch <= 0 || options.InFlight <= 0 {
 		return nil, errors.New("a committer's queue, batches and their number are 1 or more")
 	}
+	if options.PerSecond > 0 && options.Leaser == nil {
+		return nil, errors.New("a committer that takes so many submissions a second needs a leaser")
+	}
 	options = options.withDefaults()
 	c := &Committer{options: options, queue: make(chan *request, options.QueueSize),
 		bulk: make(chan *request, bulkBatches*options.MaxBatch), full: make(chan struct{}, 1)}
+	if options.PerSecond > 0 {
+		c.rate = &rate{leaser: options.Leaser, perSecond: options.PerSecond, timeout: options.CommitTimeout}
+	}
 	c.working.Go(c.dispatch)
 	return c, nil
 }
@@ -137,6 +150,10 @@ func (c *Committer) queued() int { return len(c.queue) + len(c.bulk) }
 
 // Commit implements [leaderboard.Committer].
 func (c *Committer) Commit(ctx context.Context, submission leaderboard.Submission) (leaderboard.Receipt, error) {
+	if err := c.admit(ctx, false); err != nil {
+		return leaderboard.Receipt{}, err
+	}
+
 	r := &request{submission: submission, queued: time.Now(), done: make(chan result, 1)}
 	if err := c.enqueue(r); err != nil {
 		return leaderboard.Receipt{}, err
@@ -149,6 +166,18 @@ func (c *Committer) Commit(ctx context.Context, submission leaderboard.Submissio
 		// The batch goes on: whoever asks again with the key gets its outcome.
 		return leaderboard.Receipt{}, tookTooLong(ctx)
 	}
+}
+
+// admit counts a submission where the game takes so many a second. One that is patient waits for
+// its turn.
+func (c *Committer) admit(ctx context.Context, patient bool) error {
+	if c.rate == nil {
+		return nil
+	}
+
+	err := c.rate.take(ctx, patient)
+	c.noteLimited(err)
+	return err
 }
 
 func tookTooLong(ctx context.Context) error {
@@ -219,3 +248,6 @@ func (nopObserver) Repeated() {}
 
 // Refused implements [Observer].
 func (nopObserver) Refused() {}
+
+// Limited implements [Observer].
+func (nopObserver) Limited(string) {}

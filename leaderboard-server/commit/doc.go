@@ -14,6 +14,9 @@
 // Submissions that come many at once wait in a queue of their own. While single ones wait,
 // too, a quarter of each batch is for these.
 //
+// A game may take so many submissions a second, its servers together. Each server leases some of
+// them from the ledger, a tenth of a second's at a time, before they are queued.
+//
 // What is stored is acknowledged even if the ranking is away: the receipt says that
 // the rank is delayed, and catch-up brings the ranking up to date.
 package commit

@@ -240,6 +240,10 @@ type Commit struct {
 	// InFlight is how many transactions may run at once; fewer than
 	// LEADERBOARD_DATABASE_MAX_CONNECTIONS.
 	InFlight int `env:"LEADERBOARD_COMMIT_IN_FLIGHT" envDefault:"2" unit:"transactions"`
+	// MaxPerSecond bounds the submissions that all servers of the game together take in a
+	// second; further ones are answered 429, and those of batches and streams wait. 0: any
+	// number.
+	MaxPerSecond int `env:"LEADERBOARD_COMMIT_MAX_PER_SECOND" envDefault:"0" unit:"submissions"`
 }
 
 // Webhooks is where messages about the game may go.

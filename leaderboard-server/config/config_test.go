@@ -73,7 +73,7 @@ func TestWrongValues(t *testing.T) {
 	for _, entry := range []string{
 		config.EnvTenant + "=Up", config.EnvTenant + "=a*", config.EnvDatabaseURL + "=mysql://x", config.EnvDatabaseDirectURL + "=x", config.EnvDatabaseURL + "=:secret\x01",
 		config.EnvDatabaseMaxConnections + "=1", config.EnvDatabaseMaxConnections + "=many", config.EnvMaxConnections + "=many", config.EnvMaxConnections + "=-1", config.EnvIdleTimeout + "=0s", config.EnvMaxInFlightPerPlayer + "=0", config.EnvBodyBudget + "=65535", config.EnvBodyBudget + "=-1",
-		config.EnvCommitInFlight + "=8", config.EnvCommitQueue + "=0", config.EnvCommitMaxBatch + "=0",
+		config.EnvCommitInFlight + "=8", config.EnvCommitMaxPerSecond + "=-1", config.EnvCommitQueue + "=0", config.EnvCommitMaxBatch + "=0",
 		config.EnvRedisMode + "=pair", config.EnvRedisAddresses + "=redis", config.EnvRedisAddresses + "=a:1,b:2",
 		config.EnvRedisSentinelMaster + "=m", config.EnvRedisMode + "=sentinel", config.EnvRedisCAFile + "=/ca", config.EnvRedisTLS + "=perhaps",
 		config.EnvRedisKeyPrefix + "=lb:{x}:", config.EnvKeySetFile + "=", config.EnvTokenTTL + "=25h", config.EnvTokenTTL + "=3600", config.EnvReservedNames + "=" + strings.Repeat("name,", 101), config.EnvReservedNames + "=" + strings.Repeat("n", 129),

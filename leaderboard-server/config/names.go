@@ -63,6 +63,7 @@ const (
 	EnvCommitQueue             = "LEADERBOARD_COMMIT_QUEUE"
 	EnvCommitMaxBatch          = "LEADERBOARD_COMMIT_MAX_BATCH"
 	EnvCommitInFlight          = "LEADERBOARD_COMMIT_IN_FLIGHT"
+	EnvCommitMaxPerSecond      = "LEADERBOARD_COMMIT_MAX_PER_SECOND"
 	EnvWebhooksFile            = "LEADERBOARD_WEBHOOKS_FILE"
 	EnvWebhookAllowHTTP        = "LEADERBOARD_WEBHOOK_ALLOW_HTTP"
 	EnvWebhookAllowedCIDRs     = "LEADERBOARD_WEBHOOK_ALLOWED_CIDRS"

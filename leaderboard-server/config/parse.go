@@ -83,6 +83,7 @@ func (c Config) Validate() error {
 	v.between(c.Commit.Queue, 1, 1_000_000, EnvCommitQueue)
 	v.between(c.Commit.MaxBatch, 1, 10_000, EnvCommitMaxBatch)
 	v.between(c.Commit.InFlight, 1, 64, EnvCommitInFlight)
+	v.between(c.Commit.MaxPerSecond, 0, 1_000_000, EnvCommitMaxPerSecond)
 	v.check(c.Commit.InFlight < c.Database.MaxConnections, EnvCommitInFlight, "must be less than "+EnvDatabaseMaxConnections+", so that a connection is left for everything else")
 	c.Webhooks.validate(v)
 	v.oneOf(c.Log.Level, EnvLogLevel, "debug", "info", "warn", "error")

@@ -163,6 +163,10 @@ func (b Board) LimitExceeded(left []Allowance) *Error {
 		}
 	}
 
+	if named.Limit == "" { // the limits have changed since it was judged
+		return Errorf(CodeLimitExceeded, "", "the limits of board %s have just been changed: send this submission again", b.Name).After(time.Second)
+	}
+
 	next := "no further one is taken"
 	if named.Reset > 0 {
 		next = fmt.Sprintf("the next one is taken in %d s", int(math.Ceil(named.Reset.Seconds())))

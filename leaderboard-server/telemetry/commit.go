@@ -13,6 +13,7 @@ type CommitMetrics struct {
 	queued                     prometheus.Histogram
 	store, apply               *prometheus.HistogramVec
 	splits, repeats, refusions prometheus.Counter
+	limited                    *prometheus.CounterVec
 }
 
 // Commit makes the metrics of the group commit.
@@ -39,8 +40,13 @@ func (m *Metrics) Commit() *CommitMetrics {
 		splits:    counter("splits_total", "Rejected batches that were stored in two halves."),
 		repeats:   counter("repeats_total", "Batches that met another transaction and were stored again."),
 		refusions: counter("refused_total", "Submissions that found the queue full."),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: "limited_total",
+			Help: "Submissions that a limit refused: of their board (per-minute, cooldown, attempts), or of the class (game)."}, []string{"limit"}),
 	}
-	m.registry.MustRegister(c.batchSize, c.queued, c.store, c.apply, c.splits, c.repeats, c.refusions)
+	for _, limit := range []string{"per-minute", "cooldown", "attempts", "game"} {
+		c.limited.WithLabelValues(limit) // 0 from the beginning on
+	}
+	m.registry.MustRegister(c.batchSize, c.queued, c.store, c.apply, c.splits, c.repeats, c.refusions, c.limited)
 	return c
 }
 
@@ -71,3 +77,6 @@ func (c *CommitMetrics) Repeated() { c.repeats.Inc() }
 
 // Refused counts a submission that found the queue full.
 func (c *CommitMetrics) Refused() { c.refusions.Inc() }
+
+// Limited counts a submission that a limit refused.
+func (c *CommitMetrics) Limited(kind string) { c.limited.WithLabelValues(kind).Inc() }

@@ -21,7 +21,7 @@ CREATE TABLE submission_counts (
     PRIMARY KEY (board, player)
 ) WITH (fillfactor = 80);
 
--- For what deletes the rows of a player, and those that count nothing any more.
+-- For the erasure of a player.
 CREATE INDEX submission_counts_player ON submission_counts (player);
 
 -- One row: how many submissions of a second servers have leased.
@@ -31,3 +31,28 @@ CREATE TABLE submission_leases (
     leased   bigint NOT NULL DEFAULT 0
 );
 INSERT INTO submission_leases DEFAULT VALUES;
+
+-- Leases up to wanted of the submissions of the second that it is, of which there are most in
+-- all; remaining is what is left of the second.
+CREATE FUNCTION lease_submissions(most bigint, wanted bigint, OUT granted bigint, OUT remaining interval) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    lease submission_leases;
+    at timestamptz;
+    this bigint;
+BEGIN
+    -- What a crash loses is of a second that is over when PostgreSQL is back.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    SELECT * INTO lease FROM submission_leases FOR UPDATE;
+    at := clock_timestamp(); -- after the wait
+    this := floor(extract(epoch FROM at));
+    remaining := to_timestamp(this + 1) - at;
+
+    -- A clock that was set back leases nothing twice.
+    IF lease.second < this THEN
+        lease.leased := 0;
+    END IF;
+    granted := greatest(least(wanted, most - lease.leased), 0);
+    IF granted > 0 THEN
+        UPDATE submission_leases SET second = greatest(second, this), leased = lease.leased + granted;
+    END IF;
+END $$;
