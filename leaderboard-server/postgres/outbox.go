@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	// maxWaiting bounds the messages of a webhook that wait; further ones are dead at once.
+	// maxWaiting bounds the messages of a webhook that wait, of each type of event: many of one
+	// leave room for the others. Further ones are dead at once.
 	maxWaiting = 1_000
-	// maxDead bounds the dead letters of a webhook that are kept, and keepDead for how long.
+	// maxDead bounds the dead letters of a webhook that are kept, of each type of event, and keepDead for how long.
 	maxDead  = 1_000
 	keepDead = 30 * 24 * time.Hour
 	// keepDelivered is for how long messages are kept that were delivered.
@@ -80,8 +81,8 @@ func (l *Ledger) Enqueue(ctx context.Context, tx pgx.Tx, event leaderboard.Webho
 			INSERT INTO webhook_messages (webhook, board, event, payload, dead_at, failed_at, failure)
 			SELECT $1, $2, $3, $4, CASE WHEN at_bound THEN clock_timestamp() END, CASE WHEN at_bound THEN clock_timestamp() END, CASE WHEN at_bound THEN $6::text END
 			FROM (SELECT count(*) >= $5 FROM (
-				SELECT FROM webhook_messages WHERE webhook = $1 AND delivered_at IS NULL AND dead_at IS NULL LIMIT $5) waiting) bound (at_bound)`,
-			s.Webhook, event.Board, event.Type, payload, maxWaiting, fmt.Sprintf("%d messages of the webhook were waiting", maxWaiting))
+				SELECT FROM webhook_messages WHERE webhook = $1 AND event = $3 AND delivered_at IS NULL AND dead_at IS NULL LIMIT $5) waiting) bound (at_bound)`,
+			s.Webhook, event.Board, event.Type, payload, maxWaiting, fmt.Sprintf("%d messages %s of the webhook were waiting", maxWaiting, event.Type))
 	}
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("enqueue an event %s: %w", event.Type, err)
@@ -117,8 +118,8 @@ func encodeEvent(event leaderboard.WebhookEvent, top int) (string, error) {
 	}
 }
 
-// ClaimMessages returns messages of a webhook that are due, of each board at most the first
-// that waits. They are the caller's for the time of the lease: nobody else gets them, nor
+// ClaimMessages returns messages of a webhook that are due, of each board and type of event at
+// most the first that waits. They are the caller's for the time of the lease: nobody else gets them, nor
 // those after them.
 func (l *Ledger) ClaimMessages(ctx context.Context, webhook string, limit int, lease time.Duration) (messages []leaderboard.WebhookMessage, err error) {
 	ctx, cancel := l.deadline(ctx)
@@ -126,8 +127,8 @@ func (l *Ledger) ClaimMessages(ctx context.Context, webhook string, limit int, l
 
 	rows, err := l.pool.Query(ctx, `
 		WITH heads AS MATERIALIZED (
-			SELECT DISTINCT ON (board) number, due_at FROM webhook_messages
-			WHERE webhook = $1 AND delivered_at IS NULL AND dead_at IS NULL ORDER BY board, number
+			SELECT DISTINCT ON (board, event) number, due_at FROM webhook_messages
+			WHERE webhook = $1 AND delivered_at IS NULL AND dead_at IS NULL ORDER BY board, event, number
 		), due AS (
 			SELECT m.number FROM webhook_messages m JOIN heads h USING (number)
 			WHERE h.due_at <= clock_timestamp() AND m.due_at <= clock_timestamp() AND m.delivered_at IS NULL AND m.dead_at IS NULL
@@ -220,7 +221,7 @@ func (l *Ledger) collectSomeMessages(ctx context.Context) (int64, error) {
 			SELECT number FROM webhook_messages WHERE delivered_at < now() - $1::interval OR delivered_at IS NULL AND coalesce(dead_at, greatest(since, due_at)) < now() - $2::interval
 			UNION ALL
 			SELECT number FROM (
-				SELECT number, row_number() OVER (PARTITION BY webhook ORDER BY dead_at DESC, number DESC) AS place FROM webhook_messages WHERE dead_at IS NOT NULL
+				SELECT number, row_number() OVER (PARTITION BY webhook, event ORDER BY dead_at DESC, number DESC) AS place FROM webhook_messages WHERE dead_at IS NOT NULL
 			) dead WHERE place > $3
 			LIMIT $4)
 		DELETE FROM webhook_messages WHERE number IN (SELECT number FROM old)`, keepDelivered, keepDead, maxDead, messageChunk)

@@ -29,8 +29,8 @@ const (
 
 // Outbox is where the messages are.
 type Outbox interface {
-	// ClaimMessages returns messages of a webhook that are due, of each board at most the
-	// first that waits, which nobody else gets for the time of the lease.
+	// ClaimMessages returns messages of a webhook that are due, of each board and type
+	// of event at most the first that waits, which nobody else gets for the time of the lease.
 	ClaimMessages(ctx context.Context, webhook string, limit int, lease time.Duration) ([]leaderboard.WebhookMessage, error)
 	MarkDelivered(ctx context.Context, m leaderboard.WebhookMessage) error
 	// MarkFailed says whether the attempt was the last one.

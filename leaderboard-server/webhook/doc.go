@@ -7,8 +7,8 @@
 //	   │  else, after a pause       │ else, once the time to try is over
 //	   └────────────────────────────┴───────────────────────────────────► dead
 //
-// Every replica delivers what it can claim. Of each board a webhook's first message that
-// waits can be claimed, so those of a board arrive in their order, and one is sent by one
+// Every replica delivers what it can claim. Of each board and type of event a webhook's first
+// message that waits can be claimed, so those arrive in their order, and one is sent by one
 // replica at a time. A replica that is ended before it has recorded a delivery leaves a
 // message that is sent once more, with the same webhook-id, when the lease is over.
 //
