@@ -193,6 +193,7 @@ func (s *server) observe() {
 	s.probes.Watch(telemetry.Dependency{Name: "ranking", Informative: true, Check: s.checkRanking})
 	s.probes.Watch(telemetry.Dependency{Name: "connections", Informative: true, Check: func(ctx context.Context) error { return s.api.connections.check(ctx) }})
 	s.observeConnections()
+	s.observeReviews()
 	s.metrics.Gauge("commit", "queue", "Submissions that wait to be stored.", func() float64 { return float64(s.committer.QueueDepth()) })
 	s.metrics.Gauge("auth", "hashing_queue", "Logins and registrations that wait to hash.", func() float64 { return float64(s.passwords.Waiting()) })
 	s.metrics.Gauge("postgres", "connections", "Connections that are open.", func() float64 { return float64(s.ledger.Stat().TotalConns()) })
@@ -238,6 +239,14 @@ func (s *server) observeConnections() {
 		return float64(s.api.connections.closedForRoom.Load())
 	})
 	s.metrics.Counter("http", "connection_waits_total", "New connections that waited because all others were busy.", func() float64 { return float64(s.api.connections.waits.Load()) })
+}
+
+// observeReviews registers what is known about submissions that are held back.
+func (s *server) observeReviews() {
+	s.metrics.Gauge("review", "pending", "Submissions that are held back and wait for a decision, of the whole game.", func() float64 { return float64(s.ledger.PendingSubmissions()) })
+	s.metrics.Counter("review", "held_total", "Submissions that were held back.", func() float64 { return float64(s.ledger.HeldBack()) })
+	s.metrics.Counter("review", "accepted_total", "Submissions that were held back and accepted.", func() float64 { return float64(s.ledger.Accepted()) })
+	s.metrics.Counter("review", "rejected_total", "Submissions that were held back and rejected.", func() float64 { return float64(s.ledger.Rejected()) })
 }
 
 // checkRanking fails while Redis answers and a board cannot be read, as it is

@@ -92,13 +92,24 @@ const (
 	SignaturesRequired Signatures = "Required"
 )
 
+// ReviewWhen says which submissions of players a board holds back.
+// +kubebuilder:validation:Enum=Always;Suspicious
+type ReviewWhen string
+
+const (
+	// ReviewAlways holds all of them back.
+	ReviewAlways ReviewWhen = "Always"
+	// ReviewSuspicious holds those back that a rule is about.
+	ReviewSuspicious ReviewWhen = "Suspicious"
+)
+
 // Scope is something that a service account may do.
 // +kubebuilder:validation:Enum=submit;read;moderate;admin
 type Scope string
 
 // The scopes.
 const (
-	// ScopeSubmit hands in scores of players.
+	// ScopeSubmit hands in scores of players, and decides on those that are held back.
 	ScopeSubmit Scope = "submit"
 	// ScopeRead reads what only players may read otherwise.
 	ScopeRead Scope = "read"
@@ -109,11 +120,13 @@ const (
 )
 
 // WebhookEvent is something that webhooks are told of.
-// +kubebuilder:validation:Enum=SeasonClosed;PlayerBanned
+// +kubebuilder:validation:Enum=EntryUnderReview;SeasonClosed;PlayerBanned
 type WebhookEvent string
 
 // The events.
 const (
+	// WebhookEntryUnderReview is that a submission of a player is held back.
+	WebhookEntryUnderReview WebhookEvent = "EntryUnderReview"
 	// WebhookSeasonClosed is that the results of a season of a window are final.
 	WebhookSeasonClosed WebhookEvent = "SeasonClosed"
 	// WebhookPlayerBanned is that a player was banned, or shadow-banned.
@@ -152,6 +165,10 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.countsTowardGlobal) || !self.countsTowardGlobal || self.order == 'Descending'",fieldPath=".countsTowardGlobal",message="an Ascending board cannot count toward global, where the highest score is best: set it to false or leave it out"
 // +kubebuilder:validation:XValidation:rule="!has(self.columns) || size(self.columns) == 0 || !(self.scoring in ['Sum', 'Count'])",fieldPath=".columns",message="columns are of one submission, and a sum or a count is of several: set scoring to Best, First or Latest, or leave columns out"
 // +kubebuilder:validation:XValidation:rule="!has(self.signatures) || self.signatures != 'Required' || !has(self.submitters) || self.submitters != 'Servers'",fieldPath=".signatures",message="players sign their submissions, and the submitters are Servers, who need no signature: leave signatures out"
+// +kubebuilder:validation:XValidation:rule="!has(self.review) || self.review.when != 'Always' || !has(self.limits)",fieldPath=".limits",message="limits are of submissions that are taken at once, and review Always takes none of players at once: leave limits out"
+// +kubebuilder:validation:XValidation:rule="!has(self.review) || !has(self.submitters) || self.submitters != 'Servers'",fieldPath=".review",message="what servers submit is taken at once, and the submitters are Servers: leave review out"
+// +kubebuilder:validation:XValidation:rule="!has(self.review) || !has(self.review.improvementAbove) || self.scoring in ['Best', 'Latest']",fieldPath=".review.improvementAbove",message="what one submission improves is known where the scoring is Best or Latest: leave improvementAbove out, and set betterThan"
+// +kubebuilder:validation:XValidation:rule="!has(self.review) || !has(self.review.improvementAbove) || !has(self.maxImprovement)",fieldPath=".review.improvementAbove",message="maxImprovement refuses what improvementAbove holds back: set one of them"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxImprovement) || self.scoring in ['Best', 'Latest']",fieldPath=".maxImprovement",message="what one submission improves is bounded where the scoring is Best or Latest: with First nothing improves, with Sum it is the score itself, which maxScore and minScore bound, and with Count it is 1; leave maxImprovement out"
 // +kubebuilder:validation:XValidation:rule="!has(self.limits) || !has(self.limits.attempts) || self.limits.attempts.all(a, a.window == 'all' ? (!has(self.allTime) || self.allTime) : (has(self.windows) && self.windows.exists(w, w.name == a.window)))",fieldPath=".limits",message="limits.attempts must name windows that the board has: one of windows, or all for the ranking of all time"
 type Board struct {
@@ -215,6 +232,11 @@ type Board struct {
 	// over them is refused until there is room again. Left out, there are none.
 	// +optional
 	Limits *BoardLimits `json:"limits,omitempty"`
+
+	// review says which submissions of players are held back until a server of the game or a
+	// moderator accepts them; what servers submit is taken at once. Left out, none is.
+	// +optional
+	Review *Review `json:"review,omitempty"`
 
 	// countsTowardGlobal says whether a submission to this board also counts on
 	// the board global. Left out, a Descending board counts and an Ascending
@@ -316,6 +338,32 @@ type BoardAttempts struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	Max int32 `json:"max"`
+}
+
+// Review says which submissions of players a board holds back.
+//
+// +kubebuilder:validation:XValidation:rule="self.when != 'Always' || !has(self.betterThan)",fieldPath=".betterThan",message="Always holds every submission of a player back: leave betterThan out, or set when to Suspicious"
+// +kubebuilder:validation:XValidation:rule="self.when != 'Always' || !has(self.improvementAbove)",fieldPath=".improvementAbove",message="Always holds every submission of a player back: leave improvementAbove out, or set when to Suspicious"
+// +kubebuilder:validation:XValidation:rule="self.when != 'Suspicious' || has(self.betterThan) || has(self.improvementAbove)",fieldPath=".when",message="Suspicious holds back what a rule is about: set betterThan or improvementAbove, or set when to Always"
+type Review struct {
+	// when says which: Always, or Suspicious, those that a rule is about.
+	// +required
+	When ReviewWhen `json:"when"`
+
+	// betterThan holds back submissions whose score is better than this one, in the order of
+	// the board: higher, or with the order Ascending lower.
+	// +optional
+	// +kubebuilder:validation:Minimum=-9007199254740991
+	// +kubebuilder:validation:Maximum=9007199254740991
+	BetterThan *int64 `json:"betterThan,omitempty"`
+
+	// improvementAbove holds back submissions that improve the standing that their player has of
+	// all time by more than that, which maxImprovement would refuse: only one of the two can be
+	// set. For the scorings Best and Latest, and not for global.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=9007199254740991
+	ImprovementAbove *int64 `json:"improvementAbove,omitempty"`
 }
 
 // Column is a further number of each submission.
@@ -457,6 +505,9 @@ type Window struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.signatures) || self.signatures != 'Required' || !has(self.submitters) || self.submitters != 'Servers'",fieldPath=".signatures",message="players sign their submissions, and the submitters are Servers, who need no signature: leave signatures out"
 // +kubebuilder:validation:XValidation:rule="!has(self.limits) || !has(self.limits.attempts) || self.limits.attempts.all(a, a.window == 'all' || (has(self.windows) && self.windows.exists(w, w.name == a.window)))",fieldPath=".limits",message="limits.attempts must name windows that the board has: one of windows, or all for the ranking of all time"
 // +kubebuilder:validation:XValidation:rule="!has(self.limits) || !has(self.direct) || self.direct",fieldPath=".limits",message="with direct set to false nothing is submitted to global, so there is nothing to limit: leave limits out"
+// +kubebuilder:validation:XValidation:rule="!has(self.review) || self.review.when != 'Always' || !has(self.limits)",fieldPath=".limits",message="limits are of submissions that are taken at once, and review Always takes none of players at once: leave limits out"
+// +kubebuilder:validation:XValidation:rule="!has(self.review) || !has(self.submitters) || self.submitters != 'Servers'",fieldPath=".review",message="what servers submit is taken at once, and the submitters are Servers: leave review out"
+// +kubebuilder:validation:XValidation:rule="!has(self.review) || !has(self.review.improvementAbove)",fieldPath=".review.improvementAbove",message="on global nobody's improvement is bounded: leave improvementAbove out, and set betterThan"
 type GlobalSpec struct {
 	// minScore is the lowest score that a submission without game_id may carry. What
 	// other boards bring is within their own bounds.
@@ -491,6 +542,11 @@ type GlobalSpec struct {
 	// other boards bring does not count. Left out, there are none.
 	// +optional
 	Limits *BoardLimits `json:"limits,omitempty"`
+
+	// review says which submissions of players without game_id are held back; see that of
+	// boards. What other boards bring is held back as their review says. Left out, none is.
+	// +optional
+	Review *Review `json:"review,omitempty"`
 
 	// decimals is how many digits of a score clients are to show behind the point, such
 	// as 3 for times in milliseconds that are shown as seconds. Scores are integers in
@@ -589,7 +645,8 @@ type Webhook struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@ ]+([/?][^# ]*)?$') && isURL(self)",message="must be a URL without a username, a password or a fragment, for example https://example.com/hooks/leaderboard"
 	URL string `json:"url"`
 
-	// events are what the webhook is told of: SeasonClosed, that the results of a season of a
+	// events are what the webhook is told of: EntryUnderReview, that a submission of a player is
+	// held back until somebody decides on it; SeasonClosed, that the results of a season of a
 	// window are final; PlayerBanned, that a player was banned or shadow-banned.
 	// +required
 	// +listType=set

@@ -76,10 +76,11 @@ func everything(in *workload.Input) {
 	in.Leaderboard.Spec.Boards[1].Signatures, in.Leaderboard.Spec.Boards[1].MaxImprovement = v1alpha1.SignaturesRequired, new(int64(250))
 	in.Leaderboard.Spec.Boards[1].Limits = &v1alpha1.BoardLimits{PerMinute: new(int32(6)), CooldownSeconds: new(int32(2)), Attempts: []v1alpha1.BoardAttempts{{Window: "all", Max: 100}}}
 	in.Class.Spec.Limits.SubmissionsPerSecond = new(int32(500))
+	in.Leaderboard.Spec.Boards[1].Review = &v1alpha1.Review{When: v1alpha1.ReviewSuspicious, BetterThan: new(int64(30_000))}
 	in.Leaderboard.Spec.ServiceAccounts = []v1alpha1.ServiceAccount{{Name: "match-server", Scopes: []v1alpha1.Scope{v1alpha1.ScopeSubmit}}}
 	in.Leaderboard.Spec.Retention.Events.Duration = 90 * 24 * time.Hour
 	in.Leaderboard.Spec.Webhooks = []v1alpha1.Webhook{{Name: "results", URL: "https://example.com/hooks", Events: []v1alpha1.WebhookEvent{v1alpha1.WebhookSeasonClosed}},
-		{Name: "inside", URL: "http://10.20.0.7:8080/", Events: []v1alpha1.WebhookEvent{v1alpha1.WebhookSeasonClosed}}}
+		{Name: "inside", URL: "http://10.20.0.7:8080/", Events: []v1alpha1.WebhookEvent{v1alpha1.WebhookSeasonClosed, v1alpha1.WebhookEntryUnderReview}}}
 	in.Class.Spec.Webhooks = v1alpha1.ClassWebhooks{AllowHTTP: true, AllowedCIDRs: []string{"10.20.0.0/16", "fd00:20::/32"}, DeniedCIDRs: []string{"10.20.0.1/32", "34.118.224.0/20", "fd00::/8"}, Ports: []int32{443, 8080, 9443}}
 	in.Leaderboard.Spec.ServiceAccounts[0].Kubernetes = []v1alpha1.KubernetesServiceAccount{{ServiceAccount: "match"}}
 	in.Leaderboard.Spec.Auth.RefreshTokenTTL, in.Leaderboard.Spec.Auth.RenameEvery = metav1.Duration{Duration: 168 * time.Hour}, metav1.Duration{Duration: 24 * time.Hour}
@@ -235,6 +236,7 @@ func TestBoardsFileIsTheServersFormat(t *testing.T) {
 	require.NotContains(t, boards.Data["boards.json"], "signatures")
 	require.NotContains(t, boards.Data["boards.json"], "maxImprovement")
 	require.NotContains(t, boards.Data["boards.json"], "limits")
+	require.NotContains(t, boards.Data["boards.json"], "review")
 	require.Len(t, byName, 3, "with global")
 	require.Equal(t, int64(1000), byName["arena"].MaxScore)
 	require.True(t, byName["arena"].CountsTowardGlobal)

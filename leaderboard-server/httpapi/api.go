@@ -133,6 +133,7 @@ func (a *API) routes() chi.Router {
 	r.Get("/v1/players/me/export", a.handle(a.export))
 	r.Get("/v1/players/me/logins", a.handle(a.playerLogins))
 	r.Post("/v1/players/me/logins", a.handle(a.link))
+	r.Get("/v1/players/me/submissions/held", a.handle(a.ownHeldSubmissions))
 	r.Put("/v1/players/me/username", a.handle(a.rename))
 	r.Delete("/v1/players/me", a.handle(a.eraseOwn))
 	r.Delete("/v1/admin/players/{player}", a.handle(a.erasePlayer))
@@ -142,6 +143,8 @@ func (a *API) routes() chi.Router {
 	r.Post("/v1/admin/boards/{board}/players/{player}/{action}", a.handle(a.moderateEntry))
 	r.Post("/v1/admin/boards/{board}/players/{player}/events/{event}/{action}", a.handle(a.moderateEvent))
 	r.Post("/v1/admin/boards/{board}/windows/{window}/end", a.handle(a.endSeason))
+	r.Get("/v1/admin/submissions", a.handle(a.pendingSubmissions))
+	r.Post("/v1/admin/submissions/{submission}/{action}", a.handle(a.decide))
 	r.Get("/v1/admin/audit", a.handle(a.audit))
 	r.Get("/openapi.yaml", func(w http.ResponseWriter, r *http.Request) {
 		answerAll(w, r, mediaYAML, a.contractYAML, contractMaxAge)

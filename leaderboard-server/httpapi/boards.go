@@ -51,10 +51,13 @@ func describe(catalog *leaderboard.Catalog, b leaderboard.LiveBoard, now time.Ti
 		MinScore: b.MinScore, MaxScore: b.MaxScore, CountsTowardGlobal: b.CountsTowardGlobal, Direct: !b.Derived, Submitters: b.Submitters(), Signatures: b.Signatures(), Decimals: b.Decimals,
 		Ranks: string(b.Ranks), Columns: make([]Column, len(b.Columns)), MaxMetadataBytes: b.Metadata.MaxBytes, AllTime: !b.WindowsOnly, Windows: make([]Window, len(b.Windows)),
 		Segments: describeSegments(catalog, b)}
-	if b.BoundsImprovement() {
+	if b.MaxImprovement > 0 && b.BoundsImprovement() {
 		board.MaxImprovement = &b.MaxImprovement
 	}
 	board.Limits = describeLimits(b.Limits)
+	if b.Review.When != "" {
+		board.Review = new(string(b.Review.When))
+	}
 	for i, c := range b.Columns {
 		board.Columns[i] = Column{Column: c.Name, Order: string(c.Order), Min: c.Min, Max: c.Max, Decimals: c.Decimals}
 	}

@@ -458,6 +458,10 @@ func TestContract(t *testing.T) {
 		g.freshRates()
 		g.showModeration(id, token)
 	})
+	t.Run("review", func(t *testing.T) {
+		g.t = t
+		g.showReview(token)
+	})
 	g.t = t
 	g.showSignatures()
 	require.Empty(t, g.contract.Unseen(), "documented, and not shown here")

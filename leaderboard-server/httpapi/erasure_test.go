@@ -159,8 +159,10 @@ func (g *game) everyLogin(id, token, moderator, name string) string {
 
 	g.sql("INSERT INTO external_ids (external_id, player) VALUES ('steam:76561197960287930', $1)", id)
 	g.sql("INSERT INTO player_identities (issuer, subject, player) SELECT '', sha256('device'), number FROM players WHERE id = $1", id)
+	g.sql("INSERT INTO held_submissions (id, player, board, score, metadata, reason) SELECT nextval('event_ids'), number, 2, 5, $2, 'always' FROM players WHERE id = $1", id, encode(name))
 	entries := []leaderboard.WebhookResult{{Rank: 1, UserID: leaderboard.PlayerID(id), Username: name, Score: 9}, {Rank: 2, UserID: nobody, Username: `gr"ace`, Score: 8}}
 	g.sql("INSERT INTO webhook_messages (webhook, board, event, payload) VALUES ('results', 2, 'SeasonClosed', $1)", encode(leaderboard.SeasonClosed{Board: "race", Top: entries}))
+	g.sql("INSERT INTO webhook_messages (webhook, board, event, payload) VALUES ('results', 2, 'EntryUnderReview', $1)", encode(leaderboard.EntryUnderReview{Board: "race", UserID: leaderboard.PlayerID(id), Username: name}))
 	return kept.AccessToken
 }
 
@@ -329,7 +331,7 @@ func (g *game) replica() *httptest.Server {
 
 	of := g.service.Dependencies
 	of.Players, of.Logins, of.Identities, of.Attributes, of.Directory, of.Committer, of.Ranking, of.Reports, of.Histories = ledger, ledger, ledger, ledger, directory, committer, ranking, ledger, ledger
-	of.Times, of.Metadata, of.Boards, of.Results, of.Moderator, of.Eraser = ledger, ledger, ledger, ledger.Results(), ledger, ledger
+	of.Times, of.Metadata, of.Boards, of.Results, of.Moderator, of.Reviews, of.Eraser = ledger, ledger, ledger, ledger.Results(), ledger, ledger, ledger
 	bans := postgres.NewBans(ledger, time.Hour)
 	of.Shadows = bans
 	boards, err := leaderboard.ParseBoards([]byte(erasureFile))

@@ -110,6 +110,9 @@ func writeExport(ctx context.Context, w http.ResponseWriter, service *leaderboar
 func exported(data leaderboard.PlayerData) PlayerExport {
 	document := PlayerExport{ExportedAt: time.Now().UTC(), UserID: string(data.ID), Username: data.Username, RegisteredAt: data.CreatedAt.UTC(),
 		UsernamesBefore: pastUsernames(data.PastNames), Logins: playerLogins(data.Logins), Attributes: data.Attributes, Entries: make([]Entry, len(data.Entries)), Submissions: []PastSubmission{}}
+	if len(data.Held) > 0 {
+		document.HeldSubmissions = new(heldSubmissions(data.Held))
+	}
 	if data.ExternalID != "" {
 		document.ExternalID = &data.ExternalID
 	}

@@ -58,6 +58,7 @@ type game struct {
 	tenant   string
 	client   *goredis.Client
 	database string
+	ledger   *postgres.Ledger
 	service  *leaderboard.Service
 	tokens   *auth.Tokens
 	keys     keyset.Set
@@ -107,6 +108,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 	ledger, err := postgres.Open(ctx, postgres.Options{URL: g.postgres.URL(g.database), Sealer: g.tokens.Sealer("audit")})
 	require.NoError(t, err)
 	t.Cleanup(ledger.Close)
+	g.ledger = ledger
 
 	if with.redis == nil {
 		with.redis = redisServer
@@ -132,7 +134,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 	g.service, err = leaderboard.NewService(ctx, leaderboard.Dependencies{
 		Passwords: auth.NewPasswords(bcrypt.MinCost, 2, patience), Usernames: names.New(with.reserved),
 		Players: ledger, Logins: ledger, Identities: ledger, Attributes: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Histories: ledger, Times: ledger,
-		Metadata: ledger, Boards: ledger, Results: ledger.Results(), Moderator: ledger, Eraser: ledger, Shadows: bans}, boards)
+		Metadata: ledger, Boards: ledger, Results: ledger.Results(), Moderator: ledger, Reviews: ledger, Eraser: ledger, Shadows: bans}, boards)
 
 	require.NoError(t, err)
 	limiter, err := ratelimit.New(client, prefix, log)

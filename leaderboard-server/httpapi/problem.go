@@ -62,6 +62,10 @@ var (
 	kindMediaType          = kind{"unsupported-media-type", http.StatusUnsupportedMediaType, "The Content-Type is not supported"}
 	kindOutOfRange         = kind{"score-out-of-range", http.StatusUnprocessableEntity, "The score is out of range"}
 	kindImprovement        = kind{"improvement-too-large", http.StatusUnprocessableEntity, "The score improves the standing by too much"}
+	kindTooManyPending     = kind{"too-many-pending", http.StatusConflict, "Too many submissions wait for a decision"}
+	kindRejected           = kind{"submission-rejected", http.StatusForbidden, "The submission was rejected"}
+	kindNoHeld             = kind{"no-submission", http.StatusNotFound, "No such submission is held back"}
+	kindDecided            = kind{"submission-decided", http.StatusConflict, "The submission was decided on"}
 	kindRateLimited        = kind{"rate-limited", http.StatusTooManyRequests, "Too many requests"}
 	kindLimitExceeded      = kind{"limit-exceeded", http.StatusTooManyRequests, "Too many submissions"}
 	kindInternal           = kind{"internal-error", http.StatusInternalServerError, "Internal error"}
@@ -93,6 +97,10 @@ var kindOfCode = map[leaderboard.Code]kind{
 	leaderboard.CodeLoginConflict:       kindLoginConflict,
 	leaderboard.CodeKeyReused:           kindKeyReused,
 	leaderboard.CodeOutOfRange:          kindOutOfRange,
+	leaderboard.CodeTooManyPending:      kindTooManyPending,
+	leaderboard.CodeSubmissionRejected:  kindRejected,
+	leaderboard.CodeNoHeld:              kindNoHeld,
+	leaderboard.CodeDecided:             kindDecided,
 	leaderboard.CodeRateLimited:         kindRateLimited,
 	leaderboard.CodeLimitExceeded:       kindLimitExceeded,
 	leaderboard.CodeBusy:                kindBusy,

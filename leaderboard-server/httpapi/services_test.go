@@ -134,14 +134,20 @@ func TestWhoMayDoWhat(t *testing.T) {
 	refused := map[string]string{"player": "insufficient-scope", "service: submit": "insufficient-scope", "service: read": "insufficient-scope",
 		"service: a scope that was taken away": "insufficient-scope", "service: moderate": "ok", "service: all": "ok", "every other": "unauthenticated"}
 	check(moderation, refused)
+	review, owned := reviewCalls(1), map[string]request{"ownHeldSubmissions": {method: "GET", path: "/v1/players/me/submissions/held"}}
+	review["decideSubmission"] = deciding("", g.decided(player, tokens["service: moderate"]), "accept")
+	check(review, map[string]string{"player": "insufficient-scope", "service: submit": "ok", "service: moderate": "ok", "service: all": "ok", "service: read": "insufficient-scope",
+		"service: a scope that was taken away": "insufficient-scope", "every other": "unauthenticated"})
+	check(owned, map[string]string{"player": "ok", "service: read": "not-a-player", "service: all": "not-a-player", "service: submit": "not-a-player",
+		"service: moderate": "not-a-player", "service: a scope that was taken away": "not-a-player", "every other": "unauthenticated"})
 	erased, _ := g.player("grace")
 	erasure, ownErasures := map[string]request{"erasePlayer": erasureOf(erased, "")}, map[string]request{"eraseOwn": ownErasure("", "wrong horse")}
 	check(erasure, map[string]string{"player": "insufficient-scope", "service: submit": "insufficient-scope", "service: read": "insufficient-scope",
 		"service: moderate": "insufficient-scope", "service: a scope that was taken away": "insufficient-scope", "service: all": "ok", "every other": "unauthenticated"})
 	check(ownErasures, map[string]string{"player": "wrong-password", "service: read": "not-a-player", "service: all": "not-a-player", "service: submit": "not-a-player",
 		"service: moderate": "not-a-player", "service: a scope that was taken away": "not-a-player", "every other": "unauthenticated"})
-	require.Equal(t, (len(erasure)+len(ownErasures)+len(moderation)+len(public)+len(submit)+len(batches)+len(lookups)+len(read)+len(me))*len(tokens), counted)
-	t.Logf("%d calls with %d kinds of tokens: %d combinations", len(erasure)+len(ownErasures)+len(moderation)+len(public)+len(submit)+len(batches)+len(lookups)+len(read)+len(me), len(tokens), counted)
+	require.Equal(t, (len(erasure)+len(ownErasures)+len(moderation)+len(public)+len(submit)+len(batches)+len(lookups)+len(read)+len(me)+len(review)+len(owned))*len(tokens), counted)
+	t.Logf("%d calls with %d kinds of tokens: %d combinations", len(erasure)+len(ownErasures)+len(moderation)+len(public)+len(submit)+len(batches)+len(lookups)+len(read)+len(me)+len(review)+len(owned), len(tokens), counted)
 }
 
 // kindsOfTokens are tokens of each kind, good and forged.

@@ -132,7 +132,7 @@ func (b *body) submission() leaderboard.Submission {
 		Values: b.integers("columns", leaderboard.MaxColumns), Metadata: b.metadata()}
 }
 
-// store makes the submission durable and answers with its receipt.
+// store makes the submission durable and answers with its receipt, or with what is held back.
 func (a *API) store(w http.ResponseWriter, r *http.Request, service *leaderboard.Service, submission leaderboard.Submission, username string) error {
 	ctx, cancel := withoutClient(r.Context())
 	defer cancel()
@@ -140,6 +140,11 @@ func (a *API) store(w http.ResponseWriter, r *http.Request, service *leaderboard
 	receipt, err := service.Submit(ctx, submission)
 	if err != nil {
 		return err
+	}
+
+	if receipt.Held != nil {
+		answer(w, http.StatusAccepted, heldSubmission(*receipt.Held))
+		return nil
 	}
 
 	if receipt.Replayed {

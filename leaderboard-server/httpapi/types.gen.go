@@ -269,6 +269,24 @@ func (e ModeratePlayerParamsAction) Valid() bool {
 	}
 }
 
+// Defines values for DecideSubmissionParamsAction.
+const (
+	Accept DecideSubmissionParamsAction = "accept"
+	Reject DecideSubmissionParamsAction = "reject"
+)
+
+// Valid indicates whether the value is a known member of the DecideSubmissionParamsAction enum.
+func (e DecideSubmissionParamsAction) Valid() bool {
+	switch e {
+	case Accept:
+		return true
+	case Reject:
+		return true
+	default:
+		return false
+	}
+}
+
 // Account defines model for Account.
 type Account struct {
 	// UserID The player's id.
@@ -299,7 +317,7 @@ type Audit struct {
 // AuditRecord defines model for AuditRecord.
 type AuditRecord struct {
 	// Action `ban`, `unban`, `shadow-ban`, `shadow-unban`, `hide`, `unhide`, `remove`, `restore`, `void`, `unvoid`,
-	// `end-season`, `erase` or `seal-lost`. Further ones may come.
+	// `end-season`, `accept`, `reject`, `erase` or `seal-lost`. Further ones may come.
 	Action string `json:"action"`
 
 	// Actor The service account that did it; `player` where a player erased itself, `server` where a server did by itself.
@@ -325,7 +343,7 @@ type AuditRecord struct {
 	// UserID The player's id.
 	UserID *UserID `json:"user_id,omitempty"`
 
-	// What What of the board it was about: `event`, or `window`, and its number or name.
+	// What What of the board it was about: `event`, `submission` or `window`, and its number or name.
 	What *string `json:"what,omitempty"`
 }
 
@@ -452,8 +470,12 @@ type Board struct {
 
 	// Ranks How entries with the same score and columns are counted: `Ordinal` is 1, 2, 3, 4, who was there first before
 	// the others; `Competition` is 1, 2, 2, 4; `Dense` is 1, 2, 2, 3.
-	Ranks   string `json:"ranks"`
-	Scoring string `json:"scoring"`
+	Ranks string `json:"ranks"`
+
+	// Review Which submissions of players are held back until a server of the game or a moderator accepts them: all of them,
+	// or those that are suspicious; absent: none.
+	Review  *string `json:"review,omitempty"`
+	Scoring string  `json:"scoring"`
 
 	// Segments The attributes of players by which the board is split.
 	Segments []Segment `json:"segments"`
@@ -548,6 +570,12 @@ type Column struct {
 
 // Columns The further columns, by name, of the submission that the score is of; absent where the board has none.
 type Columns map[string]Score
+
+// Decision defines model for Decision.
+type Decision struct {
+	Record     AuditRecord    `json:"record"`
+	Submission HeldSubmission `json:"submission"`
+}
 
 // DeviceLogin defines model for DeviceLogin.
 type DeviceLogin struct {
@@ -690,6 +718,54 @@ type FieldError struct {
 
 // GameID A board's name.
 type GameID = string
+
+// HeldSubmission defines model for HeldSubmission.
+type HeldSubmission struct {
+	// Columns The further columns, by name, of the submission that the score is of; absent where the board has none.
+	Columns *Columns `json:"columns,omitempty"`
+
+	// DecidedAt When it was decided on; absent before.
+	DecidedAt *time.Time `json:"decided_at,omitempty"`
+
+	// Event The event that it became; absent unless it was accepted.
+	Event *int64 `json:"event,omitempty"`
+
+	// GameID A board's name.
+	GameID GameID `json:"game_id"`
+
+	// Metadata What was sent with the submission that reached the score; there if `include` asks for it. Null where there is
+	// none, or the ledger cannot be asked right now.
+	Metadata Metadata `json:"metadata,omitempty"`
+
+	// Reason Why it is held back: `always`, `better-than` or `improvement-above`. Only for those who decide. Further ones may come.
+	Reason *string `json:"reason,omitempty"`
+	Score  Score   `json:"score"`
+
+	// Status `pending` waits for a decision; `accepted` counts, and `rejected` never will.
+	Status string `json:"status"`
+
+	// Submission Its number, which decisions name. It is that of no event.
+	Submission int64 `json:"submission"`
+
+	// SubmittedAt When it came.
+	SubmittedAt time.Time `json:"submitted_at"`
+
+	// UserID The player's id.
+	UserID UserID `json:"user_id"`
+
+	// Username 3 to 32 characters as people count them (grapheme clusters), at most 128 bytes; 2 suffice with a letter of a
+	// script whose characters are words or syllables, such as Han or Devanagari. Letters, their marks and digits of
+	// scripts that are written together, `_`, `-` and `.`. Names that differ only in case or Unicode normalisation
+	// are the same, and names that look alike are kept apart. docs/usernames.md has the rules.
+	Username Username `json:"username"`
+}
+
+// HeldSubmissions defines model for HeldSubmissions.
+type HeldSubmissions struct {
+	// NextCursor The `cursor` of the next ones; absent at the end.
+	NextCursor  *string          `json:"next_cursor,omitempty"`
+	Submissions []HeldSubmission `json:"submissions"`
+}
 
 // History defines model for History.
 type History struct {
@@ -945,9 +1021,12 @@ type PlayerExport struct {
 	ExportedAt time.Time `json:"exported_at"`
 
 	// ExternalID The game's own id of the player; absent where it has none.
-	ExternalID   *string      `json:"external_id,omitempty"`
-	Logins       PlayerLogins `json:"logins"`
-	RegisteredAt time.Time    `json:"registered_at"`
+	ExternalID *string `json:"external_id,omitempty"`
+
+	// HeldSubmissions Those that were held back, and wait for a decision or were decided on within 30 days, the newest first.
+	HeldSubmissions *[]HeldSubmission `json:"held_submissions,omitempty"`
+	Logins          PlayerLogins      `json:"logins"`
+	RegisteredAt    time.Time         `json:"registered_at"`
 
 	// UserID The player's id.
 	UserID UserID `json:"user_id"`
@@ -1391,6 +1470,9 @@ type CannotRecount = Problem
 // Conflict A problem document (RFC 9457).
 type Conflict = Problem
 
+// Decided A problem document (RFC 9457).
+type Decided = Problem
+
 // Forbidden A problem document (RFC 9457).
 type Forbidden = Problem
 
@@ -1448,6 +1530,9 @@ type NotModerator = Problem
 // NotReader A problem document (RFC 9457).
 type NotReader = Problem
 
+// NotReviewer A problem document (RFC 9457).
+type NotReviewer = Problem
+
 // NotServer A problem document (RFC 9457).
 type NotServer = Problem
 
@@ -1502,6 +1587,19 @@ type ModerateEntryParamsAction string
 
 // ModeratePlayerParamsAction defines parameters for ModeratePlayer.
 type ModeratePlayerParamsAction string
+
+// PendingSubmissionsParams defines parameters for PendingSubmissions.
+type PendingSubmissionsParams struct {
+	// Board Only those to this board.
+	Board    *string `form:"board,omitempty" json:"board,omitempty"`
+	PageSize *int    `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor The `next_cursor` of the answer before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// DecideSubmissionParamsAction defines parameters for DecideSubmission.
+type DecideSubmissionParamsAction string
 
 // BoardEntriesParams defines parameters for BoardEntries.
 type BoardEntriesParams struct {
@@ -1646,6 +1744,14 @@ type MyRankParams struct {
 	Include *IncludeOwnQuery `form:"include,omitempty" json:"include,omitempty"`
 }
 
+// OwnHeldSubmissionsParams defines parameters for OwnHeldSubmissions.
+type OwnHeldSubmissionsParams struct {
+	PageSize *int `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor The `next_cursor` of the answer before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // PlayerEntriesParams defines parameters for PlayerEntries.
 type PlayerEntriesParams struct {
 	// Boards Names of boards, separated by commas. Left out, all boards of the game.
@@ -1722,6 +1828,9 @@ type IssuePasswordResetJSONRequestBody = ModerationRequest
 
 // ModeratePlayerJSONRequestBody defines body for ModeratePlayer for application/json ContentType.
 type ModeratePlayerJSONRequestBody = ModerationRequest
+
+// DecideSubmissionJSONRequestBody defines body for DecideSubmission for application/json ContentType.
+type DecideSubmissionJSONRequestBody = ModerationRequest
 
 // LogInDeviceJSONRequestBody defines body for LogInDevice for application/json ContentType.
 type LogInDeviceJSONRequestBody = DeviceLogin

@@ -89,6 +89,8 @@ type Board struct {
 	MaxImprovement int64
 	// Limits are how often one player may submit.
 	Limits Limits
+	// Review says which submissions of players are held back.
+	Review Review
 	// Decimals is how many of a score's digits clients show behind the point, such as 3
 	// for milliseconds that are shown as seconds. Nothing else depends on it.
 	Decimals int
@@ -145,6 +147,9 @@ func (b Board) Validate() error {
 		return err
 	}
 	if err := b.validateLimits(); err != nil {
+		return err
+	}
+	if err := b.validateReview(); err != nil {
 		return err
 	}
 	if err := b.validateRanks(); err != nil {

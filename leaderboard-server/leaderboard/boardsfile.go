@@ -32,6 +32,7 @@ type boardSpec struct {
 	Signatures     signed      `json:"signatures"`
 	MaxImprovement *int64      `json:"maxImprovement"`
 	Limits         *limitsSpec `json:"limits"`
+	Review         *reviewSpec `json:"review"`
 }
 
 // limitsSpec is how often one player may submit to a board.
@@ -71,6 +72,25 @@ func (s *limitsSpec) limits() Limits {
 		l.Attempts = append(l.Attempts, Attempts(a))
 	}
 	return l
+}
+
+// reviewSpec says which submissions of players a board holds back.
+type reviewSpec struct {
+	When       ReviewWhen `json:"when"`
+	BetterThan *int64     `json:"betterThan"`
+	// ImprovementAbove must not be 0: to have no bound it is left out.
+	ImprovementAbove *int64 `json:"improvementAbove"`
+}
+
+// review reads it; nil holds none back.
+func (s *reviewSpec) review() Review {
+	switch {
+	case s == nil:
+		return Review{}
+	case s.When == "":
+		return Review{When: "nothing"} // which is refused: to hold nothing back review is left out
+	}
+	return Review(*s)
 }
 
 // signed is whether submissions of players have to be signed.
@@ -215,6 +235,7 @@ type globalSpec struct {
 	Submitters serversOnly `json:"submitters"`
 	Signatures signed      `json:"signatures"`
 	Limits     *limitsSpec `json:"limits"`
+	Review     *reviewSpec `json:"review"`
 }
 
 func (s globalSpec) change(global *Board) {
@@ -228,7 +249,7 @@ func (s globalSpec) change(global *Board) {
 	global.Windows = windows(s.Windows)
 	global.Segments = segments(s.Segments)
 	global.Derived = s.Direct != nil && !*s.Direct
-	global.ServersOnly, global.Signed = bool(s.Submitters), bool(s.Signatures)
+	global.ServersOnly, global.Signed, global.Review = bool(s.Submitters), bool(s.Signatures), s.Review.review()
 	global.Limits = s.Limits.limits()
 }
 
@@ -244,14 +265,15 @@ func set[T any](field, value *T) {
 // Best), minScore, maxScore (default +-MaxScore), countsTowardGlobal (default:
 // whether the board is Descending), submitters (Players, the default, or Servers),
 // signatures (None, the default, or Required), maxImprovement (default none), limits: an object
-// with perMinute, cooldownSeconds and attempts, a list with window and max (default none), decimals (default 0), shards (default 1), allTime
+// with perMinute, cooldownSeconds and attempts, a list with window and max (default none), review: an object
+// with when (Always or Suspicious), betterThan and improvementAbove (default none), decimals (default 0), shards (default 1), allTime
 // (default true), ranks (default Ordinal), columns: a list with name, order (default
 // Descending), min, max (default +-MaxScore) and decimals (default 0), metadata: an object
 // with maxBytes (default MaxMetadata) and schema (a JSON Schema; default none), windows: a list
 // with name, schedule and timeZone (default UTC) or start and end (RFC 3339), and keep (default
 // DefaultKeep), and segments: a list of attributes. Next to boards, attributes has a list with
-// name, and values or pattern, and global has minScore, maxScore, submitters, signatures, limits, decimals, shards, ranks,
-// windows and segments of GlobalBoard, and
+// name, and values or pattern, and global has minScore, maxScore, submitters, signatures, limits, review, decimals,
+// shards, ranks, windows and segments of GlobalBoard, and
 // direct (default true): whether it takes submissions of its own. Unknown fields, duplicates and
 // values out of bounds are refused. An empty file has no boards but GlobalBoard.
 func ParseBoards(file []byte) (Boards, error) {
@@ -317,7 +339,7 @@ func (s boardSpec) board() Board {
 	set(&b.CountsTowardGlobal, s.CountsTowardGlobal)
 	set(&b.Decimals, s.Decimals)
 	set(&b.Shards, s.Shards)
-	b.ServersOnly, b.Signed = bool(s.Submitters), bool(s.Signatures)
+	b.ServersOnly, b.Signed, b.Review = bool(s.Submitters), bool(s.Signatures), s.Review.review()
 	if s.MaxImprovement != nil {
 		b.MaxImprovement = *s.MaxImprovement
 		if b.MaxImprovement == 0 {

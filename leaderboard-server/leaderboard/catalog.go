@@ -27,6 +27,8 @@ type LiveBoard struct {
 	Retired []RetiredRanking
 	// Segmented says that the board is split by segments, or was.
 	Segmented bool
+	// Reviewed says that the board holds submissions back, or did.
+	Reviewed bool
 	// Returned is how many times segments of the board were brought back after they had been
 	// removed. What rankings have of them is from before, so all are made again.
 	Returned int32
@@ -176,6 +178,11 @@ func (c *Catalog) valuesOf(b LiveBoard, split bool) (numbers []int32) {
 // HasSegments says whether any board is split by segments, or was.
 func (c *Catalog) HasSegments() bool {
 	return slices.ContainsFunc(c.list, func(b LiveBoard) bool { return b.Segmented })
+}
+
+// HasReviews says whether any board holds submissions back, or did.
+func (c *Catalog) HasReviews() bool {
+	return slices.ContainsFunc(c.list, func(b LiveBoard) bool { return b.Reviewed })
 }
 
 // HasWindows says whether any board has.

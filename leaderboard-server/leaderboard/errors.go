@@ -70,6 +70,17 @@ const (
 	// CodeLimitExceeded is a submission of a player who has made as many to the board as its
 	// limits allow; RetryAfter says when the next one is taken, 0: none is.
 	CodeLimitExceeded Code = "limit-exceeded"
+	// CodeTooManyPending is a submission that is to be held back, where there is no room for more
+	// that wait for a decision.
+	CodeTooManyPending Code = "too-many-pending"
+	// CodeSubmissionRejected repeats a submission that was held back and rejected.
+	CodeSubmissionRejected Code = "submission-rejected"
+	// CodeHeldBefore repeats a submission that was held back: see [Reviews].
+	CodeHeldBefore Code = "held-before"
+	// CodeNoHeld is a submission that was not held back, or is no longer kept.
+	CodeNoHeld Code = "no-submission"
+	// CodeDecided is a decision on a submission that another one has made impossible.
+	CodeDecided Code = "submission-decided"
 	// CodeRateLimited is a caller who asks too often; RetryAfter says when to
 	// come back.
 	CodeRateLimited Code = "rate-limited"

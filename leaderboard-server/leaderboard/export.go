@@ -19,6 +19,8 @@ type PlayerData struct {
 	// Entries are those on boards that the game has: of all time, of seasons that are open,
 	// and of closed ones whose results are kept.
 	Entries []BoardEntry
+	// Held are the submissions that were held back, the newest first.
+	Held []HeldSubmission
 }
 
 // PlayerData returns what the game keeps of a player. CodeRankingUnavailable says that the
@@ -40,6 +42,9 @@ func (s *Service) PlayerData(ctx context.Context, id PlayerID) (PlayerData, erro
 		return PlayerData{}, err
 	}
 	if data.Attributes, err = s.PlayerAttributes(ctx, id); err != nil {
+		return PlayerData{}, err
+	}
+	if data.Held, err = s.everyHeld(ctx, id); err != nil {
 		return PlayerData{}, err
 	}
 

@@ -27,6 +27,10 @@ const (
 	Unvoid AuditAction = "unvoid"
 	// EndSeason ends the open season of a window. It cannot be taken back.
 	EndSeason AuditAction = "end-season"
+	// AcceptSubmission has a submission that was held back count, and RejectSubmission has it
+	// never count. Neither can be taken back, but what was accepted can be voided.
+	AcceptSubmission AuditAction = "accept"
+	RejectSubmission AuditAction = "reject"
 	// ResetPassword makes what resets a player's password. It cannot be taken back.
 	ResetPassword AuditAction = "reset-password"
 )
@@ -46,6 +50,8 @@ type Moderation struct {
 	// Board is a name, and Event a number; zero where the action is not about one.
 	Board string
 	Event int64
+	// Submission is the number of one that was held back.
+	Submission int64
 	// Window is that whose season is ended.
 	Window string
 	// Reason is required, a note is not.
@@ -56,6 +62,11 @@ type Moderation struct {
 func (m Moderation) Record(changed bool) AuditRecord {
 	r := AuditRecord{Actor: m.Actor, Action: m.Action, Player: m.Player, Board: m.Board, Reason: m.Reason, Note: m.Note, Changed: changed}
 	switch {
+	case m.Submission != 0:
+		r.What = "submission " + strconv.FormatInt(m.Submission, 10)
+		if m.Event != 0 {
+			r.What += ", event " + strconv.FormatInt(m.Event, 10)
+		}
 	case m.Event != 0:
 		r.What = "event " + strconv.FormatInt(m.Event, 10)
 	case m.Window != "":

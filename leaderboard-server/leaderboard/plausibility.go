@@ -17,10 +17,19 @@ func (b Board) Signatures() string {
 	return signaturesNone
 }
 
-// BoundsImprovement says that MaxImprovement holds for the submissions to the board. While a
+// ImprovementBound is by how much one submission may improve the standing that its player has of
+// all time: one that would by more is refused, or held back where Review says so. 0: by any.
+func (b Board) ImprovementBound() int64 {
+	if b.Review.ImprovementAbove != nil {
+		return *b.Review.ImprovementAbove
+	}
+	return b.MaxImprovement
+}
+
+// BoundsImprovement says that ImprovementBound holds for the submissions to the board. While a
 // board is being refolded its scoring is still the old one, for which it may mean nothing.
 func (b Board) BoundsImprovement() bool {
-	return b.MaxImprovement > 0 && (b.Scoring == Best || b.Scoring == Latest)
+	return b.ImprovementBound() > 0 && (b.Scoring == Best || b.Scoring == Latest)
 }
 
 // ByPlayer says that submissions of one player to the board are stored one after the other:

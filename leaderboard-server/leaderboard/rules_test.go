@@ -160,6 +160,7 @@ func TestParseBoards(t *testing.T) {
 		{"name": "signed", "signatures": "Required", "maxImprovement": 50}, {"name": "rating", "scoring": "Latest", "signatures": "None", "maxImprovement": 9007199254740991},
 		{"name": "limited", "windows": [{"name": "daily", "schedule": "daily"}],
 			"limits": {"perMinute": 5, "cooldownSeconds": 3, "attempts": [{"window": "daily", "max": 7}, {"window": "all", "max": 9}]}},
+		{"name": "reviewed", "review": {"when": "Always"}}, {"name": "watched", "review": {"when": "Suspicious", "betterThan": 0, "improvementAbove": 9}},
 		{"name": "x", "countsTowardGlobal": false}], "global": {"shards": 4, "maxScore": 9, "direct": false, "ranks": "Competition", "submitters": "Servers"}}`))
 	require.NoError(t, err)
 	global := Global()
@@ -181,12 +182,16 @@ func TestParseBoards(t *testing.T) {
 		{Name: "limited", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal,
 			Limits:  Limits{PerMinute: 5, Cooldown: 3 * time.Second, Attempts: []Attempts{{"daily", 7}, {AllTime, 9}}},
 			Windows: []Window{{Name: "daily", Schedule: "daily", TimeZone: "UTC", Keep: DefaultKeep}}},
+		{Name: "reviewed", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal, Review: Review{When: ReviewAlways}},
+		{Name: "watched", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, CountsTowardGlobal: true, Shards: 1, Ranks: Ordinal,
+			Review: Review{When: ReviewSuspicious, BetterThan: new(int64), ImprovementAbove: new(int64(9))}},
 		{Name: "x", Order: Descending, Scoring: Best, MinScore: -MaxScore, MaxScore: MaxScore, Shards: 1, Ranks: Ordinal},
 	}, boards.All())
 
-	boards, err = ParseBoards([]byte(`{"global": {"signatures": "Required"}}`))
+	boards, err = ParseBoards([]byte(`{"global": {"signatures": "Required", "review": {"when": "Always"}}}`))
 	require.NoError(t, err)
 	require.True(t, boards.All()[0].Signed)
+	require.Equal(t, ReviewAlways, boards.All()[0].Review.When)
 
 	boards, err = ParseBoards([]byte(`{"global": {"limits": {"cooldownSeconds": 604800, "attempts": [{"window": "all", "max": 1}]}}}`))
 	require.NoError(t, err)
@@ -226,6 +231,19 @@ func TestParseBoardsRefuses(t *testing.T) {
 		`{"boards": [{"name": "a", "limits": {"attempts": [{"window": "daily", "max": 1}]}}]}`:                                "limits.attempts",
 		`{"boards": [{"name": "a", "limits": {"attempts": [{"window": "all", "max": 1}, {"window": "all", "max": 1}]}}]}`:     "limits.attempts",
 		`{"boards": [], "global": {"direct": false, "limits": {"perMinute": 1}}}`:                                             "limits",
+		`{"boards": [{"name": "a", "review": {"when": "Always"}, "limits": {"perMinute": 1}}]}`:                               "limits",
+		`{"boards": [{"name": "a", "review": {}}]}`:                                                                           "review.when",
+		`{"boards": [{"name": "a", "review": {"when": "always"}}]}`:                                                           "review.when",
+		`{"boards": [{"name": "a", "review": {"when": "Suspicious"}}]}`:                                                       "review.when",
+		`{"boards": [{"name": "a", "review": {"betterThan": 5}}]}`:                                                            "review.when",
+		`{"boards": [{"name": "a", "review": {"when": "Always", "betterThan": 5}}]}`:                                          "review.when",
+		`{"boards": [{"name": "a", "review": {"when": "Suspicious", "improvementAbove": 0}}]}`:                                "review.improvementAbove",
+		`{"boards": [{"name": "a", "review": {"when": "Suspicious", "improvementAbove": 5}, "scoring": "Sum"}]}`:              "review.improvementAbove",
+		`{"boards": [{"name": "a", "review": {"when": "Suspicious", "improvementAbove": 5}, "maxImprovement": 9}]}`:           "review.improvementAbove",
+		`{"boards": [], "global": {"review": {"when": "Suspicious", "improvementAbove": 5}}}`:                                 "review.improvementAbove",
+		`{"boards": [{"name": "a", "review": {"when": "Suspicious", "betterThan": 9007199254740992}}]}`:                       "review.betterThan",
+		`{"boards": [{"name": "a", "review": {"when": "Always"}, "submitters": "Servers"}]}`:                                  "review",
+		`{"boards": [], "global": {"review": {"when": "Always"}, "submitters": "Servers"}}`:                                   "review",
 		`{"boards": [{"name": "a", "minScore": 1.5}]}`:                                                                        "boards",
 		`{"boards": [` + many + `]}`:                                                                                          "boards",
 		`{"boards": [{}]}`:                                                                                                    "name",

@@ -169,6 +169,7 @@ type Dependencies struct {
 	Boards     BoardStore
 	Results    Results
 	Moderator  Moderator
+	Reviews    Reviews
 	Eraser     Eraser
 	Shadows    Shadows
 }
@@ -267,7 +268,25 @@ func (s *Service) Submit(ctx context.Context, submission Submission) (Receipt, e
 	if err := s.prepare(s.Catalog(), &submission); err != nil {
 		return Receipt{}, err
 	}
+	if submission.HoldBack != "" {
+		return s.holdBack(ctx, submission)
+	}
 
+	receipt, err := s.commit(ctx, submission)
+	switch CodeOf(err) {
+	case CodeHeldBefore:
+		return s.holdBack(ctx, submission)
+	case CodeImprovementTooLarge:
+		if board, unknown := s.Catalog().Lookup(submission.Board); unknown == nil && board.reviewsImprovement(submission) {
+			submission.HoldBack = ReviewedImprovement
+			return s.holdBack(ctx, submission)
+		}
+	}
+	return receipt, err
+}
+
+// commit makes a submission durable, and shows its player what is left out of rankings for others.
+func (s *Service) commit(ctx context.Context, submission Submission) (Receipt, error) {
 	receipt, err := s.Committer.Commit(ctx, submission)
 	if err == nil && receipt.Ranking == RankingDelayed && submission.Account == "" {
 		s.showToShadowed(ctx, &receipt)
@@ -300,7 +319,9 @@ func (s *Service) prepare(catalog *Catalog, submission *Submission) error {
 			return err
 		}
 		submission.Refusal = err
+		return nil
 	}
+	submission.HoldBack = board.heldBack(*submission)
 	return nil
 }
 

@@ -30,6 +30,8 @@ type Submission struct {
 	// reads of them.
 	Values  map[string]int64
 	Columns Columns
+	// HoldBack is why it is to be held back; empty: it is not.
+	HoldBack ReviewReason
 	// Metadata is what is kept with the submission, as [CompactMetadata] returns it; empty:
 	// nothing.
 	Metadata string
@@ -92,6 +94,8 @@ const (
 
 // Receipt is the acknowledgement of a submission: it is durable.
 type Receipt struct {
+	// Held is the submission where it is held back: it has no Event, Ranking and Rank.
+	Held *HeldSubmission
 	// Event is the submission's place in the ledger's order.
 	Event int64
 	// Player is who submitted.

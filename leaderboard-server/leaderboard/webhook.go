@@ -7,6 +7,8 @@ type EventType string
 
 // The events.
 const (
+	// EventEntryUnderReview is that a submission of a player is held back.
+	EventEntryUnderReview EventType = "EntryUnderReview"
 	// EventSeasonClosed is that the results of a season of a window are final.
 	EventSeasonClosed EventType = "SeasonClosed"
 	// EventPlayerBanned is that a player was banned, or shadow-banned.
@@ -25,12 +27,26 @@ type Subscription struct {
 type WebhookEvent struct {
 	Type EventType
 	// Board is the number of the board on which it happened: a webhook is told of the events of
-	// a board in the order in which they were enqueued.
+	// a board that are of one type in the order in which they were enqueued.
 	Board int32
 	At    time.Time
 	// Data is what it says, which encoding/json encodes, to a webhook that is told the first top
 	// entries.
 	Data func(top int) any
+}
+
+// EntryUnderReview is the data of an [EventEntryUnderReview].
+type EntryUnderReview struct {
+	// ID is that of the submission, which decisions name.
+	ID       int64    `json:"id"`
+	Board    string   `json:"board"`
+	UserID   PlayerID `json:"user_id"`
+	Username string   `json:"username"`
+	Score    int64    `json:"score"`
+	// Columns are its further columns by name; empty: it has none.
+	Columns map[string]int64 `json:"columns,omitempty"`
+	// Reason is why it is held back.
+	Reason ReviewReason `json:"reason"`
 }
 
 // SeasonClosed is the data of an [EventSeasonClosed].

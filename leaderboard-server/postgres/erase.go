@@ -125,7 +125,7 @@ func (l *Ledger) releaseNames(ctx context.Context, tx pgx.Tx, player leaderboard
 }
 
 // ownedTables have rows of a player by number.
-var ownedTables = []string{"player_attributes", "logins", "password_resets", "player_identities", "past_names", "submission_counts"}
+var ownedTables = []string{"player_attributes", "logins", "password_resets", "player_identities", "past_names", "submission_counts", "held_submissions"}
 
 // deleteOwned deletes all rows of a player that are found by its number or id, but for its own.
 func deleteOwned(ctx context.Context, in execer, number int64, id leaderboard.PlayerID) error {

@@ -99,6 +99,7 @@ type Ledger struct {
 	strangerLook  atomic.Pointer[time.Time] // when it was last looked who has the lead
 	outdated      chan struct{}
 	outbox        outbox
+	reviews       reviews
 	// directory is told the ledger's identity whenever it was read.
 	directory atomic.Pointer[Directory]
 	// forgotten is the number of the last moderation up to which the directory has forgotten

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
 // Bounds of maintenance.
@@ -82,6 +84,10 @@ var expired = []struct{ what, table, condition, order string }{
 	{"idempotency keys", "idempotency_keys", "expires_at < now()", "expires_at"},
 	{"logins", "logins", "expires_at < now()", "expires_at"},
 	{"resets of passwords", "password_resets", "expires_at < now()", "expires_at"},
+	// A key must not lead to one that is gone: it would say that it counts.
+	{"submissions that were decided on", "held_submissions", fmt.Sprintf(`decided_at < now() - interval '%d seconds'
+		AND NOT EXISTS (SELECT FROM idempotency_keys k WHERE k.player = held_submissions.player AND k.key = held_submissions.key AND k.event = held_submissions.id)`,
+		int64(leaderboard.KeepDecided.Seconds())), "decided_at"},
 	// No access token is good for longer than a day, and clocks differ.
 	{"changes of accounts", "account_changes", "at < now() - interval '25 hours'", "at"},
 	// No cooldown is longer than a week.

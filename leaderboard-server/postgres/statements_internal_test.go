@@ -18,6 +18,7 @@ func TestStatementsKnowNothingOfWhatABatchDoesNotHave(t *testing.T) {
 			require.Equal(t, form.metadata, strings.Contains(body, "event_metadata"))
 			if !form.bounds {
 				require.NotContains(t, body, "max_improvement")
+				require.NotContains(t, body, "review")
 				require.NotContains(t, body, "checkpoint")
 			}
 			if !form.limits {

@@ -38,7 +38,8 @@ func (l *Ledger) Store(ctx context.Context, batch []leaderboard.Submission) (lea
 	}
 	defer conn.Release()
 
-	stored, repeated, err := l.append(ctx, conn.Conn(), arguments, batch, catalog)
+	reload := func(r *storedRows) { l.reload(ctx, conn.Conn(), r) }
+	stored, repeated, err := l.append(ctx, conn.Conn(), reload, arguments, batch, catalog)
 	if sqlState(err) == stateBoardsChanged { // and nothing was stored
 		if catalog, err = l.loadCatalog(ctx, conn.Conn()); err != nil {
 			return leaderboard.Stored{}, fmt.Errorf("%w: %w", leaderboard.ErrRepeat, err)
@@ -46,7 +47,7 @@ func (l *Ledger) Store(ctx context.Context, batch []leaderboard.Submission) (lea
 		if arguments, err = newStoreArguments(batch, catalog); err != nil {
 			return leaderboard.Stored{}, err
 		}
-		stored, repeated, err = l.append(ctx, conn.Conn(), arguments, batch, catalog)
+		stored, repeated, err = l.append(ctx, conn.Conn(), reload, arguments, batch, catalog)
 	}
 	l.writable.observe(conn.Conn(), err)
 	if err != nil {
@@ -83,14 +84,15 @@ type storeArguments struct {
 	metadata  []string
 	// ordered says that a board takes a player's submissions one after the other, bounded that
 	// it may bound improvements, limited that it may limit how many there are, keyed that there
-	// is a key, and segmented that there may be segments in which a submission counts.
-	ordered, bounded, limited, keyed, segmented bool
+	// is a key, segmented that there may be segments in which a submission counts, and reviewed
+	// that a key may be that of one that was held back.
+	ordered, bounded, limited, keyed, segmented, reviewed bool
 }
 
 func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Catalog) (*storeArguments, error) {
 	n := len(batch)
-	a := &storeArguments{make([][16]byte, n), make([]pgtype.Int4, n), make([]string, n), make([]int64, n),
-		make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n), nil, nil, nil, false, false, false, false, false}
+	a := &storeArguments{players: make([][16]byte, n), tokenVersions: make([]pgtype.Int4, n), boards: make([]string, n), scores: make([]int64, n),
+		keys: make([]pgtype.UUID, n), fingerprints: make([]pgtype.UUID, n), refused: make([]bool, n)}
 	type entry struct {
 		player [16]byte
 		board  string
@@ -110,6 +112,7 @@ func newStoreArguments(batch []leaderboard.Submission, catalog *leaderboard.Cata
 		a.bounded = a.bounded || err != nil || board.BoundsImprovement()
 		a.limited = a.limited || err != nil || board.Limits.Any()
 		a.segmented = a.segmented || err != nil || segmented(catalog, board)
+		a.reviewed = a.reviewed || err != nil || board.Reviewed
 		if err == nil && board.ByPlayer() {
 			if entries == nil {
 				entries = make(map[entry]bool)
@@ -167,8 +170,9 @@ type storedRow struct {
 }
 
 // append runs the statement. repeated are the submissions whose key was there, and
-// those that are refused unless it was.
-func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, batch []leaderboard.Submission, catalog *leaderboard.Catalog) (stored leaderboard.Stored, repeated []int, err error) {
+// those that are refused unless it was. reload is called where the boards are not those of the
+// catalog.
+func (l *Ledger) append(ctx context.Context, conn seasonQuerier, reload func(*storedRows), a *storeArguments, batch []leaderboard.Submission, catalog *leaderboard.Catalog) (stored leaderboard.Stored, repeated []int, err error) {
 	var row storedRow
 	sql, fields := appendAny, []any{&row.kind, &row.ordinal, &row.event, &row.player, &row.board, &row.global, &row.verdict}
 	if a.ordered {
@@ -232,7 +236,7 @@ func (l *Ledger) append(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 	}
 
 	if r.version != catalog.Version() {
-		l.reload(ctx, conn, &r)
+		reload(&r)
 		for i := range kept {
 			note(&kept[i])
 		}
@@ -367,6 +371,24 @@ func sumOutOfRange() *leaderboard.Error {
 	return leaderboard.Errorf(leaderboard.CodeOutOfRange, "score", "with this score the player's sum would leave +-%d", int64(leaderboard.MaxScore))
 }
 
+func keyReused() error {
+	return leaderboard.Errorf(leaderboard.CodeKeyReused, "Idempotency-Key", "this Idempotency-Key came before with another submission, use a new one")
+}
+
+// replaySQL finds what keys came with before, and replayReviewedSQL, for boards that have held
+// submissions back, whether that is one of those.
+const (
+	replaySQL = `
+		SELECT d.ordinal, k.fingerprint, k.event
+		FROM unnest($1::bigint[], $2::uuid[]) WITH ORDINALITY AS d (player, key, ordinal)
+		JOIN idempotency_keys k ON k.player = d.player AND k.key = d.key`
+	replayReviewedSQL = `
+		SELECT d.ordinal, k.fingerprint, k.event, h.id IS NOT NULL
+		FROM unnest($1::bigint[], $2::uuid[]) WITH ORDINALITY AS d (player, key, ordinal)
+		JOIN idempotency_keys k ON k.player = d.player AND k.key = d.key
+		LEFT JOIN held_submissions h ON h.id = k.event`
+)
+
 // replay fills in the outcomes of submissions whose key was stored before, from the
 // key's own row: the same fingerprint says that board and score are the same, too.
 // What is refused and has no such key stays refused.
@@ -379,26 +401,32 @@ func (l *Ledger) replay(ctx context.Context, conn *pgx.Conn, a *storeArguments, 
 		}
 	}
 
-	rows, err := conn.Query(ctx, `
-		SELECT d.ordinal, k.fingerprint, k.event
-		FROM unnest($1::bigint[], $2::uuid[]) WITH ORDINALITY AS d (player, key, ordinal)
-		JOIN idempotency_keys k ON k.player = d.player AND k.key = d.key`, players, keys)
+	var ordinal, event int64
+	var fingerprint pgtype.UUID
+	var held bool
+	sql, fields := replaySQL, []any{&ordinal, &fingerprint, &event}
+	if a.reviewed {
+		sql, fields = replayReviewedSQL, append(fields, &held)
+	}
+	rows, err := conn.Query(ctx, sql, players, keys)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 
 	for rows.Next() {
-		var ordinal, event int64
-		var fingerprint pgtype.UUID
-		if err := rows.Scan(&ordinal, &fingerprint, &event); err != nil {
+		if err := rows.Scan(fields...); err != nil {
 			return err
 		}
 
 		i := repeated[ordinal-1]
 		outcome := &stored.Outcomes[i]
-		if fingerprint.Bytes != a.fingerprints[i].Bytes {
-			outcome.Err = leaderboard.Errorf(leaderboard.CodeKeyReused, "Idempotency-Key", "this Idempotency-Key came before with another submission, use a new one")
+		switch {
+		case fingerprint.Bytes != a.fingerprints[i].Bytes:
+			outcome.Err = keyReused()
+			continue
+		case held:
+			outcome.Err = leaderboard.Errorf(leaderboard.CodeHeldBefore, "", "the submission with this Idempotency-Key is held back")
 			continue
 		}
 

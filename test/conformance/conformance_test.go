@@ -90,18 +90,6 @@ func round(t *testing.T, tenant *Tenant, replicas []*Replica, players []leaderbo
 	return results
 }
 
-// randomColumns are some for the board: few values, and now and then a great one.
-func randomColumns(random *rand.Rand, board leaderboard.LiveBoard) (columns leaderboard.Columns) {
-	for i := range board.Columns {
-		place := board.Fold().Place(i)
-		columns[place] = random.Int64N(3) - 1
-		if random.IntN(10) == 0 {
-			columns[place] = random.Int64N(2*leaderboard.MaxScore+1) - leaderboard.MaxScore
-		}
-	}
-	return columns
-}
-
 func sortByEvent(all []stored) {
 	sort.Slice(all, func(i, j int) bool { return all[i].receipt.Event < all[j].receipt.Event })
 }

@@ -1,14 +1,17 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/test/conformance/ledgertest"
 )
 
 // onBoard is a player on a board, by numbers; board 0 is all of them.
@@ -70,9 +73,10 @@ func (m *Model) apply(a leaderboard.Moderation, player int64, board int32, throu
 	}
 }
 
-// refold folds all events once more.
+// refold folds all events once more, in their order.
 func (m *Model) refold() {
 	clear(m.standings)
+	slices.SortFunc(m.events, func(a, b modelEvent) int { return cmp.Compare(a.number, b.number) })
 	global := m.catalog.Global()
 	for _, e := range m.events {
 		m.foldAll(e.board, e)
@@ -110,7 +114,12 @@ func (t *Tenant) moderate(tb testing.TB, model *Model, replicas []*Replica, play
 		for i := range moderationsPerRound {
 			player, board := players[m.random.IntN(len(players))], boards[m.random.IntN(len(boards))]
 			a := leaderboard.Moderation{Actor: "tests", Reason: "a reason", Player: player.ID}
-			switch kind := m.random.IntN(8); {
+			switch kind := m.random.IntN(9); {
+			case kind == 8 && !board.Derived:
+				if m.err = m.review(replicas[i%len(replicas)], replicas[(i+1)%len(replicas)], player, board); m.err != nil {
+					return
+				}
+				continue
 			case kind < 2 && len(events) > 0: // of one whose score counts, as a rule
 				e := events[m.random.IntN(len(events))]
 				a.Action, a.Board, a.Event = []leaderboard.AuditAction{leaderboard.Void, leaderboard.Unvoid}[m.random.IntN(2)*m.random.IntN(2)], e.board.Name, e.number
@@ -142,6 +151,41 @@ func (t *Tenant) moderate(tb testing.TB, model *Model, replicas []*Replica, play
 		}
 	})
 	return m
+}
+
+// review has a submission of a player held back, and accepts it through another replica, while
+// others are stored.
+func (m *moderator) review(holds, accepts *Replica, player leaderboard.PlayerName, board leaderboard.LiveBoard) error {
+	ctx := context.Background()
+	submission := ledgertest.Submission(player, board.Name, m.random.Int64N(21)-10)
+	submission.Columns, submission.HoldBack = randomColumns(m.random, board), leaderboard.ReviewedAlways
+	held, err := holds.Ledger.HoldBack(ctx, submission)
+	if err != nil {
+		return err
+	}
+
+	a := leaderboard.Moderation{Action: leaderboard.AcceptSubmission, Actor: "tests", Reason: "a reason"}
+	submission.Account, submission.HoldBack = a.Actor, ""
+	_, accepted, err := accepts.Ledger.Accept(ctx, a, held.ID, submission)
+	if err != nil {
+		return err
+	}
+	m.did = append(m.did, func() {
+		m.model.Submit(board, player.Number, submission.Score, submission.Columns, accepted.Event)
+	})
+	return nil
+}
+
+// randomColumns are some for the board: few values, and now and then a great one.
+func randomColumns(random *rand.Rand, board leaderboard.LiveBoard) (columns leaderboard.Columns) {
+	for i := range board.Columns {
+		place := board.Fold().Place(i)
+		columns[place] = random.Int64N(3) - 1
+		if random.IntN(10) == 0 {
+			columns[place] = random.Int64N(2*leaderboard.MaxScore+1) - leaderboard.MaxScore
+		}
+	}
+	return columns
 }
 
 // stop waits until all is done, bans some players, and tells the model.

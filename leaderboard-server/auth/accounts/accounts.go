@@ -42,12 +42,12 @@ type Scope string
 
 // The scopes.
 const (
-	// Submit hands in scores of players.
+	// Submit hands in scores of players, and decides on those that are held back.
 	Submit Scope = "submit"
 	// Read reads what only players may read otherwise.
 	Read Scope = "read"
-	// Moderate bans players, hides entries, has scores not count, ends seasons, reads the audit,
-	// resets passwords, and reads which names players had.
+	// Moderate bans players, hides entries, has scores not count, decides on submissions that are
+	// held back, ends seasons, reads the audit, resets passwords, and reads which names players had.
 	Moderate Scope = "moderate"
 	// Admin erases players, ends seasons and reads the audit.
 	Admin Scope = "admin"

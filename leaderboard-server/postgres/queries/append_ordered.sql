@@ -53,7 +53,9 @@ WITH arguments AS MATERIALIZED (
     GROUP BY e.board, e.player
 ) */, input AS MATERIALIZED (
     SELECT i.ordinal, i.score, i.columns, i.key, i.fingerprint, p.number AS player, b.number AS board, b.counts_toward_global AS global, /*+ counted.segments, */
-        /*^ CASE WHEN b.fold BETWEEN 1 AND 3 AND all_time.number IS NOT NULL THEN nullif(b.max_improvement, 0) END AS most, all_time.number AS all_time, */
+        /*^ CASE WHEN b.fold BETWEEN 1 AND 3 AND all_time.number IS NOT NULL THEN nullif(b.max_improvement, 0) END AS most, all_time.number AS all_time,
+        -- What would be held back of a player is taken of a server.
+        i.token_version IS NULL AND coalesce(b.review ? 'improvementAbove', false) AS vouched, */
         CASE b.board_order WHEN 'Descending' THEN 1 ELSE -1 END AS sign, b.fold, b.columns AS defined,
         CASE
             WHEN p.number IS NULL OR p.token_version <> i.token_version THEN 'unauthenticated'
@@ -123,7 +125,7 @@ WITH arguments AS MATERIALIZED (
             WHEN i.verdict IS NOT NULL THEN i.verdict
             /*~ WHEN i.exceeded THEN 'limit-exceeded' */
             WHEN i.fold = 4 AND (l.highest + i.score > 9007199254740991 OR l.lowest + i.score < -9007199254740991) THEN 'out-of-range'
-            /*^ WHEN i.sign * i.score - greatest(i.sign * l.held, CASE WHEN i.fold < 3 THEN CASE i.sign WHEN 1 THEN u.highest ELSE -u.lowest END END) > i.most
+            /*^ WHEN NOT i.vouched AND i.sign * i.score - greatest(i.sign * l.held, CASE WHEN i.fold < 3 THEN CASE i.sign WHEN 1 THEN u.highest ELSE -u.lowest END END) > i.most
                 THEN 'improvement-too-large' */
         END AS verdict
     FROM input i LEFT JOIN (SELECT ordinal, min(score) AS lowest, max(score) AS highest /*^ , bool_or(bounds) AS found, max(score) FILTER (WHERE bounds AND NOT removed) AS held */ FROM locked GROUP BY ordinal) l ON l.ordinal = i.ordinal
