@@ -13,59 +13,9 @@ import (
 
 // FindExternal implements [leaderboard.Directory], with at most two queries.
 func (d *Directory) FindExternal(ctx context.Context, externalIDs []string) (map[string]leaderboard.PlayerName, error) {
-	known := make(map[string]leaderboard.PlayerID, len(externalIDs))
-	var missing []string
-	d.mu.RLock()
-	for _, external := range externalIDs {
-		if id, ok := d.byExternal.Get(external); ok {
-			known[external] = id
-		} else {
-			missing = append(missing, external)
-		}
-	}
-	epoch := d.epoch
-	d.mu.RUnlock()
-
-	if len(missing) > 0 {
-		looked, err := d.ledger.externalIDs(ctx, missing)
-		if err != nil {
-			return nil, err
-		}
-		d.rememberExternal(epoch, looked)
-		for external, id := range looked {
-			known[external] = id
-		}
-	}
-
-	ids := make([]leaderboard.PlayerID, 0, len(known))
-	for _, id := range known {
-		ids = append(ids, id)
-	}
-	names, err := d.Find(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-
-	found := make(map[string]leaderboard.PlayerName, len(known))
-	for external, id := range known {
-		if name, ok := names[id]; ok {
-			found[external] = name
-		}
-	}
-	return found, nil
-}
-
-// rememberExternal is [Directory.remember] of external ids. Those of another ledger than the
-// names are from end with the names.
-func (d *Directory) rememberExternal(epoch uint64, looked map[string]leaderboard.PlayerID) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.epoch != epoch {
-		return
-	}
-	for external, id := range looked {
-		d.byExternal.Add(external, id)
-	}
+	return d.findAliases(ctx, d.byExternal, externalIDs, func(ctx context.Context, missing []string) (map[string]leaderboard.PlayerID, error) {
+		return d.ledger.aliases(ctx, "find players by external id", "SELECT external_id, player::text FROM external_ids WHERE external_id = ANY ($1)", missing)
+	})
 }
 
 // ExternalID implements [leaderboard.Directory].
@@ -89,28 +39,6 @@ func (d *Directory) ExternalID(ctx context.Context, id leaderboard.PlayerID) (ex
 // CreateExternal implements [leaderboard.Directory].
 func (d *Directory) CreateExternal(ctx context.Context, players []leaderboard.ExternalPlayer) error {
 	return d.ledger.createExternal(ctx, players)
-}
-
-// externalIDs reads whose external ids these are; those of nobody are left out.
-func (l *Ledger) externalIDs(ctx context.Context, externalIDs []string) (map[string]leaderboard.PlayerID, error) {
-	ctx, done, err := l.lookUp(ctx, l.options.Timeout)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-
-	rows, err := l.pool.Query(ctx, "SELECT external_id, player::text FROM external_ids WHERE external_id = ANY ($1)", externalIDs)
-	if err != nil {
-		return nil, unavailable("find players by external id", err)
-	}
-
-	found := make(map[string]leaderboard.PlayerID)
-	var external string
-	var id leaderboard.PlayerID
-	if _, err := pgx.ForEachRow(rows, []any{&external, &id}, func() error { found[external] = id; return nil }); err != nil {
-		return nil, unavailable("find players by external id", err)
-	}
-	return found, nil
 }
 
 // createExternalSQL makes the players of those external ids that have none: $1 external ids,
