@@ -122,7 +122,7 @@ func (s *server) newService(ctx context.Context) (*leaderboard.Service, error) {
 	}
 
 	return leaderboard.NewService(ctx, leaderboard.Dependencies{
-		Passwords: s.passwords, Usernames: names.New(s.settings.Auth.ReservedNames), Players: s.ledger, Logins: s.ledger, Identities: s.ledger, Attributes: s.ledger, Directory: s.directory,
+		Passwords: s.passwords, Usernames: names.New(s.settings.Auth.ReservedNames), Players: s.ledger, Logins: s.ledger, Identities: s.ledger, Attributes: s.ledger, Directory: s.directory, Owners: s.directory,
 		Committer: s.committer, Ranking: s.ranking, Reports: s.ledger, Histories: s.ledger, Times: s.ledger, Metadata: s.ledger, Boards: s.ledger, Results: s.ledger.Results(), Moderator: s.ledger, Reviews: s.ledger, Eraser: s.ledger, Shadows: s.bans,
 	}, *s.configured.Load())
 }

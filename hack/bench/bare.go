@@ -87,7 +87,7 @@ func bareHandler(settings config.Config, log *slog.Logger) (http.Handler, error)
 	passwords := auth.NewPasswords(settings.Auth.PasswordCost, max(1, runtime.NumCPU()/2), settings.Auth.HashingTimeout)
 	stores := &instant{}
 	service, err := leaderboard.NewService(context.Background(), leaderboard.Dependencies{
-		Passwords: passwords, Usernames: names.New(nil), Players: stores, Logins: stores, Identities: stores, Attributes: stores, Directory: stores,
+		Passwords: passwords, Usernames: names.New(nil), Players: stores, Logins: stores, Identities: stores, Attributes: stores, Directory: stores, Owners: stores,
 		Committer: stores, Ranking: stores, Reports: stores, Histories: stores, Times: stores, Metadata: stores, Boards: stores, Results: stores,
 	}, leaderboard.Boards{})
 	if err != nil {
@@ -171,6 +171,14 @@ func (s *instant) FindExternal(context.Context, []string) (map[string]leaderboar
 
 // CreateExternal implements [leaderboard.Directory].
 func (s *instant) CreateExternal(context.Context, []leaderboard.ExternalPlayer) error { return nil }
+
+// FindOwners implements [leaderboard.Owners].
+func (s *instant) FindOwners(context.Context, []string) (map[string]leaderboard.PlayerName, error) {
+	return nil, nil
+}
+
+// SaveOwners implements [leaderboard.Owners].
+func (s *instant) SaveOwners(context.Context, []leaderboard.Owner) error { return nil }
 
 // Names implements [leaderboard.Directory].
 func (s *instant) Names(_ context.Context, numbers []int64) (map[int64]leaderboard.PlayerName, error) {

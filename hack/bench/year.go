@@ -170,7 +170,7 @@ func plainTopPlayers(ctx context.Context, conn *pgx.Conn, board leaderboard.Live
 	}
 
 	rows, err := conn.Query(ctx, `
-		SELECT row_number() OVER (ORDER BY t.best DESC), p.id::text, p.username, b.name, t.best[3], t.submissions
+		SELECT row_number() OVER (ORDER BY t.best DESC), p.id::text, p.username, '', '', b.name, t.best[3], t.submissions
 		FROM (
 			SELECT player, max(ARRAY[$5 * score, -id, score, board]) AS best, count(*) AS submissions
 			FROM score_events

@@ -127,6 +127,8 @@ func (a *API) routes() chi.Router {
 	r.Post("/v1/boards/{board}/entries/list", a.handle(a.listEntries))
 	r.Get("/v1/boards/{board}/players/{player}/history", a.handle(a.history))
 	r.Get("/v1/players/by-external-id/{external_id}", a.handle(a.externalPlayer))
+	r.Get("/v1/owners/{owner_id}", a.handle(a.owner))
+	r.Put("/v1/owners/{owner_id}", a.handle(a.setOwner))
 	r.Get("/v1/players/{player}/entries", a.handle(a.playerEntries))
 	r.Get("/v1/players/me/attributes", a.handle(a.attributes))
 	r.Put("/v1/players/me/attributes", a.handle(a.setAttributes))

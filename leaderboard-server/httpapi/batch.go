@@ -67,9 +67,8 @@ type batch struct {
 type item struct {
 	leaderboard.Submission
 	leaderboard.Committed
-	// externalID names the player where Submission.Player does not.
-	externalID string
-	username   string
+	naming
+	name leaderboard.PlayerName
 }
 
 // storeItems makes the items durable that are not refused yet. It fails only where nothing
@@ -77,6 +76,9 @@ type item struct {
 func (a *API) storeItems(ctx context.Context, service *leaderboard.Service, identity auth.Identity, b batch) error {
 	items := b.items
 	if err := findExternal(ctx, service, b); err != nil {
+		return err
+	}
+	if err := saveOwners(ctx, service, items); err != nil {
 		return err
 	}
 	if err := nameItems(ctx, service, items); err != nil {
@@ -101,7 +103,7 @@ func (a *API) storeItems(ctx context.Context, service *leaderboard.Service, iden
 func nameItems(ctx context.Context, service *leaderboard.Service, items []item) error {
 	ids := make([]leaderboard.PlayerID, 0, len(items))
 	for i := range items {
-		if items[i].Err == nil && items[i].username == "" {
+		if items[i].Err == nil && items[i].name.ID == "" {
 			ids = append(ids, items[i].Player)
 		}
 	}
@@ -114,14 +116,14 @@ func nameItems(ctx context.Context, service *leaderboard.Service, items []item) 
 		return err
 	}
 	for i := range items {
-		if items[i].Err != nil || items[i].username != "" {
+		if items[i].Err != nil || items[i].name.ID != "" {
 			continue
 		}
 		name, ok := names[items[i].Player]
-		if !ok {
+		if items[i].Err = checkPlayer(name, items[i].Submission); !ok {
 			items[i].Err = leaderboard.Errorf(leaderboard.CodeNoPlayer, userID, "there is no such player")
 		}
-		items[i].username = name.Username
+		items[i].name = name
 	}
 	return nil
 }

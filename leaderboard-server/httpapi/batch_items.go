@@ -96,10 +96,10 @@ func readItem(content []byte) (i item) {
 
 	b := body{fields: fields}
 	i.Submission = b.submission()
-	i.externalID = b.externalID()
+	i.naming = b.naming()
 	i.IdempotencyKey = b.itemKey()
 	if i.Err = b.finish(); i.Err == nil {
-		i.Err = checkNamed(i.Player, i.externalID)
+		i.Err = i.check(i.Player)
 	}
 	return i
 }

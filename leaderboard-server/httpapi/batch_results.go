@@ -34,12 +34,12 @@ func resultOf(i *item, catalog *leaderboard.Catalog, info *info) BatchResult {
 	if i.Receipt.Replayed {
 		status = Repeated
 	}
-	receipt := receiptOf(catalog, i.Receipt, i.username)
+	receipt := receiptOf(catalog, i.Receipt, i.name)
 	return BatchResult{Status: status, Receipt: &receipt}
 }
 
 // named lets an error name what the item calls it.
 func (i *item) named(err error) error {
 	err = fieldNamed(err, idempotencyHeader, itemKey)
-	return fieldNamed(withExternalID(err, i.externalID), "board", "game_id")
+	return fieldNamed(i.naming.named(err), "board", "game_id")
 }

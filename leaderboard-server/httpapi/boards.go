@@ -48,7 +48,7 @@ func (a *API) board(w http.ResponseWriter, r *http.Request, service *leaderboard
 
 func describe(catalog *leaderboard.Catalog, b leaderboard.LiveBoard, now time.Time) Board {
 	board := Board{GameID: b.Name, Order: string(b.Order), Scoring: string(b.Scoring),
-		MinScore: b.MinScore, MaxScore: b.MaxScore, CountsTowardGlobal: b.CountsTowardGlobal, Direct: !b.Derived, Submitters: b.Submitters(), Signatures: b.Signatures(), Decimals: b.Decimals,
+		MinScore: b.MinScore, MaxScore: b.MaxScore, CountsTowardGlobal: b.CountsTowardGlobal, Direct: !b.Derived, Owners: b.Owners(), Submitters: b.Submitters(), Signatures: b.Signatures(), Decimals: b.Decimals,
 		Ranks: string(b.Ranks), Columns: make([]Column, len(b.Columns)), MaxMetadataBytes: b.Metadata.MaxBytes, AllTime: !b.WindowsOnly, Windows: make([]Window, len(b.Windows)),
 		Segments: describeSegments(catalog, b)}
 	if b.MaxImprovement > 0 && b.BoundsImprovement() {

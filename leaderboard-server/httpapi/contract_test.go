@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,8 @@ func calls(token string) map[string]request {
 		"submitScore":    {method: "POST", path: "/v1/scores/submit", token: token, body: submission("", 5)},
 		"submitScores":   {method: "POST", path: "/v1/scores/batch", token: token, body: batch(itemOf(nobody, "", 5))},
 		"externalPlayer": {method: "GET", path: "/v1/players/by-external-id/steam:76561197960287930", token: token},
+		"owner":          {method: "GET", path: "/v1/owners/team:7", token: token},
+		"setOwner":       {method: "PUT", path: "/v1/owners/team:7", token: token, body: `{"owner_name": "Team 7", "attributes": {}}`},
 		"leaderboard":    {method: "GET", path: "/v1/leaderboard/global"},
 		"myRank":         {method: "GET", path: "/v1/leaderboard/my_rank", token: token},
 		"topPlayers":     {method: "GET", path: "/v1/reports/top_players?start_date=" + today + "&end_date=" + today, token: token},
@@ -43,6 +46,9 @@ func calls(token string) map[string]request {
 		"export":        {method: "GET", path: "/v1/players/me/export", token: token},
 	}
 }
+
+// ofServers are the calls that take no player's token.
+var ofServers = []string{"submitScores", "externalPlayer", "owner", "setOwner"}
 
 // nobody is the id of no player.
 const nobody = "01890000-0000-7000-8000-000000000000"
@@ -76,6 +82,7 @@ func TestContract(t *testing.T) {
 	secret := g.account("contract-server", accounts.Submit, accounts.Read)
 	service := g.serviceToken("contract-server", secret, "")
 	require.Equal(t, 1, g.createPlayers(service, external("steam:76561197960287930", "", 1)).Accepted)
+	g.setOwner(service, "team:7", "{}")
 	big := encode(map[string]string{"username": "ada", "password": strings.Repeat("x", 64<<10)})
 
 	t.Run("2xx", func(t *testing.T) {
@@ -85,7 +92,7 @@ func TestContract(t *testing.T) {
 			if name == "listEntries" {
 				r.body = list(id)
 			}
-			if name == "submitScores" || name == "externalPlayer" {
+			if slices.Contains(ofServers, name) {
 				r.token = service
 			}
 			require.Less(t, g.do(r).status, 300, name)
@@ -163,9 +170,9 @@ func TestContract(t *testing.T) {
 
 	t.Run("400", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"register", "token", "submitScore", "submitScores", "listEntries", "setAttributes"} {
+		for _, call := range []string{"register", "token", "submitScore", "submitScores", "listEntries", "setAttributes", "setOwner"} {
 			r := calls(token)[call]
-			if call == "submitScores" {
+			if slices.Contains(ofServers, call) {
 				r.token = service
 			}
 			r.body = "{"
@@ -175,7 +182,7 @@ func TestContract(t *testing.T) {
 
 	t.Run("401", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"submitScore", "myRank", "topPlayers", "entriesAround", "listEntries", "playerEntries", "history", "boardEntries", "attributes", "setAttributes", "export", "submitScores", "externalPlayer"} {
+		for _, call := range []string{"submitScore", "myRank", "topPlayers", "entriesAround", "listEntries", "playerEntries", "history", "boardEntries", "attributes", "setAttributes", "export", "submitScores", "externalPlayer", "owner", "setOwner"} {
 			r := calls("")[call]
 			if call == "boardEntries" { // only a player has an own segment
 				r.path = "/v1/boards/laps/entries?segment=country"
@@ -203,10 +210,13 @@ func TestContract(t *testing.T) {
 		reader, submitter := g.serviceToken("contract-server", secret, "read"), g.serviceToken("contract-server", secret, "submit")
 		g.do(calls(reader)["submitScore"]).problem(403, "insufficient-scope")
 		g.do(calls(reader)["submitScores"]).problem(403, "insufficient-scope")
-		for _, call := range []string{"submitScores", "externalPlayer"} {
+		for _, call := range ofServers {
 			g.do(calls(token)[call]).problem(403, "insufficient-scope")
 		}
-		g.do(calls(submitter)["externalPlayer"]).problem(403, "insufficient-scope")
+		g.do(calls(reader)["setOwner"]).problem(403, "insufficient-scope")
+		for _, call := range []string{"externalPlayer", "owner"} {
+			g.do(calls(submitter)[call]).problem(403, "insufficient-scope")
+		}
 		for _, call := range []string{"topPlayers", "listEntries", "history"} {
 			g.do(calls(submitter)[call]).problem(403, "insufficient-scope")
 		}
@@ -238,6 +248,7 @@ func TestContract(t *testing.T) {
 			g.do(request{method: "GET", path: path}).problem(404, "no-player")
 		}
 		g.do(request{method: "GET", path: "/v1/players/by-external-id/nobody", token: service}).problem(404, "no-player", "external_id")
+		g.do(request{method: "GET", path: "/v1/owners/nobody", token: service}).problem(404, "no-player", "owner_id")
 		for path, slug := range map[string]string{"/v1/boards/chess/players/me/history": "no-board", "/v1/boards/laps/players/me/history?window=weekly": "no-window"} {
 			field, _ := strings.CutPrefix(slug, "no-")
 			g.do(request{method: "GET", path: path, token: token}).problem(404, slug, field)
@@ -267,6 +278,9 @@ func TestContract(t *testing.T) {
 		r = calls(token)["setAttributes"]
 		r.body = attributesBody(map[string]string{"country": "JP"})
 		g.do(r).problem(409, "too-many-values", "attributes")
+		r = calls(service)["setOwner"]
+		r.body = attributesBody(map[string]string{"country": "JP"})
+		g.do(r).problem(409, "too-many-values", "attributes")
 		r = calls(token)["register"]
 		r.body = encode(map[string]any{"username": "late", "password": password, "attributes": map[string]string{"country": "JP"}})
 		g.do(r).problem(409, "too-many-values", "attributes")
@@ -294,12 +308,15 @@ func TestContract(t *testing.T) {
 
 	t.Run("413 and 415", func(t *testing.T) {
 		g.t = t
-		for _, call := range []string{"register", "token", "submitScore", "listEntries", "setAttributes"} {
+		for _, call := range []string{"register", "token", "submitScore", "listEntries", "setAttributes", "setOwner"} {
 			r := calls(token)[call]
+			if slices.Contains(ofServers, call) {
+				r.token = service
+			}
+			fine := r.body
 			r.body = big
 			g.do(r).problem(413, "body-too-large")
-			r = calls(token)[call]
-			r.header = map[string]string{"Content-Type": "text/plain"}
+			r.body, r.header = fine, map[string]string{"Content-Type": "text/plain"}
 			g.do(r).problem(415, "unsupported-media-type", "Content-Type")
 		}
 
@@ -318,10 +335,11 @@ func TestContract(t *testing.T) {
 			require.Equal(t, 422, g.do(r).status)
 		}
 		g.do(request{method: "POST", path: "/v1/scores/batch", token: service, body: "{}"}).problem(422, "invalid-request", "items")
+		g.do(request{method: "PUT", path: "/v1/owners/team:7", token: service, body: `{"name":"x"}`}).problem(422, "invalid-request", "name")
 
-		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "seasons", "boardEntries", "entriesAround", "playerEntries", "history", "attributes", "export", "externalPlayer"} {
+		for _, call := range []string{"leaderboard", "myRank", "topPlayers", "boards", "board", "seasons", "boardEntries", "entriesAround", "playerEntries", "history", "attributes", "export", "externalPlayer", "owner"} {
 			r := calls(token)[call]
-			if call == "externalPlayer" {
+			if slices.Contains(ofServers, call) {
 				r.token = service
 			}
 			r.path, _, _ = strings.Cut(r.path, "?")

@@ -170,7 +170,7 @@ func (a *API) entriesAround(w http.ResponseWriter, r *http.Request, service *lea
 		around, err = service.AroundScore(r.Context(), view, *score, before, after)
 	} else {
 		var id leaderboard.PlayerID
-		if id, err = a.playerNamed(r, player); err != nil {
+		if id, err = a.playerNamed(r, service, player); err != nil {
 			return err
 		}
 		around, err = service.AroundPlayer(r.Context(), view, id, before, after)
@@ -211,8 +211,12 @@ func (a *API) listEntries(w http.ResponseWriter, r *http.Request, service *leade
 	if err != nil {
 		return err
 	}
-	players := b.players("players")
+	named := b.players("players")
 	if err := b.finish(); err != nil {
+		return err
+	}
+	players, err := playersNamed(r.Context(), service, "players", named)
+	if err != nil {
 		return err
 	}
 
@@ -223,11 +227,11 @@ func (a *API) listEntries(w http.ResponseWriter, r *http.Request, service *leade
 
 	body := EntryList{Board: list.Board, Window: list.Window, Season: seasonOf(list.Of), Segment: segmentOf(list.Of), Entries: make([]ListedEntry, len(list.Entries)), WithoutEntry: make([]Player, len(list.Without))}
 	for i, e := range list.Entries {
-		body.Entries[i] = ListedEntry{Position: e.Position, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, Columns: columns(e.Columns), GameID: e.Board,
+		body.Entries[i] = ListedEntry{Position: e.Position, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, OwnerID: e.OwnerID, OwnerName: e.OwnerName, Score: e.Score, Columns: columns(e.Columns), GameID: e.Board,
 			ReachedAt: reachedAt(view.ReachedAt, e.ReachedAt), Metadata: metadataOf(view.Metadata, e.Metadata)}
 	}
 	for i, name := range list.Without {
-		body.WithoutEntry[i] = Player{UserID: string(name.ID), Username: name.Username}
+		body.WithoutEntry[i] = Player{UserID: string(name.ID), Username: name.Username, OwnerID: name.OwnerID, OwnerName: name.OwnerName}
 	}
 
 	return answerHeld(w, r, body)

@@ -312,8 +312,8 @@ func TestOwnErasure(t *testing.T) {
 	require.Equal(t, "player", page.Records[0].Actor)
 }
 
-// replica is another server of the game, with a memory of its own.
-func (g *game) replica() *httptest.Server {
+// replica is another server of the game, whose boards these are, with a memory of its own.
+func (g *game) replica(file string) *httptest.Server {
 	g.t.Helper()
 	ctx, log := g.t.Context(), slog.New(slog.DiscardHandler)
 	ledger, err := postgres.Open(ctx, postgres.Options{URL: g.postgres.URL(g.database), Sealer: g.tokens.Sealer("audit"), Skeleton: names.Skeleton})
@@ -330,11 +330,11 @@ func (g *game) replica() *httptest.Server {
 	require.NoError(g.t, err)
 
 	of := g.service.Dependencies
-	of.Players, of.Logins, of.Identities, of.Attributes, of.Directory, of.Committer, of.Ranking, of.Reports, of.Histories = ledger, ledger, ledger, ledger, directory, committer, ranking, ledger, ledger
+	of.Players, of.Logins, of.Identities, of.Attributes, of.Directory, of.Owners, of.Committer, of.Ranking, of.Reports, of.Histories = ledger, ledger, ledger, ledger, directory, directory, committer, ranking, ledger, ledger
 	of.Times, of.Metadata, of.Boards, of.Results, of.Moderator, of.Reviews, of.Eraser = ledger, ledger, ledger, ledger.Results(), ledger, ledger, ledger
 	bans := postgres.NewBans(ledger, time.Hour)
 	of.Shadows = bans
-	boards, err := leaderboard.ParseBoards([]byte(erasureFile))
+	boards, err := leaderboard.ParseBoards([]byte(file))
 	require.NoError(g.t, err)
 	service, err := leaderboard.NewService(ctx, of, boards)
 	require.NoError(g.t, err)
@@ -355,7 +355,7 @@ func (g *game) replica() *httptest.Server {
 // takes until everything else was done: neither brings it back.
 func TestErasureOfAPlayerWhoSubmits(t *testing.T) {
 	g := newGame(t, gameOptions{boards: erasureFile})
-	second := g.replica()
+	second := g.replica(erasureFile)
 	const name, written = "Zaphod", "two-heads-three-arms"
 	id, token := g.player(name)
 	_, graces := g.player("grace")

@@ -8,17 +8,6 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
 
-// externalID takes the id that a game has for a player, which may be left out: empty.
-func (b *body) externalID() string {
-	raw, there := b.fields[externalID]
-	errs := len(b.errs)
-	id := b.text(externalID, false)
-	if there && string(raw) != "null" && len(b.errs) == errs {
-		b.refused(leaderboard.CheckExternalID(externalID, id))
-	}
-	return id
-}
-
 // externalPlayer answers with the player of an external id.
 func (a *API) externalPlayer(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
 	if _, err := a.server(r, accounts.Read); err != nil {
@@ -56,14 +45,6 @@ func findOneExternal(ctx context.Context, service *leaderboard.Service, external
 	return player, nil
 }
 
-// withExternalID lets an error about the player name external_id where that named the player.
-func withExternalID(err error, external string) error {
-	if external == "" {
-		return err
-	}
-	return fieldNamed(err, userID, externalID)
-}
-
 func noExternalPlayer() error {
 	return leaderboard.Errorf(leaderboard.CodeNoPlayer, externalID, "no player has this external_id: a batch of scores with create_players makes one")
 }
@@ -93,7 +74,7 @@ func findExternal(ctx context.Context, service *leaderboard.Service, b batch) er
 		if !ok {
 			it.Err = noExternalPlayer()
 		}
-		it.Player, it.username = player.ID, player.Username
+		it.Player, it.name = player.ID, player
 	}
 	return nil
 }

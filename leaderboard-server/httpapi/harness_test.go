@@ -133,7 +133,7 @@ func newGame(t *testing.T, with gameOptions) *game {
 	bans := postgres.NewBans(ledger, time.Hour)
 	g.service, err = leaderboard.NewService(ctx, leaderboard.Dependencies{
 		Passwords: auth.NewPasswords(bcrypt.MinCost, 2, patience), Usernames: names.New(with.reserved),
-		Players: ledger, Logins: ledger, Identities: ledger, Attributes: ledger, Directory: directory, Committer: committer, Ranking: ranking, Reports: ledger, Histories: ledger, Times: ledger,
+		Players: ledger, Logins: ledger, Identities: ledger, Attributes: ledger, Directory: directory, Owners: directory, Committer: committer, Ranking: ranking, Reports: ledger, Histories: ledger, Times: ledger,
 		Metadata: ledger, Boards: ledger, Results: ledger.Results(), Moderator: ledger, Reviews: ledger, Eraser: ledger, Shadows: bans}, boards)
 
 	require.NoError(t, err)

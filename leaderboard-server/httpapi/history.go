@@ -45,7 +45,7 @@ func (a *API) history(w http.ResponseWriter, r *http.Request, service *leaderboa
 	if err != nil {
 		return err
 	}
-	player, err := a.playerNamed(r, name)
+	player, err := a.playerNamed(r, service, name)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (a *API) history(w http.ResponseWriter, r *http.Request, service *leaderboa
 		return err
 	}
 
-	body := History{Board: history.Board, Window: history.Window, Season: seasonOf(history.Of), Segment: segmentOf(history.Of), UserID: string(history.ID), Username: history.Username,
+	body := History{Board: history.Board, Window: history.Window, Season: seasonOf(history.Of), Segment: segmentOf(history.Of), UserID: string(history.ID), Username: history.Username, OwnerID: history.OwnerID, OwnerName: history.OwnerName,
 		Since: history.Since, Submissions: make([]PastSubmission, len(history.Submissions))}
 	for i, s := range history.Submissions {
 		body.Submissions[i] = pastSubmission(s, view.Metadata)

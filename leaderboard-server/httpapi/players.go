@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -15,15 +16,19 @@ import (
 const me = "me"
 
 // playerNamed finds out whom a request is about.
-func (a *API) playerNamed(r *http.Request, name string) (leaderboard.PlayerID, error) {
+func (a *API) playerNamed(r *http.Request, service *leaderboard.Service, name string) (leaderboard.PlayerID, error) {
 	if name == me {
 		identity, err := a.player(r)
 		return identity.Player, err
 	}
 
+	if strings.HasPrefix(name, ownerPrefix) {
+		return ownerNamed(r.Context(), service, "player", name)
+	}
+
 	id, ok := parsePlayerID(name)
 	if !ok {
-		return "", invalidFields([]FieldError{{Field: "player", Message: "player must be a user_id, or me"}})
+		return "", invalidFields([]FieldError{{Field: "player", Message: "player must be a user_id, me, or owner: and an owner_id"}})
 	}
 	return id, nil
 }
@@ -50,8 +55,8 @@ func (b *body) player(name string) leaderboard.PlayerID {
 	return id
 }
 
-// players takes a list of players' ids.
-func (b *body) players(name string) []leaderboard.PlayerID {
+// players takes a list of who is named.
+func (b *body) players(name string) []string {
 	raw, ok := b.take(name, true)
 	if !ok {
 		return nil
@@ -67,13 +72,50 @@ func (b *body) players(name string) []leaderboard.PlayerID {
 		return nil
 	}
 
-	ids := make([]leaderboard.PlayerID, len(texts))
 	for i, text := range texts {
-		if ids[i], ok = parsePlayerID(text); !ok {
-			b.wrong(fmt.Sprintf("%s[%d]", name, i), "%s[%d] must be a user_id", name, i)
+		if _, ok := parsePlayerID(text); !ok && !strings.HasPrefix(text, ownerPrefix) {
+			b.wrong(fmt.Sprintf("%s[%d]", name, i), "%s[%d] must be a user_id, or owner: and an owner_id", name, i)
 		}
 	}
-	return ids
+	return texts
+}
+
+// playersNamed are the ids of those whom a list names.
+func playersNamed(ctx context.Context, service *leaderboard.Service, field string, texts []string) ([]leaderboard.PlayerID, error) {
+	var owners []string
+	for i, text := range texts {
+		owner, ok := strings.CutPrefix(text, ownerPrefix)
+		if !ok {
+			continue
+		}
+		if err := leaderboard.CheckOwnerID(fmt.Sprintf("%s[%d]", field, i), owner); err != nil {
+			return nil, err
+		}
+		owners = append(owners, owner)
+	}
+
+	var found map[string]leaderboard.PlayerName
+	if len(owners) > 0 {
+		var err error
+		if found, err = service.Owners.FindOwners(ctx, owners); err != nil {
+			return nil, err
+		}
+	}
+
+	ids := make([]leaderboard.PlayerID, len(texts))
+	for i, text := range texts {
+		owner, ok := strings.CutPrefix(text, ownerPrefix)
+		if !ok {
+			ids[i], _ = parsePlayerID(text)
+			continue
+		}
+		name, ok := found[owner]
+		if !ok {
+			return nil, invalidFields([]FieldError{{Field: fmt.Sprintf("%s[%d]", field, i), Message: "there is no owner with this id: leave it out"}})
+		}
+		ids[i] = name.ID
+	}
+	return ids, nil
 }
 
 // playerEntries answers with one player's entries on several boards.
@@ -97,7 +139,7 @@ func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *lea
 	if err != nil {
 		return err
 	}
-	id, err := a.playerNamed(r, name)
+	id, err := a.playerNamed(r, service, name)
 	if err != nil {
 		return err
 	}
@@ -113,7 +155,7 @@ func (a *API) playerEntries(w http.ResponseWriter, r *http.Request, service *lea
 		return err
 	}
 
-	body := PlayerEntries{UserID: string(player.ID), Username: player.Username, Entries: make([]Entry, len(player.Entries))}
+	body := PlayerEntries{UserID: string(player.ID), Username: player.Username, OwnerID: player.OwnerID, OwnerName: player.OwnerName, Entries: make([]Entry, len(player.Entries))}
 	for i, e := range player.Entries {
 		body.Entries[i] = entry(e)
 		body.Entries[i].ReachedAt, body.Entries[i].Metadata = reachedAt(view.ReachedAt, e.ReachedAt), metadataOf(view.Metadata, e.Metadata)

@@ -85,7 +85,8 @@ func readPage(ctx context.Context, service *leaderboard.Service, key pageKey, vi
 
 func entry(e leaderboard.BoardEntry) Entry {
 	on := e.On
-	entry := Entry{Board: on.Board, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, Score: e.Score, Columns: columns(e.Columns), GameID: e.Board,
+	entry := Entry{Board: on.Board, Rank: e.Rank, UserID: string(e.Player), Username: e.Username, OwnerID: e.OwnerID, OwnerName: e.OwnerName,
+		Score: e.Score, Columns: columns(e.Columns), GameID: e.Board,
 		TotalEntries: e.TotalEntries, Percentile: float64(e.Percentile) / 100}
 	if entry.Season = seasonOf(on); entry.Season != nil {
 		entry.Window = &on.Window
@@ -104,7 +105,7 @@ func columns(named map[string]int64) *Columns {
 }
 
 func pageEntry(e leaderboard.RankedEntry) PageEntry {
-	entry := PageEntry{Rank: e.Rank, Score: e.Score, Columns: columns(e.Columns), GameID: e.Board}
+	entry := PageEntry{Rank: e.Rank, OwnerID: e.OwnerID, OwnerName: e.OwnerName, Score: e.Score, Columns: columns(e.Columns), GameID: e.Board}
 	if e.Player != "" {
 		id := string(e.Player)
 		entry.UserID, entry.Username = &id, &e.Username
@@ -166,7 +167,7 @@ func (a *API) topPlayers(w http.ResponseWriter, r *http.Request, service *leader
 
 	body := make([]ReportRow, len(report.Rows))
 	for i, row := range report.Rows {
-		body[i] = ReportRow{Board: query.Board, Scoring: string(report.Scoring), Rank: row.Rank, UserID: string(row.Player), Username: row.Username, GameID: row.Board, Score: row.Score,
+		body[i] = ReportRow{Board: query.Board, Scoring: string(report.Scoring), Rank: row.Rank, UserID: string(row.Player), Username: row.Username, OwnerID: row.OwnerID, OwnerName: row.OwnerName, GameID: row.Board, Score: row.Score,
 			TotalScoresSubmitted: row.Submissions, DateRangeStart: query.From.String(), DateRangeEnd: query.To.String()}
 	}
 

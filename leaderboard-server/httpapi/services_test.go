@@ -81,10 +81,11 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}
 	submit := map[string]request{"submitScore": {method: "POST", path: "/v1/scores/submit", body: submissionOf(id, "", 5)}}
 
-	batches := map[string]request{"submitScores": {method: "POST", path: "/v1/scores/batch", body: batch(itemOf(id, "", 5))}}
+	batches := map[string]request{"submitScores": {method: "POST", path: "/v1/scores/batch", body: batch(itemOf(id, "", 5))}, "setOwner": calls("")["setOwner"]}
 
 	require.Equal(t, 1, g.createPlayers(tokens["service: all"], external("steam:76561197960287930", "", 1)).Accepted)
-	lookups := map[string]request{"externalPlayer": calls("")["externalPlayer"]}
+	g.setOwner(tokens["service: all"], "team:7", "{}")
+	lookups := map[string]request{"externalPlayer": calls("")["externalPlayer"], "owner": calls("")["owner"]}
 
 	counted := 0
 	check := func(calls map[string]request, want map[string]string) {

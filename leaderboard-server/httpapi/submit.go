@@ -28,26 +28,34 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request, service *leaderboar
 	defer end()
 
 	signed := false
-	submission, external, err := readSubmission(r, func(content []byte) (err error) {
+	submission, names, err := readSubmission(r, func(content []byte) (err error) {
 		signed, err = a.checkSignature(r, service.Catalog(), content)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if external != "" {
+	if names.externalID != "" {
 		return ofAnother(externalID)
+	}
+	if names.owner.ID != "" {
+		return ofAnother(ownerID)
 	}
 	if named := submission.Player; named != "" && named != identity.Player {
 		return ofAnother(userID)
 	}
 
 	submission.Player, submission.TokenVersion, submission.Signed = identity.Player, identity.TokenVersion, signed
-	return a.store(w, r, service, submission, identity.Username)
+	return a.store(w, r, service, submission, leaderboard.PlayerName{ID: identity.Player, Username: identity.Username})
 }
 
-// userID and externalID are the fields that name the player of a score.
-const userID, externalID = "user_id", "external_id"
+// The fields that name whose a score is, and what an owner is called.
+const (
+	userID     = "user_id"
+	externalID = "external_id"
+	ownerID    = "owner_id"
+	ownerName  = "owner_name"
+)
 
 // ofAnother refuses a player's submission that names another one.
 func ofAnother(field string) error {
@@ -56,32 +64,17 @@ func ofAnother(field string) error {
 	return p
 }
 
-// checkNamed refuses a service account's score that does not name its player by one of two.
-func checkNamed(player leaderboard.PlayerID, external string) error {
-	switch {
-	case player == "" && external == "":
-		return invalidFields([]FieldError{{Field: userID, Message: "user_id or external_id is required with the token of a service account: name the player whose score it is"}})
-	case player != "" && external != "":
-		return invalidFields([]FieldError{{Field: externalID, Message: "external_id is there beside user_id: name the player by one of them"}})
-	}
-	return nil
-}
-
-// submitFor takes the score of a player from a service account.
+// submitFor takes the score of a player, or of an owner, from a service account.
 func (a *API) submitFor(w http.ResponseWriter, r *http.Request, service *leaderboard.Service, identity auth.Identity) error {
-	submission, external, err := readSubmission(r, func([]byte) error { return nil })
+	submission, names, err := readSubmission(r, func([]byte) error { return nil })
 	if err != nil {
 		return err
 	}
-	if err := checkNamed(submission.Player, external); err != nil {
+	if err := names.check(submission.Player); err != nil {
 		return err
 	}
-	if external != "" {
-		player, err := findOneExternal(r.Context(), service, external)
-		if err != nil {
-			return err
-		}
-		submission.Player = player.ID
+	if err := names.resolve(r.Context(), service, &submission); err != nil {
+		return err
 	}
 
 	// Each player has a bound of its own, so that a player who uses it up keeps no server from
@@ -99,31 +92,34 @@ func (a *API) submitFor(w http.ResponseWriter, r *http.Request, service *leaderb
 	if err != nil {
 		return err
 	}
+	if err := checkPlayer(player, submission); err != nil {
+		return err
+	}
 
 	submission.Account = identity.Account
-	return withExternalID(a.store(w, r, service, submission, player.Username), external)
+	return names.named(a.store(w, r, service, submission, player))
 }
 
 // readSubmission reads what a request brings, unless check refuses the content of its body;
-// without user_id it has no player, whom external may name.
-func readSubmission(r *http.Request, check func(content []byte) error) (submission leaderboard.Submission, external string, err error) {
+// without user_id it has no player, whom the naming may name.
+func readSubmission(r *http.Request, check func(content []byte) error) (submission leaderboard.Submission, names naming, err error) {
 	if err := readQuery(r).finish(); err != nil {
-		return submission, "", err
+		return submission, names, err
 	}
 
 	key, err := idempotencyKey(r)
 	if err != nil {
-		return submission, "", err
+		return submission, names, err
 	}
 
 	b, err := readBodyAfter(r, check)
 	if err != nil {
-		return submission, "", err
+		return submission, names, err
 	}
 
-	submission, external = b.submission(), b.externalID()
+	submission, names = b.submission(), b.naming()
 	submission.IdempotencyKey = key
-	return submission, external, b.finish()
+	return submission, names, b.finish()
 }
 
 // submission takes the fields of a score.
@@ -133,7 +129,7 @@ func (b *body) submission() leaderboard.Submission {
 }
 
 // store makes the submission durable and answers with its receipt, or with what is held back.
-func (a *API) store(w http.ResponseWriter, r *http.Request, service *leaderboard.Service, submission leaderboard.Submission, username string) error {
+func (a *API) store(w http.ResponseWriter, r *http.Request, service *leaderboard.Service, submission leaderboard.Submission, of leaderboard.PlayerName) error {
 	ctx, cancel := withoutClient(r.Context())
 	defer cancel()
 
@@ -152,13 +148,13 @@ func (a *API) store(w http.ResponseWriter, r *http.Request, service *leaderboard
 	}
 	tellAllowances(w, receipt.Allowances)
 
-	answer(w, http.StatusOK, receiptOf(service.Catalog(), receipt, username))
+	answer(w, http.StatusOK, receiptOf(service.Catalog(), receipt, of))
 	return nil
 }
 
 // receiptOf is what an answer says of a submission that is stored.
-func receiptOf(catalog *leaderboard.Catalog, receipt leaderboard.Receipt, username string) Receipt {
-	body := Receipt{UserID: string(receipt.Player), Username: username, GameID: receipt.Board,
+func receiptOf(catalog *leaderboard.Catalog, receipt leaderboard.Receipt, of leaderboard.PlayerName) Receipt {
+	body := Receipt{UserID: string(receipt.Player), Username: of.Username, OwnerID: of.OwnerID, OwnerName: of.OwnerName, GameID: receipt.Board,
 		ScoreSaved: receipt.Score, Replayed: receipt.Replayed, Ranking: Delayed}
 	if receipt.Ranking == leaderboard.RankingLive {
 		body.Ranking, body.Rank, body.Score = Live, &receipt.Rank, &receipt.StandingScore

@@ -385,9 +385,19 @@ type BatchItem struct {
 
 	// Metadata As of a single submission.
 	Metadata *map[string]interface{} `json:"metadata,omitempty"`
-	Score    Score                   `json:"score"`
 
-	// UserID The player whose score it is. This or `external_id` is required.
+	// OwnerID The game's own id of what the score belongs to on a board whose `owners` are `External`, such as a team: 1 to 128
+	// printable ASCII characters without spaces, upper and lower case apart. The same on all boards of the game. The
+	// first score that names it makes it.
+	OwnerID *OwnerID `json:"owner_id,omitempty"`
+
+	// OwnerName What the owner is called from now on, whatever becomes of the score: 1 to 64 characters on one line. Left out, it
+	// is called as before, and at first by its `owner_id`.
+	OwnerName *NewOwnerName `json:"owner_name,omitempty"`
+	Score     Score         `json:"score"`
+
+	// UserID The player whose score it is. This or `external_id` is required, or, on a board whose `owners` are `External`,
+	// `owner_id`.
 	UserID *string `json:"user_id,omitempty"`
 }
 
@@ -467,6 +477,11 @@ type Board struct {
 	MaxScore         Score  `json:"max_score"`
 	MinScore         Score  `json:"min_score"`
 	Order            string `json:"order"`
+
+	// Owners Whose the entries are: `Players`, or `External`: what servers of the game name by `owner_id`, such as teams,
+	// clans, cars or maps. Those have no account: `user_id` of an entry is what moderators name one by, `username` a
+	// generated name that nobody logs in with, and `owner_name` what to show.
+	Owners string `json:"owners"`
 
 	// Ranks How entries with the same score and columns are counted: `Ordinal` is 1, 2, 3, 4, who was there first before
 	// the others; `Competition` is 1, 2, 2, 4; `Dense` is 1, 2, 2, 3.
@@ -625,6 +640,13 @@ type Entry struct {
 	// none, or the ledger cannot be asked right now.
 	Metadata Metadata `json:"metadata,omitempty"`
 
+	// OwnerID The game's own id of an owner that is no account, see `owners` of boards. Absent where it is a player's.
+	OwnerID EntryOwnerID `json:"owner_id,omitempty"`
+
+	// OwnerName What the owner is called, as the game has it: text, which is to be escaped where it is shown. Absent where it is a
+	// player's.
+	OwnerName EntryOwnerName `json:"owner_name,omitempty"`
+
 	// Percentile Which share of the entries this one is at least as good as, itself included, in percent, rounded down to
 	// hundredths: that of the best is 100.
 	Percentile float64 `json:"percentile"`
@@ -684,6 +706,13 @@ type EntryList struct {
 	// WithoutEntry Those who have no entry on the board yet, as they were listed.
 	WithoutEntry []Player `json:"without_entry"`
 }
+
+// EntryOwnerID The game's own id of an owner that is no account, see `owners` of boards. Absent where it is a player's.
+type EntryOwnerID = string
+
+// EntryOwnerName What the owner is called, as the game has it: text, which is to be escaped where it is shown. Absent where it is a
+// player's.
+type EntryOwnerName = string
 
 // EraseRequest defines model for EraseRequest.
 type EraseRequest struct {
@@ -775,6 +804,13 @@ type History struct {
 	// NextCursor The `cursor` of older submissions; absent at the end.
 	NextCursor *string `json:"next_cursor,omitempty"`
 
+	// OwnerID The game's own id of an owner that is no account, see `owners` of boards. Absent where it is a player's.
+	OwnerID EntryOwnerID `json:"owner_id,omitempty"`
+
+	// OwnerName What the owner is called, as the game has it: text, which is to be escaped where it is shown. Absent where it is a
+	// player's.
+	OwnerName EntryOwnerName `json:"owner_name,omitempty"`
+
 	// Season Which season of the window; absent for all submissions.
 	Season *int32 `json:"season,omitempty"`
 
@@ -825,8 +861,8 @@ type LinkRequest struct {
 
 // ListRequest defines model for ListRequest.
 type ListRequest struct {
-	// Players Each once.
-	Players []UserID `json:"players"`
+	// Players Each once, by `user_id`, or, of an owner that is no account, by `owner:` and its `owner_id`.
+	Players []string `json:"players"`
 }
 
 // ListedEntry defines model for ListedEntry.
@@ -840,6 +876,13 @@ type ListedEntry struct {
 	// Metadata What was sent with the submission that reached the score; there if `include` asks for it. Null where there is
 	// none, or the ledger cannot be asked right now.
 	Metadata Metadata `json:"metadata,omitempty"`
+
+	// OwnerID The game's own id of an owner that is no account, see `owners` of boards. Absent where it is a player's.
+	OwnerID EntryOwnerID `json:"owner_id,omitempty"`
+
+	// OwnerName What the owner is called, as the game has it: text, which is to be escaped where it is shown. Absent where it is a
+	// player's.
+	OwnerName EntryOwnerName `json:"owner_name,omitempty"`
 
 	// Position The place among the listed players.
 	Position int64 `json:"position"`
@@ -890,6 +933,10 @@ type ModerationRequest struct {
 // Examples: {"country":"DE"}
 type NewAttributes map[string]*string
 
+// NewOwnerName What the owner is called from now on, whatever becomes of the score: 1 to 64 characters on one line. Left out, it
+// is called as before, and at first by its `owner_id`.
+type NewOwnerName = string
+
 // NewPassword 8 to 72 bytes of UTF-8, in the form OpaqueString of RFC 8265: composed characters (NFC), and no control characters.
 // The same password in another Unicode form is the same password.
 type NewPassword = string
@@ -903,6 +950,32 @@ type OAuthError struct {
 // OAuthErrorError defines model for OAuthError.Error.
 type OAuthErrorError string
 
+// Owner defines model for Owner.
+type Owner struct {
+	// Attributes The values of attributes that the owner has.
+	Attributes map[string]string `json:"attributes"`
+	OwnerID    string            `json:"owner_id"`
+	OwnerName  string            `json:"owner_name"`
+
+	// UserID What moderators name it by.
+	UserID string `json:"user_id"`
+}
+
+// OwnerID The game's own id of what the score belongs to on a board whose `owners` are `External`, such as a team: 1 to 128
+// printable ASCII characters without spaces, upper and lower case apart. The same on all boards of the game. The
+// first score that names it makes it.
+type OwnerID = string
+
+// OwnerRequest defines model for OwnerRequest.
+type OwnerRequest struct {
+	// Attributes The attributes that the owner has from now on, and no others. Left out, it has those of before.
+	Attributes *map[string]*string `json:"attributes,omitempty"`
+
+	// OwnerName What the owner is called from now on, whatever becomes of the score: 1 to 64 characters on one line. Left out, it
+	// is called as before, and at first by its `owner_id`.
+	OwnerName *NewOwnerName `json:"owner_name,omitempty"`
+}
+
 // PageEntry An entry of a page. Ranks are served even when the players' accounts cannot be read: `user_id` and `username`
 // are then null in entries of players that the server has not met lately. Ask again later for them.
 type PageEntry struct {
@@ -915,6 +988,13 @@ type PageEntry struct {
 	// Metadata What was sent with the submission that reached the score; there if `include` asks for it. Null where there is
 	// none, or the ledger cannot be asked right now.
 	Metadata Metadata `json:"metadata,omitempty"`
+
+	// OwnerID The game's own id of an owner that is no account, see `owners` of boards. Absent where it is a player's.
+	OwnerID EntryOwnerID `json:"owner_id,omitempty"`
+
+	// OwnerName What the owner is called, as the game has it: text, which is to be escaped where it is shown. Absent where it is a
+	// player's.
+	OwnerName EntryOwnerName `json:"owner_name,omitempty"`
 
 	// Rank Counts from 1. Two players share one only where the board's `ranks` are `Competition` (1, 2, 2, 4) or `Dense`
 	// (1, 2, 2, 3), and both have the same score and columns.
@@ -981,6 +1061,13 @@ type PastUsername struct {
 
 // Player defines model for Player.
 type Player struct {
+	// OwnerID The game's own id of an owner that is no account, see `owners` of boards. Absent where it is a player's.
+	OwnerID EntryOwnerID `json:"owner_id,omitempty"`
+
+	// OwnerName What the owner is called, as the game has it: text, which is to be escaped where it is shown. Absent where it is a
+	// player's.
+	OwnerName EntryOwnerName `json:"owner_name,omitempty"`
+
 	// UserID The player's id.
 	UserID UserID `json:"user_id"`
 
@@ -1000,6 +1087,13 @@ type PlayerAttributes struct {
 // PlayerEntries defines model for PlayerEntries.
 type PlayerEntries struct {
 	Entries []Entry `json:"entries"`
+
+	// OwnerID The game's own id of an owner that is no account, see `owners` of boards. Absent where it is a player's.
+	OwnerID EntryOwnerID `json:"owner_id,omitempty"`
+
+	// OwnerName What the owner is called, as the game has it: text, which is to be escaped where it is shown. Absent where it is a
+	// player's.
+	OwnerName EntryOwnerName `json:"owner_name,omitempty"`
 
 	// UserID The player's id.
 	UserID UserID `json:"user_id"`
@@ -1104,6 +1198,13 @@ type Receipt struct {
 	// Improved Whether this submission made the player's standing better; null while the ranking is delayed, and for a repetition.
 	Improved *bool `json:"improved"`
 
+	// OwnerID The game's own id of an owner that is no account, see `owners` of boards. Absent where it is a player's.
+	OwnerID EntryOwnerID `json:"owner_id,omitempty"`
+
+	// OwnerName What the owner is called, as the game has it: text, which is to be escaped where it is shown. Absent where it is a
+	// player's.
+	OwnerName EntryOwnerName `json:"owner_name,omitempty"`
+
 	// Rank The player's rank on the board; null while the ranking is delayed.
 	Rank *int64 `json:"rank"`
 
@@ -1170,6 +1271,13 @@ type ReportRow struct {
 
 	// GameID The board where the score was made.
 	GameID string `json:"game_id"`
+
+	// OwnerID The game's own id of an owner that is no account, see `owners` of boards. Absent where it is a player's.
+	OwnerID EntryOwnerID `json:"owner_id,omitempty"`
+
+	// OwnerName What the owner is called, as the game has it: text, which is to be escaped where it is shown. Absent where it is a
+	// player's.
+	OwnerName EntryOwnerName `json:"owner_name,omitempty"`
 
 	// Rank Counts from 1. Two players share one only where the board's `ranks` are `Competition` (1, 2, 2, 4) or `Dense`
 	// (1, 2, 2, 3), and both have the same score and columns.
@@ -1297,10 +1405,19 @@ type SubmitRequest struct {
 	// JSON without whitespace, objects and lists at most 8 deep, no name twice in an object, and no number beyond
 	// 1e308. Shown with `include=metadata`, as it was sent.
 	Metadata *map[string]interface{} `json:"metadata,omitempty"`
-	Score    Score                   `json:"score"`
 
-	// UserID The player whose score it is. The token of a service account takes this or `external_id`. A player need not
-	// send it, and may name no other.
+	// OwnerID The game's own id of what the score belongs to on a board whose `owners` are `External`, such as a team: 1 to 128
+	// printable ASCII characters without spaces, upper and lower case apart. The same on all boards of the game. The
+	// first score that names it makes it.
+	OwnerID *OwnerID `json:"owner_id,omitempty"`
+
+	// OwnerName What the owner is called from now on, whatever becomes of the score: 1 to 64 characters on one line. Left out, it
+	// is called as before, and at first by its `owner_id`.
+	OwnerName *NewOwnerName `json:"owner_name,omitempty"`
+	Score     Score         `json:"score"`
+
+	// UserID The player whose score it is. The token of a service account takes this or `external_id`, or, on a board whose
+	// `owners` are `External`, `owner_id`. A player need not send it, and may name no other.
 	UserID *string `json:"user_id,omitempty"`
 }
 
@@ -1439,6 +1556,9 @@ type IncludeOwnQuery = []string
 
 // IncludeQuery defines model for IncludeQuery.
 type IncludeQuery = []string
+
+// OwnerPath defines model for OwnerPath.
+type OwnerPath = string
 
 // PageQuery defines model for PageQuery.
 type PageQuery = int64
@@ -1655,7 +1775,7 @@ type EntriesAroundParams struct {
 	// and `metadata` what was sent with the submissions that reached them. Either takes a look into the ledger.
 	Include *IncludeQuery `form:"include,omitempty" json:"include,omitempty"`
 
-	// Player A `user_id`, or `me` with a token. Excludes `score`.
+	// Player A `user_id`, `me` with a token, or `owner:` and the `owner_id` of an owner that is no account. Excludes `score`.
 	Player *string `form:"player,omitempty" json:"player,omitempty"`
 
 	// Score Excludes `player`.
@@ -1855,6 +1975,9 @@ type TokenFormdataRequestBody = TokenForm
 
 // ListEntriesJSONRequestBody defines body for ListEntries for application/json ContentType.
 type ListEntriesJSONRequestBody = ListRequest
+
+// SetOwnerJSONRequestBody defines body for SetOwner for application/json ContentType.
+type SetOwnerJSONRequestBody = OwnerRequest
 
 // EraseOwnJSONRequestBody defines body for EraseOwn for application/json ContentType.
 type EraseOwnJSONRequestBody = EraseRequest

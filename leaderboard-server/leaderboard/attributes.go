@@ -13,7 +13,8 @@ type PlayerAttributes interface {
 	Attributes(ctx context.Context, player PlayerID) ([]AttributeValue, error)
 	// SetAttributes gives a player these values, which are allowed, and no others: all of
 	// them or, after an error, none. A token of another version than the player's is
-	// CodeUnauthenticated, and values beyond MaxAttributeValues are CodeTooManyValues.
+	// CodeUnauthenticated; with version 0 it is no player who asks, and none is checked. Values beyond
+	// MaxAttributeValues are CodeTooManyValues.
 	SetAttributes(ctx context.Context, player PlayerID, tokenVersion int32, values map[string]string) error
 	// ValueNumber is the number of a value of an attribute; false: no player had it yet.
 	ValueNumber(ctx context.Context, attribute, value string) (int32, bool, error)

@@ -84,6 +84,9 @@ type Board struct {
 	ServersOnly bool
 	// Signed says that submissions of players have to be signed, see [Submission].
 	Signed bool
+	// External says that the entries belong to owners that the game's servers name, see [Owner],
+	// and not to players. It never changes.
+	External bool
 	// MaxImprovement is by how much one submission may improve the standing that its player has
 	// of all time; 0: by any.
 	MaxImprovement int64
@@ -150,6 +153,9 @@ func (b Board) Validate() error {
 		return err
 	}
 	if err := b.validateReview(); err != nil {
+		return err
+	}
+	if err := b.validateOwners(); err != nil {
 		return err
 	}
 	if err := b.validateRanks(); err != nil {

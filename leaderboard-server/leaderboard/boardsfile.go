@@ -28,11 +28,12 @@ type boardSpec struct {
 	Windows  []windowSpec  `json:"windows"`
 	Segments []string      `json:"segments"`
 
-	Submitters     serversOnly `json:"submitters"`
-	Signatures     signed      `json:"signatures"`
-	MaxImprovement *int64      `json:"maxImprovement"`
-	Limits         *limitsSpec `json:"limits"`
-	Review         *reviewSpec `json:"review"`
+	Owners         external     `json:"owners"`
+	Submitters     *serversOnly `json:"submitters"`
+	Signatures     signed       `json:"signatures"`
+	MaxImprovement *int64       `json:"maxImprovement"`
+	Limits         *limitsSpec  `json:"limits"`
+	Review         *reviewSpec  `json:"review"`
 }
 
 // limitsSpec is how often one player may submit to a board.
@@ -105,6 +106,22 @@ func (s *signed) UnmarshalText(text []byte) error {
 		*s = true
 	default:
 		return fmt.Errorf("signatures must be %s or %s, not %q", signaturesNone, signaturesRequired, text)
+	}
+	return nil
+}
+
+// external is whose the entries of a board are.
+type external bool
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (e *external) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case ownersPlayers:
+		*e = false
+	case ownersExternal:
+		*e = true
+	default:
+		return fmt.Errorf("owners must be %s or %s, not %q", ownersPlayers, ownersExternal, text)
 	}
 	return nil
 }
@@ -262,8 +279,9 @@ func set[T any](field, value *T) {
 
 // ParseBoards reads a boards file: a JSON object {"boards": [...]} whose
 // elements have the fields name, order (default Descending), scoring (default
-// Best), minScore, maxScore (default +-MaxScore), countsTowardGlobal (default:
-// whether the board is Descending), submitters (Players, the default, or Servers),
+// Best), minScore, maxScore (default +-MaxScore), owners (Players, the default, or External),
+// countsTowardGlobal (default: whether the board is Descending and its owners are players),
+// submitters (Players, the default, or Servers, which is that of External owners),
 // signatures (None, the default, or Required), maxImprovement (default none), limits: an object
 // with perMinute, cooldownSeconds and attempts, a list with window and max (default none), review: an object
 // with when (Always or Suspicious), betterThan and improvementAbove (default none), decimals (default 0), shards (default 1), allTime
@@ -333,13 +351,17 @@ func (s boardSpec) board() Board {
 		b.Ranks = Ordinal
 	}
 
-	b.CountsTowardGlobal = b.Order == Descending
+	b.External, b.Signed = bool(s.Owners), bool(s.Signatures)
+	servers := serversOnly(b.External)
+	set(&servers, s.Submitters)
+	b.ServersOnly = bool(servers)
+	b.CountsTowardGlobal = b.Order == Descending && !b.External
 	set(&b.MinScore, s.MinScore)
 	set(&b.MaxScore, s.MaxScore)
 	set(&b.CountsTowardGlobal, s.CountsTowardGlobal)
 	set(&b.Decimals, s.Decimals)
 	set(&b.Shards, s.Shards)
-	b.ServersOnly, b.Signed, b.Review = bool(s.Submitters), bool(s.Signatures), s.Review.review()
+	b.Review = s.Review.review()
 	if s.MaxImprovement != nil {
 		b.MaxImprovement = *s.MaxImprovement
 		if b.MaxImprovement == 0 {

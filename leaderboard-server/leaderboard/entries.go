@@ -170,7 +170,7 @@ func (s scope) each(int) scope { return s }
 
 // ranked puts the names to an entry.
 func (s scope) ranked(e RankingEntry, name PlayerName) RankedEntry {
-	return RankedEntry{Rank: e.Rank, Player: name.ID, Username: name.Username, Score: e.Score, Columns: s.board.Named(e.Columns), Board: s.originOf(e.Origin)}
+	return RankedEntry{Rank: e.Rank, Player: name.ID, Username: name.Username, OwnerID: name.OwnerID, OwnerName: name.OwnerName, Score: e.Score, Columns: s.board.Named(e.Columns), Board: s.originOf(e.Origin)}
 }
 
 // originOf names the board where a score was made.

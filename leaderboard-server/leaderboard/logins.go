@@ -65,6 +65,8 @@ type AccountChange struct {
 	TokenVersion int32
 	// Login is one that has ended, whose access tokens are withdrawn; empty: none.
 	Login LoginID
+	// OwnerName is the new name of an owner, which Player is; empty: it is the same.
+	OwnerName string
 }
 
 // PastName is a name that a player had.

@@ -20,7 +20,9 @@ type RankedEntry struct {
 	// Player and Username are empty where the player cannot be looked up now.
 	Player   PlayerID
 	Username string
-	Score    int64
+	// OwnerID and OwnerName are as [PlayerName.OwnerID].
+	OwnerID, OwnerName string
+	Score              int64
 	// Columns are by name; nil where the board has none.
 	Columns map[string]int64
 	// Board is the name of the board where the score was made: on GlobalBoard

@@ -55,6 +55,9 @@ type PlayerName struct {
 	Number   int64
 	ID       PlayerID
 	Username string
+	// OwnerID is the game's id of an owner that is no account, and OwnerName the name that is
+	// shown; empty: it is a player. See [Owner].
+	OwnerID, OwnerName string
 }
 
 // Username is a name that a player may have.

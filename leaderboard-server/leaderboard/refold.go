@@ -36,7 +36,7 @@ func (r Rules) String() string {
 }
 
 // Keeping is the board as it is configured, with the rules that there are. Bounds and decimals
-// of columns are those that are configured.
+// of columns are those that are configured. Whose the entries are stays, too.
 func (b LiveBoard) Keeping(configured Board) Board {
 	rules := b.Rules()
 	rules.Columns = slices.Clone(rules.Columns)
@@ -46,7 +46,7 @@ func (b LiveBoard) Keeping(configured Board) Board {
 			rules.Columns[i].Min, rules.Columns[i].Max, rules.Columns[i].Decimals = is.Min, is.Max, is.Decimals
 		}
 	}
-	return configured.WithRules(rules)
+	return b.keepOwners(configured).WithRules(rules)
 }
 
 // Asked are the rules of the board as it is configured. missing is a column of which past
@@ -79,7 +79,8 @@ type Refold struct {
 	Season int32
 	// Refused says why it cannot be done as things are; empty: nothing is known against it.
 	Refused string
-	// Missing says that it was refused for a column of which past submissions have no values.
+	// Missing says that it was refused for a column of which past submissions have no values, or
+	// for owners that the board does not have.
 	Missing bool
 	// AskedAt is when it was asked for, by the ledger's clock; of two of a board it is not the
 	// same.

@@ -93,6 +93,8 @@ type ReportRow struct {
 	Rank     int64
 	Player   PlayerID
 	Username string
+	// OwnerID and OwnerName are as [PlayerName.OwnerID].
+	OwnerID, OwnerName string
 	// Board is the name of the board where Score was made.
 	Board string
 	// Score is what the board's scoring makes of the player's submissions within the days,

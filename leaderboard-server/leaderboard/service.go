@@ -160,6 +160,7 @@ type Dependencies struct {
 	Identities Identities
 	Attributes PlayerAttributes
 	Directory  Directory
+	Owners     Owners
 	Committer  Committer
 	Ranking    Ranking
 	Reports    Reports
@@ -328,6 +329,9 @@ func (s *Service) prepare(catalog *Catalog, submission *Submission) error {
 // checkSubmission refuses what the board does not take, or does not take now.
 func (s *Service) checkSubmission(catalog *Catalog, board LiveBoard, submission Submission) (Columns, error) {
 	if err := board.CheckSubmission(submission.Score, submission.Account); err != nil {
+		return Columns{}, err
+	}
+	if err := board.CheckOwner(submission.Owner); err != nil {
 		return Columns{}, err
 	}
 	columns, err := board.ReadColumns(submission.Values)

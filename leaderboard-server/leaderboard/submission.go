@@ -13,6 +13,8 @@ const MaxIdempotencyKey = 255
 // Submission is one score of a player, that the player hands in, or a server of the game.
 type Submission struct {
 	Player PlayerID
+	// Owner is the game's id where Player is an owner that is no account; empty: it is one.
+	Owner string
 	// TokenVersion is the version in the player's token; the ledger refuses one
 	// that is not the player's current version. Without a meaning where there is an Account.
 	TokenVersion int32

@@ -79,7 +79,11 @@ type WebhookResult struct {
 	Rank     int64    `json:"rank"`
 	UserID   PlayerID `json:"user_id"`
 	Username string   `json:"username"`
-	Score    int64    `json:"score"`
+	// OwnerID is the game's id of an owner that is no account, and OwnerName the name that is
+	// shown; empty: it is a player.
+	OwnerID   string `json:"owner_id,omitempty"`
+	OwnerName string `json:"owner_name,omitempty"`
+	Score     int64  `json:"score"`
 	// GameID is the board on which the score was submitted.
 	GameID string `json:"game_id"`
 	// Columns are its further columns by name; empty: the board has none.

@@ -96,13 +96,13 @@ func syncBoards(ctx context.Context, tx pgx.Tx, existing []leaderboard.LiveBoard
 
 func upsertBoard(ctx context.Context, tx pgx.Tx, b leaderboard.Board, known bool) (number int32, err error) {
 	sql := `WITH board AS (
-			INSERT INTO boards (name, board_order, scoring, min_score, max_score, counts_toward_global, shards, derived, decimals, windows_only, ranks, columns, max_metadata, metadata_schema, servers_only, signed, max_improvement, limits, review, reviewed, bounded_since, bounded_xid)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::bigint, $18, $19::jsonb, $19 IS NOT NULL, CASE WHEN $17 > 0 THEN now() END, CASE WHEN $17 > 0 THEN log_xid() END) RETURNING number),
+			INSERT INTO boards (name, board_order, scoring, min_score, max_score, counts_toward_global, shards, derived, decimals, windows_only, ranks, columns, max_metadata, metadata_schema, servers_only, signed, max_improvement, limits, review, reviewed, external_owners, bounded_since, bounded_xid)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::bigint, $18, $19::jsonb, $19 IS NOT NULL, $20, CASE WHEN $17 > 0 THEN now() END, CASE WHEN $17 > 0 THEN log_xid() END) RETURNING number),
 		season AS (INSERT INTO seasons (board, number, opens_at) SELECT number, 1, '-infinity' FROM board)
 		SELECT number FROM board`
 	if known {
 		sql = `UPDATE boards SET min_score = $4, max_score = $5, counts_toward_global = $6, shards = $7, derived = $8, decimals = $9, windows_only = $10,
-			ranks = $11, columns = $12, max_metadata = $13, metadata_schema = $14, servers_only = $15, signed = $16, max_improvement = $17, limits = $18, review = $19::jsonb, reviewed = reviewed OR $19 IS NOT NULL,
+			ranks = $11, columns = $12, max_metadata = $13, metadata_schema = $14, servers_only = $15, signed = $16, max_improvement = $17, limits = $18, review = $19::jsonb, reviewed = reviewed OR $19 IS NOT NULL, external_owners = $20,
 			bounded_since = CASE WHEN $17::bigint = 0 THEN NULL WHEN max_improvement = 0 THEN now() ELSE bounded_since END,
 			bounded_xid = CASE WHEN $17 = 0 THEN NULL WHEN max_improvement = 0 THEN log_xid() ELSE bounded_xid END, active = true WHERE name = $1 AND board_order = $2 AND scoring = $3 RETURNING number`
 	}
@@ -112,7 +112,7 @@ func upsertBoard(ctx context.Context, tx pgx.Tx, b leaderboard.Board, known bool
 		return 0, fmt.Errorf("store the limits of board %s: %w", b.Name, err)
 	}
 	err = tx.QueryRow(ctx, sql, b.Name, b.Order, b.Scoring, b.MinScore, b.MaxScore, b.CountsTowardGlobal, b.Shards, b.Derived, b.Decimals, b.WindowsOnly, b.Ranks, storedColumns(b.Columns),
-		b.Metadata.MaxBytes, b.Metadata.Schema, b.ServersOnly, b.Signed, b.ImprovementBound(), limits, storedReview(b.Review)).Scan(&number)
+		b.Metadata.MaxBytes, b.Metadata.Schema, b.ServersOnly, b.Signed, b.ImprovementBound(), limits, storedReview(b.Review), b.External).Scan(&number)
 	if err != nil {
 		return 0, fmt.Errorf("store board %s: %w", b.Name, err)
 	}
@@ -235,7 +235,7 @@ func (l *Ledger) Catalog() *leaderboard.Catalog { return l.catalogs.latest.Load(
 // good; one without the season of all time has season 0.
 func readBoards(ctx context.Context, tx pgx.Tx) ([]leaderboard.LiveBoard, error) {
 	rows, err := tx.Query(ctx, `
-		SELECT b.name, b.board_order, b.scoring, b.min_score, b.max_score, b.counts_toward_global, b.shards, b.derived, b.decimals, b.windows_only, b.ranks, b.columns, b.max_metadata, b.metadata_schema, b.servers_only, b.signed, b.max_improvement, b.limits, b.review, b.reviewed, b.left_out, b.number, b.active, coalesce(s.number, 0)
+		SELECT b.name, b.board_order, b.scoring, b.min_score, b.max_score, b.counts_toward_global, b.shards, b.derived, b.decimals, b.windows_only, b.ranks, b.columns, b.max_metadata, b.metadata_schema, b.servers_only, b.signed, b.max_improvement, b.limits, b.review, b.reviewed, b.external_owners, b.left_out, b.number, b.active, coalesce(s.number, 0)
 		FROM boards b
 		LEFT JOIN seasons s ON s.board = b.number AND s.opens_at <= now() AND (s.closes_at IS NULL OR s.closes_at > now())
 		ORDER BY b.number`)
@@ -247,7 +247,7 @@ func readBoards(ctx context.Context, tx pgx.Tx) ([]leaderboard.LiveBoard, error)
 		var columns []storedColumn
 		var limits *storedLimits
 		var review *reviewRules
-		err = row.Scan(&b.Name, &b.Order, &b.Scoring, &b.MinScore, &b.MaxScore, &b.CountsTowardGlobal, &b.Shards, &b.Derived, &b.Decimals, &b.WindowsOnly, &b.Ranks, &columns, &b.Metadata.MaxBytes, &b.Metadata.Schema, &b.ServersOnly, &b.Signed, &b.MaxImprovement, &limits, &review, &b.Reviewed, &b.LeftOut, &b.Number, &b.Active, &b.Season)
+		err = row.Scan(&b.Name, &b.Order, &b.Scoring, &b.MinScore, &b.MaxScore, &b.CountsTowardGlobal, &b.Shards, &b.Derived, &b.Decimals, &b.WindowsOnly, &b.Ranks, &columns, &b.Metadata.MaxBytes, &b.Metadata.Schema, &b.ServersOnly, &b.Signed, &b.MaxImprovement, &limits, &review, &b.Reviewed, &b.External, &b.LeftOut, &b.Number, &b.Active, &b.Season)
 		b.Columns, b.Limits, b.Review = definedColumns(columns), limits.limits(), review.review()
 		if b.Review.ImprovementAbove != nil {
 			b.MaxImprovement = 0 // the bound is that of the review

@@ -90,7 +90,7 @@ func firstResults(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, m
 	}
 	for _, e := range entries {
 		name := names[e.Player]
-		results = append(results, leaderboard.WebhookResult{Rank: e.Rank, UserID: name.ID, Username: name.Username, Score: e.Score,
+		results = append(results, leaderboard.WebhookResult{Rank: e.Rank, UserID: name.ID, Username: name.Username, OwnerID: name.OwnerID, OwnerName: name.OwnerName, Score: e.Score,
 			GameID: boards[e.Origin], Columns: board.Named(e.Columns)})
 	}
 	return results, nil
@@ -110,7 +110,7 @@ func countLeftOut(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard) (
 
 // namesIn reads the names of players by their numbers.
 func namesIn(ctx context.Context, tx pgx.Tx, players []int64) (map[int64]leaderboard.PlayerName, error) {
-	rows, err := tx.Query(ctx, "SELECT number, id::text, username FROM players WHERE number = ANY ($1)", players)
+	rows, err := tx.Query(ctx, playerNamesSQL("")+"p.number = ANY ($1)", players)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -32,8 +33,8 @@ type Directory struct {
 	epoch    uint64
 	byNumber *lru.Cache[int64, leaderboard.PlayerName]
 	byID     *lru.Cache[leaderboard.PlayerID, leaderboard.PlayerName]
-	// byExternal has whose external ids these are.
-	byExternal *lru.Cache[string, leaderboard.PlayerID]
+	// byExternal and byOwner have whose external ids and owner ids these are.
+	byExternal, byOwner *aliases
 }
 
 // NewDirectory makes a directory that remembers up to size players (about 300
@@ -53,6 +54,9 @@ func NewDirectory(ledger *Ledger, size int) (*Directory, error) {
 
 	if d.byExternal, err = lru.New[string, leaderboard.PlayerID](size); err != nil {
 		return nil, fmt.Errorf("make the cache of external ids: %w", err)
+	}
+	if d.byOwner, err = lru.New[string, leaderboard.PlayerID](size); err != nil {
+		return nil, fmt.Errorf("make the cache of owners: %w", err)
 	}
 
 	ledger.directory.Store(d)
@@ -84,6 +88,7 @@ func (d *Directory) adopt(identity string) {
 	d.byNumber.Purge()
 	d.byID.Purge()
 	d.byExternal.Purge()
+	d.byOwner.Purge()
 }
 
 // forget drops the names of players who were erased, and of those that are being looked up:
@@ -101,6 +106,7 @@ func (d *Directory) forget(numbers []int64) {
 	}
 	// Whose they were is not known any more: erasures are rare, and all are found again.
 	d.byExternal.Purge()
+	d.byOwner.Purge()
 }
 
 // remember adds names that were looked up when the directory had this epoch. If the
@@ -125,21 +131,24 @@ func (d *Directory) remember(epoch uint64, names []identifiedName) {
 	}
 }
 
-// Apply gives players the names that they have taken. What is being looked up meanwhile may
+// Apply gives players the names that they have taken, and owners those that they were given. What is being looked up meanwhile may
 // be of before and is not kept.
 func (d *Directory) Apply(changes ...leaderboard.AccountChange) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 
 	for _, c := range changes {
-		if c.Username == "" {
+		if c.Username == "" && c.OwnerName == "" {
 			continue
 		}
 		d.epoch++
-		if name, ok := d.byID.Peek(c.Player); ok && name.Username != c.Username {
-			name.Username = c.Username
-			d.byID.Add(name.ID, name)
-			d.byNumber.Add(name.Number, name)
+		name, ok := d.byID.Peek(c.Player)
+		if was := name; ok {
+			name.Username, name.OwnerName = cmp.Or(c.Username, name.Username), cmp.Or(c.OwnerName, name.OwnerName)
+			if name != was {
+				d.byID.Add(name.ID, name)
+				d.byNumber.Add(name.Number, name)
+			}
 		}
 	}
 }

@@ -134,8 +134,8 @@ func deleteOwned(ctx context.Context, in execer, number int64, id leaderboard.Pl
 			return fmt.Errorf("delete what %s has of a player: %w", table, err)
 		}
 	}
-	// The second has no index of players: it is of one day.
-	for _, table := range []string{"external_ids", "account_changes"} {
+	// The last has no index of players: it is of one day.
+	for _, table := range []string{"external_ids", "owners", "account_changes"} {
 		if _, err := in.Exec(ctx, "DELETE FROM "+table+" WHERE player = $1::text::uuid", string(id)); err != nil {
 			return fmt.Errorf("delete what %s has of a player: %w", table, err)
 		}

@@ -117,7 +117,7 @@ func (e erasure) deleteOwned(ctx context.Context) error {
 // encoded. Those that are under way have it.
 func (e erasure) clearMessages(ctx context.Context) error {
 	_, err := e.exec(ctx, `
-		UPDATE webhook_messages SET payload = regexp_replace(payload, '"user_id":"' || $1::text || '","username":"(\\.|[^"\\])*"', '"user_id":null,"username":null', 'g')
+		UPDATE webhook_messages SET payload = regexp_replace(payload, '"user_id":"' || $1::text || '","username":"(\\.|[^"\\])*"(,"owner_(id|name)":"(\\.|[^"\\])*")*', '"user_id":null,"username":null', 'g')
 		WHERE strpos(payload, $1::text) > 0`, string(e.id))
 	return err
 }

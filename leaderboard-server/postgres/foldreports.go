@@ -40,10 +40,10 @@ const foldedPlayersSQL = `
 		FROM (SELECT start, {rollup} FROM recent JOIN report_recent_folds f USING (hourly, start) WHERE f.board = $1) f WHERE true{kept recent fold}
 	), folded AS MATERIALIZED ({fold}
 	)
-	SELECT row_number() OVER (ORDER BY $3 * t.score DESC, abs(t.event)), p.id::text, p.username, b.name, t.score::text, t.submissions::bigint,
+	SELECT row_number() OVER (ORDER BY $3 * t.score DESC, abs(t.event)), p.id::text, p.username, ` + ownerSQL + `, b.name, t.score::text, t.submissions::bigint,
 		(SELECT bool_or(event = 0) FROM folded)
 	FROM (SELECT * FROM folded ORDER BY $3 * score DESC, abs(event) LIMIT $2) t
-	JOIN players p ON p.number = t.player
+	JOIN players p ON p.number = t.player ` + joinOwnerSQL + `
 	JOIN boards b ON b.number = t.board
 	ORDER BY 1`
 
@@ -70,7 +70,7 @@ func readFolded(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, of 
 	report, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r leaderboard.ReportRow, err error) {
 		var score string
 		var unknown bool
-		if err := row.Scan(&r.Rank, &r.Player, &r.Username, &r.Board, &score, &r.Submissions, &unknown); err != nil {
+		if err := row.Scan(&r.Rank, &r.Player, &r.Username, &r.OwnerID, &r.OwnerName, &r.Board, &score, &r.Submissions, &unknown); err != nil {
 			return r, err
 		}
 

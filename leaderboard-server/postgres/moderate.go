@@ -52,6 +52,9 @@ func (l *Ledger) Moderate(ctx context.Context, m leaderboard.Moderation) (record
 // IssueReset implements [leaderboard.Moderator].
 func (l *Ledger) IssueReset(ctx context.Context, m leaderboard.Moderation, token leaderboard.SecretHash) (leaderboard.AuditRecord, error) {
 	return l.record(ctx, m, func(ctx context.Context, tx pgx.Tx, player moderated) (bool, error) {
+		if err := refuseOwner(ctx, tx, m.Player); err != nil {
+			return false, err
+		}
 		_, err := tx.Exec(ctx, `
 			INSERT INTO password_resets (player, token_hash, expires_at) VALUES ($1, $2, now() + $3::interval)
 			ON CONFLICT (player) DO UPDATE SET token_hash = excluded.token_hash, expires_at = excluded.expires_at`,

@@ -118,7 +118,7 @@ func (l *Ledger) PlayerByID(ctx context.Context, id leaderboard.PlayerID) (leade
 	if err != nil {
 		return leaderboard.Player{}, noPlayer()
 	}
-	return l.player(ctx, "id = $1", [16]byte(parsed))
+	return l.player(ctx, "id = $1 AND NOT EXISTS (SELECT FROM owners WHERE player = $1)", [16]byte(parsed))
 }
 
 // UpdatePasswordHash implements [leaderboard.Players].
@@ -162,7 +162,7 @@ type identifiedName struct {
 	Identity string
 }
 
-const identifiedNamesSQL = "SELECT number, id::text, username, (SELECT ledger_identity()) FROM players WHERE "
+var identifiedNamesSQL = playerNamesSQL(", (SELECT ledger_identity())")
 
 // nameByID reads a player's name.
 func (l *Ledger) nameByID(ctx context.Context, id leaderboard.PlayerID) (identifiedName, error) {
@@ -188,12 +188,12 @@ func (l *Ledger) namesByID(ctx context.Context, ids []leaderboard.PlayerID) ([]i
 	if len(parsed) == 0 {
 		return nil, nil
 	}
-	return l.names(ctx, l.options.Timeout, "id = ANY ($1)", parsed)
+	return l.names(ctx, l.options.Timeout, "p.id = ANY ($1)", parsed)
 }
 
 // namesByNumber reads the names of players; numbers without a player are left out.
 func (l *Ledger) namesByNumber(ctx context.Context, numbers []int64) ([]identifiedName, error) {
-	return l.names(ctx, l.options.NamesTimeout, "number = ANY ($1)", numbers)
+	return l.names(ctx, l.options.NamesTimeout, "p.number = ANY ($1)", numbers)
 }
 
 func (l *Ledger) names(ctx context.Context, timeout time.Duration, where string, arg any) ([]identifiedName, error) {

@@ -11,13 +11,15 @@ import (
 )
 
 // syncRefold records the rules that a board is to get, or that it keeps those that it has. New
-// columns are refused: past submissions have no values of them.
+// columns are refused: past submissions have no values of them. So are other owners.
 func syncRefold(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, configured leaderboard.Board) error {
 	want, missing := board.Asked(configured)
 	var refused *string
 	var columns any // null: those that there are
 	of := want.Fold()
-	switch is := board.Fold(); {
+	switch is, other := board.Fold(), board.OtherOwners(configured); {
+	case other != "":
+		want, refused = board.Rules(), &other
 	case missing != "":
 		want.Columns, refused = board.Columns, new(missingColumn(board, missing))
 	case of.Columns != is.Columns || of.Logged != is.Logged:
@@ -37,7 +39,7 @@ func syncRefold(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, con
 	// Servers of the version before take one of other columns for refused: they would make the
 	// ranking with the columns that there are.
 	_, err := tx.Exec(ctx, "INSERT INTO refolds (board, board_order, scoring, of_columns, refused, final, columns, asked_at) VALUES ($1, $2, $3, $4, $5, $4, $6, clock_timestamp())",
-		board.Number, want.Order, want.Scoring, missing != "" || columns != nil, refused, columns)
+		board.Number, want.Order, want.Scoring, refused != nil || columns != nil, refused, columns)
 	if err != nil {
 		return fmt.Errorf("store the new %s of board %s: %w", want, board.Name, err)
 	}

@@ -137,7 +137,7 @@ func (l *Ledger) AccountChanges(ctx context.Context, last time.Duration) (identi
 	defer cancel()
 
 	rows, err := l.pool.Query(ctx, `
-		SELECT ledger_identity(), c.player::text, coalesce(c.username, ''), coalesce(c.token_version, 0), coalesce(c.login::text, '')
+		SELECT ledger_identity(), c.player::text, coalesce(c.username, ''), coalesce(c.token_version, 0), coalesce(c.login::text, ''), coalesce(c.owner_name, '')
 		FROM (SELECT) always LEFT JOIN account_changes c ON c.at > now() - $1::interval ORDER BY c.number`, last)
 	if err != nil {
 		return "", nil, unavailable("query the changes of accounts", err)
@@ -147,7 +147,7 @@ func (l *Ledger) AccountChanges(ctx context.Context, last time.Duration) (identi
 	for rows.Next() {
 		var player *string
 		var c leaderboard.AccountChange
-		if err := rows.Scan(&identity, &player, &c.Username, &c.TokenVersion, &c.Login); err != nil {
+		if err := rows.Scan(&identity, &player, &c.Username, &c.TokenVersion, &c.Login, &c.OwnerName); err != nil {
 			return "", nil, unavailable("read the changes of accounts", err)
 		}
 		if player != nil {

@@ -57,7 +57,7 @@ const topPlayersSQL = `
 		ORDER BY best DESC
 		LIMIT $2
 	)
-	SELECT row_number() OVER (ORDER BY t.best DESC), p.id::text, p.username, b.name, t.best[3],
+	SELECT row_number() OVER (ORDER BY t.best DESC), p.id::text, p.username, ` + ownerSQL + `, b.name, t.best[3],
 		coalesce(e.submissions, 0) + (
 			SELECT coalesce(sum(c.counts[array_position(c.players, t.player)]), 0)
 			FROM rollups r, LATERAL (
@@ -75,7 +75,7 @@ const topPlayersSQL = `
 		)
 	FROM top t
 	LEFT JOIN edges e ON e.player = t.player
-	JOIN players p ON p.number = t.player
+	JOIN players p ON p.number = t.player ` + joinOwnerSQL + `
 	JOIN boards b ON b.number = t.best[4]
 	ORDER BY t.best DESC`
 

@@ -38,11 +38,11 @@ func (l *Ledger) fillSkeletons(ctx context.Context) error {
 }
 
 // registered is a player whose username is looked at. Settled: all players with lower numbers
-// are there.
+// are there. Owner: it is no player, see [leaderboard.Owner], and takes no name from any.
 type registered struct {
-	Number   int64
-	Username string
-	Settled  bool
+	Number         int64
+	Username       string
+	Settled, Owner bool
 }
 
 // fillSomeSkeletons goes on after a player's number; below 0: after the progress.
@@ -51,7 +51,7 @@ func (l *Ledger) fillSomeSkeletons(ctx context.Context, after int64) (last int64
 	defer cancel()
 
 	rows, err := l.aside.Query(ctx, `
-		SELECT number, username, created_at < now() - $3::interval FROM players
+		SELECT number, username, created_at < now() - $3::interval, EXISTS (SELECT FROM owners o WHERE o.player = players.id) FROM players
 		WHERE number > greatest($1, (SELECT through FROM skeleton_progress)) ORDER BY number LIMIT $2`, after, skeletonChunk, skeletonMargin)
 	if err != nil {
 		return after, false, err
@@ -61,9 +61,11 @@ func (l *Ledger) fillSomeSkeletons(ctx context.Context, after int64) (last int64
 		return after, false, err
 	}
 
-	skeletons, numbers, settled := make([]string, len(players)), make([]int64, len(players)), int64(0)
-	for i, p := range players {
-		skeletons[i], numbers[i] = l.options.Skeleton(p.Username), p.Number
+	skeletons, numbers, settled := make([]string, 0, len(players)), make([]int64, 0, len(players)), int64(0)
+	for _, p := range players {
+		if !p.Owner {
+			skeletons, numbers = append(skeletons, l.options.Skeleton(p.Username)), append(numbers, p.Number)
+		}
 		if p.Settled {
 			settled = p.Number
 		}

@@ -104,11 +104,12 @@ var unsaid = map[string][]string{
 	"history":        {"cursor", "season"},
 	// global may take none; whose token it is; those that the board has, and what it takes; what a
 	// signature consists of, and covers.
-	"submitScore":   {"game_id", "user_id", "external_id", "columns", "metadata", "Signature-Input", "Signature", "Content-Digest", "Idempotency-Key"},
+	"submitScore":   {"game_id", "user_id", "external_id", "owner_id", "owner_name", "columns", "metadata", "Signature-Input", "Signature", "Content-Digest", "Idempotency-Key"},
 	"topPlayers":    {"start_date", "end_date", "time_zone"}, // the order and length of the range; names of zones
 	"boardEntries":  {"cursor", "from_rank", "min_score", "season"},
-	"entriesAround": {"player", "season"}, // one of player and score
-	"listEntries":   {"players"},          // players that there are, each once however it is spelt
+	"entriesAround": {"player", "season"},         // one of player and score
+	"listEntries":   {"players"},                  // players that there are, each once however it is spelt
+	"setOwner":      {"owner_name", "attributes"}, // the characters; what the game has
 }
 
 // refusals are the fields of a problem that is about the form of the request; its kind,

@@ -264,7 +264,7 @@ func (f *Fixture) Players(tb testing.TB, n int) []leaderboard.PlayerName {
 			INSERT INTO players (id, username, username_key, password_hash)
 			SELECT gen_random_uuid(), u, u, 'none' FROM (SELECT 'player-' || gen_random_uuid() AS u FROM generate_series(1, $1)) t
 			RETURNING number, id::text, username)
-		SELECT * FROM made ORDER BY number`, n)
+		SELECT number, id, username, '', '' FROM made ORDER BY number`, n)
 
 	require.NoError(tb, err)
 	players, err := pgx.CollectRows(rows, pgx.RowToStructByPos[leaderboard.PlayerName])
