@@ -70,6 +70,17 @@ const (
 	RanksDense Ranks = "Dense"
 )
 
+// Owners says whose the entries of a board are.
+// +kubebuilder:validation:Enum=Players;External
+type Owners string
+
+const (
+	// OwnersPlayers are the game's players.
+	OwnersPlayers Owners = "Players"
+	// OwnersExternal are what the game's servers name: teams, clans, cars or maps.
+	OwnersExternal Owners = "External"
+)
+
 // Submitters says who may submit scores to a board.
 // +kubebuilder:validation:Enum=Players;Servers
 type Submitters string
@@ -171,6 +182,10 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.review) || !has(self.review.improvementAbove) || !has(self.maxImprovement)",fieldPath=".review.improvementAbove",message="maxImprovement refuses what improvementAbove holds back: set one of them"
 // +kubebuilder:validation:XValidation:rule="!has(self.maxImprovement) || self.scoring in ['Best', 'Latest']",fieldPath=".maxImprovement",message="what one submission improves is bounded where the scoring is Best or Latest: with First nothing improves, with Sum it is the score itself, which maxScore and minScore bound, and with Count it is 1; leave maxImprovement out"
 // +kubebuilder:validation:XValidation:rule="!has(self.limits) || !has(self.limits.attempts) || self.limits.attempts.all(a, a.window == 'all' ? (!has(self.allTime) || self.allTime) : (has(self.windows) && self.windows.exists(w, w.name == a.window)))",fieldPath=".limits",message="limits.attempts must name windows that the board has: one of windows, or all for the ranking of all time"
+// +kubebuilder:validation:XValidation:rule="!has(self.owners) || self.owners != 'External' || !has(self.submitters) || self.submitters == 'Servers'",fieldPath=".submitters",message="owners that are External have no login, so only servers submit: set submitters to Servers, or leave it out"
+// +kubebuilder:validation:XValidation:rule="!has(self.owners) || self.owners != 'External' || !has(self.signatures) || self.signatures != 'Required'",fieldPath=".signatures",message="players sign their submissions, and to a board of External owners only servers submit, who need no signature: leave signatures out"
+// +kubebuilder:validation:XValidation:rule="!has(self.owners) || self.owners != 'External' || !has(self.countsTowardGlobal) || !self.countsTowardGlobal",fieldPath=".countsTowardGlobal",message="a board of External owners cannot count toward global, which ranks players: set it to false or leave it out"
+// +kubebuilder:validation:XValidation:rule="(has(self.owners) && self.owners == 'External') == (has(oldSelf.owners) && oldSelf.owners == 'External')",fieldPath=".owners",message="the owners of a board cannot be changed, as its entries belong to those that it has: add a board with another name instead"
 type Board struct {
 	// name is what clients send as game_id: lower-case letters, digits, - and _,
 	// beginning and ending with a letter or digit.
@@ -207,9 +222,15 @@ type Board struct {
 	// +kubebuilder:validation:Maximum=9007199254740991
 	MaxScore *int64 `json:"maxScore,omitempty"`
 
+	// owners says whose the entries are: Players, or External: what the game's servers name by
+	// ids of the game, such as teams, clans, cars or maps. Only servers submit to such a board,
+	// and it does not count toward global. It cannot be changed. Left out: Players.
+	// +optional
+	Owners Owners `json:"owners,omitempty"`
+
 	// submitters says who may submit scores: Players, each for itself, and the game's
 	// servers for any of them; or Servers alone, with the token of a service account that
-	// has the scope submit. Left out: Players.
+	// has the scope submit. Left out: Players, or, where the owners are External, Servers.
 	// +optional
 	Submitters Submitters `json:"submitters,omitempty"`
 
@@ -239,8 +260,8 @@ type Board struct {
 	Review *Review `json:"review,omitempty"`
 
 	// countsTowardGlobal says whether a submission to this board also counts on
-	// the board global. Left out, a Descending board counts and an Ascending
-	// one does not.
+	// the board global. Left out, a Descending board of players counts, and no
+	// other does.
 	// +optional
 	CountsTowardGlobal *bool `json:"countsTowardGlobal,omitempty"`
 
@@ -817,6 +838,7 @@ type ExposureSpec struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.boards) || self.boards.all(b, !has(b.segments) || b.segments.all(s, has(self.attributes) && self.attributes.exists(a, a.name == s)))",fieldPath=".boards",message="every segment of a board must be the name of one of the game's attributes: add it to attributes, or leave it out"
 // +kubebuilder:validation:XValidation:rule="!has(self.global) || !has(self.global.segments) || self.global.segments.all(s, has(self.attributes) && self.attributes.exists(a, a.name == s))",fieldPath=".global",message="every segment of global must be the name of one of the game's attributes: add it to attributes, or leave it out"
 // +kubebuilder:validation:XValidation:rule="!has(self.boards) || !self.boards.exists(b, has(b.submitters) && b.submitters == 'Servers') || (has(self.serviceAccounts) && self.serviceAccounts.exists(a, 'submit' in a.scopes))",fieldPath=".boards",message="a board whose submitters are Servers needs a service account with the scope submit: add one to serviceAccounts, or set submitters to Players"
+// +kubebuilder:validation:XValidation:rule="!has(self.boards) || !self.boards.exists(b, has(b.owners) && b.owners == 'External') || (has(self.serviceAccounts) && self.serviceAccounts.exists(a, 'submit' in a.scopes))",fieldPath=".boards",message="a board whose owners are External needs a service account with the scope submit: add one to serviceAccounts"
 // +kubebuilder:validation:XValidation:rule="!has(self.global) || !has(self.global.submitters) || self.global.submitters != 'Servers' || (has(self.serviceAccounts) && self.serviceAccounts.exists(a, 'submit' in a.scopes))",fieldPath=".global",message="global, whose submitters are Servers, needs a service account with the scope submit: add one to serviceAccounts, or set submitters to Players"
 // +kubebuilder:validation:XValidation:rule="has(self.className) == has(oldSelf.className)",fieldPath=".className",message="className cannot be added or removed later, as the data lives in the class's stores: create another Leaderboard instead"
 type LeaderboardSpec struct {

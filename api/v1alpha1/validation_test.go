@@ -45,6 +45,11 @@ var leaderboardRefusals = []refusal{
 	{"an Ascending board toward global", `{boards: [{name: laps, order: Ascending, countsTowardGlobal: true}]}`, "spec.boards[0].countsTowardGlobal", "set it to false or leave it out"},
 	{"countsTowardGlobal that is a string", `{boards: [{name: arena, countsTowardGlobal: "yes"}]}`, "spec.boards[0].countsTowardGlobal", "must be of type boolean"},
 
+	{"unknown owners", `{boards: [{name: clans, owners: Teams}]}`, "spec.boards[0].owners", `supported values: "Players", "External"`},
+	{"owners whose scores nobody may submit", `{boards: [{name: clans, owners: External}]}`, "spec.boards", "needs a service account with the scope submit"},
+	{"owners that submit by themselves", `{boards: [{name: clans, owners: External, submitters: Players}], serviceAccounts: [{name: match-server, scopes: [submit]}]}`, "spec.boards[0].submitters", "set submitters to Servers, or leave it out"},
+	{"owners that sign", `{boards: [{name: clans, owners: External, signatures: Required}], serviceAccounts: [{name: match-server, scopes: [submit]}]}`, "spec.boards[0].signatures", "leave signatures out"},
+	{"owners on global", `{boards: [{name: clans, owners: External, countsTowardGlobal: true}], serviceAccounts: [{name: match-server, scopes: [submit]}]}`, "spec.boards[0].countsTowardGlobal", "cannot count toward global, which ranks players"},
 	{"unknown submitters", `{boards: [{name: arena, submitters: Everyone}]}`, "spec.boards[0].submitters", `supported values: "Players", "Servers"`},
 	{"only servers submit, and there are none", `{boards: [{name: arena, submitters: Servers}]}`, "spec.boards", "needs a service account with the scope submit"},
 	{"only servers submit, and none may", `{boards: [{name: arena, submitters: Servers}], serviceAccounts: [{name: match-server, scopes: [read]}]}`, "spec.boards", "add one to serviceAccounts, or set submitters to Players"},
@@ -282,6 +287,8 @@ func TestLeaderboardChangeRefused(t *testing.T) {
 	}{
 		{"another class", `{className: fast}`, `{className: slow}`, "spec.className", "create another Leaderboard instead"},
 		{"class removed", `{className: fast}`, `{replicas: 1}`, "spec.className", "create another Leaderboard instead"},
+		{"other owners", `{boards: [{name: clans}]}`, `{boards: [{name: clans, owners: External}], serviceAccounts: [{name: match-server, scopes: [submit]}]}`, "spec.boards[0].owners", "add a board with another name instead"},
+		{"owners that are players", `{boards: [{name: clans, owners: External}], serviceAccounts: [{name: match-server, scopes: [submit]}]}`, `{boards: [{name: clans, owners: Players}]}`, "spec.boards[0].owners", "add a board with another name instead"},
 		{"class added", `{replicas: 1}`, `{className: fast}`, "spec.className", "create another Leaderboard instead"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -302,6 +309,7 @@ func TestLeaderboardChangeAccepted(t *testing.T) {
 		`{boards: [{name: laps, order: Ascending, maxScore: 100}, {name: arena, countsTowardGlobal: false}], replicas: 3}`,
 		`{boards: [{name: coins, scoring: Sum}, {name: arena}], autoscaling: {maxReplicas: 5}}`,
 		`{boards: [{name: coins, scoring: Count}, {name: arena, order: Ascending}]}`,
+		`{boards: [{name: coins, owners: Players}, {name: clans, owners: External}], serviceAccounts: [{name: match-server, scopes: [submit]}]}`,
 		`{deletionPolicy: Delete, suspend: true, exposure: {type: Service}}`,
 	} {
 		changed := parse(t, "Leaderboard", "change", spec)
@@ -341,6 +349,7 @@ func TestLeaderboardsAccepted(t *testing.T) {
 		`{boards: [{name: a}, {name: "0"}, {name: a-b_c9}, {name: ` + strings.Repeat("a", 40) + `}]}`,
 		`{boards: [{name: arena, order: Descending, scoring: Latest, minScore: -9007199254740991, maxScore: 9007199254740991, countsTowardGlobal: true}]}`,
 		`{boards: [{name: laps, order: Ascending, countsTowardGlobal: false, minScore: 5, maxScore: 5}]}`,
+		`{boards: [{name: clans, owners: External}, {name: cars, owners: External, submitters: Servers, signatures: None, countsTowardGlobal: false}], serviceAccounts: [{name: match-server, scopes: [submit]}]}`,
 		`{replicas: 0}`,
 		`{autoscaling: {minReplicas: 1, maxReplicas: 1, targetCPUUtilizationPercentage: 100}}`,
 		`{resources: {requests: {cpu: 1, memory: 64Mi}, limits: {cpu: "1.5", memory: 64Mi}}}`,

@@ -72,7 +72,7 @@ func everything(in *workload.Input) {
 
 	in.Leaderboard.Spec.Global = &v1alpha1.GlobalSpec{MaxScore: new(int64(1_000_000)), Direct: new(false)}
 	in.Leaderboard.Spec.Global.Submitters = v1alpha1.SubmittersServers
-	in.Leaderboard.Spec.Boards[0].Submitters = v1alpha1.SubmittersServers
+	in.Leaderboard.Spec.Boards[0].Submitters, in.Leaderboard.Spec.Boards[0].Owners = v1alpha1.SubmittersServers, v1alpha1.OwnersExternal
 	in.Leaderboard.Spec.Boards[1].Signatures, in.Leaderboard.Spec.Boards[1].MaxImprovement = v1alpha1.SignaturesRequired, new(int64(250))
 	in.Leaderboard.Spec.Boards[1].Limits = &v1alpha1.BoardLimits{PerMinute: new(int32(6)), CooldownSeconds: new(int32(2)), Attempts: []v1alpha1.BoardAttempts{{Window: "all", Max: 100}}}
 	in.Class.Spec.Limits.SubmissionsPerSecond = new(int32(500))
@@ -232,6 +232,7 @@ func TestBoardsFileIsTheServersFormat(t *testing.T) {
 
 	require.NotContains(t, boards.Data["boards.json"], "attributes", "servers of the version before refuse the field")
 	require.NotContains(t, boards.Data["boards.json"], "segments")
+	require.NotContains(t, boards.Data["boards.json"], "owners")
 	require.NotContains(t, boards.Data["boards.json"], "submitters")
 	require.NotContains(t, boards.Data["boards.json"], "signatures")
 	require.NotContains(t, boards.Data["boards.json"], "maxImprovement")
