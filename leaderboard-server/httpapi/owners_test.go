@@ -12,6 +12,8 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/auth/accounts"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/httpapi"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/postgres"
 	"github.com/leaderboard-dev/leaderboard-operator/test/attack"
 )
 
@@ -265,6 +267,7 @@ func TestOwnersAreModeratedAndErased(t *testing.T) {
 	user, other := answer.Results[0].Receipt.UserID, answer.Results[1].Receipt.Username
 	own := answer.Results[0].Receipt.Username
 	const clans, cars = "/v1/boards/clans/entries?page=1", "/v1/boards/cars/entries?page=1"
+	g.service.Moderator.(*postgres.Ledger).SetSubscriptions([]leaderboard.Subscription{{Webhook: "support", Events: []leaderboard.EventType{leaderboard.EventPlayerBanned}}})
 
 	for _, c := range []struct{ do, undo string }{
 		{"players/" + user + "/ban", "unban"}, {"players/" + user + "/shadow_ban", "shadow_unban"},
@@ -279,6 +282,7 @@ func TestOwnersAreModeratedAndErased(t *testing.T) {
 		g.shows(clans, own+" 50", other+" 40")
 	}
 
+	require.Contains(t, g.dump("webhook_messages"), id)
 	require.NotEmpty(t, g.traces(id, name, written))
 	require.Equal(t, 200, g.do(erasureOf(user, g.admin())).status)
 	g.finished()

@@ -66,6 +66,9 @@ type SeasonClosed struct {
 type PlayerBanned struct {
 	UserID   PlayerID `json:"user_id"`
 	Username string   `json:"username"`
+	// OwnerID and OwnerName are those of an owner that is no account.
+	OwnerID   string `json:"owner_id,omitempty"`
+	OwnerName string `json:"owner_name,omitempty"`
 	// Action is Ban or ShadowBan, and Record the number of its record in the audit.
 	Action AuditAction `json:"action"`
 	Record int64       `json:"record"`

@@ -17,8 +17,7 @@ const recountTimeout = 10 * time.Second
 
 // moderated is a player on whom a moderator is at work.
 type moderated struct {
-	number    int64
-	username  string
+	leaderboard.PlayerName
 	createdAt time.Time
 	state     leaderboard.PlayerState
 }
@@ -58,7 +57,7 @@ func (l *Ledger) IssueReset(ctx context.Context, m leaderboard.Moderation, token
 		_, err := tx.Exec(ctx, `
 			INSERT INTO password_resets (player, token_hash, expires_at) VALUES ($1, $2, now() + $3::interval)
 			ON CONFLICT (player) DO UPDATE SET token_hash = excluded.token_hash, expires_at = excluded.expires_at`,
-			player.number, token[:], leaderboard.ResetTTL)
+			player.Number, token[:], leaderboard.ResetTTL)
 		return true, err
 	})
 }
@@ -70,7 +69,7 @@ func (l *Ledger) moderate(ctx context.Context, m leaderboard.Moderation, act fun
 		if err != nil || !changed {
 			return false, err
 		}
-		return true, noteModeration(ctx, tx, player.number, 0)
+		return true, noteModeration(ctx, tx, player.Number, 0)
 	})
 }
 
@@ -106,7 +105,7 @@ func (l *Ledger) announceBan(ctx context.Context, tx pgx.Tx, player moderated, r
 		return nil
 	}
 
-	told := leaderboard.PlayerBanned{UserID: r.Player, Username: player.username, Action: r.Action, Record: r.Number, Actor: r.Actor, Reason: r.Reason}
+	told := leaderboard.PlayerBanned{UserID: player.ID, Username: player.Username, OwnerID: player.OwnerID, OwnerName: player.OwnerName, Action: r.Action, Record: r.Number, Actor: r.Actor, Reason: r.Reason}
 	return l.Enqueue(ctx, tx, leaderboard.WebhookEvent{Type: leaderboard.EventPlayerBanned, Board: globalNumber, At: r.At, Data: func(int) any { return told }})
 }
 
@@ -124,7 +123,7 @@ func findModerated(ctx context.Context, from querier, id leaderboard.PlayerID) (
 	if err != nil {
 		return p, noPlayer()
 	}
-	err = from.QueryRow(ctx, "SELECT number, username, created_at, state FROM players WHERE id = $1", [16]byte(parsed)).Scan(&p.number, &p.username, &p.createdAt, &p.state)
+	err = from.QueryRow(ctx, playerNamesSQL(", p.created_at, p.state")+"p.id = $1", [16]byte(parsed)).Scan(&p.Number, &p.ID, &p.Username, &p.OwnerID, &p.OwnerName, &p.createdAt, &p.state)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return p, noPlayer()
 	}
@@ -138,7 +137,7 @@ func exclude(kind string, board int32, out bool) func(context.Context, pgx.Tx, m
 		sql = "INSERT INTO exclusions (player, board, kind) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 	}
 	return func(ctx context.Context, tx pgx.Tx, player moderated) (bool, error) {
-		tag, err := tx.Exec(ctx, sql, player.number, board, kind)
+		tag, err := tx.Exec(ctx, sql, player.Number, board, kind)
 		return tag.RowsAffected() > 0, err
 	}
 }
@@ -150,13 +149,13 @@ func ban(out bool) func(context.Context, pgx.Tx, moderated) (bool, error) {
 		if !out {
 			tag, err := tx.Exec(ctx, `
 				WITH banned AS (DELETE FROM exclusions WHERE player = $1 AND kind = 'ban' RETURNING state)
-				UPDATE players SET state = banned.state FROM banned WHERE number = $1`, player.number)
+				UPDATE players SET state = banned.state FROM banned WHERE number = $1`, player.Number)
 			return tag.RowsAffected() > 0, err
 		}
 
 		tag, err := tx.Exec(ctx, `
 			WITH banned AS (INSERT INTO exclusions (player, board, kind, state) VALUES ($1, 0, 'ban', $2) ON CONFLICT DO NOTHING RETURNING player)
-			UPDATE players SET state = $3 FROM banned WHERE number = banned.player`, player.number, player.state, leaderboard.PlayerDisabled)
+			UPDATE players SET state = $3 FROM banned WHERE number = banned.player`, player.Number, player.state, leaderboard.PlayerDisabled)
 		return tag.RowsAffected() > 0, err
 	}
 }

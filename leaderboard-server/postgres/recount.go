@@ -53,7 +53,7 @@ func (l *Ledger) recount(ctx context.Context, m leaderboard.Moderation, board le
 			return err
 		}
 		for _, board := range r.of {
-			events, err := readPlayersEvents(ctx, tx, board, r.player.number, time.Time{})
+			events, err := readPlayersEvents(ctx, tx, board, r.player.Number, time.Time{})
 			if err != nil {
 				return err
 			}
@@ -99,7 +99,7 @@ func (r *recount) write(ctx context.Context, tx pgx.Tx) (record leaderboard.Audi
 // change writes what is to count; false: it is so already.
 func (r *recount) change(ctx context.Context, tx pgx.Tx) (changed bool, err error) {
 	var sql string
-	args := []any{r.player.number, r.board.Number}
+	args := []any{r.player.Number, r.board.Number}
 	switch r.Action {
 	case leaderboard.Remove:
 		// The last event is known once nobody can append: see refold.
@@ -134,18 +134,18 @@ func (r *recount) refold(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 
-	fresh, err := readNewEvents(ctx, tx, r.player.number, r.xmin)
+	fresh, err := readNewEvents(ctx, tx, r.player.Number, r.xmin)
 	if err != nil {
 		return err
 	}
 	r.events = inOrder(append(r.events, fresh...))
 	if r.Action == leaderboard.Remove {
 		// A clock that was set back must not bring in what came before.
-		if _, err := tx.Exec(ctx, "UPDATE removals SET through = $3, at = clock_timestamp() WHERE player = $1 AND board = $2", r.player.number, r.board.Number, last); err != nil {
+		if _, err := tx.Exec(ctx, "UPDATE removals SET through = $3, at = clock_timestamp() WHERE player = $1 AND board = $2", r.player.Number, r.board.Number, last); err != nil {
 			return err
 		}
 	}
-	rules, err := readRules(ctx, tx, r.player.number)
+	rules, err := readRules(ctx, tx, r.player.Number)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (r *recount) refold(ctx context.Context, tx pgx.Tx) error {
 			return err
 		}
 	}
-	return noteModeration(ctx, tx, r.player.number, last)
+	return noteModeration(ctx, tx, r.player.Number, last)
 }
 
 // restartRefolds has those of the boards that are under way begin again: they have folded what
@@ -203,7 +203,7 @@ func (r *recount) readSeasons(ctx context.Context, tx pgx.Tx) (map[int32][]recou
 
 // refoldBoard makes the player's standings on one board, of all events up to last.
 func (r *recount) refoldBoard(ctx context.Context, tx pgx.Tx, board leaderboard.LiveBoard, seasons []recountedSeason, rules playerRules, last int64) error {
-	w := &standingWriter{player: r.player.number, last: last}
+	w := &standingWriter{player: r.player.Number, last: last}
 	allTime, err := r.foldRanking(board, nil, rules)
 	if err != nil {
 		return err

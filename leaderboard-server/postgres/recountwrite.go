@@ -25,7 +25,7 @@ func (r *recount) keepDropped(ctx context.Context, tx pgx.Tx, board leaderboard.
 		return r.logCut(board)
 	}
 
-	stored, err := storedOf(ctx, tx, board, r.player.number)
+	stored, err := storedOf(ctx, tx, board, r.player.Number)
 	if err != nil {
 		return err
 	}
