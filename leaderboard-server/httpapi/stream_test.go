@@ -173,7 +173,7 @@ func TestStreamsThatEndEarly(t *testing.T) {
 	require.Equal(t, "https://leaderboard.dev/problems/body-too-large", s.ended(httpapi.Failed).Problem.Type)
 
 	options := g.options
-	options.HTTP.RequestTimeout = 300 * time.Millisecond
+	options.HTTP.RequestTimeout = 3 * time.Second
 	s = g.stream(g.serve(options), token, "")
 	s.write(itemOf(ada, "race", 2))
 	s.result(httpapi.Accepted)
