@@ -95,6 +95,7 @@ var parts = []part{
 	{"segments", measureSegments},
 	{"metadata", measureMetadata},
 	{"limits", measureLimits},
+	{"ban", measureBan},
 	{"refold", measureRefold},
 	{"growth", measureGrowth},
 	{"year", measureYear},

@@ -221,7 +221,7 @@ func (s *Site) login(ctx context.Context) error {
 
 // makeAccount writes the file of the service account that [Site.ServiceToken] is of.
 func (s *Site) makeAccount() error {
-	s.account, _ = accounts.Account{Name: "match-server", Scopes: accounts.Scopes{accounts.Submit}}.Issue(time.Now())
+	s.account, _ = accounts.Account{Name: "match-server", Scopes: accounts.Scopes{accounts.Submit, accounts.Moderate}}.Issue(time.Now())
 	file, err := accounts.Set{s.account}.Marshal()
 	if err != nil {
 		return err
@@ -229,7 +229,7 @@ func (s *Site) makeAccount() error {
 	return os.WriteFile(s.file("accounts.json"), file, 0o600)
 }
 
-// ServiceToken issues a token with which a server of the game submits for any player. It is
+// ServiceToken issues a token with which a server of the game submits for any player, and moderates. It is
 // good for ten minutes.
 func (s *Site) ServiceToken() (string, error) {
 	return s.tokens.IssueService(s.account.Name, s.account.Newest(), s.account.Scopes)
