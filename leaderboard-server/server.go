@@ -166,8 +166,12 @@ func (s *server) openStores() (err error) {
 	return err
 }
 
-// closeStores ends the pools, after what was accepted has been stored.
+// closeStores ends the pools, after what was accepted has been stored, and what is under way to
+// issuers of players' tokens.
 func (s *server) closeStores() {
+	if s.issuers != nil {
+		s.issuers.Close()
+	}
 	if s.committer != nil {
 		s.committer.Close()
 	}

@@ -38,6 +38,9 @@ type keys struct {
 	now   func() time.Time
 	// failed is told of a fetch that failed.
 	failed func(err error)
+	// fetching has the fetches that run, which end with ctx.
+	ctx      context.Context
+	fetching *sync.WaitGroup
 
 	mu  sync.Mutex
 	set []jose.JSONWebKey
@@ -106,8 +109,8 @@ func (k *keys) mayFetch(now time.Time) bool {
 func (k *keys) begin() {
 	ended := make(chan struct{})
 	k.running = ended
-	go func() {
-		set, err := k.fetch(context.Background())
+	k.fetching.Go(func() {
+		set, err := k.fetch(k.ctx)
 		usable := usableKeys(set)
 		if err == nil && len(usable) == 0 {
 			err = errors.New("there is no key that could verify anything")
@@ -124,7 +127,7 @@ func (k *keys) begin() {
 			return
 		}
 		k.set, k.fetchedAt, k.pause = usable, k.now(), 0
-	}()
+	})
 }
 
 func (k *keys) await(ctx context.Context, ended chan struct{}) error {

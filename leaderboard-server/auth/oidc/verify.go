@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -50,6 +51,9 @@ type Options struct {
 // Verifier verifies ID tokens of some issuers. It is safe for concurrent use.
 type Verifier struct {
 	issuers map[string]*issuer
+	// fetching has the fetches of keys that run, which stop ends.
+	fetching sync.WaitGroup
+	stop     context.CancelFunc
 }
 
 // issuer is one of them.
@@ -64,17 +68,24 @@ type issuer struct {
 
 // New makes a verifier. Nothing is fetched yet.
 func New(options Options) *Verifier {
-	v := &Verifier{issuers: make(map[string]*issuer, len(options.Issuers))}
+	ctx, stop := context.WithCancel(context.Background())
+	v := &Verifier{issuers: make(map[string]*issuer, len(options.Issuers)), stop: stop}
 	for _, settings := range options.Issuers {
 		i := newIssuer(settings, options.Now)
 		i.insecure, i.client = options.Insecure, newClient()
-		keys := &keys{fetch: i.fetch, now: options.Now, failed: func(err error) {
+		keys := &keys{fetch: i.fetch, now: options.Now, ctx: ctx, fetching: &v.fetching, failed: func(err error) {
 			options.Log.Warn("the keys of an issuer cannot be fetched, trying again when a token needs them", "issuer", settings.Name, "error", err)
 		}}
 		i.lookup = keys.lookup
 		v.issuers[settings.Issuer] = i
 	}
 	return v
+}
+
+// Close ends the fetches of keys that run, and waits for them. Nothing is verified any more.
+func (v *Verifier) Close() {
+	v.stop()
+	v.fetching.Wait()
 }
 
 // NewStatic makes a verifier of one issuer whose keys are known, as a JSON Web Key Set.
@@ -95,7 +106,7 @@ func NewStatic(settings config.Issuer, set json.RawMessage, now func() time.Time
 		}
 		return nil, errUnknownKey
 	}
-	return &Verifier{issuers: map[string]*issuer{settings.Issuer: i}}, nil
+	return &Verifier{issuers: map[string]*issuer{settings.Issuer: i}, stop: func() {}}, nil
 }
 
 func newIssuer(settings config.Issuer, now func() time.Time) *issuer {

@@ -39,10 +39,12 @@ func provider(t *testing.T) *oidcserver.Server {
 	return s
 }
 
-func verifier(s *oidcserver.Server) (*oidc.Verifier, *clock) {
+func verifier(t *testing.T, s *oidcserver.Server) (*oidc.Verifier, *clock) {
 	c := &clock{}
-	return oidc.New(oidc.Options{Issuers: config.Issuers{{Name: "store", Issuer: s.URL, Audience: oidcserver.Audience, UsernameClaim: "preferred_username"}},
-		Insecure: true, Now: c.Now, Log: slog.New(slog.DiscardHandler)}), c
+	v := oidc.New(oidc.Options{Issuers: config.Issuers{{Name: "store", Issuer: s.URL, Audience: oidcserver.Audience, UsernameClaim: "preferred_username"}},
+		Insecure: true, Now: c.Now, Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(v.Close)
+	return v, c
 }
 
 func idToken(t *testing.T, s *oidcserver.Server, audience string) string {
@@ -53,7 +55,7 @@ func idToken(t *testing.T, s *oidcserver.Server, audience string) string {
 
 func TestRealTokens(t *testing.T) {
 	s := provider(t)
-	v, clock := verifier(s)
+	v, clock := verifier(t, s)
 	token := idToken(t, s, oidcserver.Audience)
 	for range 3 {
 		claims, err := v.Verify(t.Context(), token)
@@ -232,7 +234,7 @@ func TestFaultyIssuers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := provider(t)
-			v, clock := verifier(s)
+			v, clock := verifier(t, s)
 			token := idToken(t, s, oidcserver.Audience)
 			s.SetFault(fault(t))
 			_, err := v.Verify(t.Context(), token)
@@ -263,7 +265,7 @@ func TestFaultyIssuers(t *testing.T) {
 
 func TestRotatedKeys(t *testing.T) {
 	s := provider(t)
-	v, clock := verifier(s)
+	v, clock := verifier(t, s)
 	first := idToken(t, s, oidcserver.Audience)
 	_, err := v.Verify(t.Context(), first)
 	require.NoError(t, err)
@@ -283,7 +285,7 @@ func TestRotatedKeys(t *testing.T) {
 // however many at once.
 func TestUnknownKeysCostLittle(t *testing.T) {
 	s := provider(t)
-	v, clock := verifier(s)
+	v, clock := verifier(t, s)
 	token := idToken(t, s, oidcserver.Audience)
 	_, err := v.Verify(t.Context(), token)
 	require.NoError(t, err)
@@ -322,7 +324,7 @@ func TestUnknownKeysCostLittle(t *testing.T) {
 // Keys that cannot be fetched again are good for a day.
 func TestStaleKeys(t *testing.T) {
 	s := provider(t)
-	v, clock := verifier(s)
+	v, clock := verifier(t, s)
 	_, err := v.Verify(t.Context(), idToken(t, s, oidcserver.Audience))
 	require.NoError(t, err)
 	token := idToken(t, s, oidcserver.Audience)
