@@ -137,8 +137,7 @@ func (t *Tenant) moderate(tb testing.TB, model *Model, replicas []*Replica, play
 			}
 
 			ctx := context.Background()
-			if _, err := replicas[i%len(replicas)].Ledger.Moderate(ctx, a); err != nil {
-				m.err = err
+			if m.err = patiently(func() error { _, err := replicas[i%len(replicas)].Ledger.Moderate(ctx, a); return err }); m.err != nil {
 				return
 			}
 			var through int64
@@ -166,14 +165,26 @@ func (m *moderator) review(holds, accepts *Replica, player leaderboard.PlayerNam
 
 	a := leaderboard.Moderation{Action: leaderboard.AcceptSubmission, Actor: "tests", Reason: "a reason"}
 	submission.Account, submission.HoldBack = a.Actor, ""
-	_, accepted, err := accepts.Ledger.Accept(ctx, a, held.ID, submission)
-	if err != nil {
+	var accepted leaderboard.HeldSubmission
+	if err := patiently(func() error { _, accepted, err = accepts.Ledger.Accept(ctx, a, held.ID, submission); return err }); err != nil {
 		return err
 	}
 	m.did = append(m.did, func() {
 		m.model.Submit(board, player.Number, submission.Score, submission.Columns, accepted.Event)
 	})
 	return nil
+}
+
+// patiently repeats what a moderator is told to try again: nothing waits for long for batches that
+// are being stored, and a busy machine takes its time.
+func patiently(moderate func() error) (err error) {
+	const attempts = 20
+	for range attempts {
+		if err = moderate(); leaderboard.CodeOf(err) != leaderboard.CodeUnavailable {
+			return err
+		}
+	}
+	return err
 }
 
 // randomColumns are some for the board: few values, and now and then a great one.
@@ -205,8 +216,7 @@ func (m *moderator) stop(tb testing.TB) {
 func (m *moderator) do(tb testing.TB, action leaderboard.AuditAction, player leaderboard.PlayerName) {
 	tb.Helper()
 	a := leaderboard.Moderation{Action: action, Actor: "tests", Reason: "a reason", Player: player.ID}
-	_, err := m.tenant.Ledger.Moderate(tb.Context(), a)
-	require.NoError(tb, err)
+	require.NoError(tb, patiently(func() error { _, err := m.tenant.Ledger.Moderate(tb.Context(), a); return err }))
 	if m.model.apply(a, player.Number, 0, 0); action == leaderboard.Ban {
 		m.banned = append(m.banned, player)
 	}
