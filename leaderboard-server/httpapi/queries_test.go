@@ -65,7 +65,14 @@ func TestPartsOfABoard(t *testing.T) {
 }
 
 func TestAround(t *testing.T) {
-	g := newGame(t, gameOptions{})
+	for _, shards := range []int{1, 3} {
+		t.Run(fmt.Sprint(shards, " shards"), func(t *testing.T) {
+			testAround(t, newGame(t, gameOptions{boards: fmt.Sprintf(`{"boards": [{"name": "race", "shards": %d}]}`, shards)}))
+		})
+	}
+}
+
+func testAround(t *testing.T, g *game) {
 	ids, tokens := g.scored("race", 10, 20, 30, 40, 50)
 	around := func(token, query string) (a httpapi.EntriesAround) {
 		g.do(request{method: "GET", path: "/v1/boards/race/entries/around?" + query, token: token}).into(200, &a)
@@ -88,6 +95,9 @@ func TestAround(t *testing.T) {
 	best := around("", "score=51&before=2&after=1")
 	require.Equal(t, int64(1), best.Rank)
 	require.Equal(t, [][2]int64{{1, 50}}, scoresOf(best.Entries))
+	nobody := around("", "score=51&before=2&after=0")
+	require.Equal(t, int64(1), nobody.Rank)
+	require.Empty(t, nobody.Entries, "nobody is before it, and nobody after it is asked for")
 	last := around("", "score=-5&before=2")
 	require.Equal(t, int64(6), last.Rank)
 	require.Equal(t, [][2]int64{{4, 20}, {5, 10}}, scoresOf(last.Entries))

@@ -188,7 +188,11 @@ func (r *Ranking) countGroup(ctx context.Context, board leaderboard.LiveBoard, p
 func (r *Ranking) ranges(ctx context.Context, board leaderboard.LiveBoard, starts []int64, limit int64) (merged []position, total int64, better []any, err error) {
 	calls := make([]*call, board.Shards)
 	for i, s := range shardsOf(board) {
-		calls[i] = r.newCall(functions.Page, s, starts[i], starts[i]+limit-1, s.CountColumns(), s.ranksFlag())
+		first, last := starts[i], starts[i]+limit-1
+		if last < first { // -1 would be the last of all
+			first, last = 1, 0
+		}
+		calls[i] = r.newCall(functions.Page, s, first, last, s.CountColumns(), s.ranksFlag())
 	}
 
 	if err := r.pipeline(ctx, calls); err != nil {

@@ -21,8 +21,9 @@ if #KEYS == 3 then
 else
   index = first_from(entries, ARGV[5], ARGV[6], false)
 end
-if index >= 0 and before + after > 0 then
-  range = call('ZRANGE', entries, math.max(index - before, 0), index + after - 1, 'WITHSCORES')
+local last = index + after - 1
+if index >= 0 and last >= 0 and before + after > 0 then -- -1 is the last of all
+  range = call('ZRANGE', entries, math.max(index - before, 0), last, 'WITHSCORES')
 end
 result[4], result[5], result[6], result[7], result[8] = call('ZCARD', entries), index, range, 0, 0
 if #range > 0 then
