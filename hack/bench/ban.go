@@ -70,7 +70,7 @@ func measureBan(ctx context.Context, o options, r *report) error {
 		return err
 	}
 
-	t := r.table("Bans", fmt.Sprintf("%d players, of whom %d are banned one after the other, with %d clients that submit. Milliseconds from the call until neither of two servers shows the player: on the first page, with and without a token, on a board's page, in a walk, or in what is ahead of another one.", httpPlayers, bans, banConnections),
+	t := r.table("Bans", fmt.Sprintf("%d players, of whom %d are banned one after the other, with %d clients that submit. Milliseconds from the call until neither of two servers shows the player: on the first page, with and without a token, on a board's page, around its score, or among its own entries.", httpPlayers, bans, banConnections),
 		"until", "median", "most")
 	for _, until := range []struct {
 		name  string
@@ -123,11 +123,11 @@ func (s *game) banFirst(ctx context.Context, player, other site.Player, token st
 // untilShown reads in every way until all reads show a player, or none does.
 func (s *game) untilShown(ctx context.Context, programs []*site.Program, player, other site.Player, shown bool) error {
 	for deadline := time.Now().Add(patience); ; {
-		all := true
+		differs := ""
 		for _, p := range programs {
 			for _, read := range []struct{ path, token string }{
 				{"/v1/leaderboard/global?page_size=10", ""}, {"/v1/leaderboard/global?page_size=10", other.Token},
-				{"/v1/boards/global/entries?page=1", ""}, {"/v1/boards/global/entries?page_size=10", ""},
+				{"/v1/boards/global/entries?page=1", ""},
 				{"/v1/boards/global/entries/around?score=9007199254740991&before=5&after=0", ""},
 				{"/v1/players/" + player.ID + "/entries", ""},
 			} {
@@ -136,15 +136,15 @@ func (s *game) untilShown(ctx context.Context, programs []*site.Program, player,
 					return err
 				}
 				if status != http.StatusOK || strings.Contains(string(withoutOwner(body)), player.ID) != shown {
-					all = false
+					differs = p.URL + read.path
 				}
 			}
 		}
-		if all {
+		if differs == "" {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("player %s was to be shown: %v", player.ID, shown)
+			return fmt.Errorf("player %s was to be shown: %v, and %s says otherwise", player.ID, shown, differs)
 		}
 	}
 }
