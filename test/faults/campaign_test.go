@@ -96,6 +96,7 @@ func TestCampaign(t *testing.T) {
 	group.Go(func() {
 		c.submitBatches(playing, w.Players[*writers*playersOfWriter:(*writers+1)*playersOfWriter], seed)
 	})
+	group.Go(func() { c.review(playing, w.Players[:playersOfWriter], seed) })
 	for i := range readers {
 		group.Go(func() { c.read(playing, seed+uint64(i)) })
 	}

@@ -55,6 +55,24 @@ var storms = []fault{
 			return w.crowd.settleStorm(s, err)
 		})
 	}},
+	{name: "a player submits more often than a board allows", target: atClients, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		player := w.stormPlayer(random)
+		return w.storm(ctx, random, []int{http.StatusTooManyRequests}, func(ctx context.Context, client *gameclient.Client, random *rand.Rand) error {
+			s := w.crowd.handInUnseen(player, limited, w.crowd.newScore(random))
+			_, err := client.Submit(ctx, player.Token, s.board, s.score, "")
+			return w.crowd.settleStorm(s, err)
+		})
+	}},
+	// None of it is accepted.
+	{name: "a player floods a board that holds back", target: atClients, run: func(ctx context.Context, w *world, random *rand.Rand) error {
+		player := w.stormPlayer(random)
+		return w.storm(ctx, random, []int{http.StatusTooManyRequests, http.StatusConflict}, func(ctx context.Context, client *gameclient.Client, random *rand.Rand) error {
+			s := w.crowd.handInUnseen(player, reviewed, w.crowd.newScore(random))
+			s.refused = true
+			_, err := client.SubmitForReview(ctx, player.Token, s.board, s.score, fmt.Sprintf("flood-%d", s.score))
+			return err
+		})
+	}},
 	{name: "lists and neighbours are asked for all the time", target: atClients, run: func(ctx context.Context, w *world, random *rand.Rand) error {
 		ids := make([]string, min(len(w.Players), leaderboard.MaxListed))
 		for i := range ids {

@@ -50,12 +50,12 @@ func (w *world) verify(ctx context.Context, c *crowd, tally *tally) error {
 	c.mu.Unlock()
 	// First, as the standings of both folds are the fold of the events.
 	err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.hasShifted(ctx, conn) }), w.sameStandings(ctx))
-	for _, board := range boardNames {
+	for _, board := range append([]string{reviewed, limited}, boardNames...) {
 		err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compare(ctx, conn, board) }))
 	}
 	err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compareHistories(ctx, conn) }))
 	err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compareSegments(ctx, conn) }))
-	err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compareMetadata(ctx, conn) }))
+	err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compareMetadata(ctx, conn) }), w.checkLimits(ctx, conn))
 	for _, board := range seasonBoards {
 		err = errors.Join(err, settle(ctx, func(ctx context.Context) error { return w.compareSeasons(ctx, conn, board) }))
 	}

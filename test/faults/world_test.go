@@ -34,12 +34,12 @@ const (
 	settling = 2 * time.Minute
 )
 
-// boardNames are those of all boards.
+// boardNames are those of all boards that take submissions of players at once.
 var boardNames = []string{"global", "race", "golf", "mood", "debut", "plays", "coins", "rally", "shift"}
 
 // boards of the campaign: every order and scoring, a ranking that is spread, one with columns
 // and ranks that are shared, and one whose fold changes. Race and global are split by country,
-// golf and rally take metadata, and rally's columns change.
+// golf and rally take metadata, rally's columns change, sprint takes five submissions a minute of a player, and trial holds back what comes.
 const boards = `{"attributes": [{"name": "country", "values": ["DE", "FR", "JP"]}], "global": {"segments": ["country"]}, "boards": [
 	{"name": "race", "shards": 3, "windows": [{"name": "daily", "schedule": "daily", "keep": 1000}], "segments": ["country"]},
 	{"name": "golf", "order": "Ascending", "metadata": {"maxBytes": 100}},
@@ -47,6 +47,8 @@ const boards = `{"attributes": [{"name": "country", "values": ["DE", "FR", "JP"]
 	{"name": "debut", "scoring": "First", "countsTowardGlobal": false},
 	{"name": "plays", "scoring": "Count", "countsTowardGlobal": false},
 	{"name": "coins", "scoring": "Sum", "countsTowardGlobal": false},
+	{"name": "sprint", "countsTowardGlobal": false, "limits": {"perMinute": 5}},
+	{"name": "trial", "countsTowardGlobal": false, "review": {"when": "Always"}},
 	{"name": "rally", "countsTowardGlobal": false, "ranks": "Dense", "metadata": {"maxBytes": 100, "schema": {"required": ["replay"]}},
 		` + unshiftedColumns + `},
 	` + unshifted + `]}`
