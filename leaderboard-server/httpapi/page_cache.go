@@ -85,21 +85,26 @@ func (c *pageCache) get(ctx context.Context, key pageKey, read pageReader) (docu
 		return page.document, nil
 	}
 
-	result := c.flight.DoChan(fmt.Sprint(key), func() (any, error) {
-		return c.renew(ctx, key, read)
-	})
-	if ok && age < c.ttl {
-		return page.document, nil
-	}
-
-	select {
-	case r := <-result:
-		if r.Err != nil {
-			return document{}, r.Err
+	for asked := time.Now(); ; {
+		result := c.flight.DoChan(fmt.Sprint(key), func() (any, error) {
+			return c.renew(ctx, key, read)
+		})
+		if ok && age < c.ttl {
+			return page.document, nil
 		}
-		return r.Val.(document), nil
-	case <-ctx.Done():
-		return document{}, ctx.Err()
+
+		select {
+		case r := <-result:
+			if r.Err != nil {
+				return document{}, r.Err
+			}
+			// A reading that takes long may have begun long before this request came.
+			if renewed := r.Val.(cachedPage); asked.Sub(renewed.begun) <= c.ttl {
+				return renewed.document, nil
+			}
+		case <-ctx.Done():
+			return document{}, ctx.Err()
+		}
 	}
 }
 
@@ -108,7 +113,7 @@ func (c *pageCache) get(ctx context.Context, key pageKey, read pageReader) (docu
 //
 // It runs in a goroutine of its own, where a panic would end the process: the panic
 // becomes the error of all that wait. There may be none, so it is logged here.
-func (c *pageCache) renew(ctx context.Context, key pageKey, read pageReader) (page document, err error) {
+func (c *pageCache) renew(ctx context.Context, key pageKey, read pageReader) (page cachedPage, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
 	defer cancel()
 
@@ -123,10 +128,10 @@ func (c *pageCache) renew(ctx context.Context, key pageKey, read pageReader) (pa
 	begun := time.Now()
 	body, err := read(ctx)
 	if err != nil {
-		return document{}, err
+		return cachedPage{}, err
 	}
 
-	page = newDocument(body)
-	c.keep(key, cachedPage{document: page, begun: begun})
+	page = cachedPage{document: newDocument(body), begun: begun}
+	c.keep(key, page)
 	return page, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -55,6 +56,39 @@ func TestAPageIsRenewedBeforeItIsTooOld(t *testing.T) {
 		age, waited := get()
 		require.Equal(t, takes, waited, "too old")
 		require.Equal(t, takes, age)
+	})
+}
+
+// A reading that takes long is for those who came within ttl of its beginning; who comes later
+// waits for the next one.
+func TestASlowReadingIsNotForThoseWhoComeLater(t *testing.T) {
+	const ttl, takes = 20 * time.Millisecond, 200 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		cache, err := newPageCache(ttl, time.Second, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		start := time.Now()
+		get := func() (asked, begun time.Duration) {
+			asked = time.Since(start)
+			page, err := cache.get(t.Context(), pageKey{board: "b"}, func(context.Context) ([]byte, error) {
+				begun := time.Since(start)
+				time.Sleep(takes)
+				return []byte(strconv.FormatInt(int64(begun), 10)), nil
+			})
+			require.NoError(t, err)
+			read, err := strconv.ParseInt(string(page.body), 10, 64)
+			require.NoError(t, err)
+			return asked, time.Duration(read)
+		}
+
+		var readers sync.WaitGroup
+		for range 50 {
+			readers.Go(func() {
+				asked, begun := get()
+				require.LessOrEqual(t, asked-begun, ttl)
+			})
+			time.Sleep(7 * time.Millisecond)
+		}
+		readers.Wait()
 	})
 }
 
