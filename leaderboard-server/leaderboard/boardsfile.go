@@ -99,15 +99,7 @@ type signed bool
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (s *signed) UnmarshalText(text []byte) error {
-	switch string(text) {
-	case signaturesNone:
-		*s = false
-	case signaturesRequired:
-		*s = true
-	default:
-		return fmt.Errorf("signatures must be %s or %s, not %q", signaturesNone, signaturesRequired, text)
-	}
-	return nil
+	return either((*bool)(s), "signatures", text, signaturesNone, signaturesRequired)
 }
 
 // external is whose the entries of a board are.
@@ -115,15 +107,7 @@ type external bool
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (e *external) UnmarshalText(text []byte) error {
-	switch string(text) {
-	case ownersPlayers:
-		*e = false
-	case ownersExternal:
-		*e = true
-	default:
-		return fmt.Errorf("owners must be %s or %s, not %q", ownersPlayers, ownersExternal, text)
-	}
-	return nil
+	return either((*bool)(e), "owners", text, ownersPlayers, ownersExternal)
 }
 
 // serversOnly is who may submit to a board.
@@ -131,14 +115,15 @@ type serversOnly bool
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (s *serversOnly) UnmarshalText(text []byte) error {
-	switch string(text) {
-	case submittersPlayers:
-		*s = false
-	case submittersServers:
-		*s = true
-	default:
-		return fmt.Errorf("submitters must be %s or %s, not %q", submittersPlayers, submittersServers, text)
+	return either((*bool)(s), "submitters", text, submittersPlayers, submittersServers)
+}
+
+// either reads a text that is one of two.
+func either(is *bool, field string, text []byte, no, yes string) error {
+	if t := string(text); t != no && t != yes {
+		return fmt.Errorf("%s must be %s or %s, not %q", field, no, yes, t)
 	}
+	*is = string(text) == yes
 	return nil
 }
 
