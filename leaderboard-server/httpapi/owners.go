@@ -23,7 +23,7 @@ type naming struct {
 func (b *body) naming() naming {
 	id := b.fields[ownerID]
 	n := naming{externalID: b.checked(externalID, leaderboard.CheckExternalID)}
-	n.owner = leaderboard.Owner{ID: b.checked(ownerID, leaderboard.CheckOwnerID), Name: b.checked(ownerName, leaderboard.CheckOwnerName)}
+	n.owner = leaderboard.Owner{ID: b.checked(ownerID, leaderboard.CheckExternalID), Name: b.checked(ownerName, leaderboard.CheckOwnerName)}
 	if n.owner.Name != "" && (id == nil || string(id) == "null") {
 		b.wrong(ownerName, "owner_name is the name of the owner that owner_id names: send owner_id, too, or leave it out")
 	}
@@ -132,24 +132,24 @@ func checkPlayer(player leaderboard.PlayerName, submission leaderboard.Submissio
 	return nil
 }
 
-// ownerInPath takes the game's id of an owner.
-func ownerInPath(r *http.Request) (string, error) {
+// ownerInPath takes the game's id of an owner, from a service account that has the scope.
+func (a *API) ownerInPath(r *http.Request, scope accounts.Scope) (string, error) {
+	if _, err := a.server(r, scope); err != nil {
+		return "", err
+	}
+	if err := readQuery(r).finish(); err != nil {
+		return "", err
+	}
 	id, err := pathParameter(r, ownerID)
 	if err != nil {
 		return "", err
 	}
-	return id, leaderboard.CheckOwnerID(ownerID, id)
+	return id, leaderboard.CheckExternalID(ownerID, id)
 }
 
 // owner answers with an owner.
 func (a *API) owner(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	if _, err := a.server(r, accounts.Read); err != nil {
-		return err
-	}
-	if err := readQuery(r).finish(); err != nil {
-		return err
-	}
-	id, err := ownerInPath(r)
+	id, err := a.ownerInPath(r, accounts.Read)
 	if err != nil {
 		return err
 	}
@@ -163,13 +163,7 @@ func (a *API) owner(w http.ResponseWriter, r *http.Request, service *leaderboard
 
 // setOwner makes an owner, or gives it another name and other attributes.
 func (a *API) setOwner(w http.ResponseWriter, r *http.Request, service *leaderboard.Service) error {
-	if _, err := a.server(r, accounts.Submit); err != nil {
-		return err
-	}
-	if err := readQuery(r).finish(); err != nil {
-		return err
-	}
-	id, err := ownerInPath(r)
+	id, err := a.ownerInPath(r, accounts.Submit)
 	if err != nil {
 		return err
 	}
@@ -203,7 +197,7 @@ func answerOwner(w http.ResponseWriter, r *http.Request, service *leaderboard.Se
 // ownerNamed finds the owner that a name has after ownerPrefix. field is what the name is called.
 func ownerNamed(ctx context.Context, service *leaderboard.Service, field, name string) (leaderboard.PlayerID, error) {
 	id := strings.TrimPrefix(name, ownerPrefix)
-	if err := leaderboard.CheckOwnerID(field, id); err != nil {
+	if err := leaderboard.CheckExternalID(field, id); err != nil {
 		return "", err
 	}
 	owner, err := service.FindOwner(ctx, id)

@@ -88,7 +88,7 @@ func playersNamed(ctx context.Context, service *leaderboard.Service, field strin
 		if !ok {
 			continue
 		}
-		if err := leaderboard.CheckOwnerID(fmt.Sprintf("%s[%d]", field, i), owner); err != nil {
+		if err := leaderboard.CheckExternalID(fmt.Sprintf("%s[%d]", field, i), owner); err != nil {
 			return nil, err
 		}
 		owners = append(owners, owner)

@@ -62,11 +62,16 @@ func (s *Service) FindExternal(ctx context.Context, ids []string, create bool) (
 	return s.Directory.FindExternal(ctx, ids)
 }
 
-// generatedCharacters are how many random ones a generated username has, of 32 different ones
+// generatedCharacters are how many random ones a generated name has, of 32 different ones
 // each: no two are alike.
 const generatedCharacters = 16
 
 // generateUsername makes a username that nobody has.
 func (s *Service) generateUsername() (Username, error) {
-	return s.Usernames.Check("player-" + strings.ToLower(rand.Text()[:generatedCharacters]))
+	return s.Usernames.Check(RandomName("player-"))
+}
+
+// RandomName makes a name that nobody has.
+func RandomName(prefix string) string {
+	return prefix + strings.ToLower(rand.Text()[:generatedCharacters])
 }

@@ -7,13 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of what a game calls its owners.
-const (
-	// MaxOwnerID is the longest owner id, in bytes (all ASCII).
-	MaxOwnerID = MaxExternalID
-	// MaxOwnerName is the longest name of an owner, in characters.
-	MaxOwnerName = 64
-)
+// MaxOwnerName is the longest name of an owner, in characters.
+const MaxOwnerName = 64
 
 // Whose the entries of a board are, as the boards file and the API say it.
 const (
@@ -25,6 +20,7 @@ const (
 // map. In the ledger it is a player whom nobody logs in as. Its id is the game's own: the same
 // owner on all boards of the game, and none that players have.
 type Owner struct {
+	// ID is as [CheckExternalID] accepts it.
 	ID string
 	// Name is what is shown; empty: the game has given none, and the id is shown.
 	Name string
@@ -38,9 +34,6 @@ type Owners interface {
 	// that are not empty. Each is there once.
 	SaveOwners(ctx context.Context, owners []Owner) error
 }
-
-// CheckOwnerID accepts what [CheckExternalID] accepts.
-func CheckOwnerID(field, id string) error { return CheckExternalID(field, id) }
 
 // CheckOwnerName accepts a name for people to read: text that is on one line, and that changes
 // nothing around it.

@@ -2,10 +2,8 @@ package postgres
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -67,10 +65,6 @@ const saveOwnersSQL = `
 	)
 	SELECT player::text, owner_name FROM renamed`
 
-// generatedCharacters are how many random ones the username of an owner has, of 32 different ones
-// each: no two are alike.
-const generatedCharacters = 16
-
 // saveOwners makes or names owners, all or none.
 func (l *Ledger) saveOwners(ctx context.Context, owners []leaderboard.Owner) (renamed []leaderboard.AccountChange, err error) {
 	n := len(owners)
@@ -82,7 +76,7 @@ func (l *Ledger) saveOwners(ctx context.Context, owners []leaderboard.Owner) (re
 			return nil, fmt.Errorf("make the id of an owner: %w", err)
 		}
 		ownerIDs[i], ids[i] = o.ID, id
-		names[i], usernames[i] = o.Name, "owner-"+strings.ToLower(rand.Text()[:generatedCharacters])
+		names[i], usernames[i] = o.Name, leaderboard.RandomName("owner-")
 	}
 
 	ctx, done, err := l.lookUp(ctx, l.options.Timeout)
