@@ -63,7 +63,7 @@ func (a *API) entries(w http.ResponseWriter, r *http.Request, service *leaderboa
 		return a.walk(w, r, service, query)
 	}
 
-	live := a.wantsLive(w, r)
+	_, live := a.wantsLive(w, r)
 	asOf := time.Now()
 	var page leaderboard.Page
 	switch {

@@ -24,11 +24,10 @@ func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.
 		return err
 	}
 
-	viewer := a.viewer(r)
+	viewer, live := a.wantsLive(w, r)
 	read := func(ctx context.Context) ([]byte, error) { return readPage(ctx, service, key, viewer) }
 	var page document
 	var err error
-	live := a.wantsLive(w, r)
 	if live {
 		page.body, err = read(r.Context())
 	} else {
@@ -51,11 +50,14 @@ func (a *API) page(w http.ResponseWriter, r *http.Request, service *leaderboard.
 
 // wantsLive says whether a request for a page brings a good token, of either kind. A player
 // sees its own last submission: with a token pages are live, and no cache gives those of
-// others.
-func (a *API) wantsLive(w http.ResponseWriter, r *http.Request) bool {
+// others. The viewer is as [API.viewer] has it.
+func (a *API) wantsLive(w http.ResponseWriter, r *http.Request) (viewer leaderboard.PlayerID, live bool) {
 	w.Header().Add("Vary", "Authorization")
-	_, err := a.authenticate(r)
-	return err == nil
+	identity, err := a.authenticate(r)
+	if err != nil {
+		return "", false // of a player who is banned the identity is known all the same
+	}
+	return identity.Player, true
 }
 
 // sharedPage reads a page for those without a token.
