@@ -159,7 +159,7 @@ func (r *LeaderboardReconciler) findDefaultClass(ctx context.Context) (*v1alpha1
 	switch len(defaults) {
 	case 0:
 		return nil, stalledBy("", v1alpha1.ReasonClassNotFound,
-			"No LeaderboardClass is the default: set spec.className (kubectl get leaderboardclasses lists the names; recreate the Leaderboard to set it), or ask the platform team to set the annotation %s=true on one",
+			"No LeaderboardClass is the default: set spec.className (kubectl get leaderboardclasses lists the names), or ask the platform team to set the annotation %s=true on one",
 			v1alpha1.DefaultClassAnnotation)
 	case 1:
 		return &defaults[0], nil

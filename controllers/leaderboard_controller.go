@@ -157,6 +157,7 @@ func (r *LeaderboardReconciler) steps() []step {
 		{"class", r.resolveClass},
 		{"connect", r.connect},
 		{"placement", r.ensurePlacement},
+		{"defaults", r.fillDefaults},
 		{"check-freshness", r.checkFreshness},
 		{"schema", r.ensureSchema},
 		{"credentials", r.ensureCredentials},

@@ -229,6 +229,7 @@ func TestDefaultClass(t *testing.T) {
 	markDefault(class)
 	becomes(t, lb, allReady)
 	require.Equal(t, class.Name, lb.Status.ClassName)
+	require.Equal(t, class.Name, *lb.Spec.ClassName, "a copy without the status is of this class, too")
 
 	other := newClass(t, controller, postgres, redis)
 	markDefault(other)

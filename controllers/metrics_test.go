@@ -65,6 +65,6 @@ func TestStepNamesArePublic(t *testing.T) {
 		names = append(names, step.name)
 	}
 
-	require.Equal(t, []string{"init-conditions", "class", "connect", "placement", "check-freshness", "schema", "credentials", "login", "migrations",
+	require.Equal(t, []string{"init-conditions", "class", "connect", "placement", "defaults", "check-freshness", "schema", "credentials", "login", "migrations",
 		"keyspace", "rotate", "mark-verified", "signing-keys", "service-accounts", "webhooks", "workload", "retire-login", "end-season", "seasons", "refolds", "resend-webhooks", "webhook-messages", "check-rollout", "lower-connections"}, names)
 }

@@ -16,9 +16,6 @@ func (r *LeaderboardReconciler) applyWorkload(ctx context.Context, p *pass) erro
 		return applyFailure(err, v1alpha1.ConditionWorkloadAvailable, "An object of the workload could not be applied")
 	}
 
-	if err := r.keepReplicas(ctx, p); err != nil {
-		return failed(err)
-	}
 	if err := r.prune(ctx, p); err != nil {
 		return failed(err)
 	}

@@ -5,12 +5,10 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 )
@@ -21,35 +19,6 @@ import (
 // 1: without somebody to hand it to, turning autoscaling on would end all Pods
 // but one.
 const handOverOwner = client.FieldOwner("leaderboard-operator-hand-over")
-
-// keepReplicas writes down how many Pods there are before an autoscaler goes, if the spec
-// says no number: they must not drop to the class's at once.
-func (r *LeaderboardReconciler) keepReplicas(ctx context.Context, p *pass) error {
-	if p.lb.Spec.Autoscaling != nil || p.lb.Spec.Replicas != nil {
-		p.lb.Status.KeptReplicas = 0
-		return nil
-	}
-
-	key := client.ObjectKey{Namespace: p.lb.Namespace, Name: workload.Name(p.lb)}
-	scaler := &autoscalingv2.HorizontalPodAutoscaler{}
-	err := r.Client.Get(ctx, key, scaler)
-	if apierrors.IsNotFound(err) && p.lb.Status.ObservedGeneration != p.lb.Generation {
-		err = r.Live.Get(ctx, key, scaler) // it may have been made a moment ago
-	}
-	if apierrors.IsNotFound(err) || err == nil && !metav1.IsControlledBy(scaler, p.lb) {
-		return nil
-	}
-	deployment := &appsv1.Deployment{}
-	if err == nil {
-		err = r.Live.Get(ctx, key, deployment)
-	}
-	if err != nil || deployment.Spec.Replicas == nil {
-		return client.IgnoreNotFound(err)
-	}
-
-	p.lb.Status.KeptReplicas = *deployment.Spec.Replicas
-	return r.writeStatus(ctx, p)
-}
 
 // decideReplicas says whether the next apply of the Deployment sets
 // spec.replicas, and hands the field over where it is not ours any more.
@@ -74,7 +43,7 @@ func (r *LeaderboardReconciler) decideReplicas(ctx context.Context, p *pass) (bo
 		return false, nil // the apply says so
 	}
 
-	ours, err := ownsReplicas(live, string(fieldOwner))
+	ours, err := ownsField(live, string(fieldOwner), "spec", "replicas")
 	if err != nil || live.Spec.Replicas == nil {
 		return false, err
 	}
@@ -94,25 +63,6 @@ func (r *LeaderboardReconciler) decideReplicas(ctx context.Context, p *pass) (bo
 		WithSpec(appsv1ac.DeploymentSpec().WithReplicas(replicas))
 	if err := r.Client.Apply(ctx, handOver, handOverOwner, client.ForceOwnership); err != nil {
 		return false, fmt.Errorf("hand spec.replicas of the Deployment over: %w", err)
-	}
-
-	return false, nil
-}
-
-// ownsReplicas reports whether the manager has applied spec.replicas.
-func ownsReplicas(deployment *appsv1.Deployment, manager string) (bool, error) {
-	path := fieldpath.MakePathOrDie("spec", "replicas")
-	for _, entry := range deployment.ManagedFields {
-		if entry.Manager != manager || entry.Operation != metav1.ManagedFieldsOperationApply {
-			continue
-		}
-		fields, err := fieldsOf(entry)
-		if err != nil {
-			return false, err
-		}
-		if fields.Has(path) {
-			return true, nil
-		}
 	}
 
 	return false, nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -102,12 +103,11 @@ func TestAutoscalingIsTurnedOff(t *testing.T) {
 	stop()
 	require.EqualValues(t, 6, replicasOf(t, lb))
 	require.EqualValues(t, 6, least)
-	require.EqualValues(t, 6, lb.Status.KeptReplicas)
+	require.EqualValues(t, 6, *lb.Spec.Replicas)
 
 	patch(t, lb, func() { lb.Spec.Replicas = new(int32(2)) })
 	becomes(t, lb, allReady)
 	require.EqualValues(t, 2, replicasOf(t, lb))
-	require.Zero(t, lb.Status.KeptReplicas)
 }
 
 // handedOver is when the autoscaler has the number of Pods.
@@ -116,7 +116,7 @@ var handedOver = stage{name: "the number of Pods is handed over", done: func(v *
 	if cluster.Get(v.Context(), client.ObjectKey{Namespace: v.lb.Namespace, Name: workload.Name(v.lb)}, deployment) != nil {
 		return false
 	}
-	ours, err := ownsReplicas(deployment, string(fieldOwner))
+	ours, err := ownsField(deployment, string(fieldOwner), "spec", "replicas")
 	return !ours && err == nil
 }}
 
@@ -144,7 +144,7 @@ func TestHandOverIsOfWhatIsThere(t *testing.T) {
 
 // An operator whose cache is behind may see that the autoscaler has gone, and not yet how
 // many Pods there were: it applies nothing by what it sees.
-func TestKeptReplicasOfALateCache(t *testing.T) {
+func TestReplicasOfALateCache(t *testing.T) {
 	v := newVoyage(t)
 	v.lb.Spec.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 3, MaxReplicas: 6, TargetCPUUtilizationPercentage: 50}
 	create(t, v.lb)
@@ -171,6 +171,41 @@ func TestKeptReplicasOfALateCache(t *testing.T) {
 	_, err := v.r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(v.lb)})
 	require.NoError(t, err) // that its status cannot be written is nothing to report
 	require.EqualValues(t, 6, replicasOf(t, v.lb))
+}
+
+// A game whose spec says no number of Pods answers for /scale, by which kubectl and autoscalers of
+// the team's own set one. What was filled in goes when the operator's autoscaler comes, and what
+// somebody else has set stays.
+func TestScaleOfAGameThatSaysNoNumber(t *testing.T) {
+	class := newClass(t, startManager(t), postgres, redis, func(class *v1alpha1.LeaderboardClass) { class.Spec.Defaults.Replicas = 3 })
+	ns := namespace(t)
+	playDeployments(t, ns)
+	lb := newLeaderboard(ns, class)
+	create(t, lb)
+	becomes(t, lb, allReady)
+
+	scale := &autoscalingv1.Scale{}
+	require.NoError(t, cluster.SubResource("scale").Get(t.Context(), lb, scale))
+	require.EqualValues(t, 3, scale.Spec.Replicas)
+	require.NotEmpty(t, scale.Status.Selector)
+	autoscaling := &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 6, TargetCPUUtilizationPercentage: 50}
+	patch(t, lb, func() { lb.Spec.Autoscaling = autoscaling })
+	becomes(t, lb, allReady)
+	require.Nil(t, lb.Spec.Replicas)
+	require.Equal(t, class.Name, *lb.Spec.ClassName)
+
+	patch(t, lb, func() { lb.Spec.Autoscaling = nil })
+	becomes(t, lb, allReady)
+	scale = &autoscalingv1.Scale{}
+	require.NoError(t, cluster.SubResource("scale").Get(t.Context(), lb, scale))
+	require.EqualValues(t, 3, scale.Spec.Replicas)
+	scale.Spec.Replicas = 5
+	require.NoError(t, cluster.SubResource("scale").Update(t.Context(), lb, client.WithSubResourceBody(scale)))
+	eventually(t, lb, func() bool { return lb.Status.ReadyReplicas == 5 })
+
+	patch(t, lb, func() { lb.Spec.Autoscaling = autoscaling })
+	becomes(t, lb, allReady)
+	require.EqualValues(t, 5, *lb.Spec.Replicas, "it is of whoever scaled")
 }
 
 // A game that has an autoscaler from the beginning begins with the least number.

@@ -834,16 +834,15 @@ type ExposureSpec struct {
 
 // LeaderboardSpec is what a game team asks for.
 //
-// +kubebuilder:validation:XValidation:rule="!(has(self.replicas) && has(self.autoscaling))",fieldPath=".replicas",message="set either replicas or autoscaling, not both: with autoscaling, the autoscaler owns the number of replicas"
+// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || !has(self.autoscaling) || oldSelf.hasValue() && has(oldSelf.value().replicas) && oldSelf.value().replicas == self.replicas",optionalOldSelf=true,fieldPath=".replicas",message="set either replicas or autoscaling, not both: with autoscaling, the autoscaler owns the number of replicas"
 // +kubebuilder:validation:XValidation:rule="!has(self.boards) || self.boards.all(b, !has(b.segments) || b.segments.all(s, has(self.attributes) && self.attributes.exists(a, a.name == s)))",fieldPath=".boards",message="every segment of a board must be the name of one of the game's attributes: add it to attributes, or leave it out"
 // +kubebuilder:validation:XValidation:rule="!has(self.global) || !has(self.global.segments) || self.global.segments.all(s, has(self.attributes) && self.attributes.exists(a, a.name == s))",fieldPath=".global",message="every segment of global must be the name of one of the game's attributes: add it to attributes, or leave it out"
 // +kubebuilder:validation:XValidation:rule="!has(self.boards) || !self.boards.exists(b, has(b.submitters) && b.submitters == 'Servers') || (has(self.serviceAccounts) && self.serviceAccounts.exists(a, 'submit' in a.scopes))",fieldPath=".boards",message="a board whose submitters are Servers needs a service account with the scope submit: add one to serviceAccounts, or set submitters to Players"
 // +kubebuilder:validation:XValidation:rule="!has(self.boards) || !self.boards.exists(b, has(b.owners) && b.owners == 'External') || (has(self.serviceAccounts) && self.serviceAccounts.exists(a, 'submit' in a.scopes))",fieldPath=".boards",message="a board whose owners are External needs a service account with the scope submit: add one to serviceAccounts"
 // +kubebuilder:validation:XValidation:rule="!has(self.global) || !has(self.global.submitters) || self.global.submitters != 'Servers' || (has(self.serviceAccounts) && self.serviceAccounts.exists(a, 'submit' in a.scopes))",fieldPath=".global",message="global, whose submitters are Servers, needs a service account with the scope submit: add one to serviceAccounts, or set submitters to Players"
-// +kubebuilder:validation:XValidation:rule="has(self.className) == has(oldSelf.className)",fieldPath=".className",message="className cannot be added or removed later, as the data lives in the class's stores: create another Leaderboard instead"
 type LeaderboardSpec struct {
 	// className is the LeaderboardClass whose stores hold this game's data. Left
-	// out, the default class is used. It cannot be changed later.
+	// out, the operator fills in the default class. It cannot be changed later.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -870,14 +869,15 @@ type LeaderboardSpec struct {
 	// +optional
 	Global *GlobalSpec `json:"global,omitempty"`
 
-	// replicas is the number of server Pods. Left out, and without autoscaling,
-	// the class decides.
+	// replicas is the number of server Pods. Left out, and without autoscaling, the operator
+	// fills in how many there are, or of a new game what the class says.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	Replicas *int32 `json:"replicas,omitempty"`
 
-	// autoscaling scales the number of server Pods on CPU. It excludes replicas.
+	// autoscaling scales the number of server Pods on CPU. It excludes replicas, which is
+	// without effect where it was set before.
 	// +optional
 	Autoscaling *AutoscalingSpec `json:"autoscaling,omitempty"`
 
@@ -1052,11 +1052,6 @@ type LeaderboardStatus struct {
 	// +optional
 	Replicas int32 `json:"replicas"`
 
-	// keptReplicas is how many Pods there were when autoscaling was turned off without
-	// setting replicas. They stay until one of the two is set.
-	// +optional
-	KeptReplicas int32 `json:"keptReplicas,omitempty"`
-
 	// readyReplicas is the number of server Pods that serve.
 	// +optional
 	ReadyReplicas int32 `json:"readyReplicas"`
@@ -1178,6 +1173,7 @@ type RefoldStatus struct {
 // +kubebuilder:printcolumn:name="Tenant",type=string,JSONPath=`.status.tenant`,priority=1
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 40",fieldPath=".metadata",message="metadata.name must be at most 40 characters, as names of Services and Pods are made from it"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.className) || !has(self.status) || !has(self.status.className) || self.spec.className == self.status.className",fieldPath=".spec.className",message="className cannot be changed, as the data lives in the class's stores: set it to what status.className says, or create another Leaderboard instead"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')",fieldPath=".metadata",message="metadata.name must be lower-case letters, digits and -, and begin with a letter, as it becomes part of a host name"
 type Leaderboard struct {
 	metav1.TypeMeta `json:",inline"`

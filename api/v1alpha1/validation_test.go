@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	games "github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
 )
 
 // refusal is a spec that must be refused when it is applied.
@@ -286,10 +288,10 @@ func TestLeaderboardChangeRefused(t *testing.T) {
 		name, spec, changed, field, message string
 	}{
 		{"another class", `{className: fast}`, `{className: slow}`, "spec.className", "create another Leaderboard instead"},
-		{"class removed", `{className: fast}`, `{replicas: 1}`, "spec.className", "create another Leaderboard instead"},
 		{"other owners", `{boards: [{name: clans}]}`, `{boards: [{name: clans, owners: External}], serviceAccounts: [{name: match-server, scopes: [submit]}]}`, "spec.boards[0].owners", "add a board with another name instead"},
 		{"owners that are players", `{boards: [{name: clans, owners: External}], serviceAccounts: [{name: match-server, scopes: [submit]}]}`, `{boards: [{name: clans, owners: Players}]}`, "spec.boards[0].owners", "add a board with another name instead"},
-		{"class added", `{replicas: 1}`, `{className: fast}`, "spec.className", "create another Leaderboard instead"},
+		{"replicas with autoscaling", `{autoscaling: {maxReplicas: 4}}`, `{autoscaling: {maxReplicas: 4}, replicas: 2}`, "spec.replicas", "set either replicas or autoscaling, not both"},
+		{"other replicas with autoscaling", `{replicas: 1}`, `{autoscaling: {maxReplicas: 4}, replicas: 2}`, "spec.replicas", "set either replicas or autoscaling, not both"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			object := parse(t, "Leaderboard", "change", test.spec)
@@ -301,12 +303,29 @@ func TestLeaderboardChangeRefused(t *testing.T) {
 	}
 }
 
+// The class may be said, and left out again, of a game whose data is in its stores, and no other.
+func TestClassOfTheStatus(t *testing.T) {
+	object := parse(t, "Leaderboard", "classed", `{}`)
+	create(t, object)
+	lb := get[games.Leaderboard](t, client.ObjectKey{Namespace: namespace, Name: "classed"})
+	lb.Status.ClassName = "fast"
+	require.NoError(t, cluster.Status().Update(timeout(t), lb))
+
+	lb.Spec.ClassName = new("slow")
+	requireRefused(t, cluster.Update(timeout(t), lb), "spec.className", "set it to what status.className says")
+	for _, name := range []*string{new("fast"), nil, new("fast")} {
+		lb.Spec.ClassName = name
+		require.NoError(t, cluster.Update(timeout(t), lb))
+	}
+}
+
 // What can be changed, and in which order boards are listed, is the game team's.
 func TestLeaderboardChangeAccepted(t *testing.T) {
 	object := parse(t, "Leaderboard", "change", `{boards: [{name: arena}, {name: laps, order: Ascending}], replicas: 1}`)
 	create(t, object)
 	for _, spec := range []string{
 		`{boards: [{name: laps, order: Ascending, maxScore: 100}, {name: arena, countsTowardGlobal: false}], replicas: 3}`,
+		`{boards: [{name: coins, scoring: Sum}, {name: arena}], replicas: 3, autoscaling: {maxReplicas: 5}}`,
 		`{boards: [{name: coins, scoring: Sum}, {name: arena}], autoscaling: {maxReplicas: 5}}`,
 		`{boards: [{name: coins, scoring: Count}, {name: arena, order: Ascending}]}`,
 		`{boards: [{name: coins, owners: Players}, {name: clans, owners: External}], serviceAccounts: [{name: match-server, scopes: [submit]}]}`,

@@ -20,8 +20,6 @@ func Replicas(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) int32 
 		return lb.Spec.Autoscaling.MinReplicas
 	case lb.Spec.Replicas != nil:
 		return *lb.Spec.Replicas
-	case lb.Status.KeptReplicas > 0:
-		return lb.Status.KeptReplicas
 	default:
 		return class.Spec.Defaults.Replicas
 	}
