@@ -34,6 +34,10 @@ import (
 // directorySize is how many players' names are kept in memory, some 300 bytes each.
 const directorySize = 100_000
 
+// besidesBatches is how many connections to PostgreSQL store no batches of submissions: one for
+// everything else that players ask for, and one for reports.
+const besidesBatches = 2
+
 // server is everything that one process is made of.
 type server struct {
 	settings  config.Config
@@ -51,8 +55,8 @@ type server struct {
 	catchUp   *catchup.CatchUp
 	committer *commit.Committer
 	deliverer *webhook.Deliverer
-	// keys, boards, logins, accounts, workloads and webhooks take effect without a restart.
-	keys, boards, logins, accounts, workloads, webhooks *watchedFile
+	// keys and those after it take effect without a restart.
+	keys, boards, logins, connections, accounts, workloads, webhooks *watchedFile
 	// redisLogin is what new connections to Redis log in with.
 	redisLogin atomic.Pointer[config.Login]
 	configured atomic.Pointer[leaderboard.Boards]
@@ -89,6 +93,7 @@ func newServer(settings config.Config, logs io.Writer) (s *server, err error) {
 	s.keys = &watchedFile{path: settings.Auth.KeySetFile, apply: s.applyKeys, log: s.log}
 	s.boards = &watchedFile{path: settings.BoardsFile, apply: s.applyBoards, log: s.log}
 	s.logins = &watchedFile{path: settings.LoginsFile, apply: s.applyLogins, log: s.log}
+	s.connections = &watchedFile{path: settings.Database.ConnectionsFile, apply: s.applyConnections, log: s.log}
 	s.accounts = &watchedFile{path: settings.Auth.ServiceAccountsFile, apply: s.applyAccounts, log: s.log}
 	s.webhooks = &watchedFile{path: settings.Webhooks.File, apply: s.applyWebhooks, log: s.log}
 	s.deliverer = newDeliverer(settings.Webhooks, s.ledger, s.metrics, s.log)
@@ -277,6 +282,21 @@ func (s *server) applyLogins(ctx context.Context, content []byte) error {
 	}
 
 	s.redisLogin.Store(&logins.Redis)
+	return nil
+}
+
+// applyConnections changes how many connections to PostgreSQL there may be. Of those of the pool
+// that stores batches, one is left for everything else where there are two or more.
+func (s *server) applyConnections(ctx context.Context, content []byte) error {
+	connections, err := config.ParseConnections(content)
+	if err != nil {
+		return err
+	}
+	if err := s.ledger.SetMaxConnections(ctx, int32(connections)); err != nil {
+		return err
+	}
+
+	s.committer.SetInFlight(connections - besidesBatches)
 	return nil
 }
 

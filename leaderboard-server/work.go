@@ -45,7 +45,7 @@ func (s *server) work(ctx context.Context) {
 
 	group.Go(func() { s.deliverer.Run(ctx) })
 
-	for _, file := range []*watchedFile{s.keys, s.logins, s.accounts, s.workloads, s.webhooks, s.boards} {
+	for _, file := range []*watchedFile{s.keys, s.logins, s.connections, s.accounts, s.workloads, s.webhooks, s.boards} {
 		if file.path != "" {
 			group.Go(func() { file.watch(ctx) })
 		}
@@ -87,7 +87,7 @@ func (s *server) newService(ctx context.Context) (*leaderboard.Service, error) {
 		return nil, err
 	}
 
-	for _, file := range []*watchedFile{s.logins, s.accounts, s.workloads, s.webhooks} {
+	for _, file := range []*watchedFile{s.logins, s.connections, s.accounts, s.workloads, s.webhooks} {
 		if file.path == "" {
 			continue
 		}

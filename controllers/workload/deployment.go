@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -45,6 +46,9 @@ const (
 const (
 	credentialsChecksumAnnotation = "games.leaderboard.dev/credentials-checksum"
 	boardsChecksumAnnotation      = "games.leaderboard.dev/boards-checksum"
+	// connectionLimitAnnotation has the tenant's limit, by which its login is bounded: a lower
+	// one once no Pod has the pool of a higher one.
+	connectionLimitAnnotation = "games.leaderboard.dev/connection-limit"
 )
 
 func deployment(in Input) (*appsv1ac.DeploymentApplyConfiguration, error) {
@@ -73,6 +77,7 @@ func deployment(in Input) (*appsv1ac.DeploymentApplyConfiguration, error) {
 			WithAnnotations(map[string]string{
 				credentialsChecksumAnnotation: in.CredentialsChecksum,
 				boardsChecksumAnnotation:      Checksum(map[string][]byte{boardsKey: boards}),
+				connectionLimitAnnotation:     strconv.Itoa(int(ConnectionLimit(in.Class))),
 			}).
 			WithSpec(pod))
 	if in.SetReplicas {

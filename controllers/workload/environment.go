@@ -31,11 +31,6 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		return nil, fmt.Errorf("unknown Redis mode %q", class.Spec.Redis.Mode)
 	}
 
-	pool := PoolSize(ConnectionLimit(class), MaxReplicas(lb, class))
-	if pool == 0 {
-		return nil, fmt.Errorf("%d Postgres connections do not suffice for %d Pods", ConnectionLimit(class), MaxReplicas(lb, class))
-	}
-
 	e := &variables{}
 	e.set(config.EnvTenant, in.Tenant)
 	e.set(config.EnvListenAddress, ":"+strconv.Itoa(httpPort))
@@ -105,10 +100,7 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		e.secret(config.EnvDatabaseDirectURL, CredentialsName(lb), DatabaseDirectURLKey)
 	}
 
-	e.set(config.EnvDatabaseMaxConnections, strconv.Itoa(int(pool)))
-	if pool < 4 { // the server's own default, 2, would leave none for reads
-		e.set(config.EnvCommitInFlight, "1")
-	}
+	e.set(config.EnvDatabaseConnectionsFile, path.Join(boardsDir, connectionsKey))
 
 	if most := class.Spec.Limits.SubmissionsPerSecond; most != nil {
 		e.set(config.EnvCommitMaxPerSecond, strconv.Itoa(int(*most)))

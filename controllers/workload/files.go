@@ -78,8 +78,12 @@ const (
 	SigningSecretKey = "signing-secret"
 )
 
-// boardsKey is the key of the ConfigMap with the boards.
-const boardsKey = "boards.json"
+// Keys of the ConfigMap with the boards. connectionsKey has how many connections to Postgres a Pod
+// may have: not in its environment, so that scaling replaces none.
+const (
+	boardsKey      = "boards.json"
+	connectionsKey = "database-connections"
+)
 
 // Where things are in the container.
 const (
@@ -144,10 +148,16 @@ func boardsConfigMap(in Input) (*corev1ac.ConfigMapApplyConfiguration, error) {
 		return nil, err
 	}
 
+	limit, pods := ConnectionLimit(in.Class), MaxReplicas(lb, in.Class)
+	connections := PoolSize(limit, pods)
+	if connections == 0 {
+		return nil, fmt.Errorf("%d Postgres connections do not suffice for %d Pods", limit, pods)
+	}
+
 	return corev1ac.ConfigMap(BoardsName(lb), lb.Namespace).
 		WithLabels(Labels(lb)).
 		WithOwnerReferences(ownerReference(lb)).
-		WithData(map[string]string{boardsKey: string(file)}), nil
+		WithData(map[string]string{boardsKey: string(file), connectionsKey: strconv.Itoa(int(connections)) + "\n"}), nil
 }
 
 // CredentialsSecret holds the tenant's logins and nothing else.

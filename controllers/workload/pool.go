@@ -16,7 +16,9 @@ const (
 	// leastPlannedReplicas is what pools are planned for at the least.
 	leastPlannedReplicas = 4
 	// rolloutFactor: while a rollout replaces every Pod, the old ones may still
-	// be draining, so there are up to twice as many.
+	// be draining, so there are up to twice as many. It is also what makes room when
+	// Pods are added: kubelet tells those that there are of their smaller pools within
+	// about a minute, and until then the new ones need no more than half of the limit.
 	rolloutFactor = 2
 	// besidesPool is the connection on which each Pod leads the catch-up of the
 	// ranking, or waits to.
@@ -27,8 +29,8 @@ const (
 // open, so that all together, even during a rollout, stay within the tenant's
 // limit. It returns 0 when the limit does not suffice.
 //
-// It depends on the replicas rounded up to a power of two, since the Pods are
-// replaced when it changes: scaling from 5 to 6 should not replace them. With
+// It depends on the replicas rounded up to a power of two: Pods open their
+// connections again when it changes, which scaling from 5 to 6 should not need. With
 // the default limit of 120 that gives 120/(2*4) - 1 = 14 connections each for up
 // to 4 Pods and, exactly counted, 2 for 20.
 func PoolSize(limit, replicas int32) int32 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -196,8 +197,11 @@ func TestEnvironmentIsTheServersConfiguration(t *testing.T) {
 			grace := time.Duration(*deployment.Spec.Template.Spec.TerminationGracePeriodSeconds) * time.Second
 			preStop := time.Duration(deployment.Spec.Template.Spec.Containers[0].Lifecycle.PreStop.Sleep.Seconds) * time.Second
 			require.Greater(t, grace, preStop+c.ShutdownTimeout+c.DrainDelay)
+			require.Equal(t, "/etc/leaderboard/boards/database-connections", c.Database.ConnectionsFile)
+			connections, err := config.ParseConnections([]byte(find[corev1.ConfigMap](t, in).Data["database-connections"]))
+			require.NoError(t, err)
 			pods := 2 * int(workload.MaxReplicas(in.Leaderboard, in.Class))
-			require.LessOrEqual(t, pods*(c.Database.MaxConnections+1), int(in.Class.Spec.Limits.PostgresConnections))
+			require.LessOrEqual(t, pods*(connections+1), int(in.Class.Spec.Limits.PostgresConnections))
 		})
 	}
 }
@@ -278,6 +282,23 @@ func TestReplicasAreLeftOutWhereTheAutoscalerOwnsThem(t *testing.T) {
 	require.Nil(t, find[appsv1.Deployment](t, in).Spec.Replicas)
 	in.SetReplicas = true
 	require.Equal(t, int32(3), *find[appsv1.Deployment](t, in).Spec.Replicas)
+}
+
+// Scaling replaces no Pod: what depends on how many there are reaches them as a file.
+func TestScalingLeavesTheTemplateAlone(t *testing.T) {
+	scaled := func(replicas int32) workload.Input {
+		return input(func(in *workload.Input) { in.Leaderboard.Spec.Replicas = &replicas })
+	}
+	template := func(replicas int32) corev1.PodTemplateSpec {
+		return find[appsv1.Deployment](t, scaled(replicas)).Spec.Template
+	}
+	connections := func(replicas int32) string {
+		return find[corev1.ConfigMap](t, scaled(replicas)).Data["database-connections"]
+	}
+
+	require.Equal(t, template(4), template(5))
+	require.NotEqual(t, connections(4), connections(5))
+	require.Equal(t, fmt.Sprintln(workload.PoolSize(40, 5)), connections(5))
 }
 
 func TestPoolSize(t *testing.T) {

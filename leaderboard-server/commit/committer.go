@@ -93,6 +93,8 @@ type Committer struct {
 	options Options
 	queue   chan *request
 	bulk    chan *request // those of CommitAll
+	// inFlight is how many batches there may be: InFlight, or fewer.
+	inFlight atomic.Int64
 	full    chan struct{} // told when a full batch is waiting
 	held    atomic.Int64  // requests that had no room in the last batch
 	rate    *rate         // nil: any number of submissions is taken
@@ -138,8 +140,14 @@ func New(options Options) (*Committer, error) {
 	if options.PerSecond > 0 {
 		c.rate = &rate{leaser: options.Leaser, perSecond: options.PerSecond, timeout: options.CommitTimeout}
 	}
+	c.inFlight.Store(int64(options.InFlight))
 	c.working.Go(c.dispatch)
 	return c, nil
+}
+
+// SetInFlight lets fewer batches be stored at the same time than InFlight: 1 or more.
+func (c *Committer) SetInFlight(batches int) {
+	c.inFlight.Store(int64(min(max(batches, 1), c.options.InFlight)))
 }
 
 // QueueDepth is how many submissions wait now.

@@ -20,7 +20,7 @@ func (c *Committer) dispatch() {
 	inFlight := 0
 	var w waiting
 	for {
-		for inFlight > 0 && (inFlight >= c.options.InFlight || c.queued() < c.options.MaxBatch) {
+		for inFlight > 0 && (inFlight >= int(c.inFlight.Load()) || c.queued() < c.options.MaxBatch) {
 			select {
 			case <-ended:
 				inFlight--

@@ -133,6 +133,11 @@ type Database struct {
 	// most 2, is for reports and maintenance alone, so that those cannot keep
 	// submissions waiting. The replica that leads catch-up has one more.
 	MaxConnections int `env:"LEADERBOARD_DATABASE_MAX_CONNECTIONS" envDefault:"8" unit:"connections"`
+	// ConnectionsFile is a file with a number that takes the place of
+	// LEADERBOARD_DATABASE_MAX_CONNECTIONS, and with few of them lowers
+	// LEADERBOARD_COMMIT_IN_FLIGHT. It is read again when it changes. Empty: those settings
+	// hold.
+	ConnectionsFile string `env:"LEADERBOARD_DATABASE_CONNECTIONS_FILE"`
 	// MigrateOnStart applies pending migrations before serving. The role then
 	// has to own the schema. For use without an operator.
 	MigrateOnStart bool `env:"LEADERBOARD_MIGRATE_ON_START" envDefault:"false"`

@@ -32,6 +32,7 @@ const (
 	EnvDatabaseURL             = "LEADERBOARD_DATABASE_URL"
 	EnvDatabaseDirectURL       = "LEADERBOARD_DATABASE_DIRECT_URL"
 	EnvDatabaseMaxConnections  = "LEADERBOARD_DATABASE_MAX_CONNECTIONS"
+	EnvDatabaseConnectionsFile = "LEADERBOARD_DATABASE_CONNECTIONS_FILE"
 	EnvMigrateOnStart          = "LEADERBOARD_MIGRATE_ON_START"
 	EnvRedisMode               = "LEADERBOARD_REDIS_MODE"
 	EnvRedisAddresses          = "LEADERBOARD_REDIS_ADDRESSES"

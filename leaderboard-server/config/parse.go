@@ -133,7 +133,7 @@ func (h HTTP) validate(v *validation) {
 func (d Database) validate(v *validation) {
 	v.check(isPostgresURL(d.URL), EnvDatabaseURL, "must be set to a URL such as postgres://user:password@host:5432/database")
 	v.check(d.DirectURL == "" || isPostgresURL(d.DirectURL), EnvDatabaseDirectURL, "must be a URL such as postgres://user:password@host:5432/database")
-	v.between(d.MaxConnections, 2, 1000, EnvDatabaseMaxConnections)
+	v.between(d.MaxConnections, minDatabaseConnections, maxDatabaseConnections, EnvDatabaseMaxConnections)
 }
 
 // isPostgresURL says no more than that: the parser's error would repeat the URL,

@@ -80,11 +80,11 @@ func (o Options) withDefaults() Options {
 type Ledger struct {
 	// pool is for submissions and what is as short. aside is for reports,
 	// maintenance and rebuilds, which may take long: they must leave pool alone.
-	pool, aside *pgxpool.Pool
+	pool, aside *pool
 	// direct is pool, or past a pooler a pool of connections to PostgreSQL itself.
-	direct *pgxpool.Pool
+	direct *pool
 	// lookups bounds what reads and makes players with connections of pool.
-	lookups *gate.Gate
+	lookups atomic.Pointer[gate.Gate]
 	// reports bounds the reports that are being read, with connections of aside: all but
 	// one, which is left to maintenance and rebuilds where there are two.
 	reports *gate.Gate
@@ -108,8 +108,9 @@ type Ledger struct {
 }
 
 const (
-	// mostAside is the most connections for reports and maintenance.
-	mostAside = 2
+	// mostAside is the most connections for reports and maintenance, of which reports use
+	// mostReports.
+	mostAside, mostReports = 2, 1
 	// asideIdleTime is how long such a connection is kept without work.
 	asideIdleTime = 10 * time.Second
 	// poolIdleTime is how long another one is: a game that nobody plays is to hold one.
@@ -138,13 +139,12 @@ func Open(ctx context.Context, options Options) (ledger *Ledger, err error) {
 		return nil, err
 	}
 
-	forAside := min(max(options.MaxConnections/4, 1), mostAside)
-	forPool := max(options.MaxConnections-forAside, 1)
+	forPool, forAside := divide(options.MaxConnections)
 	l := &Ledger{options: options, recentReports: recentReports, overlays: overlays, outdated: make(chan struct{}, 1), outbox: outbox{enqueued: make(chan struct{}, 1)},
-		lookups: gate.New(int(max(forPool/lookupShare, 1)), lookupQueue, "the server has too many players to look up, try again"),
-		reports: gate.New(int(max(forAside-1, 1)), reportQueue, "the server has too many reports to make, try again"),
+		reports: gate.New(mostReports, reportQueue, "the server has too many reports to make, try again"),
 		scans:   gate.New(1, scanQueue, "the server has too many times to look up, try again"),
 	}
+	l.lookups.Store(newLookupGate(forPool))
 	defer func() {
 		if err != nil {
 			l.Close()
@@ -167,7 +167,7 @@ func Open(ctx context.Context, options Options) (ledger *Ledger, err error) {
 	return l, nil
 }
 
-func (l *Ledger) newPool(ctx context.Context, url string, connections int32, idleTime time.Duration) (*pgxpool.Pool, error) {
+func (l *Ledger) newPool(ctx context.Context, url string, connections int32, idleTime time.Duration) (*pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, redact(err)
@@ -191,7 +191,32 @@ func (l *Ledger) newPool(ctx context.Context, url string, connections int32, idl
 		return nil
 	}
 
-	return pgxpool.NewWithConfig(ctx, config)
+	return newPool(ctx, config)
+}
+
+// divide says how many of a number of connections are in the pool that submissions use, and how
+// many for reports and maintenance: 1 or more of each.
+func divide(connections int32) (forPool, forAside int32) {
+	forAside = min(max(connections/4, 1), mostAside)
+	return max(connections-forAside, 1), forAside
+}
+
+func newLookupGate(connections int32) *gate.Gate {
+	return gate.New(int(max(connections/lookupShare, 1)), lookupQueue, "the server has too many players to look up, try again")
+}
+
+// SetMaxConnections changes [Options.MaxConnections] while the ledger is used.
+func (l *Ledger) SetMaxConnections(ctx context.Context, connections int32) error {
+	forPool, forAside := divide(connections)
+	if err := l.pool.setMax(ctx, forPool); err != nil {
+		return err
+	}
+	if err := l.aside.setMax(ctx, forAside); err != nil {
+		return err
+	}
+
+	l.lookups.Store(newLookupGate(forPool))
+	return nil
 }
 
 // redact drops what pgx quotes of a URL, which may hold a password.
@@ -207,7 +232,7 @@ func redact(err error) error {
 
 // Close ends all connections and waits for them.
 func (l *Ledger) Close() {
-	for _, pool := range []*pgxpool.Pool{l.aside, l.direct, l.pool} {
+	for _, pool := range []*pool{l.aside, l.direct, l.pool} {
 		if pool != nil {
 			pool.Close() // a second time does nothing
 		}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/leaderboard"
 )
@@ -104,12 +103,12 @@ func (l *Ledger) ReadBoard(ctx context.Context, board leaderboard.LiveBoard, siz
 
 // read runs fn in a read-only transaction of one snapshot, until it makes no
 // progress.
-func read(ctx context.Context, pool *pgxpool.Pool, fn func(ctx context.Context, tx pgx.Tx, progress func()) error) error {
+func read(ctx context.Context, pool *pool, fn func(ctx context.Context, tx pgx.Tx, progress func()) error) error {
 	return readFor(ctx, pool, readProgress, fn)
 }
 
 // readFor is read where the first rows take longer.
-func readFor(ctx context.Context, pool *pgxpool.Pool, patience time.Duration, fn func(ctx context.Context, tx pgx.Tx, progress func()) error) error {
+func readFor(ctx context.Context, pool *pool, patience time.Duration, fn func(ctx context.Context, tx pgx.Tx, progress func()) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(patience, func() {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // login takes the place of the one in the URLs.
@@ -31,7 +30,7 @@ func (l *Ledger) SetLogin(ctx context.Context, username, password string) error 
 		return nil
 	}
 
-	pools := []*pgxpool.Pool{l.pool, l.aside}
+	pools := []*pool{l.pool, l.aside}
 	if l.direct != l.pool {
 		pools = append(pools, l.direct)
 	}
@@ -49,7 +48,7 @@ func (l *Ledger) SetLogin(ctx context.Context, username, password string) error 
 }
 
 // try makes one connection with a login, where a pool makes its own.
-func (l *Ledger) try(ctx context.Context, pool *pgxpool.Pool, next *login) error {
+func (l *Ledger) try(ctx context.Context, pool *pool, next *login) error {
 	ctx, cancel := l.deadline(ctx)
 	defer cancel()
 

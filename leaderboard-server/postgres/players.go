@@ -22,7 +22,7 @@ const playerColumns = "number, id::text, username, username_key, password_hash, 
 // most stay free.
 func (l *Ledger) lookUp(ctx context.Context, timeout time.Duration) (bounded context.Context, done func(), err error) {
 	bounded, cancel := context.WithTimeout(ctx, timeout)
-	leave, err := l.lookups.Enter(bounded)
+	leave, err := l.lookups.Load().Enter(bounded)
 	if err != nil {
 		cancel()
 		return nil, nil, err

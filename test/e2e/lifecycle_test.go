@@ -56,7 +56,7 @@ func TestPlayAndScale(t *testing.T) {
 	require.NoError(t, first.Verify(t.Context()), "the first match is still there")
 }
 
-// The scale subresource is what autoscalers and kubectl scale use.
+// The scale subresource is what autoscalers and kubectl scale use. The Pods that there are stay.
 func TestScaleSubresource(t *testing.T) {
 	lb := create(t, game(namespace(t), "race", 1))
 	selector, err := labels.Parse(lb.Status.Selector)
@@ -65,9 +65,15 @@ func TestScaleSubresource(t *testing.T) {
 	require.NoError(t, cluster.List(t.Context(), pods, client.InNamespace(lb.Namespace), client.MatchingLabelsSelector{Selector: selector}))
 	require.Len(t, pods.Items, 1)
 
-	err = cluster.SubResource("scale").Patch(t.Context(), lb.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"replicas":2}}`)))
+	// More than four Pods have fewer connections each.
+	err = cluster.SubResource("scale").Patch(t.Context(), lb.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"replicas":5}}`)))
 	require.NoError(t, err)
-	eventually(t, lb, func() bool { return lb.Status.ReadyReplicas == 2 })
+	eventually(t, lb, func() bool { return lb.Status.ReadyReplicas == 5 })
+	first := &pods.Items[0]
+	uid := first.UID
+	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(first), first))
+	require.Equal(t, uid, first.UID)
+	require.Nil(t, first.DeletionTimestamp)
 }
 
 // A Leaderboard with the policy Retain leaves its scores to the next one of its
