@@ -27,7 +27,7 @@ func (r *LeaderboardReconciler) readRefolds(ctx context.Context, p *pass) error 
 	if err != nil {
 		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 	}
-	status.Refolds = refoldsOf(p.lb.Spec.Boards, folds)
+	status.Refolds = refoldsOf(p.lb.Spec.DefaultedBoards(), folds)
 	p.refoldsNext = untilRefolds(status.Refolds)
 	return nil
 }

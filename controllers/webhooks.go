@@ -117,7 +117,7 @@ func (r *LeaderboardReconciler) endpointFor(p *pass, spec v1alpha1.Webhook, know
 	now := time.Now()
 	e, _ := known.Lookup(spec.Name)
 	e = e.Prune(now)
-	e.Name, e.URL, e.Events, e.Top = spec.Name, spec.URL, nil, 0
+	e.Name, e.URL, e.Events, e.Top = spec.Name, spec.URL, nil, v1alpha1.DefaultTop
 	if spec.Top != nil {
 		e.Top = int(*spec.Top)
 	}

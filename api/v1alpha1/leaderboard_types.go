@@ -173,14 +173,14 @@ const (
 // +kubebuilder:validation:XValidation:rule="self.name != 'global'",fieldPath=".name",message="the board global always exists and cannot be configured: remove it from the list, or choose another name"
 // +kubebuilder:validation:XValidation:rule="!has(self.minScore) || !has(self.maxScore) || self.minScore <= self.maxScore",fieldPath=".minScore",message="minScore must not be greater than maxScore: lower minScore or raise maxScore"
 // +kubebuilder:validation:XValidation:rule="!has(self.allTime) || self.allTime || (has(self.windows) && size(self.windows) > 0)",fieldPath=".allTime",message="a board without a ranking of all time needs windows: add one, or leave allTime out"
-// +kubebuilder:validation:XValidation:rule="!has(self.countsTowardGlobal) || !self.countsTowardGlobal || self.order == 'Descending'",fieldPath=".countsTowardGlobal",message="an Ascending board cannot count toward global, where the highest score is best: set it to false or leave it out"
-// +kubebuilder:validation:XValidation:rule="!has(self.columns) || size(self.columns) == 0 || !(self.scoring in ['Sum', 'Count'])",fieldPath=".columns",message="columns are of one submission, and a sum or a count is of several: set scoring to Best, First or Latest, or leave columns out"
+// +kubebuilder:validation:XValidation:rule="!has(self.countsTowardGlobal) || !self.countsTowardGlobal || !has(self.order) || self.order == 'Descending'",fieldPath=".countsTowardGlobal",message="an Ascending board cannot count toward global, where the highest score is best: set it to false or leave it out"
+// +kubebuilder:validation:XValidation:rule="!has(self.columns) || size(self.columns) == 0 || !has(self.scoring) || !(self.scoring in ['Sum', 'Count'])",fieldPath=".columns",message="columns are of one submission, and a sum or a count is of several: set scoring to Best, First or Latest, or leave columns out"
 // +kubebuilder:validation:XValidation:rule="!has(self.signatures) || self.signatures != 'Required' || !has(self.submitters) || self.submitters != 'Servers'",fieldPath=".signatures",message="players sign their submissions, and the submitters are Servers, who need no signature: leave signatures out"
 // +kubebuilder:validation:XValidation:rule="!has(self.review) || self.review.when != 'Always' || !has(self.limits)",fieldPath=".limits",message="limits are of submissions that are taken at once, and review Always takes none of players at once: leave limits out"
 // +kubebuilder:validation:XValidation:rule="!has(self.review) || !has(self.submitters) || self.submitters != 'Servers'",fieldPath=".review",message="what servers submit is taken at once, and the submitters are Servers: leave review out"
-// +kubebuilder:validation:XValidation:rule="!has(self.review) || !has(self.review.improvementAbove) || self.scoring in ['Best', 'Latest']",fieldPath=".review.improvementAbove",message="what one submission improves is known where the scoring is Best or Latest: leave improvementAbove out, and set betterThan"
+// +kubebuilder:validation:XValidation:rule="!has(self.review) || !has(self.review.improvementAbove) || !has(self.scoring) || self.scoring in ['Best', 'Latest']",fieldPath=".review.improvementAbove",message="what one submission improves is known where the scoring is Best or Latest: leave improvementAbove out, and set betterThan"
 // +kubebuilder:validation:XValidation:rule="!has(self.review) || !has(self.review.improvementAbove) || !has(self.maxImprovement)",fieldPath=".review.improvementAbove",message="maxImprovement refuses what improvementAbove holds back: set one of them"
-// +kubebuilder:validation:XValidation:rule="!has(self.maxImprovement) || self.scoring in ['Best', 'Latest']",fieldPath=".maxImprovement",message="what one submission improves is bounded where the scoring is Best or Latest: with First nothing improves, with Sum it is the score itself, which maxScore and minScore bound, and with Count it is 1; leave maxImprovement out"
+// +kubebuilder:validation:XValidation:rule="!has(self.maxImprovement) || !has(self.scoring) || self.scoring in ['Best', 'Latest']",fieldPath=".maxImprovement",message="what one submission improves is bounded where the scoring is Best or Latest: with First nothing improves, with Sum it is the score itself, which maxScore and minScore bound, and with Count it is 1; leave maxImprovement out"
 // +kubebuilder:validation:XValidation:rule="!has(self.limits) || !has(self.limits.attempts) || self.limits.attempts.all(a, a.window == 'all' ? (!has(self.allTime) || self.allTime) : (has(self.windows) && self.windows.exists(w, w.name == a.window)))",fieldPath=".limits",message="limits.attempts must name windows that the board has: one of windows, or all for the ranking of all time"
 // +kubebuilder:validation:XValidation:rule="!has(self.owners) || self.owners != 'External' || !has(self.submitters) || self.submitters == 'Servers'",fieldPath=".submitters",message="owners that are External have no login, so only servers submit: set submitters to Servers, or leave it out"
 // +kubebuilder:validation:XValidation:rule="!has(self.owners) || self.owners != 'External' || !has(self.signatures) || self.signatures != 'Required'",fieldPath=".signatures",message="players sign their submissions, and to a board of External owners only servers submit, who need no signature: leave signatures out"
@@ -196,18 +196,16 @@ type Board struct {
 	Name string `json:"name"`
 
 	// order says which score is best: Descending (the highest) or Ascending
-	// (the lowest). May be changed: see scoring.
+	// (the lowest). Left out, Descending. May be changed: see scoring.
 	// +optional
-	// +default="Descending"
 	Order Order `json:"order,omitempty"`
 
 	// scoring says how submissions make a player's score: the Best of them, the First,
-	// the Latest, their Sum, or their Count.
+	// the Latest, their Sum, or their Count. Left out, the Best.
 	// Another order or scoring, or other columns, has the board made of all its scores once
 	// more, while it is served as it was: status.refolds says how far that is, or why it cannot
 	// be done.
 	// +optional
-	// +default="Best"
 	Scoring Scoring `json:"scoring,omitempty"`
 
 	// minScore is the lowest score that a submission may carry.
@@ -400,9 +398,9 @@ type Column struct {
 	// +kubebuilder:validation:XValidation:rule="self != 'score'",message="score is what the first number of a submission is called: choose another name"
 	Name string `json:"name"`
 
-	// order says which value is best: Descending (the highest) or Ascending (the lowest).
+	// order says which value is best: Descending (the highest) or Ascending (the lowest). Left
+	// out, Descending.
 	// +optional
-	// +default="Descending"
 	Order Order `json:"order,omitempty"`
 
 	// min is the lowest value that a submission may carry.
@@ -426,9 +424,8 @@ type Column struct {
 
 // BoardMetadata is what a submission may bring besides its score.
 type BoardMetadata struct {
-	// maxBytes is how long it may be, in bytes of JSON without whitespace.
+	// maxBytes is how long it may be, in bytes of JSON without whitespace. Left out, 2048.
 	// +optional
-	// +default=2048
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2048
 	MaxBytes int32 `json:"maxBytes,omitempty"`
@@ -475,7 +472,7 @@ type Attribute struct {
 // +kubebuilder:validation:XValidation:rule="has(self.schedule) != (has(self.start) || has(self.end))",message="a window needs either a schedule, for example daily, or both start and end"
 // +kubebuilder:validation:XValidation:rule="has(self.start) == has(self.end)",fieldPath=".end",message="start and end belong together: set both, or a schedule"
 // +kubebuilder:validation:XValidation:rule="!has(self.start) || !has(self.end) || self.end - self.start >= duration('1m')",fieldPath=".end",message="end must be at least one minute after start"
-// +kubebuilder:validation:XValidation:rule="!has(self.start) || self.timeZone == 'UTC'",fieldPath=".timeZone",message="start and end name their own zone: leave timeZone out"
+// +kubebuilder:validation:XValidation:rule="!has(self.start) || !has(self.timeZone) || self.timeZone == 'UTC'",fieldPath=".timeZone",message="start and end name their own zone: leave timeZone out"
 type Window struct {
 	// name is what clients ask for: lower-case letters, digits, - and _, beginning and
 	// ending with a letter or digit. all is the ranking of all time.
@@ -495,9 +492,8 @@ type Window struct {
 	// +kubebuilder:validation:XValidation:rule="self in ['daily', 'weekly', 'monthly'] || self.matches('^[0-5]?[0-9]( [0-9A-Za-z*/,?-]+){4}$')",message="must be daily, weekly, monthly, or five fields as of cron, the first of which is one minute, for example 0 6 * * 1"
 	Schedule string `json:"schedule,omitempty"`
 
-	// timeZone is the IANA name of the zone whose clocks the schedule means.
+	// timeZone is the IANA name of the zone whose clocks the schedule means. Left out, UTC.
 	// +optional
-	// +default="UTC"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$') && self != 'Local'",message="must be an IANA name, for example Europe/Berlin"
@@ -512,9 +508,8 @@ type Window struct {
 	// +optional
 	End *metav1.Time `json:"end,omitempty"`
 
-	// keep is of how many closed seasons the results are kept.
+	// keep is of how many closed seasons the results are kept. Left out, 10.
 	// +optional
-	// +default=10
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	Keep int32 `json:"keep,omitempty"`
@@ -675,9 +670,9 @@ type Webhook struct {
 	// +kubebuilder:validation:MaxItems=8
 	Events []WebhookEvent `json:"events,omitempty"`
 
-	// top is how many of a board's first entries a message has, where its event has any.
+	// top is how many of a board's first entries a message has, where its event has any. Left
+	// out, 10.
 	// +optional
-	// +default=10
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	Top *int32 `json:"top,omitempty"`
@@ -734,9 +729,8 @@ type Issuer struct {
 	Audience string `json:"audience,omitempty"`
 
 	// usernameClaim is the claim with the name that a new player gets, if the rules of
-	// usernames allow it and nobody has it.
+	// usernames allow it and nobody has it. Left out, preferred_username.
 	// +optional
-	// +default="preferred_username"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="!self.contains('$')",message="must not contain $"

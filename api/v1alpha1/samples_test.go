@@ -2,6 +2,7 @@ package v1alpha1_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -16,6 +17,20 @@ import (
 // What the repository shows as examples is accepted as it is.
 func TestSamplesAccepted(t *testing.T) {
 	counts := map[string]int{}
+	for _, object := range samples(t) {
+		applied, err := json.Marshal(object)
+		require.NoError(t, err)
+		create(t, object)
+		requireInSync(t, applied, object)
+		counts[object.GetKind()]++
+	}
+
+	require.Equal(t, map[string]int{"LeaderboardClass": 1, "Namespace": 2, "Leaderboard": 2}, counts)
+}
+
+// samples are the objects of config/samples.
+func samples(t *testing.T) (list []*unstructured.Unstructured) {
+	t.Helper()
 	for _, file := range []string{"class.yaml", "games.yaml"} {
 		content, err := os.ReadFile(filepath.Join("..", "..", "config", "samples", file))
 		require.NoError(t, err)
@@ -30,11 +45,9 @@ func TestSamplesAccepted(t *testing.T) {
 
 			require.NoError(t, err, file)
 			if len(object.Object) > 0 {
-				create(t, object)
-				counts[object.GetKind()]++
+				list = append(list, object)
 			}
 		}
 	}
-
-	require.Equal(t, map[string]int{"LeaderboardClass": 1, "Namespace": 2, "Leaderboard": 2}, counts)
+	return list
 }

@@ -33,11 +33,13 @@ func TestLeaderboardDefaults(t *testing.T) {
 	create(t, parse(t, "Leaderboard", "defaults", `{boards: [{name: arena}], autoscaling: {maxReplicas: 4}}`))
 	got := get[games.Leaderboard](t, client.ObjectKey{Namespace: namespace, Name: "defaults"})
 	require.Equal(t, games.LeaderboardSpec{
-		Boards:         []games.Board{{Name: "arena", Order: games.OrderDescending, Scoring: games.ScoringBest}},
+		Boards:         []games.Board{{Name: "arena"}},
 		Autoscaling:    &games.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 4, TargetCPUUtilizationPercentage: 70},
 		Auth:           games.AuthSpec{TokenTTL: metav1.Duration{Duration: time.Hour}, PasswordCost: 10},
 		DeletionPolicy: games.DeletionPolicyRetain,
 	}, got.Spec)
+	require.Equal(t, []games.Board{{Name: "arena", Order: games.OrderDescending, Scoring: games.ScoringBest}}, got.Spec.DefaultedBoards())
+	require.Empty(t, got.Spec.Boards[0].Order, "it is a copy")
 }
 
 func TestClassDefaults(t *testing.T) {

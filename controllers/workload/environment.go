@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"strconv"
@@ -134,7 +135,7 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 func issuers(specs []v1alpha1.Issuer) config.Issuers {
 	list := make(config.Issuers, len(specs))
 	for i, spec := range specs {
-		list[i] = config.Issuer{Name: spec.Name, Issuer: spec.Issuer, Audience: spec.Audience, UsernameClaim: spec.UsernameClaim}
+		list[i] = config.Issuer{Name: spec.Name, Issuer: spec.Issuer, Audience: spec.Audience, UsernameClaim: cmp.Or(spec.UsernameClaim, v1alpha1.DefaultUsernameClaim)}
 	}
 	return list
 }

@@ -102,14 +102,10 @@ const PostgresCAPath = authoritiesDir + "/" + PostgresCAKey
 // that the package leaderboard of the server documents: the fields of the
 // resource. The board global is in it only if it is configured: it always exists.
 func boardsFile(lb *v1alpha1.Leaderboard) ([]byte, error) {
-	boards := lb.Spec.Boards
-	if boards == nil {
-		boards = []v1alpha1.Board{}
-	}
-
+	boards := lb.Spec.DefaultedBoards()
 	content := map[string]any{"boards": boards}
-	if lb.Spec.Global != nil {
-		content["global"] = lb.Spec.Global
+	if global := lb.Spec.DefaultedGlobal(); global != nil {
+		content["global"] = global
 	}
 	// Servers of a version without them refuse the field.
 	if len(lb.Spec.Attributes) > 0 {

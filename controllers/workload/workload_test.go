@@ -263,6 +263,23 @@ func TestBoardsFileIsTheServersFormat(t *testing.T) {
 }
 
 // However a schema is nested, the file is not much longer than it.
+// What is left out is in the file all the same: whether a manifest says it replaces no Pod.
+func TestDefaultsAreInTheBoardsFile(t *testing.T) {
+	windows := []v1alpha1.Window{{Name: "daily", Schedule: "daily"}}
+	file := func(board v1alpha1.Board, global *v1alpha1.GlobalSpec) string {
+		in := input(func(in *workload.Input) {
+			in.Leaderboard.Spec.Boards, in.Leaderboard.Spec.Global = []v1alpha1.Board{board}, global
+		})
+		return find[corev1.ConfigMap](t, in).Data["boards.json"]
+	}
+	short := file(v1alpha1.Board{Name: "arena", Windows: windows, Columns: []v1alpha1.Column{{Name: "deaths"}}, Metadata: &v1alpha1.BoardMetadata{}}, &v1alpha1.GlobalSpec{Windows: windows})
+	require.Empty(t, windows[0].TimeZone)
+
+	windows = []v1alpha1.Window{{Name: "daily", Schedule: "daily", TimeZone: "UTC", Keep: 10}}
+	require.Equal(t, file(v1alpha1.Board{Name: "arena", Order: v1alpha1.OrderDescending, Scoring: v1alpha1.ScoringBest, Windows: windows,
+		Columns: []v1alpha1.Column{{Name: "deaths", Order: v1alpha1.OrderDescending}}, Metadata: &v1alpha1.BoardMetadata{MaxBytes: 2048}}, &v1alpha1.GlobalSpec{Windows: windows}), short)
+}
+
 func TestBoardsFileWithASchema(t *testing.T) {
 	schema := strings.Repeat(`{"not":`, 1000) + `{}` + strings.Repeat("}", 1000)
 	in := input(func(in *workload.Input) {

@@ -31,8 +31,9 @@ type Board struct {
 // Boards are those of a manifest. Left out, countsTowardGlobal is true for a
 // Descending board and false for an Ascending one.
 func Boards(manifest []games.Board) []Board {
+	spec := games.LeaderboardSpec{Boards: manifest}
 	boards := make([]Board, 0, len(manifest))
-	for _, board := range manifest {
+	for _, board := range spec.DefaultedBoards() {
 		counts := board.Order == games.OrderDescending
 		if board.CountsTowardGlobal != nil {
 			counts = *board.CountsTowardGlobal
