@@ -107,6 +107,13 @@ func bind(flags *flag.FlagSet, o *controllers.ManagerOptions) {
 	flags.StringVar(&o.ProbeAddress, "probe-address", ":8081", "where /healthz and /readyz are served")
 	flags.StringVar(&o.PprofAddress, "pprof-address", "", "where profiles are served; default: nowhere")
 	flags.BoolVar(&o.LeaderElection, "leader-elect", true, "only one of several operators works at a time")
+	flags.DurationVar(&o.Election.Lease, "leader-election-lease", controllers.DefaultElection.Lease,
+		"for how long a leader that is not heard of keeps the lead")
+	flags.DurationVar(&o.Election.Renew, "leader-election-renew", controllers.DefaultElection.Renew,
+		"when a leader stops that cannot renew its lease")
+	flags.DurationVar(&o.Election.Retry, "leader-election-retry", controllers.DefaultElection.Retry,
+		"how often the lease is asked for and renewed")
+	flags.BoolVar(&o.MetricsOfGames, "metrics-of-games", true, "serve the conditions of every game as metrics, four series each")
 	flags.DurationVar(&o.ShutdownTimeout, "shutdown-timeout", 30*time.Second, "how long passes under way may go on after SIGTERM")
 }
 

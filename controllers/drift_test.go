@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 )
 
@@ -202,4 +203,17 @@ func touch(t *testing.T, lb *v1alpha1.Leaderboard) {
 		return deployment.Spec.Template.Annotations["games.leaderboard.dev/boards-checksum"] != before
 	})
 	becomes(t, lb, allReady)
+}
+
+// What the stores hold is looked at when it is asked for, and not only when a look is due.
+func TestReconcileOnRequest(t *testing.T) {
+	class := newClass(t, startManager(t, func(o *ManagerOptions) { o.Resync = time.Hour }), postgres, redis)
+	lb := readyGame(t, class)
+	login := tenant.For("test", lb.Namespace, lb.Name).LoginRole(tenant.SlotA)
+	for _, request := range []string{"2026-11-27T12:00:00Z", "again"} {
+		require.NoError(t, postgres.Exec(t.Context(), class.Spec.Postgres.Database, "ALTER ROLE "+login+" SET work_mem = '1GB'"))
+		patch(t, lb, func() { lb.Annotations = map[string]string{v1alpha1.ReconcileAnnotation: request} })
+		eventually(t, lb, func() bool { return lb.Status.LastHandledReconcile == request })
+		require.True(t, query[bool](t, postgres, class, "SELECT NOT 'work_mem=1GB' = ANY (rolconfig) FROM pg_roles WHERE rolname = $1", login))
+	}
 }

@@ -42,14 +42,9 @@ func (r *LeaderboardReconciler) finalize(ctx context.Context, p *pass) (ctrl.Res
 		return r.finish(ctx, p, failedBy(err, "", v1alpha1.ReasonDeleting, "The finalizer could not be removed; this is tried again"))
 	}
 
-	r.applier.forget(p.lb.UID)
-	r.verified.drop(p.lb.UID)
+	r.forget(p.lb.UID)
 	r.seasonsEnded.drop(p.lb.UID)
 	r.webhooksResent.drop(p.lb.UID)
-	r.kept.drop(p.lb.UID)
-	r.bounded.drop(p.lb.UID)
-	r.resting.drop(p.lb.UID)
-	r.oldLoginDisabled.drop(p.lb.UID)
 
 	return ctrl.Result{}, nil
 }

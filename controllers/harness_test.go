@@ -46,7 +46,7 @@ func startManager(t testing.TB, change ...func(*ManagerOptions)) string {
 	t.Helper()
 	o := ManagerOptions{
 		Namespace: operatorNamespace, ControllerName: unique("test") + "/operator", ClusterID: "test",
-		Resync: 2 * time.Second, MaxConcurrentReconciles: 2, MetricsAddress: "0", ProbeAddress: "0",
+		Resync: 2 * time.Second, Election: DefaultElection, MaxConcurrentReconciles: 2, MetricsAddress: "0", ProbeAddress: "0",
 		ShutdownTimeout: time.Minute, SkipNameValidation: true, Version: "test",
 	}
 

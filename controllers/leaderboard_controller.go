@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -114,10 +115,23 @@ func (r *LeaderboardReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 	return r.finish(ctx, p, r.run(ctx, p))
 }
 
+// forget makes a pass compare everything of a Leaderboard with what it should be.
+func (r *LeaderboardReconciler) forget(uid types.UID) {
+	r.applier.forget(uid)
+	r.resting.drop(uid)
+	for _, known := range []*freshness{r.verified, r.kept, r.bounded, r.oldLoginDisabled} {
+		known.drop(uid)
+	}
+}
+
 // run takes the steps in order and stops at the first that cannot be done.
 func (r *LeaderboardReconciler) run(ctx context.Context, p *pass) error {
 	if err := r.ensureFinalizer(ctx, p); err != nil {
 		return err
+	}
+
+	if p.lb.Annotations[v1alpha1.ReconcileAnnotation] != p.lb.Status.LastHandledReconcile {
+		r.forget(p.lb.UID)
 	}
 
 	start := time.Now()
@@ -237,6 +251,7 @@ func (r *LeaderboardReconciler) finish(ctx context.Context, p *pass, err error) 
 
 	p.conditions().conclude(failure)
 	p.lb.Status.ObservedGeneration = p.lb.Generation
+	p.lb.Status.LastHandledReconcile = p.lb.Annotations[v1alpha1.ReconcileAnnotation]
 	previous := meta.FindStatusCondition(p.base.Status.Conditions, v1alpha1.ConditionReady).DeepCopy()
 	if writeErr := r.writeStatus(ctx, p); writeErr != nil {
 		return retryConflict(errors.Join(err, writeErr))

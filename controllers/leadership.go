@@ -20,12 +20,29 @@ import (
 
 const (
 	leaseName = "leaderboard-operator"
-	// renewDeadline is controller-runtime's default; a request for the lease is given
-	// half of it.
-	renewDeadline = 10 * time.Second
 	// startTimeout bounds what is asked of the API server before the manager starts.
 	startTimeout = 30 * time.Second
 )
+
+// Election says when the lead passes from one operator to another.
+type Election struct {
+	// Lease is for how long a leader that is not heard of keeps the lead, as the others wait.
+	Lease time.Duration
+	// Renew is when a leader that cannot renew its lease stops leading; less than Lease.
+	Renew time.Duration
+	// Retry is between two tries to get or renew the lease; less than Renew by a fifth.
+	Retry time.Duration
+}
+
+// DefaultElection is that of Kubernetes' own controllers.
+var DefaultElection = Election{Lease: 15 * time.Second, Renew: 10 * time.Second, Retry: 2 * time.Second}
+
+func (e Election) validate() error {
+	if e.Retry < time.Second || e.Renew < e.Retry+e.Retry/5 || e.Lease <= e.Renew {
+		return fmt.Errorf("-leader-election-lease is %s, -leader-election-renew %s and -leader-election-retry %s: set the last to 1s or more, the second to more than that by a fifth, and the first to more than the second", e.Lease, e.Renew, e.Retry)
+	}
+	return nil
+}
 
 // newOperator says who this process is: its cluster, and a name of its own.
 func newOperator(restConfig *rest.Config, scheme *runtime.Scheme, o *ManagerOptions) (provision.Operator, error) {
@@ -71,8 +88,9 @@ func checkLease(ctx context.Context, live client.Reader, namespace, holder strin
 	return nil
 }
 
-// newLock is the lease of the leader election, held under the operator's name.
-func newLock(restConfig *rest.Config, operator provision.Operator) (resourcelock.Interface, error) {
+// newLock is the lease of the leader election, held under the operator's name. A request for it is
+// given half of renewDeadline.
+func newLock(restConfig *rest.Config, operator provision.Operator, renewDeadline time.Duration) (resourcelock.Interface, error) {
 	lock, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, operator.Namespace, leaseName,
 		resourcelock.ResourceLockConfig{Identity: operator.Holder}, restConfig, renewDeadline)
 	if err != nil {

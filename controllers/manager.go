@@ -51,9 +51,11 @@ type ManagerOptions struct {
 	MetricsAddress          string
 	MetricsSecure           bool
 	MetricsCertDir          string
+	MetricsOfGames          bool
 	ProbeAddress            string
 	PprofAddress            string
 	LeaderElection          bool
+	Election                Election
 	ShutdownTimeout         time.Duration
 	// SkipNameValidation lets tests run several managers in one process.
 	SkipNameValidation bool
@@ -71,6 +73,9 @@ func (o *ManagerOptions) validate() error {
 		return fmt.Errorf("-retire-logins-after is %s and -retire-logins-by is %s: set the first to 0s or more, and the second to no less", o.Retirement.Least, o.Retirement.Most)
 	case o.MaxConcurrentReconciles < 1:
 		return fmt.Errorf("-max-concurrent-reconciles is %d: set it to 1 or more", o.MaxConcurrentReconciles)
+	}
+	if o.LeaderElection {
+		return o.Election.validate()
 	}
 	return nil
 }
@@ -103,7 +108,7 @@ func NewManager(restConfig *rest.Config, o ManagerOptions) (ctrl.Manager, error)
 		return nil, err
 	}
 
-	lock, err := newLock(restConfig, operator)
+	lock, err := newLock(restConfig, operator, o.Election.Renew)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +125,9 @@ func NewManager(restConfig *rest.Config, o ManagerOptions) (ctrl.Manager, error)
 		LeaderElection:                      o.LeaderElection,
 		LeaderElectionResourceLockInterface: lock,
 		LeaderElectionReleaseOnCancel:       true, // main ends right after the manager
+		LeaseDuration:                       &o.Election.Lease,
+		RenewDeadline:                       &o.Election.Renew,
+		RetryPeriod:                         &o.Election.Retry,
 		GracefulShutdownTimeout:             &o.ShutdownTimeout,
 		Controller: config.Controller{
 			ReconciliationTimeout: reconciliationTimeout,
@@ -143,7 +151,7 @@ func NewManager(restConfig *rest.Config, o ManagerOptions) (ctrl.Manager, error)
 func setUp(manager ctrl.Manager, operator provision.Operator, o ManagerOptions) error {
 	// Without the check of names several managers run in one process, which has
 	// one registry: the first one's metrics are there.
-	operatorMetrics, err := NewMetrics(manager.GetCache(), metrics.Registry)
+	operatorMetrics, err := NewMetrics(manager.GetCache(), metrics.Registry, o.MetricsOfGames)
 	if err != nil && !o.SkipNameValidation {
 		return fmt.Errorf("register metrics: %w", err)
 	}

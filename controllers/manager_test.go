@@ -12,13 +12,16 @@ import (
 )
 
 func TestManagerOptionsAreChecked(t *testing.T) {
-	good := ManagerOptions{Namespace: "a", ControllerName: "b", Resync: time.Second, MaxConcurrentReconciles: 1}
+	good := ManagerOptions{Namespace: "a", ControllerName: "b", Resync: time.Second, MaxConcurrentReconciles: 1, LeaderElection: true, Election: DefaultElection}
 	require.NoError(t, good.validate())
 	for name, change := range map[string]func(*ManagerOptions){
 		"-namespace":                 func(o *ManagerOptions) { o.Namespace = "" },
 		"-controller-name":           func(o *ManagerOptions) { o.ControllerName = "" },
 		"-resync":                    func(o *ManagerOptions) { o.Resync = time.Millisecond },
 		"-max-concurrent-reconciles": func(o *ManagerOptions) { o.MaxConcurrentReconciles = 0 },
+		"-leader-election-lease":     func(o *ManagerOptions) { o.Election.Lease = o.Election.Renew },
+		"-leader-election-renew":     func(o *ManagerOptions) { o.Election.Renew = o.Election.Retry },
+		"-leader-election-retry":     func(o *ManagerOptions) { o.Election.Retry = 0 },
 	} {
 		o := good
 		change(&o)

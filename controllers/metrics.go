@@ -19,6 +19,8 @@ type Metrics struct {
 	// stepSeconds is how long each step of a pass took.
 	stepSeconds *prometheus.HistogramVec
 	reader      client.Reader
+	// ofGames: the conditions of every game are told.
+	ofGames bool
 }
 
 // collectTimeout bounds a scrape's look into the cache, which does not wait for
@@ -28,13 +30,16 @@ const collectTimeout = 5 * time.Second
 var (
 	leaderboardsDesc = prometheus.NewDesc("leaderboard_operator_leaderboards",
 		"Leaderboards by the status of their condition Ready.", []string{"class", "ready"}, nil)
+	conditionDesc = prometheus.NewDesc("leaderboard_operator_game_condition",
+		"1 for the status that a condition of a Leaderboard has.", []string{"namespace", "name", "condition", "status"}, nil)
 	classConditionDesc = prometheus.NewDesc("leaderboard_operator_class_condition",
 		"1 for the status that a condition of a LeaderboardClass has.", []string{"class", "condition", "status"}, nil)
 )
 
 // NewMetrics makes the metrics and registers them. The reader is the manager's
-// cache, from which objects are counted when a scrape asks.
-func NewMetrics(reader client.Reader, registerer prometheus.Registerer) (*Metrics, error) {
+// cache, from which objects are counted when a scrape asks; ofGames tells the conditions of every
+// game, in as many series as gameConditions.
+func NewMetrics(reader client.Reader, registerer prometheus.Registerer, ofGames bool) (*Metrics, error) {
 	m := &Metrics{
 		unreadySeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "leaderboard_operator_unready_seconds",
@@ -46,7 +51,7 @@ func NewMetrics(reader client.Reader, registerer prometheus.Registerer) (*Metric
 			Help:    "Duration of the steps of a reconciliation.",
 			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"step", "result"}),
-		reader: reader,
+		reader: reader, ofGames: ofGames,
 	}
 
 	for _, collector := range []prometheus.Collector{m.unreadySeconds, m.stepSeconds, m} {
@@ -61,6 +66,7 @@ func NewMetrics(reader client.Reader, registerer prometheus.Registerer) (*Metric
 // Describe implements [prometheus.Collector].
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- leaderboardsDesc
+	descriptions <- conditionDesc
 	descriptions <- classConditionDesc
 }
 
@@ -78,6 +84,9 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	count := map[key]float64{}
 	for i := range games.Items {
 		count[key{games.Items[i].Status.ClassName, statusOf(games.Items[i].Status.Conditions, v1alpha1.ConditionReady)}]++
+		if m.ofGames {
+			collectConditions(&games.Items[i], metrics)
+		}
 	}
 
 	for k, n := range count {
@@ -94,6 +103,16 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 			metrics <- prometheus.MustNewConstMetric(classConditionDesc, prometheus.GaugeValue, 1,
 				classes.Items[i].Name, condition, statusOf(classes.Items[i].Status.Conditions, condition))
 		}
+	}
+}
+
+// gameConditions are those that every game always has.
+var gameConditions = []string{v1alpha1.ConditionReady, v1alpha1.ConditionSchemaReady, v1alpha1.ConditionKeyspaceReady, v1alpha1.ConditionWorkloadAvailable}
+
+func collectConditions(lb *v1alpha1.Leaderboard, metrics chan<- prometheus.Metric) {
+	for _, condition := range gameConditions {
+		metrics <- prometheus.MustNewConstMetric(conditionDesc, prometheus.GaugeValue, 1,
+			lb.Namespace, lb.Name, condition, statusOf(lb.Status.Conditions, condition))
 	}
 }
 

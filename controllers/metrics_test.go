@@ -18,7 +18,7 @@ import (
 // The metrics count what there is, by class and readiness.
 func TestMetrics(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	m, err := NewMetrics(cluster, registry)
+	m, err := NewMetrics(cluster, registry, true)
 	require.NoError(t, err)
 	m.step("schema", time.Now(), nil)
 	m.becameReady(&metav1.Condition{LastTransitionTime: metav1.Now()})
@@ -27,7 +27,7 @@ func TestMetrics(t *testing.T) {
 	none.becameReady(nil)
 
 	class := newClass(t, startManager(t), postgres, redis)
-	readyGame(t, class)
+	lb := readyGame(t, class)
 	classIs(t, class, v1alpha1.ConditionReachable, "True Reachable")
 
 	families, err := registry.Gather()
@@ -46,6 +46,9 @@ func TestMetrics(t *testing.T) {
 
 	require.EqualValues(t, 1, found["leaderboard_operator_leaderboards class="+class.Name+" ready=True"])
 	require.EqualValues(t, 1, found["leaderboard_operator_class_condition class="+class.Name+" condition=Reachable status=True"])
+	for _, condition := range gameConditions {
+		require.EqualValues(t, 1, found[fmt.Sprintf("leaderboard_operator_game_condition condition=%s name=race namespace=%s status=True", condition, lb.Namespace)])
+	}
 	require.EqualValues(t, 1, found["leaderboard_operator_step_seconds result=ok step=schema"])
 	require.EqualValues(t, 1, found["leaderboard_operator_unready_seconds"])
 

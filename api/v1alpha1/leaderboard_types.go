@@ -19,6 +19,10 @@ const AbandonAnnotation = "games.leaderboard.dev/abandon"
 // service accounts and webhooks replaced, once for each value.
 const RotateAnnotation = "games.leaderboard.dev/rotate"
 
+// ReconcileAnnotation on a Leaderboard has everything of it compared with what it should be, the
+// stores included, once for each value; status.lastHandledReconcile is the value then.
+const ReconcileAnnotation = "games.leaderboard.dev/reconcile"
+
 // EndSeasonAnnotation on a Leaderboard ends an open season of a window: its value is
 // board/window/season, as arena/weekly/41, for an end at once, or with @ and a time (RFC
 // 3339) after it for another end. A season that is not open is left as it is.
@@ -984,6 +988,11 @@ type LeaderboardStatus struct {
 	// worked on last.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// lastHandledReconcile is the value of the annotation games.leaderboard.dev/reconcile that
+	// the operator has worked on last.
+	// +optional
+	LastHandledReconcile string `json:"lastHandledReconcile,omitempty"`
 
 	// className is the class that holds this game's data.
 	// +optional

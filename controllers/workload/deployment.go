@@ -40,6 +40,8 @@ const (
 	progressDeadline = 5 * time.Minute
 
 	revisionHistory = 3
+
+	containerName = "server"
 )
 
 // Annotations of the Pods, which are replaced when one changes.
@@ -159,7 +161,7 @@ func container(in Input) (*corev1ac.ContainerApplyConfiguration, error) {
 	}
 
 	container := corev1ac.Container().
-		WithName("server").
+		WithName(containerName).
 		WithImage(in.Class.Spec.Image).
 		WithArgs("serve").
 		WithEnv(environment...).

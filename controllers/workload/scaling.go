@@ -43,10 +43,12 @@ func horizontalPodAutoscaler(in Input) *autoscalingv2ac.HorizontalPodAutoscalerA
 				WithAPIVersion("apps/v1").WithKind("Deployment").WithName(Name(lb))).
 			WithMinReplicas(scaling.MinReplicas).
 			WithMaxReplicas(scaling.MaxReplicas).
+			// Of the server alone: a sidecar that a mesh adds has requests and loads of its own.
 			WithMetrics(autoscalingv2ac.MetricSpec().
-				WithType(autoscalingv2.ResourceMetricSourceType).
-				WithResource(autoscalingv2ac.ResourceMetricSource().
+				WithType(autoscalingv2.ContainerResourceMetricSourceType).
+				WithContainerResource(autoscalingv2ac.ContainerResourceMetricSource().
 					WithName(corev1.ResourceCPU).
+					WithContainer(containerName).
 					WithTarget(autoscalingv2ac.MetricTarget().
 						WithType(autoscalingv2.UtilizationMetricType).
 						WithAverageUtilization(scaling.TargetCPUUtilizationPercentage)))))
