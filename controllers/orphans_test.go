@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
@@ -63,4 +66,40 @@ func TestOrphans(t *testing.T) {
 	becomes(t, games["used"], allReady)
 	_, err := connectAs(t, credentialsOf(t, games["used"]))
 	require.NoError(t, err)
+}
+
+// Without an operator the finalizers are let go of by hand; the next one finds what stayed behind, and
+// a Leaderboard of the same name takes it over once that is approved.
+func TestFinalizersAreLetGo(t *testing.T) {
+	t.Parallel()
+	pg, rdb := ownStores(t)
+	controllerName := unique("gone") + "/operator"
+	named := func(o *ManagerOptions) { o.ControllerName = controllerName }
+	var class *v1alpha1.LeaderboardClass
+	var lb *v1alpha1.Leaderboard
+	t.Run("while there is an operator", func(t *testing.T) {
+		startManager(t, named)
+		class = newClass(t, controllerName, pg, rdb)
+		lb = readyGame(t, class)
+	})
+
+	for _, object := range []client.Object{lb, class} {
+		require.NoError(t, cluster.Delete(t.Context(), object))
+		require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(object), object), "it waits")
+		require.NoError(t, cluster.Patch(t.Context(), object, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))
+		eventuallyGone(t, object)
+	}
+	collectGarbage(t, lb)
+
+	startManager(t, named)
+	again := &v1alpha1.LeaderboardClass{ObjectMeta: metav1.ObjectMeta{Name: class.Name}, Spec: class.Spec}
+	create(t, again)
+	eventually(t, again, func() bool { return len(again.Status.Orphans) == 1 })
+	require.Contains(t, again.Status.Orphans[0], "made for "+lb.Namespace+"/"+lb.Name)
+
+	second := create(t, newLeaderboard(lb.Namespace, again))
+	becomes(t, second, map[string]string{v1alpha1.ConditionStalled: "True OwnershipConflict"})
+	approveIn(t, again, message(second))
+	becomes(t, second, allReady)
+	eventually(t, again, func() bool { return len(again.Status.Orphans) == 0 })
 }
