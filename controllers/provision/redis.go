@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -155,20 +157,16 @@ func (r *Redis) sentinelNodes(ctx context.Context) ([]string, error) {
 		}
 
 		_ = sentinel.Close()
+		if errors.Is(err, redis.Nil) {
+			last = &Error{Kind: Misconfigured, Message: fmt.Sprintf("the Sentinel %s knows no primary by the name %s: set redis.masterName of the LeaderboardClass to what its configuration has after \"sentinel monitor\"", endpoint, r.admin.MasterName)}
+			continue
+		}
 		if err != nil {
 			last = redisError(err, "ask the Sentinel %s", endpoint)
 			continue
 		}
 
-		nodes := []string{net.JoinHostPort(master[0], master[1])}
-		for _, replica := range replicas {
-			// A node that is down gets its users when it is back.
-			if flags := replica["flags"]; !strings.Contains(flags, "down") && !strings.Contains(flags, "disconnected") {
-				nodes = append(nodes, net.JoinHostPort(replica["ip"], replica["port"]))
-			}
-		}
-
-		return nodes, nil
+		return sentinelAddresses(master, replicas), nil
 	}
 
 	return nil, last
@@ -183,21 +181,10 @@ func (r *Redis) clusterNodes(ctx context.Context) ([]string, error) {
 			continue
 		}
 
-		var nodes []string
-		for line := range strings.Lines(text) {
-			// id ip:port@bus[,hostname] flags ...
-			fields := strings.Fields(line)
-			if len(fields) < 3 || strings.Contains(fields[2], "fail") || strings.Contains(fields[2], "handshake") || strings.Contains(fields[2], "noaddr") {
-				continue
-			}
-
-			address, _, _ := strings.Cut(fields[1], "@")
-			if host, port, err := net.SplitHostPort(address); err == nil && host == "" { // a cluster of one that knows no address of its own
-				own, _, _ := net.SplitHostPort(endpoint)
-				address = net.JoinHostPort(own, port)
-			}
-
-			nodes = append(nodes, address)
+		nodes, master := clusterAddresses(text, endpoint, r.tls != nil)
+		if !master {
+			last = &Error{Kind: Unreachable, Message: fmt.Sprintf("the node %s of the Redis Cluster lists no master that can be used; look at CLUSTER NODES there", endpoint)}
+			continue
 		}
 
 		return nodes, nil

@@ -21,6 +21,8 @@ const certificateLifetime = 24 * time.Hour
 type Authority struct {
 	// PEM is the authority's own certificate, which clients are to trust.
 	PEM []byte
+	// Host is the name that certificates are for; empty: they are for 127.0.0.1.
+	Host string
 
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -49,7 +51,7 @@ func NewAuthority() (*Authority, error) {
 	return a, nil
 }
 
-// issue makes a certificate for 127.0.0.1, with its key, in PEM.
+// issue makes a certificate for Host, or 127.0.0.1, with its key, in PEM.
 func (a *Authority) issue() (certificate, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -57,8 +59,14 @@ func (a *Authority) issue() (certificate, key []byte, err error) {
 	}
 
 	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "a server of tests"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(certificateLifetime), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(certificateLifetime),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	if a.Host != "" {
+		template.DNSNames = []string{a.Host}
+	} else {
+		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	}
+
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, private.Public(), a.key)
 	if err != nil {
 		return nil, nil, fmt.Errorf("sign the certificate of a server: %w", err)
@@ -72,9 +80,10 @@ func (a *Authority) issue() (certificate, key []byte, err error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}), nil
 }
 
-// clientConfig trusts this authority only.
+// clientConfig trusts this authority only. Where certificates are for a host, that is
+// asked for, whatever address is dialed.
 func (a *Authority) clientConfig() *tls.Config {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool(), ServerName: a.Host}
 	config.RootCAs.AddCert(a.certificate)
 	return config
 }

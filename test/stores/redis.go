@@ -96,7 +96,7 @@ func (r *Redis) Start(ctx context.Context) error {
 			return err
 		}
 		args = append(args, "--port", "0", "--tls-port", strconv.Itoa(r.Port), "--tls-auth-clients", "no",
-			"--tls-cert-file", r.certificatePath(), "--tls-key-file", r.certificatePath()+".key", "--tls-ca-cert-file", r.certificatePath())
+			"--tls-cert-file", r.certificatePath(), "--tls-key-file", r.certificatePath()+".key", "--tls-ca-cert-file", r.authorityPath())
 	}
 
 	child, err := startProcess(r.binary, append(args, r.options.Args...), nil, r.LogFile(), nil)
@@ -137,14 +137,17 @@ func (r *Redis) writeACLFile() error {
 
 func (r *Redis) certificatePath() string { return filepath.Join(r.Dir, "server.crt") }
 
-// certify gives the server a new certificate.
+func (r *Redis) authorityPath() string { return filepath.Join(r.Dir, "ca.crt") }
+
+// certify gives the server a new certificate, and that of the authority, by which the
+// nodes of a cluster know each other.
 func (r *Redis) certify() error {
 	certificate, key, err := r.options.Authority.issue()
 	if err != nil {
 		return err
 	}
 
-	for path, content := range map[string][]byte{r.certificatePath(): certificate, r.certificatePath() + ".key": key} {
+	for path, content := range map[string][]byte{r.certificatePath(): certificate, r.certificatePath() + ".key": key, r.authorityPath(): r.options.Authority.PEM} {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			return fmt.Errorf("write the certificate of Redis: %w", err)
 		}
