@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -44,16 +45,26 @@ func (s *Stores) adminSecrets(ctx context.Context, class *v1alpha1.LeaderboardCl
 			return nil, err
 		}
 		for _, key := range []string{corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey} {
-			if len(secret.Data[key]) == 0 {
+			if lineOf(secret, key) == "" {
 				return nil, stalledBy("", v1alpha1.ReasonSecretInvalid,
 					"The Secret %s in the namespace %s lacks the key %s: give it the administrator's username and password", one.name, s.namespace, key)
 			}
 		}
-		*one.login = adminLogin{username: string(secret.Data[corev1.BasicAuthUsernameKey]),
-			password: string(secret.Data[corev1.BasicAuthPasswordKey]), authority: secret.Data[corev1.ServiceAccountRootCAKey]}
+		*one.login = adminLogin{username: lineOf(secret, corev1.BasicAuthUsernameKey),
+			password: lineOf(secret, corev1.BasicAuthPasswordKey), authority: secret.Data[corev1.ServiceAccountRootCAKey]}
 	}
 
 	return secrets, nil
+}
+
+// lineOf is a value of a Secret without the end of the line that files have, from which
+// kubectl create secret --from-file makes values. No more is taken away than one end.
+func lineOf(secret *corev1.Secret, key string) string {
+	value, ended := strings.CutSuffix(string(secret.Data[key]), "\n")
+	if ended {
+		value = strings.TrimSuffix(value, "\r")
+	}
+	return value
 }
 
 // checkHosts refuses hosts to which the Secret's login must not be sent: who writes a
