@@ -83,7 +83,7 @@ func (c conditions) conclude(failure *stepError) {
 	}
 
 	if failure == nil {
-		c.set(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady, "The endpoint serves the current spec")
+		c.ready()
 		return
 	}
 	if settled {
@@ -101,6 +101,16 @@ func (c conditions) conclude(failure *stepError) {
 	} else {
 		c.set(v1alpha1.ConditionReconciling, metav1.ConditionTrue, failure.reason, failure.message)
 	}
+}
+
+// ready is true also where no Pod is asked for: that is what the spec says, so a
+// tool that waits for the spec to be done has it. The reason tells the two apart.
+func (c conditions) ready() {
+	reason, message := v1alpha1.ReasonReady, "The endpoint serves the current spec"
+	if workload := meta.FindStatusCondition(*c.list, v1alpha1.ConditionWorkloadAvailable); workload != nil && workload.Reason == v1alpha1.ReasonScaledToZero {
+		reason, message = workload.Reason, workload.Message
+	}
+	c.set(v1alpha1.ConditionReady, metav1.ConditionTrue, reason, message)
 }
 
 // suspended leaves Ready true while what was made goes on serving. It is

@@ -346,7 +346,8 @@ func TestAvailability(t *testing.T) {
 		reason    string
 	}{
 		"not seen yet":             {appsv1.DeploymentStatus{ObservedGeneration: 1, Replicas: 2, UpdatedReplicas: 2, AvailableReplicas: 2}, 2, false, "Progressing"},
-		"no Pods asked for":        {appsv1.DeploymentStatus{ObservedGeneration: 2}, 0, false, "WorkloadUnavailable"},
+		"no Pods asked for":        {appsv1.DeploymentStatus{ObservedGeneration: 2}, 0, true, "ScaledToZero"},
+		"Pods are being ended":     {appsv1.DeploymentStatus{ObservedGeneration: 2, Replicas: 1, UpdatedReplicas: 1, AvailableReplicas: 1}, 0, false, "Progressing"},
 		"old Pods are left":        {appsv1.DeploymentStatus{ObservedGeneration: 2, Replicas: 3, UpdatedReplicas: 2, AvailableReplicas: 3}, 2, false, "Progressing"},
 		"new Pods are not ready":   {appsv1.DeploymentStatus{ObservedGeneration: 2, Replicas: 2, UpdatedReplicas: 2, AvailableReplicas: 1}, 2, false, "Progressing"},
 		"all":                      {appsv1.DeploymentStatus{ObservedGeneration: 2, Replicas: 2, UpdatedReplicas: 2, AvailableReplicas: 2}, 2, true, "Ready"},

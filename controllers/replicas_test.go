@@ -6,11 +6,13 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -231,7 +233,15 @@ func TestAutoscalingFromZero(t *testing.T) {
 	lb := newLeaderboard(ns, class)
 	lb.Spec.Replicas = new(int32(0))
 	create(t, lb)
-	becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "False WorkloadUnavailable"})
+	becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "True ScaledToZero", v1alpha1.ConditionWorkloadAvailable: "True ScaledToZero",
+		v1alpha1.ConditionReconciling: "", v1alpha1.ConditionStalled: ""})
+	require.Equal(t, status.CurrentStatus, kstatus(t, lb), "Flux waits for no more")
+	patch(t, lb, func() { lb.Spec.Suspend = true })
+	becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "True Suspended", v1alpha1.ConditionReconciling: "", v1alpha1.ConditionStalled: ""})
+	require.Equal(t, status.CurrentStatus, kstatus(t, lb))
+
+	patch(t, lb, func() { lb.Spec.Suspend = false })
+	becomes(t, lb, map[string]string{v1alpha1.ConditionReady: "True ScaledToZero"})
 	patch(t, lb, func() {
 		lb.Spec.Replicas, lb.Spec.Autoscaling = nil, &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 6, TargetCPUUtilizationPercentage: 50}
 	})
@@ -241,6 +251,19 @@ func TestAutoscalingFromZero(t *testing.T) {
 	scale(t, lb, 0)
 	deployment := deploymentOf(t, lb)
 	eventually(t, deployment, func() bool { return *deployment.Spec.Replicas == 2 })
+}
+
+// kstatus is what tools that use that library, as Flux does, find the object to be.
+func kstatus(t *testing.T, object client.Object) status.Status {
+	t.Helper()
+	kind, err := cluster.GroupVersionKindFor(object)
+	require.NoError(t, err)
+	found := &unstructured.Unstructured{}
+	found.SetGroupVersionKind(kind)
+	require.NoError(t, cluster.Get(t.Context(), client.ObjectKeyFromObject(object), found))
+	result, err := status.Compute(found)
+	require.NoError(t, err)
+	return result.Status
 }
 
 // watchReplicas notes the least spec.replicas that any version of the

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
@@ -37,11 +38,26 @@ func (r *LeaderboardReconciler) checkRollout(ctx context.Context, p *pass) error
 
 	available, reason, message := availability(deployment, leastPods(p.lb, deployment))
 	if !available {
-		return waitingFor(v1alpha1.ConditionWorkloadAvailable, reason, "%s", message)
+		return r.unavailable(ctx, p, reason, message)
 	}
 
-	p.conditions().set(v1alpha1.ConditionWorkloadAvailable, metav1.ConditionTrue, v1alpha1.ReasonReady, message)
+	p.conditions().set(v1alpha1.ConditionWorkloadAvailable, metav1.ConditionTrue, reason, message)
 	return nil
+}
+
+// unavailable adds to how far the Deployment is what is wrong with its Pods.
+func (r *LeaderboardReconciler) unavailable(ctx context.Context, p *pass, reason, message string) error {
+	cause, err := r.podTrouble(ctx, p.lb)
+	if err != nil {
+		log.FromContext(ctx).Error(err, "Look at the Pods") // how far the Deployment is can be told without
+	}
+	if cause != "" {
+		reason, message = v1alpha1.ReasonWorkloadUnavailable, message+". "+cause
+	}
+
+	failure := waitingFor(v1alpha1.ConditionWorkloadAvailable, reason, "%s", message)
+	failure.retryAfter = troubleRetry
+	return failure
 }
 
 // leastPods is how many Pods have to be ready: all, or the least number that
@@ -60,14 +76,17 @@ func leastPods(lb *v1alpha1.Leaderboard, deployment *appsv1.Deployment) int32 {
 }
 
 // availability says whether at least that many Pods of the Deployment's current
-// template are available and no other Pods serve any more.
+// template are available and no other Pods serve any more. None is enough where none is
+// asked for.
 func availability(deployment *appsv1.Deployment, least int32) (available bool, reason, message string) {
 	status := deployment.Status
 	switch {
 	case status.ObservedGeneration < deployment.Generation:
 		return false, v1alpha1.ReasonProgressing, "The Deployment " + deployment.Name + " is being rolled out"
+	case least == 0 && status.Replicas > 0:
+		return false, v1alpha1.ReasonProgressing, fmt.Sprintf("%d Pods are being ended", status.Replicas)
 	case least == 0:
-		return false, v1alpha1.ReasonWorkloadUnavailable, "No Pod is asked for, so nothing serves: set spec.replicas to 1 or more"
+		return true, v1alpha1.ReasonScaledToZero, "No Pod is asked for (spec.replicas is 0), so nothing is served: set it to 1 or more to serve"
 	}
 
 	if failure := deploymentCondition(deployment, appsv1.DeploymentReplicaFailure, corev1.ConditionTrue); failure != nil {

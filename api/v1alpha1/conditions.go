@@ -4,7 +4,7 @@ package v1alpha1
 // while they are true, as kstatus wants:
 // https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
 const (
-	// ConditionReady: the endpoint serves the current spec.
+	// ConditionReady: the endpoint serves the current spec, or no Pod is asked for.
 	ConditionReady = "Ready"
 	// ConditionSchemaReady: the tenant's Postgres schema and roles exist and
 	// the schema is at the version that the server needs.
@@ -37,6 +37,8 @@ const (
 	ReasonReady = "Ready"
 	// ReasonProgressing: work is under way.
 	ReasonProgressing = "Progressing"
+	// ReasonScaledToZero: the condition is true and no Pod is asked for, so nothing is served.
+	ReasonScaledToZero = "ScaledToZero"
 	// ReasonSuspended: spec.suspend is set; the operator changes nothing.
 	ReasonSuspended = "Suspended"
 	// ReasonDeleting: the Leaderboard is being deleted.
@@ -74,7 +76,7 @@ const (
 	ReasonProvisioningFailed = "ProvisioningFailed"
 	// ReasonApplyFailed: the API server refused an object of the workload.
 	ReasonApplyFailed = "ApplyFailed"
-	// ReasonWorkloadUnavailable: not enough Pods are ready.
+	// ReasonWorkloadUnavailable: not enough Pods are ready, and it is known why.
 	ReasonWorkloadUnavailable = "WorkloadUnavailable"
 )
 

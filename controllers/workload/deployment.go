@@ -169,6 +169,7 @@ func container(in Input) (*corev1ac.ContainerApplyConfiguration, error) {
 			corev1ac.ContainerPort().WithName(httpPortName).WithContainerPort(httpPort).WithProtocol(corev1.ProtocolTCP),
 			corev1ac.ContainerPort().WithName(opsPortName).WithContainerPort(opsPort).WithProtocol(corev1.ProtocolTCP)).
 		WithResources(resourceRequirements(resources)).
+		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError). // the conditions say why a Pod ends
 		// 60 s for a start on a busy node; the others begin only after it.
 		WithStartupProbe(probe("/livez").WithPeriodSeconds(1).WithFailureThreshold(60)).
 		WithLivenessProbe(probe("/livez").WithPeriodSeconds(10).WithFailureThreshold(3)).

@@ -22,6 +22,7 @@ var operatorRights = map[string]string{
 	"serviceaccounts":                                 "create get list patch watch",
 	"services":                                        "create get list patch watch",
 	"namespaces":                                      "get list watch",
+	"pods":                                            "list",
 	"secrets":                                         "create delete get patch",
 	"deployments.apps":                                "create delete get list patch watch",
 	"events.events.k8s.io":                            "create patch",
