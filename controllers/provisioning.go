@@ -254,6 +254,8 @@ func (p *pass) storeFailure(err error, condition string) error {
 	switch provision.KindOf(err) {
 	case provision.Unreachable:
 		return failedBy(err, condition, unreachable, "%s did not answer in time; this is tried again on its own", store)
+	case provision.ReadOnly:
+		return failedBy(err, condition, v1alpha1.ReasonReadOnly, "%s. This is tried again on its own", sentence(err))
 	case provision.OwnershipConflict:
 		return stalledBy(condition, v1alpha1.ReasonOwnershipConflict, "%s: it was left alone. %s", sentence(err), p.howToApprove(err))
 	case provision.Missing:

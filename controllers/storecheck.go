@@ -82,12 +82,13 @@ func (e *storeEntry) checkRedis(ctx context.Context, class *v1alpha1.Leaderboard
 }
 
 // prepareInterval is how often it is looked at what changes seldom: who is registered,
-// whether PUBLIC has rights that it must not have, whether Redis lets anyone in. Taking
-// away what is another role's to take away is a write that changes nothing, so it is not
-// tried with every check.
+// whether PUBLIC has rights that it must not have, whether Redis lets anyone in, and whether
+// what games need can be done, which is tried out. Each is a write, so none is part of every
+// check; all are when the class or an admin Secret has changed, and after a failure.
 const prepareInterval = 10 * time.Minute
 
-// prepare registers the operator and takes from PUBLIC what it must not have.
+// prepare registers the operator, takes from PUBLIC what it must not have, and tries out
+// what games need.
 func (e *storeEntry) prepare(ctx context.Context, class *v1alpha1.LeaderboardClass) (leftOpen []string, err error) {
 	e.preparing.Lock()
 	defer e.preparing.Unlock()
@@ -96,13 +97,19 @@ func (e *storeEntry) prepare(ctx context.Context, class *v1alpha1.LeaderboardCla
 		if err := e.postgres.Register(ctx, approvals(class)); err != nil {
 			return err
 		}
-		e.leftOpen, err = e.postgres.PrepareDatabase(ctx)
-		return err
+		if e.leftOpen, err = e.postgres.PrepareDatabase(ctx); err != nil {
+			return err
+		}
+		return e.postgres.Probe(ctx)
 	})
+	if errors.Is(err, provision.ErrBusy) {
+		err = nil // nothing is wrong; the next check tries
+	}
 	return e.leftOpen, err
 }
 
-// prepareRedis looks whether tenants can share Redis, and which one it is.
+// prepareRedis looks whether tenants can share Redis and have what they need, and which one
+// it is.
 func (e *storeEntry) prepareRedis(ctx context.Context) error {
 	e.preparing.Lock()
 	defer e.preparing.Unlock()
@@ -141,6 +148,7 @@ func asClassError(class *v1alpha1.LeaderboardClass, err error, unreachable strin
 		provision.Refused:            v1alpha1.ReasonInsufficientRights,
 		provision.InsufficientRights: v1alpha1.ReasonInsufficientRights,
 		provision.Misconfigured:      v1alpha1.ReasonMisconfigured,
+		provision.ReadOnly:           v1alpha1.ReasonReadOnly,
 		provision.OwnershipConflict:  v1alpha1.ReasonOwnershipConflict,
 	}[provision.KindOf(err)]
 	if reason == "" {

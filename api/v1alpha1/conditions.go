@@ -20,13 +20,16 @@ const (
 	ConditionStalled = "Stalled"
 )
 
-// Condition types of a LeaderboardClass.
+// Condition types of a LeaderboardClass, which also has Ready, Reconciling and Stalled.
 const (
 	// ConditionAccepted: the class is this operator's and its references resolve.
 	ConditionAccepted = "Accepted"
 	// ConditionReachable: Postgres and Redis answered the admin credentials,
 	// which have the rights that the operator needs.
 	ConditionReachable = "Reachable"
+	// ConditionIngressServed: the IngressClass of the games' Ingresses exists. It is there
+	// only while the class has a domain for them.
+	ConditionIngressServed = "IngressServed"
 )
 
 // Reasons of the conditions of a Leaderboard.
@@ -67,6 +70,8 @@ const (
 	ReasonPostgresUnreachable = "PostgresUnreachable"
 	// ReasonRedisUnreachable: Redis did not answer in time.
 	ReasonRedisUnreachable = "RedisUnreachable"
+	// ReasonReadOnly: a store answers and takes no writes. Also of a LeaderboardClass.
+	ReasonReadOnly = "ReadOnly"
 	// ReasonInsufficientRights: the admin credentials lack a right.
 	ReasonInsufficientRights = "InsufficientRights"
 	// ReasonMigrationFailed: the schema could not be brought to the version
@@ -96,6 +101,13 @@ const (
 	// ReasonMisconfigured: a store answered but must not be shared by tenants
 	// as it is configured.
 	ReasonMisconfigured = "Misconfigured"
+	// ReasonIngressClassFound: the IngressClass exists.
+	ReasonIngressClassFound = "IngressClassFound"
+	// ReasonIngressClassNotFound: the IngressClass that exposure.ingressClassName names does
+	// not exist. Also of a Leaderboard that has an Ingress.
+	ReasonIngressClassNotFound = "IngressClassNotFound"
+	// ReasonIngressClassUnknown: it cannot be told which controller serves the Ingresses.
+	ReasonIngressClassUnknown = "IngressClassUnknown"
 	// ReasonInUse: the class is being deleted while Leaderboards use it.
 	ReasonInUse = "InUse"
 )

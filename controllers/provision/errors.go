@@ -30,6 +30,8 @@ const (
 	Fenced Kind = "Fenced"
 	// Missing means that what was made before is not there any more.
 	Missing Kind = "Missing"
+	// ReadOnly means that the store answers, and takes no writes now.
+	ReadOnly Kind = "ReadOnly"
 	// Failed means that the store refused something for another cause.
 	Failed Kind = "Failed"
 )
@@ -82,11 +84,15 @@ const (
 	stateInvalidSchema         = "3F000"
 	stateInvalidParameter      = "22023"
 	stateUniqueViolation       = "23505"
+	stateReadOnly              = "25006"
 	stateDuplicateSchema       = "42P06"
 	stateDuplicateTable        = "42P07"
 	stateDuplicateColumn       = "42701"
 	stateDeadlockDetected      = "40P01"
 	stateDependentObjects      = "2BP01"
+	stateLockNotAvailable      = "55P03"
+	stateQueryCanceled         = "57014"
+	stateSerializationFailure  = "40001"
 )
 
 func sqlState(err error) string {
@@ -115,6 +121,8 @@ func postgresError(err error, format string, args ...any) error {
 		return &Error{Kind: Refused, Message: message + ": PostgreSQL refused the login; check the username and the password in the admin Secret", Cause: short(err)}
 	case stateInsufficientPrivilege:
 		return &Error{Kind: InsufficientRights, Message: message + ": the administrator needs a LOGIN role with CREATEROLE that owns the database", Cause: short(err)}
+	case stateReadOnly:
+		return &Error{Kind: ReadOnly, Message: message + ": PostgreSQL takes no writes now; see whether it is a standby, or full", Cause: short(err)}
 	case stateProtocolViolation:
 		if strings.Contains(err.Error(), "unsupported startup parameter") { // as PgBouncer says it
 			return &Error{Kind: Misconfigured, Message: message + ": a connection pooler answered; set postgres.host of the LeaderboardClass to PostgreSQL itself, and postgres.poolerHost to the pooler", Cause: short(err)}
@@ -181,6 +189,10 @@ func redisError(err error, format string, args ...any) error {
 		return &Error{Kind: Refused, Message: message + ": Redis refused the login; check the username and the password in the admin Secret", Cause: err}
 	case strings.HasPrefix(text, "NOPERM"):
 		return &Error{Kind: InsufficientRights, Message: message + ": the administrator needs +acl, +client|list, +client|kill, +function|list, +function|load, +info, +role, +scan, +unlink and the keys and channels of all tenants, and +get, +set and +@hash on leaderboard-operator:*", Cause: err}
+	case strings.HasPrefix(text, "READONLY"):
+		return &Error{Kind: ReadOnly, Message: message + ": Redis is a replica, which takes no writes; name the primary in redis.endpoints (of a managed service, its primary endpoint)", Cause: err}
+	case strings.HasPrefix(text, "MISCONF"), strings.HasPrefix(text, "NOREPLICAS"), strings.HasPrefix(text, "OOM"):
+		return &Error{Kind: ReadOnly, Message: message + ": Redis takes no writes now", Cause: err}
 	case strings.HasPrefix(text, "LOADING"), strings.HasPrefix(text, "MASTERDOWN"), strings.HasPrefix(text, "CLUSTERDOWN"):
 		return &Error{Kind: Unreachable, Message: message + ": Redis is starting", Cause: err}
 	default:

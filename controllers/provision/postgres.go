@@ -124,48 +124,6 @@ func connConfig(admin PostgresAdmin) (*pgx.ConnConfig, error) {
 // Close ends the connections.
 func (p *Postgres) Close() { p.pool.Close() }
 
-// PostgresServer is what Check found.
-type PostgresServer struct {
-	Version string
-	ID      PostgresID
-	// Connections are those that it accepts from all games together.
-	Connections int
-	// Lossy are the settings under which it may lose what it has committed.
-	Lossy []string
-}
-
-// Check says whether the server can hold tenants, and what it is. From then on, writes are
-// refused on any other one.
-func (p *Postgres) Check(ctx context.Context) (server PostgresServer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-
-	var number int
-	var canCreateRoles, canCreateSchemas bool
-	err = p.pool.QueryRow(ctx, `SELECT current_setting('server_version'), current_setting('server_version_num')::int,
-		rolcreaterole OR rolsuper, has_database_privilege(current_database(), 'CREATE'),
-		least(current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-			- coalesce(current_setting('reserved_connections', true)::int, 0), nullif(d.datconnlimit, -1)) - $1::int,
-		ARRAY(SELECT name || ' is ' || setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name),
-		system_identifier::text, d.oid::int8
-		FROM pg_roles, pg_database d, pg_control_system() WHERE rolname = current_user AND d.datname = current_database()`, maxConnections).
-		Scan(&server.Version, &number, &canCreateRoles, &canCreateSchemas, &server.Connections, &server.Lossy, &server.ID.Server, &server.ID.Database)
-
-	switch {
-	case err != nil:
-		return PostgresServer{}, postgresError(err, "look at PostgreSQL")
-	case number < minPostgres:
-		return server, &Error{Kind: Misconfigured, Message: fmt.Sprintf("PostgreSQL %s is too old: 15 or later is needed", server.Version)}
-	case !canCreateRoles:
-		return server, &Error{Kind: InsufficientRights, Message: "the administrator of PostgreSQL cannot make roles: ALTER ROLE ... CREATEROLE"}
-	case !canCreateSchemas:
-		return server, &Error{Kind: InsufficientRights, Message: "the administrator of PostgreSQL cannot make schemas: let it own the database, or GRANT CREATE ON DATABASE"}
-	}
-
-	p.id.Store(&server.ID)
-	return server, nil
-}
-
 // PrepareDatabase takes from PUBLIC what would let tenants reach each other: the
 // right to connect to any database and to create in the schema public. It
 // returns in words what it was not allowed to take away.

@@ -223,6 +223,14 @@ var commands = append(append([]string{"-@all"}, functions.Rights...), "+hello", 
 // clusterCommands are what a client of a Redis Cluster needs besides.
 var clusterCommands = []string{"+cluster|slots", "+cluster|shards", "+cluster|nodes", "+readonly", "+readwrite", "+asking", "+command"}
 
+// tenantCommands are the rules for what a tenant's user may do.
+func (r *Redis) tenantCommands() []string {
+	if r.admin.Mode == Cluster {
+		return append(slices.Clone(commands), clusterCommands...)
+	}
+	return commands
+}
+
 // EnsureUser makes the tenant's user, with these passwords, what it should be
 // on every node. It writes nothing, and returns false, where it is that already. A
 // user that belongs to another object is an OwnershipConflict.
@@ -245,11 +253,6 @@ func (r *Redis) ensureUser(ctx context.Context, t tenant.Tenant, claim Claim, pa
 	for _, password := range passwords {
 		sum := sha256.Sum256([]byte(password))
 		hashes = append(hashes, hex.EncodeToString(sum[:]))
-	}
-
-	wanted := commands
-	if r.admin.Mode == Cluster {
-		wanted = append(slices.Clone(commands), clusterCommands...)
 	}
 
 	keys, channels := "~"+t.KeyPrefix()+"*", "&"+t.KeyPrefix()+"*"
@@ -275,7 +278,7 @@ func (r *Redis) ensureUser(ctx context.Context, t tenant.Tenant, claim Claim, pa
 		for _, hash := range accepted {
 			rules = append(rules, "#"+hash)
 		}
-		rules = append(append(rules, keys, "resetchannels", channels), wanted...)
+		rules = append(append(rules, keys, "resetchannels", channels), r.tenantCommands()...)
 		if err := node.Do(ctx, arguments("ACL", "SETUSER", t.RedisUser(), rules)...).Err(); err != nil {
 			return err
 		}

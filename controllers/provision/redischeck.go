@@ -22,7 +22,7 @@ const neverEvict = "noeviction"
 // not answer hides nothing that is wrong with another one.
 func (r *Redis) Check(ctx context.Context) (version string, err error) {
 	err = r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
-		found, err := checkNode(ctx, address, node)
+		found, err := r.checkNode(ctx, address, node)
 		if err == nil {
 			version = found
 		}
@@ -31,8 +31,8 @@ func (r *Redis) Check(ctx context.Context) (version string, err error) {
 	return version, err
 }
 
-func checkNode(ctx context.Context, address string, node *redis.Client) (version string, err error) {
-	info, err := node.Info(ctx, "server", "memory").Result()
+func (r *Redis) checkNode(ctx context.Context, address string, node *redis.Client) (version string, err error) {
+	info, err := node.Info(ctx, "server", "memory", "replication").Result()
 	if err != nil {
 		return "", err
 	}
@@ -51,23 +51,40 @@ func checkNode(ctx context.Context, address string, node *redis.Client) (version
 		return "", err
 	}
 
-	return name + " " + version, nil
+	return name + " " + version, r.checkRole(address, info)
 }
 
-// Prepare says whether the deployment can be shared by tenants, and loads the functions.
+// checkRole refuses a node that is not what the class says it is. Replicas take no writes:
+// they belong to a deployment whose primary is found through Sentinels or the cluster.
+func (r *Redis) checkRole(address, info string) error {
+	switch {
+	case infoField(info, "redis_mode") == "sentinel":
+		return &Error{Kind: Misconfigured, Message: "a Sentinel answers on " + address + ": set redis.mode to Sentinel and redis.masterName to the name of the primary"}
+	case r.admin.Mode == Standalone && infoField(info, "role") == "slave":
+		return &Error{Kind: ReadOnly, Message: "Redis on " + address + " is a replica, which takes no writes: set redis.endpoints to the primary (of a managed service, to its primary endpoint), or wait until it has been promoted"}
+	}
+	return nil
+}
+
+// Prepare says whether the deployment can be shared by tenants, loads the functions, and
+// tries out what tenants will need.
 func (r *Redis) Prepare(ctx context.Context) error {
-	return r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
+	err := r.each(ctx, func(ctx context.Context, address string, node *redis.Client) error {
 		if err := checkDefaultUser(ctx, address, node); err != nil {
 			return err
 		}
 		return functions.Ensure(ctx, node)
 	})
+	if err != nil {
+		return err
+	}
+	return r.Probe(ctx)
 }
 
 func checkDefaultUser(ctx context.Context, address string, node *redis.Client) error {
 	user, err := aclUser(ctx, node, "default")
 	if err != nil {
-		return err
+		return aclError(err, address, "ACL GETUSER")
 	}
 	if user != nil && slices.Contains(user.flags, "on") && slices.Contains(user.flags, "nopass") {
 		return &Error{Kind: Misconfigured, Message: "the user default of Redis on " + address +

@@ -128,7 +128,7 @@ func (o Operator) admits(has Operator, approved Approvals) error {
 		message = fmt.Sprintf("an operator of another Kubernetes cluster, whose namespace kube-system has the UID %s, works in this database with the cluster id %q: "+
 			"give each cluster an id of its own (clusterID of the chart), or a database", has.Cluster, o.ClusterID)
 	case has.Namespace != o.Namespace:
-		change = fmt.Sprintf("operator %s %s %s", o.ControllerName, has.Namespace, o.Namespace)
+		change = operatorChange(o.ControllerName, has.Namespace, o.Namespace)
 		message = fmt.Sprintf("an operator in the namespace %s works in this database with the controller name %s: "+
 			"remove one of them, or give each a controllerName of its own", has.Namespace, o.ControllerName)
 	default:
@@ -140,6 +140,16 @@ func (o Operator) admits(has Operator, approved Approvals) error {
 	}
 
 	return &Error{Kind: OwnershipConflict, Message: message, Approve: ApprovalOf(change)}
+}
+
+// ApprovalOfOperator is the word by which the platform team approves that the operator in
+// one namespace takes the place of that in another.
+func ApprovalOfOperator(controllerName, from, to string) string {
+	return ApprovalOf(operatorChange(controllerName, from, to))
+}
+
+func operatorChange(controllerName, from, to string) string {
+	return fmt.Sprintf("operator %s %s %s", controllerName, from, to)
 }
 
 // readOperator reads the row of the operator; a zero one if there is none.
@@ -198,8 +208,8 @@ func (p *Postgres) locked(ctx context.Context, t tenant.Tenant, claim Claim, do 
 }
 
 // WhileLeading runs do while this process leads: no other one can take over before it has
-// returned. It is for what is written elsewhere. Where PostgreSQL does not answer, or
-// does not name this process yet, the lease alone is asked: nothing is registered here,
+// returned. It is for what is written elsewhere. Where PostgreSQL does not answer, takes
+// no writes (of which its locks are one), or does not name this process yet, the lease alone is asked: nothing is registered here,
 // as the database may turn out to be another one than the game's.
 func (p *Postgres) WhileLeading(ctx context.Context, do func(context.Context) error) error {
 	begun, doErr := false, error(nil)
@@ -216,7 +226,8 @@ func (p *Postgres) WhileLeading(ctx context.Context, do func(context.Context) er
 		return doErr
 	}
 	if err != nil && !errors.Is(err, errNotHolder) {
-		if err = postgresError(err, "look who leads"); KindOf(err) != Unreachable {
+		err = postgresError(err, "look who leads")
+		if kind := KindOf(err); kind != Unreachable && kind != ReadOnly {
 			return err
 		}
 	}
