@@ -42,12 +42,13 @@ func (r *LeaderboardReconciler) resolveClass(ctx context.Context, p *pass) error
 	if err != nil {
 		return err
 	}
-	if class.Spec.ControllerName != r.ControllerName {
+	if !r.serves(class) {
 		return errOtherController
 	}
 	if err := r.admit(ctx, p.lb, class); err != nil {
 		return err
 	}
+	p.unserved = unserved(p.lb, class)
 
 	p.class = class
 	if p.lb.Status.ClassName != class.Name {

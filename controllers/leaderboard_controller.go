@@ -91,7 +91,7 @@ func (r *LeaderboardReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 	defer p.close()
 
 	class, err := r.findClass(ctx, p.lb)
-	if err == nil && class.Spec.ControllerName != r.ControllerName {
+	if err == nil && !r.serves(class) {
 		return ctrl.Result{}, nil
 	}
 	if err == nil {
@@ -154,6 +154,9 @@ func (r *LeaderboardReconciler) run(ctx context.Context, p *pass) error {
 		}
 	}
 
+	if p.later == nil {
+		return p.unserved
+	}
 	return p.later
 }
 

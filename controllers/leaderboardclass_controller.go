@@ -59,6 +59,13 @@ func (r *LeaderboardClassReconciler) Reconcile(ctx context.Context, request ctrl
 	}
 
 	class := base.DeepCopy()
+	if ours, err := r.claim(ctx, class); err != nil {
+		return retryConflict(err)
+	} else if !ours {
+		return ctrl.Result{RequeueAfter: jitter(r.Resync)}, nil
+	}
+
+	base = class.DeepCopy()
 	users, err := r.users(ctx, class)
 	if err != nil {
 		return ctrl.Result{}, err
@@ -138,8 +145,16 @@ func (r *LeaderboardClassReconciler) usedByNow(ctx context.Context, name string)
 	return false, nil
 }
 
-// judge sets Accepted and Reachable.
+// judge sets the conditions.
 func (r *LeaderboardClassReconciler) judge(ctx context.Context, class *v1alpha1.LeaderboardClass, users []v1alpha1.Leaderboard) {
+	r.judgeStores(ctx, class, users)
+	r.judgeIngress(ctx, class)
+	c := conditions{list: &class.Status.Conditions, generation: class.Generation}
+	c.concludeClass(hasIngresses(class, users))
+}
+
+// judgeStores sets Accepted and Reachable.
+func (r *LeaderboardClassReconciler) judgeStores(ctx context.Context, class *v1alpha1.LeaderboardClass, users []v1alpha1.Leaderboard) {
 	c := conditions{list: &class.Status.Conditions, generation: class.Generation}
 	if accepted := r.accept(ctx, class, users); accepted != nil {
 		c.set(v1alpha1.ConditionAccepted, metav1.ConditionFalse, accepted.reason, accepted.message)
@@ -247,7 +262,7 @@ func (r *LeaderboardClassReconciler) writeStatus(ctx context.Context, base, clas
 		return fmt.Errorf("write the status: %w", err)
 	}
 
-	for _, conditionType := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionReachable} {
+	for _, conditionType := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionReachable, v1alpha1.ConditionIngressServed} {
 		was := meta.FindStatusCondition(base.Status.Conditions, conditionType)
 		is := meta.FindStatusCondition(class.Status.Conditions, conditionType)
 		if is == nil || (was != nil && was.Status == is.Status && was.Reason == is.Reason) {

@@ -151,7 +151,7 @@ func NewManager(restConfig *rest.Config, o ManagerOptions) (ctrl.Manager, error)
 func setUp(manager ctrl.Manager, operator provision.Operator, o ManagerOptions) error {
 	// Without the check of names several managers run in one process, which has
 	// one registry: the first one's metrics are there.
-	operatorMetrics, err := NewMetrics(manager.GetCache(), metrics.Registry, o.MetricsOfGames)
+	operatorMetrics, err := NewMetrics(manager.GetCache(), metrics.Registry, operator, o.MetricsOfGames)
 	if err != nil && !o.SkipNameValidation {
 		return fmt.Errorf("register metrics: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
+	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
 )
 
 // Metrics are the operator's own, beside those of controller-runtime.
@@ -19,6 +20,7 @@ type Metrics struct {
 	// stepSeconds is how long each step of a pass took.
 	stepSeconds *prometheus.HistogramVec
 	reader      client.Reader
+	operator    provision.Operator
 	// ofGames: the conditions of every game are told.
 	ofGames bool
 }
@@ -34,12 +36,14 @@ var (
 		"1 for the status that a condition of a Leaderboard has.", []string{"namespace", "name", "condition", "status"}, nil)
 	classConditionDesc = prometheus.NewDesc("leaderboard_operator_class_condition",
 		"1 for the status that a condition of a LeaderboardClass has.", []string{"class", "condition", "status"}, nil)
+	classContestedDesc = prometheus.NewDesc("leaderboard_operator_class_contested",
+		"1 for a LeaderboardClass that names this operator's controllerName and is served by one in another namespace.", []string{"class"}, nil)
 )
 
 // NewMetrics makes the metrics and registers them. The reader is the manager's
 // cache, from which objects are counted when a scrape asks; ofGames tells the conditions of every
 // game, in as many series as gameConditions.
-func NewMetrics(reader client.Reader, registerer prometheus.Registerer, ofGames bool) (*Metrics, error) {
+func NewMetrics(reader client.Reader, registerer prometheus.Registerer, operator provision.Operator, ofGames bool) (*Metrics, error) {
 	m := &Metrics{
 		unreadySeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "leaderboard_operator_unready_seconds",
@@ -51,7 +55,7 @@ func NewMetrics(reader client.Reader, registerer prometheus.Registerer, ofGames 
 			Help:    "Duration of the steps of a reconciliation.",
 			Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"step", "result"}),
-		reader: reader, ofGames: ofGames,
+		reader: reader, operator: operator, ofGames: ofGames,
 	}
 
 	for _, collector := range []prometheus.Collector{m.unreadySeconds, m.stepSeconds, m} {
@@ -68,6 +72,7 @@ func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- leaderboardsDesc
 	descriptions <- conditionDesc
 	descriptions <- classConditionDesc
+	descriptions <- classContestedDesc
 }
 
 // Collect implements [prometheus.Collector].
@@ -99,7 +104,10 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	}
 
 	for i := range classes.Items {
-		for _, condition := range []string{v1alpha1.ConditionAccepted, v1alpha1.ConditionReachable} {
+		if classes.Items[i].Spec.ControllerName == m.operator.ControllerName && !serves(m.operator, &classes.Items[i]) {
+			metrics <- prometheus.MustNewConstMetric(classContestedDesc, prometheus.GaugeValue, 1, classes.Items[i].Name)
+		}
+		for _, condition := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionAccepted, v1alpha1.ConditionReachable} {
 			metrics <- prometheus.MustNewConstMetric(classConditionDesc, prometheus.GaugeValue, 1,
 				classes.Items[i].Name, condition, statusOf(classes.Items[i].Status.Conditions, condition))
 		}

@@ -18,7 +18,7 @@ import (
 // The metrics count what there is, by class and readiness.
 func TestMetrics(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	m, err := NewMetrics(cluster, registry, true)
+	m, err := NewMetrics(cluster, registry, testOperator("other/operator"), true)
 	require.NoError(t, err)
 	m.step("schema", time.Now(), nil)
 	m.becameReady(&metav1.Condition{LastTransitionTime: metav1.Now()})

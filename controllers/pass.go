@@ -68,6 +68,8 @@ type progress struct {
 	refoldsNext time.Duration
 	// later is a failure that did not stop the pass, but is its result.
 	later error
+	// unserved is what leaves the game without service although all was made for it.
+	unserved error
 }
 
 // newPass takes the tenant that is recorded: its id is made once, and stays when the

@@ -79,7 +79,7 @@ func TestDeadClass(t *testing.T) {
 	require.LessOrEqual(t, connections.Load(), 6+int64(time.Since(start)/(2*time.Second)))
 	classIs(t, dead, v1alpha1.ConditionReachable, "False PostgresUnreachable")
 	said := describe(dead)
-	require.Equal(t, 1, strings.Count(said, fmt.Sprint(":", port)), "the address of the store and no other: %s", said)
+	require.Equal(t, 3, strings.Count(said, fmt.Sprint(":", port)), "Ready, Reachable and Reconciling have the address of the store and no other: %s", said)
 	eventually(t, dead, func() bool { return dead.Status.Leaderboards == games })
 	version, classVersion := waiting[0].ResourceVersion, dead.ResourceVersion
 	before := connections.Load()

@@ -480,17 +480,23 @@ type Placement struct {
 
 // LeaderboardClassStatus is what the operator has seen.
 type LeaderboardClassStatus struct {
-	// conditions are Accepted and Reachable.
+	// conditions are Ready, Accepted, Reachable and IngressServed, and Reconciling and Stalled
+	// while they are true.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	// +default=[{"type": "Accepted", "status": "Unknown", "reason": "Pending", "message": "Waiting for the operator", "lastTransitionTime": "1970-01-01T00:00:00Z"}, {"type": "Reachable", "status": "Unknown", "reason": "Pending", "message": "Waiting for the operator", "lastTransitionTime": "1970-01-01T00:00:00Z"}]
+	// +default=[{"type": "Ready", "status": "Unknown", "reason": "Pending", "message": "Waiting for the operator", "lastTransitionTime": "1970-01-01T00:00:00Z"}, {"type": "Accepted", "status": "Unknown", "reason": "Pending", "message": "Waiting for the operator", "lastTransitionTime": "1970-01-01T00:00:00Z"}, {"type": "Reachable", "status": "Unknown", "reason": "Pending", "message": "Waiting for the operator", "lastTransitionTime": "1970-01-01T00:00:00Z"}]
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// observedGeneration is the generation of the spec that the operator has
 	// looked at last.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// operatorNamespace is the namespace of the operator that serves the class. Another one
+	// with the same controllerName leaves the class and its games alone.
+	// +optional
+	OperatorNamespace string `json:"operatorNamespace,omitempty"`
 
 	// reachedGeneration is the generation of the spec with which both stores answered
 	// last. Before they have, games are not changed for it.
@@ -540,6 +546,8 @@ type LeaderboardClassStatus struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,shortName=lbc,categories=games
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
 // +kubebuilder:printcolumn:name="Reachable",type=string,JSONPath=`.status.conditions[?(@.type=="Reachable")].status`
 // +kubebuilder:printcolumn:name="Leaderboards",type=integer,JSONPath=`.status.leaderboards`
@@ -547,7 +555,7 @@ type LeaderboardClassStatus struct {
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Postgres",type=string,JSONPath=`.status.postgresVersion`,priority=1
 // +kubebuilder:printcolumn:name="Redis",type=string,JSONPath=`.status.redisVersion`,priority=1
-// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Reachable")].message`,priority=1
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",fieldPath=".metadata",message="metadata.name must be at most 63 characters"
 type LeaderboardClass struct {
 	metav1.TypeMeta `json:",inline"`

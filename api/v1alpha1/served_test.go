@@ -162,7 +162,7 @@ func TestPrinterColumns(t *testing.T) {
 			cells:   map[string]any{"Name": "columns", "Ready": "Unknown", "Reason": "Pending", "Message": "Waiting for the operator"},
 		}, {
 			path:    []string{"leaderboardclasses", "columns"},
-			columns: []string{"Name", "Accepted", "Reachable", "Leaderboards", "Default", "Age"},
+			columns: []string{"Name", "Ready", "Reason", "Accepted", "Reachable", "Leaderboards", "Default", "Age"},
 			wide:    []string{"Postgres", "Redis", "Message"},
 			cells:   map[string]any{"Name": "columns", "Accepted": "Unknown", "Reachable": "Unknown"},
 		},

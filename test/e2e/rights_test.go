@@ -27,6 +27,7 @@ var operatorRights = map[string]string{
 	"deployments.apps":                                "create delete get list patch watch",
 	"events.events.k8s.io":                            "create patch",
 	"ingresses.networking.k8s.io":                     "create delete get list patch watch",
+	"ingressclasses.networking.k8s.io":                "list",
 	"networkpolicies.networking.k8s.io":               "create get list patch watch",
 	"poddisruptionbudgets.policy":                     "create get list patch watch",
 	"horizontalpodautoscalers.autoscaling":            "create delete get list patch watch",
