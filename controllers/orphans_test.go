@@ -92,6 +92,7 @@ func TestFinalizersAreLetGo(t *testing.T) {
 	collectGarbage(t, lb)
 
 	startManager(t, named)
+	playDeployments(t, lb.Namespace)
 	again := &v1alpha1.LeaderboardClass{ObjectMeta: metav1.ObjectMeta{Name: class.Name}, Spec: class.Spec}
 	create(t, again)
 	eventually(t, again, func() bool { return len(again.Status.Orphans) == 1 })

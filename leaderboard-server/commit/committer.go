@@ -95,9 +95,9 @@ type Committer struct {
 	bulk    chan *request // those of CommitAll
 	// inFlight is how many batches there may be: InFlight, or fewer.
 	inFlight atomic.Int64
-	full    chan struct{} // told when a full batch is waiting
-	held    atomic.Int64  // requests that had no room in the last batch
-	rate    *rate         // nil: any number of submissions is taken
+	full     chan struct{} // told when a full batch is waiting
+	held     atomic.Int64  // requests that had no room in the last batch
+	rate     *rate         // nil: any number of submissions is taken
 
 	// closing guards the queue: senders hold it for reading.
 	closing sync.RWMutex
