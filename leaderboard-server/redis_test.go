@@ -61,7 +61,7 @@ func TestServesOnARedisCluster(t *testing.T) {
 }
 
 func TestServesWithSentinels(t *testing.T) {
-	watched, err := stores.StartSentinel(t.Context())
+	watched, err := stores.StartSentinel(t.Context(), stores.SentinelOptions{})
 	require.NoError(t, err)
 	defer watched.Close()
 

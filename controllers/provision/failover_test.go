@@ -43,7 +43,7 @@ func clusterDeployment(t *testing.T) deployment {
 }
 
 func sentinelDeployment(t *testing.T) deployment {
-	watched, err := stores.StartSentinel(t.Context())
+	watched, err := stores.StartSentinel(t.Context(), stores.SentinelOptions{})
 	require.NoError(t, err)
 	t.Cleanup(watched.Close)
 

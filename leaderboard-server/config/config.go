@@ -174,6 +174,15 @@ type Redis struct {
 	// CAFile is a PEM file with the authorities that may have signed that
 	// certificate. Empty: those of the system.
 	CAFile string `env:"LEADERBOARD_REDIS_CA_FILE"`
+	// ServerName is the name that the certificates of all nodes and Sentinels have. Empty:
+	// each has the host by which it is reached.
+	ServerName string `env:"LEADERBOARD_REDIS_SERVER_NAME"`
+	// CertFile is a PEM file with the client certificate for servers that ask for one, read
+	// for each connection. PostgreSQL's is named in its URL (sslcert, sslkey) and read as
+	// often. Empty: there is none.
+	CertFile string `env:"LEADERBOARD_REDIS_CERT_FILE"`
+	// KeyFile is a PEM file with that certificate's key.
+	KeyFile string `env:"LEADERBOARD_REDIS_KEY_FILE"`
 	// KeyPrefix is what every key begins with. Empty: lb:<tenant>:.
 	KeyPrefix string `env:"LEADERBOARD_REDIS_KEY_PREFIX"`
 }

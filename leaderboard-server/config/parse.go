@@ -154,7 +154,10 @@ func (r Redis) validate(v *validation) {
 	}
 
 	v.check((r.Mode == RedisSentinel) == (r.SentinelMaster != ""), EnvRedisSentinelMaster, "must be set if, and only if, "+EnvRedisMode+" is sentinel")
-	v.check(r.CAFile == "" || r.TLS, EnvRedisCAFile, "is set, but "+EnvRedisTLS+" is not true")
+	for name, value := range map[string]string{EnvRedisCAFile: r.CAFile, EnvRedisServerName: r.ServerName, EnvRedisCertFile: r.CertFile} {
+		v.check(value == "" || r.TLS, name, "is set, but "+EnvRedisTLS+" is not true")
+	}
+	v.check((r.CertFile == "") == (r.KeyFile == ""), EnvRedisKeyFile, "must be set if, and only if, "+EnvRedisCertFile+" is")
 	// Braces would make a hash tag, and glob characters another tenant's keys.
 	v.check(!strings.ContainsAny(r.KeyPrefix, "{}*?[]\\ \t\r\n"), EnvRedisKeyPrefix, "must not contain white space or any of {}*?[]\\")
 }

@@ -188,7 +188,7 @@ func (l *Ledger) newPool(ctx context.Context, url string, connections int32, idl
 
 	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
 		l.login.Load().use(c)
-		return nil
+		return renewCertificates(url, c)
 	}
 
 	return newPool(ctx, config)

@@ -53,6 +53,9 @@ func (l *Ledger) try(ctx context.Context, pool *pool, next *login) error {
 	defer cancel()
 
 	config := pool.Config().ConnConfig
+	if err := renewCertificates(config.ConnString(), config); err != nil {
+		return err
+	}
 	next.use(config)
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {

@@ -2,10 +2,6 @@ package redis
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
-	"os"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -47,17 +43,11 @@ func NewClient(settings config.Redis, login func() config.Login) (goredis.Univer
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	if settings.TLS {
-		options.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-		if settings.CAFile != "" {
-			file, err := os.ReadFile(settings.CAFile)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", config.EnvRedisCAFile, err)
-			}
-			options.TLSConfig.RootCAs = x509.NewCertPool()
-			if !options.TLSConfig.RootCAs.AppendCertsFromPEM(file) {
-				return nil, fmt.Errorf("%s: the file has no certificate in PEM", config.EnvRedisCAFile)
-			}
+		dial, err := secureDialer(settings, options.DialTimeout)
+		if err != nil {
+			return nil, err
 		}
+		options.Dialer = dial
 	}
 
 	if settings.Mode == config.RedisCluster {

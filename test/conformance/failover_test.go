@@ -220,7 +220,7 @@ func TestAMasterOfAClusterIsLostUnderLoad(t *testing.T) {
 func TestAMasterWithSentinelsIsLostUnderLoad(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	watched, err := stores.StartSentinel(ctx)
+	watched, err := stores.StartSentinel(ctx, stores.SentinelOptions{})
 	require.NoError(t, err)
 	t.Cleanup(watched.Close)
 	failOver(ctx, t, NewTenantOn(t, pg, Watched(watched), 3), watched.Master)

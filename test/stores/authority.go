@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"os"
+	"syscall"
 	"time"
 )
 
@@ -51,8 +53,8 @@ func NewAuthority() (*Authority, error) {
 	return a, nil
 }
 
-// issue makes a certificate for Host, or 127.0.0.1, with its key, in PEM.
-func (a *Authority) issue() (certificate, key []byte, err error) {
+// Issue makes a certificate for Host, or 127.0.0.1, of a server or a client, with its key, in PEM.
+func (a *Authority) Issue() (certificate, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make the key of a server: %w", err)
@@ -80,10 +82,40 @@ func (a *Authority) issue() (certificate, key []byte, err error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}), nil
 }
 
-// clientConfig trusts this authority only. Where certificates are for a host, that is
-// asked for, whatever address is dialed.
+// clientConfig trusts this authority only, and shows a certificate where one is asked for. Where
+// certificates are for a host, that is asked for, whatever address is dialed.
 func (a *Authority) clientConfig() *tls.Config {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool(), ServerName: a.Host}
 	config.RootCAs.AddCert(a.certificate)
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		certificate, key, err := a.Issue()
+		if err != nil {
+			return nil, err
+		}
+		pair, err := tls.X509KeyPair(certificate, key)
+		return &pair, err
+	}
 	return config
+}
+
+// certify writes the authority's certificate to path+".ca", and a new one of a server to
+// path with its key in path+".key". They belong to the owner, if there is one.
+func (a *Authority) certify(path string, owner *syscall.Credential) error {
+	certificate, key, err := a.Issue()
+	if err != nil {
+		return err
+	}
+
+	for path, content := range map[string][]byte{path: certificate, path + ".key": key, path + ".ca": a.PEM} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			return fmt.Errorf("write a certificate: %w", err)
+		}
+		if owner != nil {
+			if err := os.Chown(path, int(owner.Uid), int(owner.Gid)); err != nil {
+				return fmt.Errorf("hand a certificate to the user of the server: %w", err)
+			}
+		}
+	}
+
+	return nil
 }

@@ -51,7 +51,8 @@ type PgBouncer struct {
 }
 
 // StartPgBouncer starts a pooler with at most poolSize connections for each login
-// and database, and returns once it answers.
+// and database, and returns once it answers. Where the server asks for client
+// certificates, the pooler does, too.
 func StartPgBouncer(ctx context.Context, server *Postgres, mode PoolMode, poolSize int) (*PgBouncer, error) {
 	b := &PgBouncer{postgres: server}
 	var err error
@@ -99,6 +100,14 @@ auth_query = %s
 stats_users = %s
 server_login_retry = 1
 `, b.postgres.Port, b.Port, mode, poolSize, poolerRole, PoolerQuery, poolerRole)
+	if authority := b.postgres.options.Authority; authority != nil && b.postgres.options.ClientCertificates {
+		if err := authority.certify(b.certificatePath(), b.postgres.owner); err != nil {
+			return err
+		}
+		for _, side := range []string{"client", "server"} {
+			settings += fmt.Sprintf("%[1]s_tls_sslmode = verify-ca\n%[1]s_tls_cert_file = %[2]s\n%[1]s_tls_key_file = %[2]s.key\n%[1]s_tls_ca_file = %[2]s.ca\n", side, b.certificatePath())
+		}
+	}
 	users := fmt.Sprintf("%q %q\n", poolerRole, poolerPassword)
 
 	for name, content := range map[string]string{"pgbouncer.ini": settings, "userlist.txt": users} {
@@ -137,9 +146,17 @@ func (b *PgBouncer) Start(ctx context.Context) error {
 	}
 
 	b.process = child
-	console := b.URL(poolerRole, poolerPassword, "pgbouncer") // its own, which asks no server
+	console, err := pgx.ParseConfig(b.URL(poolerRole, poolerPassword, "pgbouncer")) // its own, which asks no server
+	if err != nil {
+		return fmt.Errorf("read the URL of PgBouncer: %w", err)
+	}
+	if b.postgres.options.ClientCertificates {
+		console.TLSConfig = b.postgres.options.Authority.clientConfig()
+		console.TLSConfig.ServerName = "127.0.0.1"
+	}
+
 	return child.ready(ctx, "PgBouncer", b.LogFile(), func(ctx context.Context) error {
-		conn, err := pgx.Connect(ctx, console)
+		conn, err := pgx.ConnectConfig(ctx, console)
 		if err != nil {
 			return err
 		}
@@ -161,6 +178,8 @@ func (b *PgBouncer) URL(role, password, database string) string {
 		RawQuery: "sslmode=disable&default_query_exec_mode=cache_describe"}
 	return u.String()
 }
+
+func (b *PgBouncer) certificatePath() string { return filepath.Join(b.dir, "server.crt") }
 
 // Address is host:port.
 func (b *PgBouncer) Address() string { return address(b.Port) }

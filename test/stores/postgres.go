@@ -29,6 +29,9 @@ type PostgresOptions struct {
 	// Authority, where set, signs a certificate for the server, which then takes
 	// encrypted connections as well.
 	Authority *Authority
+	// ClientCertificates has all but the superuser connect with TLS and a certificate of the
+	// authority.
+	ClientCertificates bool
 	// Settings are further server settings, e.g. {"log_statement": "all"}.
 	Settings map[string]string
 }
@@ -168,8 +171,14 @@ func (p *Postgres) Start(ctx context.Context) error {
 		"max_wal_size":            "4GB",
 	}
 	if p.options.Authority != nil {
-		if err := p.certify(); err != nil {
+		if err := p.options.Authority.certify(p.certificatePath(), p.owner); err != nil {
 			return err
+		}
+		if p.options.ClientCertificates {
+			if err := p.askForCertificates(); err != nil {
+				return err
+			}
+			settings["ssl_ca_file"], settings["hba_file"] = p.certificatePath()+".ca", p.hbaPath()
 		}
 		settings["ssl"], settings["ssl_cert_file"], settings["ssl_key_file"] = "on", p.certificatePath(), p.certificatePath()+".key"
 	}
@@ -200,24 +209,14 @@ func (p *Postgres) Start(ctx context.Context) error {
 
 func (p *Postgres) certificatePath() string { return filepath.Join(p.dir, "server.crt") }
 
-// certify gives the server a new certificate.
-func (p *Postgres) certify() error {
-	certificate, key, err := p.options.Authority.issue()
-	if err != nil {
-		return err
-	}
+func (p *Postgres) hbaPath() string { return filepath.Join(p.dir, "pg_hba.conf") }
 
-	for path, content := range map[string][]byte{p.certificatePath(): certificate, p.certificatePath() + ".key": key} {
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			return fmt.Errorf("write the certificate of PostgreSQL: %w", err)
-		}
-		if p.owner != nil {
-			if err := os.Chown(path, int(p.owner.Uid), int(p.owner.Gid)); err != nil {
-				return fmt.Errorf("hand the certificate to the user of PostgreSQL: %w", err)
-			}
-		}
+// askForCertificates writes who may connect how.
+func (p *Postgres) askForCertificates() error {
+	lines := "host all postgres 127.0.0.1/32 scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\n"
+	if err := os.WriteFile(p.hbaPath(), []byte(lines), 0o644); err != nil { //nolint:gosec // it holds no secret
+		return fmt.Errorf("write pg_hba.conf: %w", err)
 	}
-
 	return nil
 }
 

@@ -26,6 +26,9 @@ type RedisOptions struct {
 	// Authority, where set, signs a certificate for the server, which then takes
 	// encrypted connections only.
 	Authority *Authority
+	// ClientCertificates has clients show a certificate of the authority, which is what Redis
+	// asks for unless it is told otherwise.
+	ClientCertificates bool
 	// Args are further arguments of redis-server, e.g. {"--appendonly", "yes"}.
 	Args []string
 }
@@ -92,11 +95,10 @@ func (r *Redis) Start(ctx context.Context) error {
 	}
 
 	if r.options.Authority != nil {
-		if err := r.certify(); err != nil {
+		if err := r.options.Authority.certify(r.certificatePath(), nil); err != nil {
 			return err
 		}
-		args = append(args, "--port", "0", "--tls-port", strconv.Itoa(r.Port), "--tls-auth-clients", "no",
-			"--tls-cert-file", r.certificatePath(), "--tls-key-file", r.certificatePath()+".key", "--tls-ca-cert-file", r.authorityPath())
+		args = append(append(args, "--port", "0"), tlsArgs("--", r.Port, r.certificatePath(), r.options.ClientCertificates)...)
 	}
 
 	child, err := startProcess(r.binary, append(args, r.options.Args...), nil, r.LogFile(), nil)
@@ -114,6 +116,17 @@ func (r *Redis) Start(ctx context.Context) error {
 	return child.ready(ctx, "Redis", r.LogFile(), func(ctx context.Context) error {
 		return client.Ping(ctx).Err() // also refused while a dump is being loaded
 	})
+}
+
+// tlsArgs are the settings of a server, or a Sentinel, that takes encrypted connections
+// only. Each name begins with dashes or not, as it stands in arguments or in a file.
+func tlsArgs(dashes string, port int, certificate string, clientCertificates bool) []string {
+	clients := "no"
+	if clientCertificates {
+		clients = "yes"
+	}
+	return []string{dashes + "tls-port", strconv.Itoa(port), dashes + "tls-auth-clients", clients, dashes + "tls-replication", "yes",
+		dashes + "tls-cert-file", certificate, dashes + "tls-key-file", certificate + ".key", dashes + "tls-ca-cert-file", certificate + ".ca"}
 }
 
 // LogFile is where the server logs.
@@ -136,25 +149,6 @@ func (r *Redis) writeACLFile() error {
 }
 
 func (r *Redis) certificatePath() string { return filepath.Join(r.Dir, "server.crt") }
-
-func (r *Redis) authorityPath() string { return filepath.Join(r.Dir, "ca.crt") }
-
-// certify gives the server a new certificate, and that of the authority, by which the
-// nodes of a cluster know each other.
-func (r *Redis) certify() error {
-	certificate, key, err := r.options.Authority.issue()
-	if err != nil {
-		return err
-	}
-
-	for path, content := range map[string][]byte{r.certificatePath(): certificate, r.certificatePath() + ".key": key, r.authorityPath(): r.options.Authority.PEM} {
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			return fmt.Errorf("write the certificate of Redis: %w", err)
-		}
-	}
-
-	return nil
-}
 
 // Address is host:port.
 func (r *Redis) Address() string { return address(r.Port) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,7 +18,7 @@ import (
 // master by.
 const SentinelMaster = "leaderboards"
 
-const sentinelNodes, sentinelCount = 3, 3
+const sentinelNodes, sentinelCount, sentinelQuorum = 3, 3, 2
 
 // Sentinel is a running master with two replicas, each with an ACL file (see
 // RedisOptions.ACLFile), and three Sentinels that watch them without a login of
@@ -26,6 +27,7 @@ type Sentinel struct {
 	// Nodes are the master and its replicas. Failovers change who is which.
 	Nodes     []*Redis
 	sentinels []*sentinel
+	options   SentinelOptions
 }
 
 // sentinel is one Sentinel process.
@@ -33,12 +35,32 @@ type sentinel struct {
 	port    int
 	dir     string
 	process *process
+	options SentinelOptions
 }
+
+// SentinelOptions says how nodes and Sentinels are started.
+type SentinelOptions struct {
+	// Login has Sentinels ask for a login: SentinelPassword for their user default, who may
+	// do everything, and SentinelGames with the same password for games.
+	Login bool
+	// Authority, where set, signs certificates for all of them, which then take encrypted
+	// connections only.
+	Authority *Authority
+}
+
+// Logins of Sentinels that ask for one.
+const (
+	SentinelPassword = "sentinels-of-a-throwaway-master"
+	SentinelGames    = "games"
+)
+
+// sentinelRights are those that docs/stores.md lists for games.
+const sentinelRights = "resetchannels &+switch-master &+slave-reconf-done -@all +subscribe +ping +hello +sentinel|get-master-addr-by-name +sentinel|sentinels +sentinel|replicas"
 
 // StartSentinel starts the nodes and the Sentinels and returns once every
 // Sentinel knows all of them, so that a failover can begin.
-func StartSentinel(ctx context.Context) (*Sentinel, error) {
-	s := &Sentinel{Nodes: make([]*Redis, sentinelNodes)}
+func StartSentinel(ctx context.Context, options SentinelOptions) (*Sentinel, error) {
+	s := &Sentinel{Nodes: make([]*Redis, sentinelNodes), options: options}
 	err := s.startNodes(ctx)
 	for range sentinelCount {
 		if err == nil {
@@ -62,7 +84,7 @@ func (s *Sentinel) startNodes(ctx context.Context) error {
 	var group errgroup.Group
 	for i := range s.Nodes {
 		group.Go(func() (err error) {
-			s.Nodes[i], err = StartRedis(ctx, RedisOptions{ACLFile: true, Args: replicationArgs()})
+			s.Nodes[i], err = StartRedis(ctx, RedisOptions{ACLFile: true, Authority: s.options.Authority, Args: replicationArgs()})
 			return err
 		})
 	}
@@ -100,7 +122,7 @@ func (s *Sentinel) startSentinel(ctx context.Context) error {
 		return fmt.Errorf("make the folder of a Sentinel: %w", err)
 	}
 
-	one := &sentinel{dir: dir}
+	one := &sentinel{dir: dir, options: s.options}
 	s.sentinels = append(s.sentinels, one)
 	if one.port, err = freePort(); err != nil {
 		return err
@@ -108,14 +130,18 @@ func (s *Sentinel) startSentinel(ctx context.Context) error {
 
 	config := filepath.Join(dir, "sentinel.conf") // which the Sentinel rewrites
 	content := fmt.Sprintf(`bind 127.0.0.1
-port %[2]d
 dir %[3]s
-sentinel monitor %[1]s 127.0.0.1 %[4]d 2
+sentinel monitor %[1]s 127.0.0.1 %[4]d %[2]d
 sentinel auth-user %[1]s %[5]s
 sentinel auth-pass %[1]s %[6]s
 sentinel down-after-milliseconds %[1]s 1000
 sentinel failover-timeout %[1]s 3000
-`, SentinelMaster, one.port, dir, s.Nodes[0].Port, AdminUser, redisAdminPassword)
+`, SentinelMaster, sentinelQuorum, dir, s.Nodes[0].Port, AdminUser, redisAdminPassword)
+	more, err := one.settings()
+	if err != nil {
+		return err
+	}
+	content += more
 
 	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 		return fmt.Errorf("write the configuration of a Sentinel: %w", err)
@@ -135,8 +161,34 @@ sentinel failover-timeout %[1]s 3000
 	})
 }
 
+// settings are those of the port and of who may log in.
+func (one *sentinel) settings() (string, error) {
+	lines := []string{"port " + strconv.Itoa(one.port)}
+	if one.options.Authority != nil {
+		certificate := filepath.Join(one.dir, "server.crt")
+		if err := one.options.Authority.certify(certificate, nil); err != nil {
+			return "", err
+		}
+		lines = []string{"port 0"}
+		for pair := range slices.Chunk(tlsArgs("", one.port, certificate, false), 2) {
+			lines = append(lines, strings.Join(pair, " "))
+		}
+	}
+	if one.options.Login {
+		lines = append(lines, "requirepass "+SentinelPassword, "user "+SentinelGames+" on >"+SentinelPassword+" "+sentinelRights)
+	}
+	return strings.Join(lines, "\n") + "\n", nil
+}
+
 func (one *sentinel) client() *redis.SentinelClient {
-	return redis.NewSentinelClient(&redis.Options{Addr: address(one.port), DisableIdentity: true, MaxRetries: -1, DialerRetries: 1})
+	options := &redis.Options{Addr: address(one.port), DisableIdentity: true, MaxRetries: -1, DialerRetries: 1}
+	if one.options.Login {
+		options.Password = SentinelPassword
+	}
+	if one.options.Authority != nil {
+		options.TLSConfig = one.options.Authority.clientConfig()
+	}
+	return redis.NewSentinelClient(options)
 }
 
 // Addresses are host:port of the Sentinels.

@@ -101,7 +101,7 @@ func TestSentinelFailsOver(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 
-	watched, err := StartSentinel(ctx)
+	watched, err := StartSentinel(ctx, SentinelOptions{})
 	require.NoError(t, err)
 	defer watched.Close()
 
