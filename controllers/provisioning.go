@@ -101,6 +101,13 @@ func (r *LeaderboardReconciler) ensureMigrations(ctx context.Context, p *pass) e
 	if err != nil {
 		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
 	}
+	foreign, err := p.stores.postgres.Foreign(ctx, p.tenant)
+	if err != nil {
+		return p.storeFailure(err, v1alpha1.ConditionSchemaReady)
+	}
+	if foreign != "" {
+		strangers = append(strangers, foreign)
+	}
 	message := schemaReady
 	if len(strangers) > 0 {
 		message += ". Others have rights to them that the operator cannot take away; the platform team can: " + strings.Join(strangers, "; ")

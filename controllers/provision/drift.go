@@ -33,6 +33,9 @@ names AS (SELECT (SELECT oid FROM pg_roles WHERE rolname = $2) AS owner, (SELECT
 SELECT format('ALTER TABLE %s OWNER TO %I', substr(target, 7), $2::text) FROM relations, names
 	WHERE relowner <> names.owner AND relkind <> 'S'
 UNION ALL
+SELECT format('ALTER SEQUENCE %s OWNER TO %I', substr(target, 10), $2::text) FROM relations c, names
+	WHERE relowner <> names.owner AND relkind = 'S' AND NOT ` + linkedSequence + `
+UNION ALL
 SELECT format('ALTER ROUTINE %s OWNER TO %I', p.oid::regprocedure, $2::text) FROM pg_proc p, names
 	WHERE p.pronamespace = to_regnamespace(quote_ident($1)) AND p.proowner <> names.owner AND pg_has_role(p.proowner, 'USAGE')
 UNION ALL

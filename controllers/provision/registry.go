@@ -88,7 +88,7 @@ func (p *Postgres) register(ctx context.Context, approved Approvals) error {
 		err = p.takeOver(ctx, approved) // another operator was making or using the registry
 	}
 	if sqlState(err) == stateInsufficientPrivilege {
-		return &Error{Kind: InsufficientRights, Message: "the schema leaderboard_operator cannot be made or belongs to another administrator: give all operators of one database the same one, which owns the database", Cause: short(err)}
+		return &Error{Kind: InsufficientRights, Message: "the schema leaderboard_operator cannot be made or belongs to another administrator: give all operators of one database the same one, which owns the database. After a restore without owners, as a superuser: " + giveBack("leaderboard_operator", p.admin.Username), Cause: short(err)}
 	}
 
 	return postgresError(err, "register in the schema leaderboard_operator")

@@ -85,6 +85,10 @@ func (p *Postgres) plan(ctx context.Context, tx pgx.Tx, t tenant.Tenant, claim C
 		}
 	}
 
+	if err := p.checkRestored(ctx, tx, t); err != nil {
+		return nil, err
+	}
+
 	changed, err := drift(ctx, tx, t)
 	if err != nil {
 		return nil, err
