@@ -9,52 +9,92 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/provision"
 )
 
-// adminLogin is what an admin Secret holds.
+// adminLogin is what the Secrets of one store hold.
 type adminLogin struct {
 	username, password string
 	authority          []byte
+	// certificate is the operator's, and games that of the servers of games; nil: none.
+	certificate, games *clientCertificate
 }
 
 type adminSecrets struct {
-	postgres, redis adminLogin
+	postgres, redis          adminLogin
+	sentinels, gameSentinels provision.SentinelLogin
 }
 
-// adminSecrets reads the admin Secrets of a class. They are always the
-// operator's namespace's: a class cannot name others.
+// adminSecrets reads the Secrets of a class. They are always of the operator's
+// namespace: a class cannot name others.
 func (s *Stores) adminSecrets(ctx context.Context, class *v1alpha1.LeaderboardClass) (*adminSecrets, error) {
+	pg, rdb := class.Spec.Postgres, class.Spec.Redis
 	secrets := &adminSecrets{}
-	for _, one := range []struct {
-		name  string
-		hosts []string
-		login *adminLogin
-	}{
-		{class.Spec.Postgres.AdminSecretRef.Name, []string{class.Spec.Postgres.Host}, &secrets.postgres},
-		{class.Spec.Redis.AdminSecretRef.Name, hostsOf(class.Spec.Redis.Endpoints), &secrets.redis},
-	} {
-		secret := &corev1.Secret{}
-		if err := s.live.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: one.name}, secret); err != nil {
-			return nil, s.secretError(err, one.name)
-		}
-		if err := checkHosts(secret, one.hosts); err != nil {
-			return nil, err
-		}
-		for _, key := range []string{corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey} {
-			if lineOf(secret, key) == "" {
-				return nil, stalledBy("", v1alpha1.ReasonSecretInvalid,
-					"The Secret %s in the namespace %s lacks the key %s: give it the administrator's username and password", one.name, s.namespace, key)
-			}
-		}
-		*one.login = adminLogin{username: lineOf(secret, corev1.BasicAuthUsernameKey),
-			password: lineOf(secret, corev1.BasicAuthPasswordKey), authority: secret.Data[corev1.ServiceAccountRootCAKey]}
+	var err error
+	if secrets.postgres, _, err = s.login(ctx, storeSecrets{pg.AdminSecretRef, pg.CASecretRef, pg.ClientCertificateSecretRef, []string{pg.Host}}); err != nil {
+		return nil, err
+	}
+
+	var admin *corev1.Secret
+	if secrets.redis, admin, err = s.login(ctx, storeSecrets{rdb.AdminSecretRef, rdb.CASecretRef, rdb.ClientCertificateSecretRef, hostsOf(rdb.Endpoints)}); err != nil {
+		return nil, err
+	}
+	if secrets.sentinels, secrets.gameSentinels, err = s.sentinels(ctx, class, admin); err != nil {
+		return nil, err
 	}
 
 	return secrets, nil
+}
+
+// login reads what one store needs, and returns its admin Secret as well.
+func (s *Stores) login(ctx context.Context, of storeSecrets) (login adminLogin, admin *corev1.Secret, err error) {
+	if admin, err = s.secret(ctx, of.admin.Name); err != nil {
+		return login, nil, err
+	}
+	if err := checkHosts(admin, of.hosts); err != nil {
+		return login, nil, err
+	}
+	if login.username, login.password, err = s.usernameAndPassword(of.admin, admin); err != nil {
+		return login, nil, err
+	}
+	if login.authority, err = s.authority(ctx, of, admin); err != nil {
+		return login, nil, err
+	}
+
+	login.certificate, login.games, err = s.certificates(ctx, of, admin)
+	return login, admin, err
+}
+
+// usernameAndPassword reads the login by the keys that the class names. Others than the
+// usual ones could be of a Secret that is no login at all, so it has to say where it may go.
+func (s *Stores) usernameAndPassword(ref v1alpha1.AdminSecretReference, secret *corev1.Secret) (username, password string, err error) {
+	if _, limited := secret.Annotations[v1alpha1.HostsAnnotation]; !limited && (ref.Username != "" || ref.UsernameKey != "" || ref.PasswordKey != "") {
+		return "", "", stalledBy("", v1alpha1.ReasonSecretInvalid,
+			"The class reads other keys of the Secret %s in the namespace %s than username and password, for which the Secret has to name the hosts that may get them: annotate it with %s",
+			secret.Name, s.namespace, v1alpha1.HostsAnnotation)
+	}
+
+	read := func(key, usual string) (string, error) {
+		if key == "" {
+			key = usual
+		}
+		value := lineOf(secret, key)
+		if value == "" {
+			return "", stalledBy("", v1alpha1.ReasonSecretInvalid,
+				"The Secret %s in the namespace %s lacks the key %s: give it the administrator's username and password", secret.Name, s.namespace, key)
+		}
+		return value, nil
+	}
+
+	if username = ref.Username; username == "" {
+		if username, err = read(ref.UsernameKey, corev1.BasicAuthUsernameKey); err != nil {
+			return "", "", err
+		}
+	}
+	password, err = read(ref.PasswordKey, corev1.BasicAuthPasswordKey)
+	return username, password, err
 }
 
 // lineOf is a value of a Secret without the end of the line that files have, from which
@@ -102,7 +142,7 @@ func hostsOf(endpoints []string) []string {
 func (s *Stores) secretError(err error, name string) error {
 	if apierrors.IsNotFound(err) {
 		return stalledBy("", v1alpha1.ReasonSecretNotFound,
-			"There is no Secret %s in the namespace %s: create it there with the administrator's username and password", name, s.namespace)
+			"There is no Secret %s in the namespace %s: create it there with what the class reads of it", name, s.namespace)
 	}
 	return failedBy(err, "", v1alpha1.ReasonSecretNotFound, "The Secret %s in the namespace %s could not be read; this is tried again", name, s.namespace)
 }

@@ -145,9 +145,13 @@ func readCredentials(secret *corev1.Secret) *credentials {
 // shorter was not made by the operator.
 const minPasswordLength = 26
 
-// startChecksum changes with what is served besides logins.
+// startChecksum changes with what servers read at their start only: all but logins, and
+// client certificates, which are renewed every few weeks.
 func (p *pass) startChecksum() (string, error) {
 	data, err := p.credentialsData(&credentials{})
+	for _, key := range workload.CertificateKeys {
+		delete(data, key)
+	}
 	return workload.Checksum(data), err
 }
 
@@ -168,20 +172,27 @@ func (p *pass) credentialsData(creds *credentials) (map[string][]byte, error) {
 		workload.RedisPasswordKey:    []byte(creds.redisPassword),
 	}
 
-	authority := p.stores.secrets.postgres.authority
-	direct := databaseURL(p.class.Spec.Postgres, login, creds.postgresPassword, len(authority) > 0)
+	secrets := p.stores.secrets
+	direct := databaseURL(p.class.Spec.Postgres, login, creds.postgresPassword, len(secrets.postgres.authority) > 0)
 	data[workload.DatabaseURLKey] = []byte(direct.String())
 	if p.class.Spec.Postgres.PoolerHost != "" {
 		data[workload.DatabaseURLKey] = []byte(pooledURL(p.class.Spec.Postgres, direct).String())
 		data[workload.DatabaseDirectURLKey] = []byte(direct.String())
 	}
 
-	if len(authority) > 0 {
-		data[workload.PostgresCAKey] = authority
+	for key, content := range map[string][]byte{
+		workload.PostgresCAKey: secrets.postgres.authority, workload.RedisCAKey: secrets.redis.authority,
+		workload.SentinelUsernameKey: []byte(secrets.gameSentinels.Username), workload.SentinelPasswordKey: []byte(secrets.gameSentinels.Password),
+	} {
+		if len(content) > 0 {
+			data[key] = content
+		}
 	}
-
-	if authority := p.stores.secrets.redis.authority; len(authority) > 0 {
-		data[workload.RedisCAKey] = authority
+	if own := secrets.postgres.games; own != nil {
+		data[workload.PostgresCertKey], data[workload.PostgresKeyKey] = own.certificate, own.key
+	}
+	if own := secrets.redis.games; own != nil {
+		data[workload.RedisCertKey], data[workload.RedisKeyKey] = own.certificate, own.key
 	}
 
 	return data, nil
@@ -191,8 +202,12 @@ func (p *pass) credentialsData(creds *credentials) (map[string][]byte, error) {
 // own the server trusts those of its system.
 func databaseURL(spec v1alpha1.PostgresSpec, user, password string, ownAuthority bool) *url.URL {
 	query := url.Values{"sslmode": {string(spec.SSLMode)}}
-	if ownAuthority && spec.SSLMode == v1alpha1.SSLModeVerifyFull {
+	if ownAuthority && (spec.SSLMode == v1alpha1.SSLModeVerifyFull || spec.SSLMode == v1alpha1.SSLModeVerifyCA) {
 		query.Set("sslrootcert", workload.PostgresCAPath)
+	}
+	if spec.ClientCertificateSecretRef != nil {
+		query.Set("sslcert", workload.PostgresCertPath)
+		query.Set("sslkey", workload.PostgresKeyPath)
 	}
 	return &url.URL{Scheme: "postgres", User: url.UserPassword(user, password), RawQuery: query.Encode(),
 		Host: net.JoinHostPort(spec.Host, strconv.Itoa(int(spec.Port))), Path: "/" + spec.Database}

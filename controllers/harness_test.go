@@ -97,9 +97,9 @@ func newClass(t testing.TB, controllerName string, pg *stores.Postgres, rdb *sto
 		Spec: v1alpha1.LeaderboardClassSpec{
 			ControllerName: controllerName,
 			Postgres: v1alpha1.PostgresSpec{Host: "127.0.0.1", Port: int32(pg.Port), Database: database,
-				SSLMode: v1alpha1.SSLModeDisable, AdminSecretRef: v1alpha1.SecretReference{Name: name + "-postgres"}},
+				SSLMode: v1alpha1.SSLModeDisable, AdminSecretRef: v1alpha1.AdminSecretReference{Name: name + "-postgres"}},
 			Redis: v1alpha1.RedisSpec{Mode: v1alpha1.RedisStandalone, Endpoints: []string{rdb.Address()},
-				AdminSecretRef: v1alpha1.SecretReference{Name: name + "-redis"}},
+				AdminSecretRef: v1alpha1.AdminSecretReference{Name: name + "-redis"}},
 			Image: "leaderboard-server:test",
 		},
 	}

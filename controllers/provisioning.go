@@ -61,7 +61,7 @@ func (r *LeaderboardReconciler) checkFreshness(ctx context.Context, p *pass) err
 
 // freshnessKey changes with everything that the stores, and when to rotate, depend on.
 func freshnessKey(stores *storeHandle, credentials string, p *pass) string {
-	return stores.key + " " + credentials + " " + rotationRequest(p.lb) + " " + p.class.Spec.Rotation.Every.String()
+	return stores.identity + " " + credentials + " " + rotationRequest(p.lb) + " " + p.class.Spec.Rotation.Every.String()
 }
 
 // ensureSchema makes the schema and the roles; nobody can log in yet.

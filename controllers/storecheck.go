@@ -97,7 +97,7 @@ func (e *storeEntry) prepare(ctx context.Context, class *v1alpha1.LeaderboardCla
 		if err := e.postgres.Register(ctx, approvals(class)); err != nil {
 			return err
 		}
-		if e.leftOpen, err = e.postgres.PrepareDatabase(ctx); err != nil {
+		if e.leftOpen, err = e.postgres.PrepareDatabase(ctx, class.Spec.Postgres.RestrictMaintenanceDatabases); err != nil {
 			return err
 		}
 		return e.postgres.Probe(ctx)
@@ -116,6 +116,9 @@ func (e *storeEntry) prepareRedis(ctx context.Context) error {
 
 	return seldom(&e.prepareRedisAt, func() error {
 		if err := e.redis.Prepare(ctx); err != nil {
+			return err
+		}
+		if err := e.redis.CheckGames(ctx); err != nil {
 			return err
 		}
 		_, err := e.redis.Identify(ctx)

@@ -49,7 +49,10 @@ type Stores struct {
 
 // storeEntry are the connections of one class as it was at one time.
 type storeEntry struct {
-	key       string
+	key string
+	// identity is the class and as whom its stores are used: what has been found there
+	// holds until it changes, whatever password or certificate was used.
+	identity  string
 	secrets   adminSecrets
 	postgres  *provision.Postgres
 	redis     *provision.Redis
@@ -208,7 +211,7 @@ func (s *Stores) handle(entry *storeEntry) *storeHandle {
 // key changes whenever the connections must be made again.
 func (s *Stores) key(ctx context.Context, class *v1alpha1.LeaderboardClass) (string, error) {
 	key := fmt.Sprintf("%s/%d", class.UID, class.Generation)
-	for _, name := range []string{class.Spec.Postgres.AdminSecretRef.Name, class.Spec.Redis.AdminSecretRef.Name} {
+	for _, name := range secretNames(class) {
 		secret := &metav1.PartialObjectMetadata{}
 		secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
 		if err := s.metadata.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, secret); err != nil {
@@ -226,7 +229,7 @@ func (s *Stores) open(ctx context.Context, class *v1alpha1.LeaderboardClass, key
 		return nil, err
 	}
 
-	redis, err := provision.OpenRedis(redisAdmin(class.Spec.Redis, secrets.redis))
+	redis, err := provision.OpenRedis(redisAdmin(class.Spec.Redis, secrets))
 	if err != nil {
 		return nil, classFailure(class, err)
 	}
@@ -237,18 +240,23 @@ func (s *Stores) open(ctx context.Context, class *v1alpha1.LeaderboardClass, key
 		return nil, classFailure(class, err)
 	}
 
-	return &storeEntry{key: key, secrets: *secrets, postgres: postgres, redis: redis, unwatch: func() {}}, nil
+	identity := fmt.Sprintf("%s/%d/%s/%s", class.UID, class.Generation, secrets.postgres.username, secrets.redis.username)
+	return &storeEntry{key: key, identity: identity, secrets: *secrets, postgres: postgres, redis: redis, unwatch: func() {}}, nil
 }
 
 func postgresAdmin(spec v1alpha1.PostgresSpec, login adminLogin) provision.PostgresAdmin {
 	return provision.PostgresAdmin{Host: spec.Host, Port: int(spec.Port), Database: spec.Database, SSLMode: string(spec.SSLMode),
 		Username: login.username, Password: login.password, CA: login.authority,
+		Certificate: login.certificate.tls(), GameCertificate: login.games.tls(),
 		PoolerHost: spec.PoolerHost, PoolerPort: int(spec.PoolerPortOrDefault())}
 }
 
-func redisAdmin(spec v1alpha1.RedisSpec, login adminLogin) provision.RedisAdmin {
+func redisAdmin(spec v1alpha1.RedisSpec, secrets *adminSecrets) provision.RedisAdmin {
+	login := secrets.redis
 	return provision.RedisAdmin{Mode: provision.RedisMode(spec.Mode), Endpoints: spec.Endpoints, MasterName: spec.MasterName, TLS: spec.TLS,
-		Username: login.username, Password: login.password, CA: login.authority}
+		Username: login.username, Password: login.password, CA: login.authority, ServerName: spec.ServerName,
+		Certificate: login.certificate.tls(), GameCertificate: login.games.tls(),
+		Sentinels: secrets.sentinels, GameSentinels: secrets.gameSentinels}
 }
 
 // watch has the Leaderboards of the class looked at when its Redis has been

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -94,6 +95,7 @@ func (r *LeaderboardReconciler) SetupWithManager(manager ctrl.Manager, concurren
 			predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{}))).
 		Watches(&v1alpha1.LeaderboardClass{}, handler.EnqueueRequestsFromMapFunc(r.ofClass), builder.WithPredicates(classChanged())).
 		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofSecret)).
 		WatchesRawSource(source.Channel(r.Stores.lost, handler.EnqueueRequestsFromMapFunc(r.ofLostStore))).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency, RateLimiter: rateLimiter()}).
 		Complete(r)
@@ -138,6 +140,28 @@ func (r *LeaderboardReconciler) ofClass(ctx context.Context, class client.Object
 
 func (r *LeaderboardReconciler) ofNamespace(ctx context.Context, namespace client.Object) []reconcile.Request {
 	return r.requests(ctx, client.InNamespace(namespace.GetName()))
+}
+
+// ofSecret finds the Leaderboards of the classes that refer to a Secret of the operator's
+// namespace: authorities and client certificates are served to games.
+func (r *LeaderboardReconciler) ofSecret(ctx context.Context, secret client.Object) []reconcile.Request {
+	if secret.GetNamespace() != r.Stores.namespace {
+		return nil
+	}
+
+	list := &v1alpha1.LeaderboardClassList{}
+	if err := r.Client.List(ctx, list); err != nil {
+		log.FromContext(ctx).Error(err, "List the classes") // the resync comes to them
+		return nil
+	}
+
+	var requests []reconcile.Request
+	for i := range list.Items {
+		if slices.Contains(secretNames(&list.Items[i]), secret.GetName()) {
+			requests = append(requests, r.requests(ctx, client.MatchingFields{classNameIndex: list.Items[i].Name})...)
+		}
+	}
+	return requests
 }
 
 // ofLostStore finds the Leaderboards of a class whose Redis has lost users, and
@@ -224,7 +248,7 @@ func (r *LeaderboardClassReconciler) ofSecret(ctx context.Context, secret client
 		return nil
 	}
 	return r.classes(ctx, func(class *v1alpha1.LeaderboardClass) bool {
-		return class.Spec.Postgres.AdminSecretRef.Name == secret.GetName() || class.Spec.Redis.AdminSecretRef.Name == secret.GetName()
+		return slices.Contains(secretNames(class), secret.GetName())
 	})
 }
 

@@ -32,12 +32,20 @@ func classSpec(t *testing.T, changes string) string {
 	return string(text)
 }
 
+// withAdmin is a store with the fields, and an admin Secret unless they name one.
+func withAdmin(store, more, fields string) string {
+	if !strings.Contains(fields, "adminSecretRef") {
+		more += "adminSecretRef: {name: " + store + "-admin}, "
+	}
+	return "{" + store + ": {" + more + fields + "}}"
+}
+
 func postgresWith(fields string) string {
-	return `{postgres: {database: leaderboard, adminSecretRef: {name: postgres-admin}, ` + fields + `}}`
+	return withAdmin("postgres", "database: leaderboard, ", fields)
 }
 
 func redisWith(fields string) string {
-	return `{redis: {adminSecretRef: {name: redis-admin}, ` + fields + `}}`
+	return withAdmin("redis", "", fields)
 }
 
 var classRefusals = []refusal{
@@ -52,6 +60,16 @@ var classRefusals = []refusal{
 	{"admin Secret of another namespace", `{redis: {endpoints: ["redis:6379"], adminSecretRef: {name: kube-system/token}}}`,
 		"spec.redis.adminSecretRef.name", "in the operator's namespace, without a namespace"},
 
+	{"admin's name and its key", postgresWith(`host: pg, adminSecretRef: {name: a, username: b, usernameKey: c}`), "spec.postgres.adminSecretRef.username", "not both"},
+	{"key that no Secret has", redisWith(`endpoints: ["redis:6379"], adminSecretRef: {name: a, passwordKey: "a/b"}`), "spec.redis.adminSecretRef.passwordKey", "must be a key of a Secret"},
+	{"authority that nothing is checked against", postgresWith(`host: pg, sslMode: require, caSecretRef: {name: a}`), "spec.postgres.caSecretRef", "verify-ca or verify-full"},
+	{"authority of another namespace", postgresWith(`host: pg, caSecretRef: {name: a/b}`), "spec.postgres.caSecretRef.name", "without a namespace"},
+	{"certificate without TLS", postgresWith(`host: pg, sslMode: disable, clientCertificateSecretRef: {name: a}`), "spec.postgres.clientCertificateSecretRef", "sslMode is disable"},
+	{"certificate without TLS of Redis", redisWith(`endpoints: ["redis:6379"], clientCertificateSecretRef: {name: a}`), "spec.redis.tls", "set tls to true"},
+	{"server name without TLS", redisWith(`endpoints: ["redis:6379"], tls: false, serverName: redis`), "spec.redis.tls", "set tls to true"},
+	{"server name with a port", redisWith(`endpoints: ["redis:6379"], tls: true, serverName: "redis:6379"`), "spec.redis.serverName", "without a port or scheme"},
+	{"login to Sentinels without them", redisWith(`endpoints: ["redis:6379"], sentinelSecretRef: {name: a}`), "spec.redis.sentinelSecretRef", "mode is not Sentinel"},
+
 	{"host with a port", postgresWith(`host: "pg:5432/leaderboard"`), "spec.postgres.host", "without a port or scheme"},
 	{"host with a port alone", postgresWith(`host: "pg:5432"`), "spec.postgres.host", "without a port or scheme"},
 	{"host with a scheme", postgresWith(`host: "postgres://pg"`), "spec.postgres.host", "without a port or scheme"},
@@ -65,7 +83,7 @@ var classRefusals = []refusal{
 	{"pooler's port that is none", postgresWith(`host: pg, poolerHost: pgbouncer, poolerPort: 65536`), "spec.postgres.poolerPort", "should be less than or equal to 65535"},
 	{"database with a parameter", `{postgres: {host: pg, database: "d?sslmode=disable", adminSecretRef: {name: a}}}`,
 		"spec.postgres.database", "must be the name of a database"},
-	{"sslMode that can be stripped", postgresWith(`host: pg, sslMode: prefer`), "spec.postgres.sslMode", `supported values: "disable", "require", "verify-full"`},
+	{"sslMode that can be stripped", postgresWith(`host: pg, sslMode: prefer`), "spec.postgres.sslMode", `supported values: "disable", "require", "verify-ca", "verify-full"`},
 
 	{"unknown mode", redisWith(`mode: Replica, endpoints: ["redis:6379"]`), "spec.redis.mode", `supported values: "Standalone", "Sentinel", "Cluster"`},
 	{"no endpoints", redisWith(`mode: Cluster`), "spec.redis.endpoints", "Required value"},
@@ -166,6 +184,9 @@ func TestClassesAccepted(t *testing.T) {
 		postgresWith(`host: p, poolerHost: "::1", poolerPort: 1`),
 		postgresWith(`host: pg.databases.svc, poolerHost: pgbouncer.databases.svc`),
 		redisWith(`mode: Cluster, tls: true, endpoints: ["a:6379", "10.0.0.1:65535", "[fd00::1]:1"]`),
+		postgresWith(`host: pg, sslMode: verify-ca, caSecretRef: {name: ca, key: bundle.pem}, clientCertificateSecretRef: {name: client}, restrictMaintenanceDatabases: true`),
+		postgresWith(`host: pg, adminSecretRef: {name: a, usernameKey: user, passwordKey: POSTGRES_PASSWORD}`),
+		redisWith(`mode: Sentinel, masterName: m, endpoints: ["a:26379"], tls: true, serverName: redis, adminSecretRef: {name: a, username: default}, caSecretRef: {name: ca}, clientCertificateSecretRef: {name: client}, sentinelSecretRef: {name: sentinels}`),
 		redisWith(`mode: Sentinel, masterName: mymaster, endpoints: ["a:26379", "b:26379", "c.redis.svc.cluster.local:26379"]`),
 		`{allowedNamespaces: {from: Selector, selector: {matchLabels: {games: "true"}}}}`,
 		`{allowedNamespaces: {from: Selector, selector: {matchExpressions: [{key: a, operator: In, values: [b, c]}, {key: d, operator: DoesNotExist}]}}}`,

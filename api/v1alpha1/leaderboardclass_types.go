@@ -31,16 +31,6 @@ const ClassFinalizer = "games.leaderboard.dev/class-in-use"
 // unless it is configured otherwise.
 const DefaultControllerName = "leaderboard.dev/operator"
 
-// SecretReference names a Secret in the operator's namespace.
-type SecretReference struct {
-	// name of the Secret. Its namespace is always the operator's.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="must be the name of a Secret in the operator's namespace, without a namespace: lower-case letters, digits, - and ."
-	Name string `json:"name,omitempty"`
-}
-
 // NamespacesFrom says which namespaces may use a class.
 // +kubebuilder:validation:Enum=All;Selector
 type NamespacesFrom string
@@ -70,7 +60,7 @@ type AllowedNamespaces struct {
 
 // SSLMode says how Postgres connections are secured, in libpq's terms:
 // https://www.postgresql.org/docs/current/libpq-ssl.html
-// +kubebuilder:validation:Enum=disable;require;verify-full
+// +kubebuilder:validation:Enum=disable;require;verify-ca;verify-full
 type SSLMode string
 
 const (
@@ -78,6 +68,8 @@ const (
 	SSLModeDisable SSLMode = "disable"
 	// SSLModeRequire encrypts without checking who answers.
 	SSLModeRequire SSLMode = "require"
+	// SSLModeVerifyCA encrypts and checks the certificate, whatever host it names.
+	SSLModeVerifyCA SSLMode = "verify-ca"
 	// SSLModeVerifyFull encrypts and checks certificate and host name.
 	SSLModeVerifyFull SSLMode = "verify-full"
 )
@@ -85,6 +77,8 @@ const (
 // PostgresSpec says where the ledgers live.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.poolerPort) || has(self.poolerHost)",fieldPath=".poolerPort",message="poolerPort is set without poolerHost: set poolerHost to the pooler's host name, or remove poolerPort"
+// +kubebuilder:validation:XValidation:rule="!has(self.caSecretRef) || self.sslMode in ['verify-ca', 'verify-full']",fieldPath=".caSecretRef",message="caSecretRef is set, and sslMode checks no certificate: set sslMode to verify-ca or verify-full, or remove caSecretRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.clientCertificateSecretRef) || self.sslMode != 'disable'",fieldPath=".clientCertificateSecretRef",message="clientCertificateSecretRef is set, and sslMode is disable: set sslMode to require, verify-ca or verify-full, or remove clientCertificateSecretRef"
 type PostgresSpec struct {
 	// host name or address of PostgreSQL itself, as both the operator and the
 	// servers reach it. Never a connection pooler: see poolerHost.
@@ -125,17 +119,35 @@ type PostgresSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_][A-Za-z0-9_.-]*$')",message="must be the name of a database: letters, digits, _, - and ., for example leaderboard"
 	Database string `json:"database,omitempty"`
 
-	// sslMode is disable, require or verify-full. verify-full checks against
-	// the key ca.crt of the admin Secret or, without one, the system's
+	// sslMode is disable, require, verify-ca (which authority signed the certificate is
+	// checked) or verify-full (which host it names, too). Both check against caSecretRef or,
+	// without it, the key ca.crt of the admin Secret or, without that, the system's
 	// authorities.
 	// +optional
 	// +default="verify-full"
 	SSLMode SSLMode `json:"sslMode,omitempty"`
 
-	// adminSecretRef names the Secret with the admin's username and password, and
-	// ca.crt where verify-full needs one.
+	// adminSecretRef names the Secret with the admin's username and password, ca.crt where
+	// sslMode needs one, and tls.crt and tls.key where PostgreSQL asks for a client
+	// certificate.
 	// +required
-	AdminSecretRef SecretReference `json:"adminSecretRef,omitzero"`
+	AdminSecretRef AdminSecretReference `json:"adminSecretRef,omitzero"`
+
+	// caSecretRef names the Secret with the authorities, where that is not the admin Secret.
+	// +optional
+	CASecretRef *CASecretReference `json:"caSecretRef,omitempty"`
+
+	// clientCertificateSecretRef names a Secret with tls.crt and tls.key, a client
+	// certificate for the servers of all games, and for the operator where the admin Secret
+	// has none. The Secret has to say games.leaderboard.dev/share-with-games=true.
+	// +optional
+	ClientCertificateSecretRef *SecretReference `json:"clientCertificateSecretRef,omitempty"`
+
+	// restrictMaintenanceDatabases takes from PUBLIC all rights to the databases postgres and
+	// template1 as well, so that no game's login can connect to them. Monitoring that does so
+	// by that right needs a grant of its own. Left out, they stay as they are.
+	// +optional
+	RestrictMaintenanceDatabases bool `json:"restrictMaintenanceDatabases,omitempty"`
 }
 
 // DefaultPoolerPort is the port of a pooler where a class names none: PgBouncer's.
@@ -166,6 +178,8 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="has(self.masterName) == (self.mode == 'Sentinel')",fieldPath=".masterName",message="set masterName exactly when mode is Sentinel: set it to the name under which the Sentinels know the primary, for example mymaster, or remove it"
 // +kubebuilder:validation:XValidation:rule="self.mode != 'Standalone' || self.endpoints.size() == 1",fieldPath=".endpoints",message="a Standalone Redis has exactly one endpoint: list one, or set mode to Sentinel or Cluster"
+// +kubebuilder:validation:XValidation:rule="!has(self.sentinelSecretRef) || self.mode == 'Sentinel'",fieldPath=".sentinelSecretRef",message="sentinelSecretRef is set, and mode is not Sentinel: set mode to Sentinel, or remove sentinelSecretRef"
+// +kubebuilder:validation:XValidation:rule="(has(self.tls) && self.tls) || (!has(self.serverName) && !has(self.caSecretRef) && !has(self.clientCertificateSecretRef))",fieldPath=".tls",message="serverName, caSecretRef and clientCertificateSecretRef are of TLS: set tls to true, or remove them"
 type RedisSpec struct {
 	// mode is Standalone, Sentinel or Cluster.
 	// +optional
@@ -189,15 +203,44 @@ type RedisSpec struct {
 	// +kubebuilder:validation:MaxLength=63
 	MasterName string `json:"masterName,omitempty"`
 
-	// tls encrypts connections; certificates are checked against the key ca.crt
-	// of the admin Secret or, without one, the system's authorities.
+	// tls encrypts connections, those to Sentinels as well; certificates are checked against
+	// caSecretRef or, without it, the key ca.crt of the admin Secret or, without that, the
+	// system's authorities.
 	// +optional
 	TLS bool `json:"tls,omitempty"`
 
-	// adminSecretRef names the Secret with the admin's username and password,
-	// and ca.crt where TLS needs one.
+	// serverName is the name that the certificates of all nodes and Sentinels have. Left
+	// out, each has to name the host by which that node is reached.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)$')",message="must be a host name or an address without a port or scheme, for example redis.databases.svc"
+	ServerName string `json:"serverName,omitempty"`
+
+	// adminSecretRef names the Secret with the admin's username and password, ca.crt where
+	// TLS needs one, tls.crt and tls.key where Redis asks for a client certificate, and
+	// sentinelPassword, with sentinelUsername where it is not default, where Sentinels ask
+	// for a login.
 	// +required
-	AdminSecretRef SecretReference `json:"adminSecretRef,omitzero"`
+	AdminSecretRef AdminSecretReference `json:"adminSecretRef,omitzero"`
+
+	// caSecretRef names the Secret with the authorities, where that is not the admin Secret.
+	// +optional
+	CASecretRef *CASecretReference `json:"caSecretRef,omitempty"`
+
+	// clientCertificateSecretRef names a Secret with tls.crt and tls.key, a client
+	// certificate for the servers of all games, and for the operator where the admin Secret
+	// has none. The Secret has to say games.leaderboard.dev/share-with-games=true.
+	// +optional
+	ClientCertificateSecretRef *SecretReference `json:"clientCertificateSecretRef,omitempty"`
+
+	// sentinelSecretRef names a Secret with password, and username where it is not default,
+	// with which the servers of all games log in to the Sentinels, and the operator where the
+	// admin Secret has no sentinelPassword. The Secret has to say
+	// games.leaderboard.dev/share-with-games=true, and its login must not be able to change
+	// the Sentinels.
+	// +optional
+	SentinelSecretRef *SecretReference `json:"sentinelSecretRef,omitempty"`
 }
 
 // ClassDefaults are used where a Leaderboard says nothing.

@@ -50,9 +50,9 @@ func TestClassDefaults(t *testing.T) {
 		ControllerName:    games.DefaultControllerName,
 		AllowedNamespaces: games.AllowedNamespaces{From: games.NamespacesFromAll},
 		Postgres: games.PostgresSpec{Host: "postgres.databases.svc", Port: 5432, Database: "leaderboard",
-			SSLMode: games.SSLModeVerifyFull, AdminSecretRef: games.SecretReference{Name: "postgres-admin"}},
+			SSLMode: games.SSLModeVerifyFull, AdminSecretRef: games.AdminSecretReference{Name: "postgres-admin"}},
 		Redis: games.RedisSpec{Mode: games.RedisStandalone, Endpoints: []string{"redis.databases.svc:6379"},
-			AdminSecretRef: games.SecretReference{Name: "redis-admin"}},
+			AdminSecretRef: games.AdminSecretReference{Name: "redis-admin"}},
 		Image: "leaderboard-server:v1",
 		Defaults: games.ClassDefaults{Replicas: 2, Resources: &games.Resources{
 			Requests: corev1.ResourceList{"cpu": resource.MustParse("100m"), "memory": resource.MustParse("64Mi")},
@@ -80,8 +80,8 @@ func TestGoTypesSendNoZeroValues(t *testing.T) {
 	create(t, lb)
 	require.Equal(t, time.Hour, lb.Spec.Auth.TokenTTL.Duration)
 	class := &games.LeaderboardClass{ObjectMeta: metav1.ObjectMeta{Name: "zero"}, Spec: games.LeaderboardClassSpec{
-		Postgres: games.PostgresSpec{Host: "pg", Database: "d", AdminSecretRef: games.SecretReference{Name: "a"}},
-		Redis:    games.RedisSpec{Endpoints: []string{"redis:6379"}, AdminSecretRef: games.SecretReference{Name: "b"}},
+		Postgres: games.PostgresSpec{Host: "pg", Database: "d", AdminSecretRef: games.AdminSecretReference{Name: "a"}},
+		Redis:    games.RedisSpec{Endpoints: []string{"redis:6379"}, AdminSecretRef: games.AdminSecretReference{Name: "b"}},
 		Image:    "leaderboard-server",
 		Defaults: games.ClassDefaults{Replicas: 3},
 	}}

@@ -111,10 +111,13 @@ func postgresError(err error, format string, args ...any) error {
 	}
 
 	message := fmt.Sprintf(format, args...)
+	if refused := certificateError("PostgreSQL", err); refused != "" {
+		return &Error{Kind: Refused, Message: message + ": " + refused, Cause: short(err)}
+	}
 	switch sqlState(err) {
 	case "":
 		if cause := distrust(err); cause != nil {
-			return &Error{Kind: Unreachable, Message: message + ": the certificate of PostgreSQL is not trusted; check the host in the LeaderboardClass and ca.crt in the admin Secret", Cause: cause}
+			return &Error{Kind: Unreachable, Message: message + ": the certificate of PostgreSQL is not trusted; check the host and caSecretRef in the LeaderboardClass, or ca.crt in the admin Secret", Cause: cause}
 		}
 		return &Error{Kind: Unreachable, Message: message + ": PostgreSQL did not answer", Cause: short(err)}
 	case stateInvalidPassword, stateInvalidAuthorization:
@@ -181,8 +184,10 @@ func redisError(err error, format string, args ...any) error {
 	message := fmt.Sprintf(format, args...)
 	var answer redis.Error
 	switch text := err.Error(); {
+	case certificateError("Redis", err) != "":
+		return &Error{Kind: Refused, Message: message + ": " + certificateError("Redis", err), Cause: short(err)}
 	case distrust(err) != nil:
-		return &Error{Kind: Unreachable, Message: message + ": the certificate of Redis is not trusted; check the endpoints in the LeaderboardClass and ca.crt in the admin Secret", Cause: distrust(err)}
+		return &Error{Kind: Unreachable, Message: message + ": the certificate of Redis is not trusted; check the endpoints, serverName and caSecretRef in the LeaderboardClass, or ca.crt in the admin Secret", Cause: distrust(err)}
 	case !errors.As(err, &answer):
 		return &Error{Kind: Unreachable, Message: message + ": Redis did not answer", Cause: short(err)}
 	case strings.HasPrefix(text, "WRONGPASS"), strings.HasPrefix(text, "NOAUTH"):

@@ -25,7 +25,7 @@ import (
 func TestPostgresTenantsAreApart(t *testing.T) {
 	p, admin := database(t)
 	superuser(t, admin.Database, "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
-	_, err := p.PrepareDatabase(t.Context())
+	_, err := p.PrepareDatabase(t.Context(), true)
 	require.NoError(t, err)
 	mine, _, password := provisioned(t, p)
 	other, _, _ := provisioned(t, p)

@@ -199,14 +199,19 @@ func (p *Postgres) VerifyLogin(ctx context.Context, t tenant.Tenant, slot tenant
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 
-	config := p.config.Copy()
-	config.User, config.Password = t.LoginRole(slot), password
+	config, err := p.gameConfig(t, slot, password)
+	if err != nil {
+		return false, err
+	}
+
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err == nil {
 		return true, conn.Close(ctx)
 	}
 
 	switch state := sqlState(err); {
+	case wantsCertificate(err):
+		return false, &Error{Kind: Refused, Message: "PostgreSQL asks games for a client certificate: set postgres.clientCertificateSecretRef of the LeaderboardClass, or take clientcert out of the lines of pg_hba.conf for them", Cause: short(err)}
 	case state == stateInvalidPassword, state == stateInvalidAuthorization:
 		return false, nil
 	case state == stateTooManyConnections && refusedByRoleLimit(err):

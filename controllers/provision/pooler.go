@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"strconv"
@@ -38,13 +39,22 @@ func (p *Postgres) VerifyPooledLogin(ctx context.Context, t tenant.Tenant, slot 
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 
-	config := p.config.Copy()
+	config, err := p.gameConfig(t, slot, password)
+	if err != nil {
+		return err
+	}
+
 	config.Host, config.Port = p.admin.PoolerHost, uint16(p.admin.PoolerPort)
-	config.Fallbacks = nil
-	config.User, config.Password = t.LoginRole(slot), password
 	config.RuntimeParams = nil // PgBouncer refuses what it does not know
-	if config.TLSConfig != nil && config.TLSConfig.ServerName != "" {
-		config.TLSConfig.ServerName = config.Host
+	if config.TLSConfig, err = postgresTLS(p.admin, config.Host, p.admin.GameCertificate); err != nil {
+		return err
+	}
+	asked := false
+	if config.TLSConfig != nil && p.admin.GameCertificate == nil {
+		config.TLSConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			asked = true
+			return &tls.Certificate{}, nil
+		}
 	}
 
 	conn, err := pgx.ConnectConfig(ctx, config)
@@ -59,6 +69,8 @@ func (p *Postgres) VerifyPooledLogin(ctx context.Context, t tenant.Tenant, slot 
 		return nil
 	case sqlState(err) == stateTooManyConnections: // it is refused only once the password was right
 		return nil
+	case wantsCertificate(err), asked && sqlState(err) == "" && distrust(err) == nil:
+		return &Error{Kind: Refused, Message: fmt.Sprintf("the pooler %s asks games for a client certificate: set postgres.clientCertificateSecretRef of the LeaderboardClass, or its client_tls_sslmode to require", config.Host), Cause: short(err)}
 	case sqlState(err) != "":
 		return &Error{Kind: Refused, Message: fmt.Sprintf("the pooler %s refused the login %s: let it look passwords up with auth_query, as docs/install.md shows", config.Host, config.User), Cause: short(err)}
 	default:

@@ -3,7 +3,6 @@ package provision
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/url"
@@ -37,12 +36,15 @@ type PostgresAdmin struct {
 	Host     string
 	Port     int
 	Database string
-	// SSLMode is disable, require or verify-full.
+	// SSLMode is disable, require, verify-ca or verify-full.
 	SSLMode  string
 	Username string
 	Password string
-	// CA holds the authorities' certificates in PEM, for verify-full.
+	// CA holds the authorities' certificates in PEM, for the last two.
 	CA []byte
+	// Certificate is the client's for PostgreSQL that asks for one, and GameCertificate that
+	// of the servers of games. Nil: there is none.
+	Certificate, GameCertificate *tls.Certificate
 	// PoolerHost and PoolerPort are where the servers of games find a connection
 	// pooler, which the administrator never uses. Empty: there is none.
 	PoolerHost string
@@ -102,36 +104,22 @@ func connConfig(admin PostgresAdmin) (*pgx.ConnConfig, error) {
 
 	// Provisioning is rare: nothing is gained by keeping statements prepared.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
-	switch admin.SSLMode {
-	case "disable":
-	case "require":
-		config.TLSConfig = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} //nolint:gosec // what sslmode=require means
-	case "verify-full":
-		config.TLSConfig = &tls.Config{ServerName: admin.Host, MinVersion: tls.VersionTLS12}
-		if len(admin.CA) > 0 {
-			config.TLSConfig.RootCAs = x509.NewCertPool()
-			if !config.TLSConfig.RootCAs.AppendCertsFromPEM(admin.CA) {
-				return nil, &Error{Kind: Misconfigured, Message: "ca.crt in the admin Secret of PostgreSQL holds no PEM certificate"}
-			}
-		}
-	default:
-		return nil, &Error{Kind: Misconfigured, Message: fmt.Sprintf("sslMode %q is not disable, require or verify-full", admin.SSLMode)}
-	}
-
-	return config, nil
+	config.TLSConfig, err = postgresTLS(admin, admin.Host, admin.Certificate)
+	return config, err
 }
 
 // Close ends the connections.
 func (p *Postgres) Close() { p.pool.Close() }
 
 // PrepareDatabase takes from PUBLIC what would let tenants reach each other: the
-// right to connect to any database and to create in the schema public. It
-// returns in words what it was not allowed to take away.
-func (p *Postgres) PrepareDatabase(ctx context.Context) (leftOpen []string, err error) {
+// right to connect to the database and to create in the schema public, and with
+// maintenance the right to connect to the databases that every server has, on which
+// others may rely. It returns in words what it was not allowed to take away.
+func (p *Postgres) PrepareDatabase(ctx context.Context, maintenance bool) (leftOpen []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 
-	open, err := p.openToPublic(ctx)
+	open, err := p.openToPublic(ctx, maintenance)
 	if err != nil || len(open) == 0 {
 		return nil, err
 	}
@@ -143,7 +131,7 @@ func (p *Postgres) PrepareDatabase(ctx context.Context) (leftOpen []string, err 
 		}
 	}
 
-	if open, err = p.openToPublic(ctx); err != nil {
+	if open, err = p.openToPublic(ctx, maintenance); err != nil {
 		return nil, err
 	}
 
@@ -158,13 +146,13 @@ type openObject struct{ what, revoke string }
 
 // openToPublic lists what PUBLIC must not have: privileges on databases that can
 // be connected to, and CREATE on the schema public.
-func (p *Postgres) openToPublic(ctx context.Context) ([]openObject, error) {
+func (p *Postgres) openToPublic(ctx context.Context, maintenance bool) ([]openObject, error) {
 	rows, err := p.pool.Query(ctx, `
-		SELECT 'database', datname FROM pg_database WHERE datallowconn AND datname IN (current_database(), 'postgres', 'template1')
+		SELECT 'database', datname FROM pg_database WHERE datallowconn AND (datname = current_database() OR $1 AND datname IN ('postgres', 'template1'))
 			AND EXISTS (SELECT FROM aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE grantee = 0)
 		UNION ALL
 		SELECT 'schema', nspname FROM pg_namespace WHERE nspname = 'public'
-			AND EXISTS (SELECT FROM aclexplode(coalesce(nspacl, acldefault('n', nspowner))) WHERE grantee = 0 AND privilege_type = 'CREATE')`)
+			AND EXISTS (SELECT FROM aclexplode(coalesce(nspacl, acldefault('n', nspowner))) WHERE grantee = 0 AND privilege_type = 'CREATE')`, maintenance)
 	if err != nil {
 		return nil, postgresError(err, "look at the rights of PUBLIC")
 	}

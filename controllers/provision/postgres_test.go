@@ -95,24 +95,49 @@ func TestConnectionsAreLowered(t *testing.T) {
 }
 
 func TestCheckAndPrepare(t *testing.T) {
-	p, admin := database(t)
+	p, _ := database(t)
 	server, err := p.Check(t.Context())
 	require.NoError(t, err)
 	require.NotEmpty(t, server.Version)
 	require.Equal(t, 200-3-maxConnections, server.Connections)
 	require.Equal(t, []string{"fsync is off", "full_page_writes is off"}, server.Lossy)
 
-	leftOpen, err := p.PrepareDatabase(t.Context())
+	leftOpen, err := p.PrepareDatabase(t.Context(), false)
 	require.NoError(t, err)
-	for _, object := range leftOpen { // postgres and template1 are the superuser's
-		require.NotContains(t, object, admin.Database)
-		require.NotContains(t, object, "schema public")
-	}
+	require.Empty(t, leftOpen, "the administrator owns what is looked at")
+}
 
-	superuser(t, admin.Database, "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
-	leftOpen, err = p.PrepareDatabase(t.Context())
+// The databases that every server has are others' as well: they are closed to PUBLIC only
+// where that is asked for.
+func TestMaintenanceDatabasesAreLeftAlone(t *testing.T) {
+	own, err := stores.StartPostgres(t.Context(), stores.PostgresOptions{})
 	require.NoError(t, err)
-	require.Empty(t, leftOpen)
+	t.Cleanup(own.Close)
+	name, err := own.CreateDatabase(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, own.Exec(t.Context(), name, "CREATE ROLE admin LOGIN SUPERUSER PASSWORD 'admin'"))
+	require.NoError(t, own.Exec(t.Context(), name, "CREATE ROLE monitoring LOGIN PASSWORD 'monitoring'"))
+	p, err := OpenPostgres(t.Context(), PostgresAdmin{Host: "127.0.0.1", Port: own.Port, Database: name, SSLMode: "disable", Username: "admin", Password: "admin"}, testOperator)
+	require.NoError(t, err)
+	defer p.Close()
+
+	connects := func(database string) bool {
+		conn, err := pgx.Connect(t.Context(), own.UserURL("monitoring", "monitoring", database))
+		if err != nil {
+			require.Equal(t, stateInsufficientPrivilege, sqlState(err), "%v", err)
+			return false
+		}
+		require.NoError(t, conn.Close(t.Context()))
+		return true
+	}
+	for _, restrict := range []bool{false, true} {
+		leftOpen, err := p.PrepareDatabase(t.Context(), restrict)
+		require.NoError(t, err)
+		require.Empty(t, leftOpen)
+		require.False(t, connects(name))
+		require.Equal(t, !restrict, connects("postgres"))
+		require.Equal(t, !restrict, connects("template1"))
+	}
 }
 
 func TestCheckNamesWhatIsWrong(t *testing.T) {

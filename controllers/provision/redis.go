@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/tenant"
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/redis/functions"
+	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/tlsclient"
 )
 
 // RedisMode is the kind of deployment.
@@ -41,7 +41,18 @@ type RedisAdmin struct {
 	TLS        bool
 	// CA holds the authorities' certificates in PEM; empty: the system's.
 	CA []byte
+	// ServerName is the name that the certificates of all nodes have; empty: their hosts.
+	ServerName string
+	// Certificate is the client's for Redis that asks for one, and GameCertificate that of
+	// the servers of games. Nil: there is none.
+	Certificate, GameCertificate *tls.Certificate
+	// Sentinels is the administrator's login to Sentinels, and GameSentinels that of the
+	// servers of games. Zero: they ask for none.
+	Sentinels, GameSentinels SentinelLogin
 }
+
+// SentinelLogin is a user of Sentinels. Without a name it is their user default.
+type SentinelLogin struct{ Username, Password string }
 
 // Redis provisions tenants' users on every node of one deployment: users are
 // kept by each node for itself.
@@ -68,17 +79,13 @@ type Redis struct {
 // OpenRedis prepares connections; it does not connect yet. Close ends them.
 func OpenRedis(admin RedisAdmin) (*Redis, error) {
 	r := &Redis{admin: admin, clients: map[string]*redis.Client{}, rights: map[string]string{}}
-	if admin.TLS {
-		r.tls = &tls.Config{MinVersion: tls.VersionTLS12}
-		if len(admin.CA) > 0 {
-			r.tls.RootCAs = x509.NewCertPool()
-			if !r.tls.RootCAs.AppendCertsFromPEM(admin.CA) {
-				return nil, &Error{Kind: Misconfigured, Message: "ca.crt in the admin Secret of Redis holds no PEM certificate"}
-			}
-		}
+	if !admin.TLS {
+		return r, nil
 	}
 
-	return r, nil
+	var err error
+	r.tls, err = redisTLS(admin, admin.Certificate)
+	return r, err
 }
 
 // Close ends the connections.
@@ -114,23 +121,20 @@ func (r *Redis) client(address string) *redis.Client {
 
 // dial connects to a node, with TLS where the class says so.
 func (r *Redis) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return r.dialWith(ctx, r.tls, network, address)
+}
+
+func (r *Redis) dialWith(ctx context.Context, secure *tls.Config, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 
 	conn, err := r.breakers.dial(ctx, network, address)
-	if err != nil || r.tls == nil {
+	if err != nil || secure == nil {
 		return conn, err
 	}
 
-	config := r.tls.Clone()
-	config.ServerName, _, _ = net.SplitHostPort(address)
-	secured := tls.Client(conn, config)
-	if err := secured.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-
-	return secured, nil
+	host, _, _ := net.SplitHostPort(address)
+	return tlsclient.Handshake(ctx, conn, secure, host)
 }
 
 // nodes returns the addresses of every node, primaries and replicas.
@@ -148,7 +152,7 @@ func (r *Redis) nodes(ctx context.Context) ([]string, error) {
 func (r *Redis) sentinelNodes(ctx context.Context) ([]string, error) {
 	var last error
 	for _, endpoint := range r.admin.Endpoints {
-		sentinel := redis.NewSentinelClient(&redis.Options{Addr: endpoint, Dialer: r.dial, MaxRetries: -1, DialerRetries: 1, DisableIdentity: true})
+		sentinel := redis.NewSentinelClient(r.sentinelOptions(endpoint, r.admin.Sentinels, r.dial))
 		master, err := sentinel.GetMasterAddrByName(ctx, r.admin.MasterName).Result()
 		var replicas []map[string]string
 
@@ -162,7 +166,7 @@ func (r *Redis) sentinelNodes(ctx context.Context) ([]string, error) {
 			continue
 		}
 		if err != nil {
-			last = redisError(err, "ask the Sentinel %s", endpoint)
+			last = sentinelError(err, "ask the Sentinel %s", endpoint)
 			continue
 		}
 

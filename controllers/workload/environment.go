@@ -112,6 +112,10 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 	if mode == config.RedisSentinel {
 		e.set(config.EnvRedisSentinelMaster, class.Spec.Redis.MasterName)
 	}
+	if class.Spec.Redis.SentinelSecretRef != nil {
+		e.optional(config.EnvRedisSentinelUsername, CredentialsName(lb), SentinelUsernameKey)
+		e.secret(config.EnvRedisSentinelPassword, CredentialsName(lb), SentinelPasswordKey)
+	}
 
 	e.set(config.EnvRedisKeyPrefix, in.KeyPrefix)
 	e.secret(config.EnvRedisUsername, CredentialsName(lb), RedisUsernameKey)
@@ -121,6 +125,13 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		e.set(config.EnvRedisTLS, "true")
 		if in.RedisCA {
 			e.set(config.EnvRedisCAFile, path.Join(authoritiesDir, RedisCAKey))
+		}
+		if class.Spec.Redis.ServerName != "" {
+			e.set(config.EnvRedisServerName, class.Spec.Redis.ServerName)
+		}
+		if class.Spec.Redis.ClientCertificateSecretRef != nil {
+			e.set(config.EnvRedisCertFile, path.Join(authoritiesDir, RedisCertKey))
+			e.set(config.EnvRedisKeyFile, path.Join(authoritiesDir, RedisKeyKey))
 		}
 	}
 
@@ -167,6 +178,14 @@ func (v *variables) set(name, value string) {
 }
 
 func (v *variables) secret(name, secret, key string) {
-	v.list = append(v.list, corev1ac.EnvVar().WithName(name).WithValueFrom(corev1ac.EnvVarSource().
-		WithSecretKeyRef(corev1ac.SecretKeySelector().WithName(secret).WithKey(key))))
+	v.fromSecret(name, corev1ac.SecretKeySelector().WithName(secret).WithKey(key))
+}
+
+// optional is secret for a key that need not be there.
+func (v *variables) optional(name, secret, key string) {
+	v.fromSecret(name, corev1ac.SecretKeySelector().WithName(secret).WithKey(key).WithOptional(true))
+}
+
+func (v *variables) fromSecret(name string, selector *corev1ac.SecretKeySelectorApplyConfiguration) {
+	v.list = append(v.list, corev1ac.EnvVar().WithName(name).WithValueFrom(corev1ac.EnvVarSource().WithSecretKeyRef(selector)))
 }

@@ -35,7 +35,20 @@ const (
 	// PostgresCAKey and RedisCAKey are PEM authorities, where the class has any.
 	PostgresCAKey = "postgres-ca.crt"
 	RedisCAKey    = "redis-ca.crt"
+	// PostgresCertKey and the next ones are client certificates with their keys in PEM, where
+	// the class has any for games.
+	PostgresCertKey = "postgres-tls.crt"
+	PostgresKeyKey  = "postgres-tls.key"
+	RedisCertKey    = "redis-tls.crt"
+	RedisKeyKey     = "redis-tls.key"
+	// SentinelUsernameKey and SentinelPasswordKey are the login to Sentinels, where they ask
+	// for one.
+	SentinelUsernameKey = "sentinel-username"
+	SentinelPasswordKey = "sentinel-password"
 )
+
+// CertificateKeys are of what the server reads again for each connection.
+var CertificateKeys = []string{PostgresCertKey, PostgresKeyKey, RedisCertKey, RedisKeyKey}
 
 // LoginsKey is the key of the Secret with the same logins in one file, which the server
 // reads again when it changes.
@@ -95,8 +108,12 @@ const (
 	authoritiesDir = "/etc/leaderboard/authorities"
 )
 
-// PostgresCAPath is where the server finds the authority of Postgres.
-const PostgresCAPath = authoritiesDir + "/" + PostgresCAKey
+// Where the server finds the authority of Postgres, and its client certificate.
+const (
+	PostgresCAPath   = authoritiesDir + "/" + PostgresCAKey
+	PostgresCertPath = authoritiesDir + "/" + PostgresCertKey
+	PostgresKeyPath  = authoritiesDir + "/" + PostgresKeyKey
+)
 
 // boardsFile is the file with the game's boards for the server, in the format
 // that the package leaderboard of the server documents: the fields of the
@@ -276,6 +293,14 @@ func authorityKeys(in Input) []string {
 
 	if in.RedisCA {
 		keys = append(keys, RedisCAKey)
+	}
+
+	if in.Class.Spec.Postgres.ClientCertificateSecretRef != nil {
+		keys = append(keys, PostgresCertKey, PostgresKeyKey)
+	}
+
+	if in.Class.Spec.Redis.ClientCertificateSecretRef != nil {
+		keys = append(keys, RedisCertKey, RedisKeyKey)
 	}
 
 	return keys

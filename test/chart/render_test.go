@@ -207,8 +207,8 @@ func TestDefaultClass(t *testing.T) {
 	require.Equal(t, games.LeaderboardClassSpec{
 		ControllerName: games.DefaultControllerName,
 		Image:          "leaderboard-server:" + appVersion(t),
-		Postgres:       games.PostgresSpec{Host: "postgres.databases.svc", Database: "leaderboard", AdminSecretRef: games.SecretReference{Name: "leaderboard-postgres-admin"}},
-		Redis:          games.RedisSpec{Endpoints: []string{"redis.databases.svc:6379"}, AdminSecretRef: games.SecretReference{Name: "leaderboard-redis-admin"}},
+		Postgres:       games.PostgresSpec{Host: "postgres.databases.svc", Database: "leaderboard", AdminSecretRef: games.AdminSecretReference{Name: "leaderboard-postgres-admin"}},
+		Redis:          games.RedisSpec{Endpoints: []string{"redis.databases.svc:6379"}, AdminSecretRef: games.AdminSecretReference{Name: "leaderboard-redis-admin"}},
 	}, class.Spec)
 
 	class = find[*games.LeaderboardClass](t, render(t, "everything"), "eu")
@@ -246,7 +246,7 @@ func TestValuesRefused(t *testing.T) {
 		{"class without stores", []string{"--set", "defaultClass.create=true"}, []string{"/defaultClass/postgres", "'host', 'database', 'adminSecretRef'", "'endpoints', 'adminSecretRef'"}},
 		{"class with an unknown field", append(class, "--set", "defaultClass.postgres.user=admin"), []string{"/defaultClass/postgres", "user", "not allowed"}},
 		{"class with a password", append(class, "--set", "defaultClass.redis.password=secret"), []string{"/defaultClass/redis", "password", "not allowed"}},
-		{"class with an unknown sslMode", append(class, "--set", "defaultClass.postgres.sslMode=prefer"), []string{"/defaultClass/postgres/sslMode", "'disable', 'require', 'verify-full'"}},
+		{"class with an unknown sslMode", append(class, "--set", "defaultClass.postgres.sslMode=prefer"), []string{"/defaultClass/postgres/sslMode", "'disable', 'require', 'verify-ca', 'verify-full'"}},
 		{"class with a port that is none", append(class, "--set", "defaultClass.postgres.port=70000"), []string{"/defaultClass/postgres/port", "65,535"}},
 		{"class with an unknown mode", append(class, "--set", "defaultClass.redis.mode=cluster"), []string{"/defaultClass/redis/mode", "'Cluster'"}},
 		{"class without an endpoint", append(class, "--set", "defaultClass.redis.endpoints=null"), []string{"/defaultClass/redis", "endpoints"}},
