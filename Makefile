@@ -96,9 +96,12 @@ bin/images/version: FORCE
 
 # kind itself, its cluster and what it runs: docs/kind.md. KIND_NODE_IMAGE,
 # KIND_CLUSTER_NAME, KIND_POSTGRES_IMAGE and KIND_REDIS_IMAGE may be set.
-.PHONY: kind-up kind-load kind-demo kind-e2e kind-down
+.PHONY: kind-up kind-load kind-demo kind-e2e kind-down kind-store-images
 kind-up: $(tools)/kind $(tools)/helm bin/kubectl bin/images/$(ARCH)/ingress images ## Start a kind cluster with the platform in it. docs/kind.md
 	hack/kind/up.sh
+kind-store-images: ## Build images of PostgreSQL and Redis from Debian's packages, for machines that reach no registry.
+	hack/kind/store-image.sh postgres
+	hack/kind/store-image.sh redis
 kind-load: $(tools)/kind images ## Load newly built images into the kind cluster and roll them out.
 	hack/kind/load.sh
 kind-demo: bin/demo ## Play the demo's match in the kind cluster.

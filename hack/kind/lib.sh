@@ -37,6 +37,9 @@ whole() { [[ -s $KUBECONFIG ]] && [[ $("${kubectl[@]}" get nodes --no-headers 2>
 
 need_cluster() { cluster_exists && whole || die "there is no cluster $name: run make kind-up"; }
 
+# has_image IMAGE: here or, then, in its registry.
+has_image() { docker image inspect "$1" >/dev/null 2>&1 || docker pull -q "$1" >/dev/null 2>&1; }
+
 # load IMAGE...: into the nodes.
 load() { "$kind" load docker-image --name "$name" "$@" >/dev/null 2>&1 || "$kind" load docker-image --name "$name" "$@"; }
 

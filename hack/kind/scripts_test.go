@@ -62,6 +62,10 @@ func newMachine(t *testing.T) *machine {
 		m.write(t, "hack/kind/"+name, string(content))
 	}
 
+	debian, err := os.ReadFile("../debian.sh")
+	require.NoError(t, err)
+	m.write(t, "hack/debian.sh", string(debian))
+
 	for _, name := range []string{"bash", "cat", "dirname", "grep", "mkdir", "rm", "rmdir", "sed", "wc"} {
 		path, err := exec.LookPath(name)
 		require.NoError(t, err)
@@ -166,6 +170,10 @@ func TestBadStates(t *testing.T) {
 			m.program(t, "path/docker", `[ "$1" = version ] && echo 27.3.1 && exit; exit 1`)
 			m.set("KIND_POSTGRES_IMAGE", "postgres:0")
 		}, "there is no image postgres:0, here or in its registry: set KIND_POSTGRES_IMAGE and KIND_REDIS_IMAGE to images that you have"},
+		"no registry, and nothing to build an image with": {"up.sh", func(t *testing.T, m *machine) {
+			cluster(t, m)
+			m.program(t, "path/docker", `[ "$1" = version ] && echo 27.3.1 && exit; exit 1`)
+		}, "there is no image for postgres, here or in a registry, and building one takes root and debootstrap: apt-get install debootstrap, or set KIND_POSTGRES_IMAGE to an image that you have"},
 		"no cluster for the demo": {"demo.sh", func(*testing.T, *machine) {}, "there is no cluster leaderboard: run make kind-up"},
 		"no cluster for the tests": {"e2e.sh", func(_ *testing.T, m *machine) {
 			m.set("KIND_CLUSTER_NAME", "mine")
@@ -183,6 +191,25 @@ func TestBadStates(t *testing.T) {
 			require.Error(t, err)
 			require.Equal(t, "kind: "+test.line+"\n", stderr)
 		})
+	}
+}
+
+// Without a registry the images that were built from Debian's packages are used.
+func TestImagesWithoutARegistry(t *testing.T) {
+	m := newMachine(t)
+	m.program(t, "bin/tools/kind", `[ "$1 $2" = "get clusters" ] && echo leaderboard; [ "$1" = load ] && echo "$@" >>`+m.folder+`/loaded; exit 0`)
+	m.program(t, "bin/kubectl", `[ "$3" = "nodes" ] || [ "$2" = get ] && printf 'a\nb\nc\n'; exit 0`)
+	m.write(t, ".kind/leaderboard.kubeconfig", "kubeconfig")
+	m.program(t, "hack/kind/stores.sh", `echo "$KIND_POSTGRES_IMAGE $KIND_REDIS_IMAGE" >`+m.folder+`/stores`)
+	m.program(t, "hack/install-platform.sh", `exit 0`)
+	m.program(t, "path/docker", `case "$*" in version*) echo 27.3.1;; "image inspect"*:debian*|"image inspect"*:dev*) exit 0;; *) exit 1;; esac`)
+
+	_, stderr, err := m.run(t, "up.sh")
+	require.NoError(t, err, stderr)
+	for file, want := range map[string]string{"stores": "leaderboard-postgres:debian leaderboard-redis:debian", "loaded": "leaderboard-postgres:debian leaderboard-redis:debian --nodes"} {
+		content, err := os.ReadFile(filepath.Join(m.folder, file))
+		require.NoError(t, err)
+		require.Contains(t, string(content), want)
 	}
 }
 

@@ -27,9 +27,15 @@ fi
 
 step "loading images"
 hack/images/build.sh ingress dev "$(go env GOARCH)" dev >/dev/null
-for image in "$postgres_image" "$redis_image"; do
-  docker image inspect "$image" >/dev/null 2>&1 || docker pull -q "$image" >/dev/null ||
-    die "there is no image $image, here or in its registry: set KIND_POSTGRES_IMAGE and KIND_REDIS_IMAGE to images that you have"
+for store in postgres redis; do
+  image=${store}_image setting=KIND_${store^^}_IMAGE
+  has_image "${!image}" && continue
+  [[ -z ${!setting:-} ]] ||
+    die "there is no image ${!image}, here or in its registry: set KIND_POSTGRES_IMAGE and KIND_REDIS_IMAGE to images that you have"
+  # Which the other scripts are to use, too.
+  printf -v "$image" %s "leaderboard-$store:debian"
+  export "$setting=${!image}"
+  docker image inspect "${!image}" >/dev/null 2>&1 || hack/kind/store-image.sh "$store"
 done
 load leaderboard-operator:dev leaderboard-server:dev
 load ingress:dev "$postgres_image" "$redis_image" --nodes "$name-control-plane" # where they run
