@@ -267,7 +267,7 @@ func (r *LeaderboardReconciler) writeAccounts(ctx context.Context, p *pass, stat
 	if state.workloads != nil {
 		data[workload.WorkloadsKey] = state.workloads
 	}
-	return r.applier.applySecret(ctx, p.lb.UID, workload.AccountsSecret(p.lb, data), state.secret)
+	return r.applier.applySecret(ctx, p.lb.UID, workload.AccountsSecret(p.lb, p.class, data), state.secret)
 }
 
 // recordPublished tells of a secret that takes the place of another one.

@@ -91,6 +91,7 @@ func summarize(object any) (any, error) {
 	if deployment, is := full.(*appsv1.Deployment); is {
 		kept := summary.(*appsv1.Deployment)
 		kept.Spec.Replicas, kept.Spec.Selector, kept.Status = deployment.Spec.Replicas, deployment.Spec.Selector, deployment.Status
+		kept.Spec.Template.Spec.TerminationGracePeriodSeconds = deployment.Spec.Template.Spec.TerminationGracePeriodSeconds
 	}
 
 	return summary, nil

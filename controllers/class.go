@@ -307,6 +307,9 @@ func admitSpec(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) error
 	if err := workload.CheckMappings(lb, class); err != nil {
 		return stalledBy("", v1alpha1.ReasonInvalidSpec, "spec.serviceAccounts: %v", err)
 	}
+	if err := workload.CheckPods(lb, class); err != nil {
+		return exceeded("%v", err)
+	}
 	if lb.Spec.Autoscaling != nil && !workload.RequestsCPU(lb, class) {
 		return exceeded("spec.autoscaling scales on the CPU that a Pod requests, and the Pods request none: set spec.resources.requests.cpu")
 	}

@@ -68,7 +68,7 @@ func (r *LeaderboardReconciler) serveCredentials(ctx context.Context, p *pass) (
 	if p.creds.data, err = p.credentialsData(p.creds); err != nil {
 		return secretFailure(err)
 	}
-	if err := r.applier.applySecret(ctx, p.lb.UID, workload.CredentialsSecret(p.lb, p.creds.data), p.served); err != nil {
+	if err := r.applier.applySecret(ctx, p.lb.UID, workload.CredentialsSecret(p.lb, p.class, p.creds.data), p.served); err != nil {
 		return secretFailure(err)
 	}
 
@@ -262,7 +262,7 @@ func (r *LeaderboardReconciler) ensureSigningKeys(ctx context.Context, p *pass) 
 	if file, err = set.Marshal(); err != nil {
 		return secretFailure(err)
 	}
-	if err := r.applier.applySecret(ctx, p.lb.UID, workload.SigningKeysSecret(p.lb, file), existing); err != nil {
+	if err := r.applier.applySecret(ctx, p.lb.UID, workload.SigningKeysSecret(p.lb, p.class, file), existing); err != nil {
 		return secretFailure(err)
 	}
 

@@ -18,10 +18,10 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 )
 
-// drainTimeout is how long the deletion of a Leaderboard waits for its Pods to
-// end before it takes their credentials away: their grace period and as much
-// again as a busy cluster may need to begin.
-const drainTimeout = workload.TerminationGracePeriod + 15*time.Second
+// drainMargin is how much longer than their grace period the deletion of a Leaderboard
+// waits for its Pods to end before it takes their credentials away: as much as a busy
+// cluster may need to begin.
+const drainMargin = 15 * time.Second
 
 // finalize ends the Pods, releases or drops what the stores hold, and lets the
 // object go. It works through the same steps again after any failure.
@@ -173,7 +173,7 @@ func (r *LeaderboardReconciler) drain(ctx context.Context, p *pass) error {
 		return failedBy(err, v1alpha1.ConditionWorkloadAvailable, v1alpha1.ReasonDeleting, "The Deployment could not be deleted; this is tried again")
 	}
 
-	left := drainTimeout - time.Since(p.lb.DeletionTimestamp.Time)
+	left := gracePeriod(deployment) + drainMargin - time.Since(p.lb.DeletionTimestamp.Time)
 	if left <= 0 {
 		return nil
 	}
@@ -182,6 +182,14 @@ func (r *LeaderboardReconciler) drain(ctx context.Context, p *pass) error {
 	waiting.retryAfter = left // nothing tells when a Pod that is stuck is given up
 
 	return waiting
+}
+
+// gracePeriod is how long the Pods of a Deployment may take to end.
+func gracePeriod(deployment *appsv1.Deployment) time.Duration {
+	if seconds := deployment.Spec.Template.Spec.TerminationGracePeriodSeconds; seconds != nil {
+		return time.Duration(*seconds) * time.Second
+	}
+	return corev1.DefaultTerminationGracePeriodSeconds * time.Second
 }
 
 // servesFor says whether the Deployment is the Leaderboard's. Where that is deleted with

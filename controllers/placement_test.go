@@ -303,7 +303,7 @@ func TestApplyOverAnObjectThatChanged(t *testing.T) {
 	secret := stale.DeepCopy()
 	patch(t, secret, func() { secret.Data[workload.PostgresPasswordKey] = []byte("of-the-next-operator") })
 
-	err := newApplier(cluster, cluster).applySecret(t.Context(), lb.UID, workload.CredentialsSecret(lb, stale.Data), stale)
+	err := newApplier(cluster, cluster).applySecret(t.Context(), lb.UID, workload.CredentialsSecret(lb, class, stale.Data), stale)
 	require.True(t, apierrors.IsConflict(err), "%v", err)
 	require.Equal(t, secret.Data, credentialsOf(t, lb).Data)
 }

@@ -150,7 +150,7 @@ func (r *LeaderboardReconciler) serveWebhooks(ctx context.Context, p *pass, curr
 		if !slices.Contains(e.Signing(now), secret) || !now.Before(e.Newest().IssuedAt.Add(r.Retirement.Least)) {
 			secret = e.Newest().Value
 		}
-		if err := r.applier.applySecret(ctx, p.lb.UID, workload.WebhookSecret(p.lb, e.Name, secret), before); err != nil {
+		if err := r.applier.applySecret(ctx, p.lb.UID, workload.WebhookSecret(p.lb, p.class, e.Name, secret), before); err != nil {
 			return err
 		}
 
@@ -177,7 +177,7 @@ func (r *LeaderboardReconciler) writeWebhooks(ctx context.Context, p *pass, curr
 	if err != nil {
 		return err
 	}
-	return r.applier.applySecret(ctx, p.lb.UID, workload.WebhooksSecret(p.lb, file), current)
+	return r.applier.applySecret(ctx, p.lb.UID, workload.WebhooksSecret(p.lb, p.class, file), current)
 }
 
 // signingSecret is what a webhook's Secret has; empty: nothing that counts.

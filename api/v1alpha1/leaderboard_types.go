@@ -883,6 +883,10 @@ type LeaderboardSpec struct {
 	// +optional
 	Resources *Resources `json:"resources,omitempty"`
 
+	// pods is what the class allows to be said of the Pods. It is added to what the class says.
+	// +optional
+	Pods PodsSpec `json:"pods,omitzero"`
+
 	// auth configures the accounts of the game.
 	// +optional
 	// +default={}

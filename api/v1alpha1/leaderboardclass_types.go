@@ -486,6 +486,14 @@ type LeaderboardClassSpec struct {
 	// +optional
 	ServiceAccountIssuer *ServiceAccountIssuer `json:"serviceAccountIssuer,omitempty"`
 
+	// pods are the Pods of all games, and what a game may say of its own.
+	// +optional
+	Pods ClassPods `json:"pods,omitzero"`
+
+	// objects is what every object of a game has, its Pods too.
+	// +optional
+	Objects ObjectMetadata `json:"objects,omitzero"`
+
 	// rotation says when the credentials of games are replaced.
 	// +optional
 	Rotation ClassRotation `json:"rotation,omitzero"`

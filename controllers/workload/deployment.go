@@ -23,17 +23,15 @@ const (
 	// userID is the numeric user of distroless images' "nonroot".
 	userID = 65532
 
-	// preStopDelay is how long a Pod that is to end goes on serving before it is
-	// told: proxies and ingress controllers need that long to learn that the
-	// endpoint is gone, and would otherwise still send requests.
-	preStopDelay = 5 * time.Second
+	// defaultDrain is how long a Pod that is to end goes on serving before it is
+	// told, unless the class says otherwise: proxies and ingress controllers need that
+	// long to learn that the endpoint is gone, and would otherwise still send requests.
+	defaultDrain = 5 * time.Second
 	// shutdownTimeout is how long the server may then take to finish what it has
 	// accepted; it is rendered into the server's configuration.
 	shutdownTimeout = 20 * time.Second
 	// graceMargin is for the server to notice and the node to act.
 	graceMargin = 5 * time.Second
-	// TerminationGracePeriod of the Pods: all of the above, 30 s.
-	TerminationGracePeriod = preStopDelay + shutdownTimeout + graceMargin
 
 	// progressDeadline is when a rollout that makes no progress counts as failed.
 	// Pulling the image is what takes longest.
@@ -71,11 +69,10 @@ func deployment(in Input) (*appsv1ac.DeploymentApplyConfiguration, error) {
 		WithProgressDeadlineSeconds(int32(progressDeadline.Seconds())).
 		WithStrategy(appsv1ac.DeploymentStrategy().
 			WithType(appsv1.RollingUpdateDeploymentStrategyType).
-			WithRollingUpdate(appsv1ac.RollingUpdateDeployment().
-				WithMaxUnavailable(intstr.FromInt32(0)).
-				WithMaxSurge(intstr.FromString("25%")))).
+			WithRollingUpdate(rollout(in.Class.Spec.Pods.Rollout))).
 		WithTemplate(corev1ac.PodTemplateSpec().
-			WithLabels(Labels(lb)).
+			WithLabels(podLabels(in)).
+			WithAnnotations(podAnnotations(in)).
 			WithAnnotations(map[string]string{
 				credentialsChecksumAnnotation: in.CredentialsChecksum,
 				boardsChecksumAnnotation:      Checksum(map[string][]byte{boardsKey: boards}),
@@ -87,7 +84,8 @@ func deployment(in Input) (*appsv1ac.DeploymentApplyConfiguration, error) {
 	}
 
 	return appsv1ac.Deployment(Name(lb), lb.Namespace).
-		WithLabels(Labels(lb)).
+		WithLabels(Labels(lb, in.Class)).
+		WithAnnotations(in.Class.Spec.Objects.Annotations).
 		WithOwnerReferences(ownerReference(lb)).
 		WithSpec(spec), nil
 }
@@ -99,58 +97,16 @@ func podSpec(in Input) (*corev1ac.PodSpecApplyConfiguration, error) {
 		return nil, err
 	}
 
-	return corev1ac.PodSpec().
+	spec := corev1ac.PodSpec().
 		WithServiceAccountName(Name(lb)).
 		WithAutomountServiceAccountToken(false).
 		WithEnableServiceLinks(false).
-		WithTerminationGracePeriodSeconds(int64(TerminationGracePeriod.Seconds())).
-		WithSecurityContext(corev1ac.PodSecurityContext().
-			WithRunAsNonRoot(true).
-			WithRunAsUser(userID).
-			WithRunAsGroup(userID).
-			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))).
-		WithTolerations(leave(corev1.TaintNodeNotReady), leave(corev1.TaintNodeUnreachable)).
-		WithTopologySpreadConstraints(spreadOverNodes(lb)).
-		WithAffinity(corev1ac.Affinity().WithPodAntiAffinity(spreadOverZones(lb))).
+		WithTerminationGracePeriodSeconds(int64((drain(in.Class) + shutdownTimeout + graceMargin).Seconds())).
+		WithSecurityContext(podSecurityContext(in.Class)).
 		WithContainers(container).
-		WithVolumes(volumes(in)...), nil
-}
+		WithVolumes(volumes(in)...)
 
-// deadNodePatience is for how long a Pod stays on a node that does not answer. It
-// keeps nothing that another Pod lacks, so it need not wait for the default of
-// five minutes.
-const deadNodePatience = 30 * time.Second
-
-// leave makes the Pod go to another node soon once its own has the taint.
-func leave(taint string) *corev1ac.TolerationApplyConfiguration {
-	return corev1ac.Toleration().
-		WithKey(taint).
-		WithOperator(corev1.TolerationOpExists).
-		WithEffect(corev1.TaintEffectNoExecute).
-		WithTolerationSeconds(int64(deadNodePatience.Seconds()))
-}
-
-// spreadOverNodes keeps Pods of one revision apart where that is possible. A game
-// with more Pods than nodes still runs.
-func spreadOverNodes(lb *v1alpha1.Leaderboard) *corev1ac.TopologySpreadConstraintApplyConfiguration {
-	return corev1ac.TopologySpreadConstraint().
-		WithMaxSkew(1).
-		WithTopologyKey(corev1.LabelHostname).
-		WithWhenUnsatisfiable(corev1.ScheduleAnyway).
-		WithLabelSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(lb))).
-		WithMatchLabelKeys(appsv1.DefaultDeploymentUniqueLabelKey)
-}
-
-// spreadOverZones does so for zones. It is no second spread constraint, as the
-// scheduler weighs those only for nodes that have the labels of all of them: where
-// nodes have no zone, Pods would not be spread over nodes either.
-func spreadOverZones(lb *v1alpha1.Leaderboard) *corev1ac.PodAntiAffinityApplyConfiguration {
-	const weight = 100 // of 100
-	return corev1ac.PodAntiAffinity().WithPreferredDuringSchedulingIgnoredDuringExecution(
-		corev1ac.WeightedPodAffinityTerm().WithWeight(weight).WithPodAffinityTerm(corev1ac.PodAffinityTerm().
-			WithTopologyKey(corev1.LabelTopologyZone).
-			WithLabelSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(lb))).
-			WithMatchLabelKeys(appsv1.DefaultDeploymentUniqueLabelKey)))
+	return spec, schedule(in, spec)
 }
 
 func container(in Input) (*corev1ac.ContainerApplyConfiguration, error) {
@@ -165,6 +121,7 @@ func container(in Input) (*corev1ac.ContainerApplyConfiguration, error) {
 		WithImage(in.Class.Spec.Image).
 		WithArgs("serve").
 		WithEnv(environment...).
+		WithEnv(furtherVariables(in.Class)...).
 		WithPorts(
 			corev1ac.ContainerPort().WithName(httpPortName).WithContainerPort(httpPort).WithProtocol(corev1.ProtocolTCP),
 			corev1ac.ContainerPort().WithName(opsPortName).WithContainerPort(opsPort).WithProtocol(corev1.ProtocolTCP)).
@@ -175,7 +132,7 @@ func container(in Input) (*corev1ac.ContainerApplyConfiguration, error) {
 		WithLivenessProbe(probe("/livez").WithPeriodSeconds(10).WithFailureThreshold(3)).
 		WithReadinessProbe(probe("/readyz").WithPeriodSeconds(2).WithFailureThreshold(3)).
 		WithLifecycle(corev1ac.Lifecycle().WithPreStop(corev1ac.LifecycleHandler().
-			WithSleep(corev1ac.SleepAction().WithSeconds(int64(preStopDelay.Seconds()))))).
+			WithSleep(corev1ac.SleepAction().WithSeconds(int64(drain(in.Class).Seconds()))))).
 		WithSecurityContext(corev1ac.SecurityContext().
 			WithAllowPrivilegeEscalation(false).
 			WithReadOnlyRootFilesystem(true).
@@ -228,6 +185,9 @@ func resourceRequirements(resources v1alpha1.Resources) *corev1ac.ResourceRequir
 
 	return requirements
 }
+
+// memoryLimitVariable is what Go's runtime reads.
+const memoryLimitVariable = "GOMEMLIMIT"
 
 // memoryLimit is the value of GOMEMLIMIT: nine tenths of the container's limit,
 // so that the collector works harder before the kernel ends the process. (The

@@ -136,7 +136,7 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 	}
 
 	if limit := memoryLimit(resources); limit != "" {
-		e.set("GOMEMLIMIT", limit)
+		e.set(memoryLimitVariable, limit)
 	}
 
 	return e.list, nil

@@ -168,29 +168,30 @@ func boardsConfigMap(in Input) (*corev1ac.ConfigMapApplyConfiguration, error) {
 	}
 
 	return corev1ac.ConfigMap(BoardsName(lb), lb.Namespace).
-		WithLabels(Labels(lb)).
+		WithLabels(Labels(lb, in.Class)).
+		WithAnnotations(in.Class.Spec.Objects.Annotations).
 		WithOwnerReferences(ownerReference(lb)).
 		WithData(map[string]string{boardsKey: string(file), connectionsKey: strconv.Itoa(int(connections)) + "\n"}), nil
 }
 
 // CredentialsSecret holds the tenant's logins and nothing else.
-func CredentialsSecret(lb *v1alpha1.Leaderboard, data map[string][]byte) *corev1ac.SecretApplyConfiguration {
-	return secret(lb, CredentialsName(lb), data)
+func CredentialsSecret(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass, data map[string][]byte) *corev1ac.SecretApplyConfiguration {
+	return secret(lb, class, CredentialsName(lb), data)
 }
 
 // SigningKeysSecret holds the keys that sign the game's tokens.
-func SigningKeysSecret(lb *v1alpha1.Leaderboard, keySet []byte) *corev1ac.SecretApplyConfiguration {
-	return secret(lb, SigningKeysName(lb), map[string][]byte{SigningKeysKey: keySet})
+func SigningKeysSecret(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass, keySet []byte) *corev1ac.SecretApplyConfiguration {
+	return secret(lb, class, SigningKeysName(lb), map[string][]byte{SigningKeysKey: keySet})
 }
 
 // AccountsSecret holds the service accounts: data is of [AccountsKey] and [PendingKey].
-func AccountsSecret(lb *v1alpha1.Leaderboard, data map[string][]byte) *corev1ac.SecretApplyConfiguration {
-	return secret(lb, AccountsName(lb), data)
+func AccountsSecret(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass, data map[string][]byte) *corev1ac.SecretApplyConfiguration {
+	return secret(lb, class, AccountsName(lb), data)
 }
 
 // AccountSecret holds the credentials of a service account.
 func AccountSecret(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass, account, clientSecret string) *corev1ac.SecretApplyConfiguration {
-	return secret(lb, AccountName(lb, account), map[string][]byte{
+	return secret(lb, class, AccountName(lb, account), map[string][]byte{
 		ClientIDKey:     []byte(account),
 		ClientSecretKey: []byte(clientSecret),
 		TokenURLKey:     []byte(Endpoint(lb, class) + "/v1/auth/token"),
@@ -198,18 +199,19 @@ func AccountSecret(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass, a
 }
 
 // WebhooksSecret holds the webhooks and what their messages are signed with, for the servers.
-func WebhooksSecret(lb *v1alpha1.Leaderboard, webhooks []byte) *corev1ac.SecretApplyConfiguration {
-	return secret(lb, WebhooksName(lb), map[string][]byte{WebhooksKey: webhooks})
+func WebhooksSecret(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass, webhooks []byte) *corev1ac.SecretApplyConfiguration {
+	return secret(lb, class, WebhooksName(lb), map[string][]byte{WebhooksKey: webhooks})
 }
 
 // WebhookSecret holds what the messages to a webhook are signed with, for its receiver.
-func WebhookSecret(lb *v1alpha1.Leaderboard, webhook, signingSecret string) *corev1ac.SecretApplyConfiguration {
-	return secret(lb, WebhookName(lb, webhook), map[string][]byte{SigningSecretKey: []byte(signingSecret)})
+func WebhookSecret(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass, webhook, signingSecret string) *corev1ac.SecretApplyConfiguration {
+	return secret(lb, class, WebhookName(lb, webhook), map[string][]byte{SigningSecretKey: []byte(signingSecret)})
 }
 
-func secret(lb *v1alpha1.Leaderboard, name string, data map[string][]byte) *corev1ac.SecretApplyConfiguration {
+func secret(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass, name string, data map[string][]byte) *corev1ac.SecretApplyConfiguration {
 	return corev1ac.Secret(name, lb.Namespace).
-		WithLabels(Labels(lb)).
+		WithLabels(Labels(lb, class)).
+		WithAnnotations(class.Spec.Objects.Annotations).
 		WithOwnerReferences(ownerReference(lb)).
 		WithType(corev1.SecretTypeOpaque).
 		WithData(data)

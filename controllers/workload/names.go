@@ -60,8 +60,14 @@ func WebhookName(lb *v1alpha1.Leaderboard, webhook string) string {
 // BoardsName is the name of the ConfigMap with the boards.
 func BoardsName(lb *v1alpha1.Leaderboard) string { return lb.Name + suffix + "-boards" }
 
-// Labels of every object of a Leaderboard. The map is the caller's.
-func Labels(lb *v1alpha1.Leaderboard) map[string]string {
+// Labels of every object of a Leaderboard: the class's, and those of the operator. The map
+// is the caller's.
+func Labels(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) map[string]string {
+	return merged(texts(class.Spec.Objects.Labels), ownLabels(lb))
+}
+
+// ownLabels are those of the operator.
+func ownLabels(lb *v1alpha1.Leaderboard) map[string]string {
 	return map[string]string{
 		LabelName:      appName,
 		LabelInstance:  lb.Name,

@@ -63,7 +63,8 @@ func Endpoint(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) string
 func service(in Input) *corev1ac.ServiceApplyConfiguration {
 	lb := in.Leaderboard
 	return corev1ac.Service(Name(lb), lb.Namespace).
-		WithLabels(Labels(lb)).
+		WithLabels(Labels(lb, in.Class)).
+		WithAnnotations(in.Class.Spec.Objects.Annotations).
 		WithOwnerReferences(ownerReference(lb)).
 		WithSpec(corev1ac.ServiceSpec().
 			WithType(corev1.ServiceTypeClusterIP).
@@ -96,7 +97,8 @@ func ingress(in Input) *networkingv1ac.IngressApplyConfiguration {
 	}
 
 	return networkingv1ac.Ingress(Name(lb), lb.Namespace).
-		WithLabels(Labels(lb)).
+		WithLabels(Labels(lb, in.Class)).
+		WithAnnotations(in.Class.Spec.Objects.Annotations).
 		WithAnnotations(exposure.Annotations).
 		WithOwnerReferences(ownerReference(lb)).
 		WithSpec(spec)
@@ -119,7 +121,8 @@ func networkPolicy(in Input) *networkingv1ac.NetworkPolicyApplyConfiguration {
 	}
 
 	return networkingv1ac.NetworkPolicy(Name(lb), lb.Namespace).
-		WithLabels(Labels(lb)).
+		WithLabels(Labels(lb, in.Class)).
+		WithAnnotations(in.Class.Spec.Objects.Annotations).
 		WithOwnerReferences(ownerReference(lb)).
 		WithSpec(networkingv1ac.NetworkPolicySpec().
 			WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(lb))).

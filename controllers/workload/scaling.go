@@ -36,7 +36,8 @@ func MaxReplicas(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) int
 func horizontalPodAutoscaler(in Input) *autoscalingv2ac.HorizontalPodAutoscalerApplyConfiguration {
 	lb, scaling := in.Leaderboard, in.Leaderboard.Spec.Autoscaling
 	return autoscalingv2ac.HorizontalPodAutoscaler(Name(lb), lb.Namespace).
-		WithLabels(Labels(lb)).
+		WithLabels(Labels(lb, in.Class)).
+		WithAnnotations(in.Class.Spec.Objects.Annotations).
 		WithOwnerReferences(ownerReference(lb)).
 		WithSpec(autoscalingv2ac.HorizontalPodAutoscalerSpec().
 			WithScaleTargetRef(autoscalingv2ac.CrossVersionObjectReference().
@@ -60,7 +61,8 @@ func horizontalPodAutoscaler(in Input) *autoscalingv2ac.HorizontalPodAutoscalerA
 func podDisruptionBudget(in Input) *policyv1ac.PodDisruptionBudgetApplyConfiguration {
 	lb := in.Leaderboard
 	return policyv1ac.PodDisruptionBudget(Name(lb), lb.Namespace).
-		WithLabels(Labels(lb)).
+		WithLabels(Labels(lb, in.Class)).
+		WithAnnotations(in.Class.Spec.Objects.Annotations).
 		WithOwnerReferences(ownerReference(lb)).
 		WithSpec(policyv1ac.PodDisruptionBudgetSpec().
 			WithSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(lb))).

@@ -61,7 +61,8 @@ func Objects(in Input) ([]runtime.ApplyConfiguration, error) {
 func serviceAccount(in Input) *corev1ac.ServiceAccountApplyConfiguration {
 	lb := in.Leaderboard
 	return corev1ac.ServiceAccount(Name(lb), lb.Namespace).
-		WithLabels(Labels(lb)).
+		WithLabels(Labels(lb, in.Class)).
+		WithAnnotations(in.Class.Spec.Objects.Annotations).
 		WithOwnerReferences(ownerReference(lb)).
 		WithAutomountServiceAccountToken(false)
 }

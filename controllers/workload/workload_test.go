@@ -89,6 +89,7 @@ func everything(in *workload.Input) {
 		{Name: "test", Issuer: "http://id.test.svc:8080", Audience: "race", UsernameClaim: "preferred_username"}}
 	in.Class.Spec.AllowInsecureIssuers, in.Class.Spec.ServiceAccountIssuer = true, &v1alpha1.ServiceAccountIssuer{Audience: "leaderboard"}
 	in.Leaderboard.Spec.HTTP.AllowedOrigins = []string{"https://play.example.com", "http://localhost:8060"}
+	in.Class.Spec.Pods, in.Class.Spec.Objects, in.Leaderboard.Spec.Pods = everyPod()
 	in.SetReplicas = false
 	in.Class.Spec.ImagePullPolicy = corev1.PullIfNotPresent
 	in.Class.Spec.Postgres.Host, in.Class.Spec.Postgres.SSLMode = "10.1.2.3", v1alpha1.SSLModeVerifyFull
@@ -116,15 +117,15 @@ func TestGolden(t *testing.T) {
 			objects, err := workload.Objects(in)
 			require.NoError(t, err)
 			objects = append(objects,
-				workload.CredentialsSecret(in.Leaderboard, map[string][]byte{workload.SlotKey: []byte("a")}),
-				workload.SigningKeysSecret(in.Leaderboard, []byte("{}")))
+				workload.CredentialsSecret(in.Leaderboard, in.Class, map[string][]byte{workload.SlotKey: []byte("a")}),
+				workload.SigningKeysSecret(in.Leaderboard, in.Class, []byte("{}")))
 			for _, account := range in.Leaderboard.Spec.ServiceAccounts {
-				objects = append(objects, workload.AccountsSecret(in.Leaderboard, map[string][]byte{workload.AccountsKey: []byte("{}")}),
+				objects = append(objects, workload.AccountsSecret(in.Leaderboard, in.Class, map[string][]byte{workload.AccountsKey: []byte("{}")}),
 					workload.AccountSecret(in.Leaderboard, in.Class, account.Name, "a secret"))
 			}
 
 			for _, webhook := range in.Leaderboard.Spec.Webhooks {
-				objects = append(objects, workload.WebhooksSecret(in.Leaderboard, []byte("{}")), workload.WebhookSecret(in.Leaderboard, webhook.Name, "a secret"))
+				objects = append(objects, workload.WebhooksSecret(in.Leaderboard, in.Class, []byte("{}")), workload.WebhookSecret(in.Leaderboard, in.Class, webhook.Name, "a secret"))
 			}
 
 			var rendered bytes.Buffer
@@ -179,6 +180,7 @@ func TestEnvironmentIsTheServersConfiguration(t *testing.T) {
 						workload.DatabaseURLKey:       "postgres://race_a:secret@pool:6432/games?sslmode=disable",
 						workload.DatabaseDirectURLKey: "postgres://race_a:secret@postgres:5432/games?sslmode=disable",
 						workload.RedisUsernameKey:     "race", workload.RedisPasswordKey: "secret",
+						"token": "a token",
 					}[variable.ValueFrom.SecretKeyRef.Key]
 				}
 				environ = append(environ, variable.Name+"="+value)

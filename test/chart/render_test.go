@@ -167,6 +167,13 @@ func TestPodFollowsValues(t *testing.T) {
 	require.Empty(t, d.Spec.Template.Spec.TopologySpreadConstraints)
 	require.Nil(t, d.Spec.Template.Spec.Affinity)
 
+	require.NotNil(t, d.Spec.Template.Spec.SecurityContext.RunAsUser)
+
+	d = find[*appsv1.Deployment](t, render(t, "minimal", "--set", "runAsUser=FromPlatform"), "leaderboard-operator")
+	require.Nil(t, d.Spec.Template.Spec.SecurityContext.RunAsUser)
+	require.Nil(t, d.Spec.Template.Spec.SecurityContext.RunAsGroup)
+	require.True(t, *d.Spec.Template.Spec.SecurityContext.RunAsNonRoot)
+
 	d = find[*appsv1.Deployment](t, render(t, "minimal", "--set", "replicaCount=2"), "leaderboard-operator")
 	apart := d.Spec.Template.Spec.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution
 	require.Len(t, apart, 1)
@@ -224,6 +231,12 @@ func TestDefaultClass(t *testing.T) {
 	require.Zero(t, *class.Spec.Limits.MaxBoards, "zero is a value, not nothing")
 	require.Equal(t, "games-tls", *class.Spec.Exposure.TLSSecretName)
 	require.Equal(t, map[string]string{"games": "true"}, class.Spec.AllowedNamespaces.Selector.MatchLabels)
+
+	class = find[*games.LeaderboardClass](t, render(t, "class", "--set", "defaultClass.pods.drainSeconds=60",
+		"--set-string", "defaultClass.pods.rollout.maxSurge=50%", "--set", "defaultClass.objects.labels.team=platform"), "default")
+	require.EqualValues(t, 60, *class.Spec.Pods.DrainSeconds)
+	require.Equal(t, "50%", class.Spec.Pods.Rollout.MaxSurge.StrVal)
+	require.EqualValues(t, "platform", class.Spec.Objects.Labels["team"])
 }
 
 func TestValuesRefused(t *testing.T) {
