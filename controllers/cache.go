@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -50,7 +51,7 @@ const (
 )
 
 // summarize replaces an object by what is read of it: who it is and whose, a hash of
-// the rest, and of a Deployment also how far it is. It is a transform of the cache.
+// the rest, of a Deployment also how far it is, and of an Ingress its host. It is a transform of the cache.
 func summarize(object any) (any, error) {
 	full, ok := object.(client.Object)
 	if !ok || full.GetObjectKind().GroupVersionKind().Kind == summaryKind {
@@ -92,6 +93,12 @@ func summarize(object any) (any, error) {
 		kept := summary.(*appsv1.Deployment)
 		kept.Spec.Replicas, kept.Spec.Selector, kept.Status = deployment.Spec.Replicas, deployment.Spec.Selector, deployment.Status
 		kept.Spec.Template.Spec.TerminationGracePeriodSeconds = deployment.Spec.Template.Spec.TerminationGracePeriodSeconds
+	}
+
+	if ingress, is := full.(*networkingv1.Ingress); is && len(ingress.Spec.Rules) > 0 {
+		if host := ingress.Spec.Rules[0].Host; len(host) <= validation.DNS1123SubdomainMaxLength {
+			summary.(*networkingv1.Ingress).Spec.Rules = []networkingv1.IngressRule{{Host: host}}
+		}
 	}
 
 	return summary, nil

@@ -49,6 +49,9 @@ func (r *LeaderboardReconciler) resolveClass(ctx context.Context, p *pass) error
 		return err
 	}
 	p.unserved = unserved(p.lb, class)
+	if err := r.claimHost(ctx, p.lb, class); err != nil {
+		return err
+	}
 
 	p.class = class
 	if p.lb.Status.ClassName != class.Name {
@@ -260,9 +263,6 @@ func (r *LeaderboardReconciler) getNamespace(ctx context.Context, name string) (
 	return namespace, r.Client.Get(ctx, client.ObjectKey{Name: name}, namespace)
 }
 
-// maxHostLength is a DNS name's.
-const maxHostLength = 253
-
 // admitSpec checks the spec against the limits of the class.
 func admitSpec(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) error {
 	limits := class.Spec.Limits
@@ -319,8 +319,8 @@ func admitSpec(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) error
 	if class.Spec.Exposure.Domain == "" {
 		return exceeded("spec.exposure.type is Ingress, and the LeaderboardClass %s has no domain for it: set it to Service, or ask the platform team to set exposure.domain", class.Name)
 	}
-	if host := workload.Host(lb, class); len(host) > maxHostLength {
-		return exceeded("The host name %s has %d characters, and at most %d are possible: use a shorter name for the Leaderboard or its namespace", host, len(host), maxHostLength)
+	if err := workload.CheckHost(workload.Host(lb, class)); err != nil {
+		return exceeded("%s", sentence(err))
 	}
 
 	return nil

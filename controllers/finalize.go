@@ -43,6 +43,7 @@ func (r *LeaderboardReconciler) finalize(ctx context.Context, p *pass) (ctrl.Res
 	}
 
 	r.forget(p.lb.UID)
+	r.hosts.serve("", p.lb.UID)
 	r.seasonsEnded.drop(p.lb.UID)
 	r.webhooksResent.drop(p.lb.UID)
 

@@ -60,6 +60,7 @@ type LeaderboardReconciler struct {
 	SecretOverlap time.Duration
 
 	applier *applier
+	hosts   *hosts
 	// clusterKeys are those of tokens of ServiceAccounts.
 	clusterKeys *clusterKeys
 	// verified: the stores hold what the spec needs. kept: they hold what is served,

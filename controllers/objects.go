@@ -49,6 +49,7 @@ func (r *LeaderboardReconciler) applyWorkload(ctx context.Context, p *pass) erro
 		}
 	}
 
+	r.hosts.serve(workload.HostOf(p.lb, p.class), p.lb.UID)
 	p.lb.Status.Endpoint = workload.Endpoint(p.lb, p.class)
 	return nil
 }

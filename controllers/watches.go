@@ -104,6 +104,7 @@ func (r *LeaderboardReconciler) SetupWithManager(manager ctrl.Manager, concurren
 // prepare makes what the reconciler keeps between passes.
 func (r *LeaderboardReconciler) prepare(concurrency int) (err error) {
 	r.applier = newApplier(r.Client, r.Live)
+	r.hosts = newHosts()
 	r.forgetStores()
 	r.shares = newShares(concurrency)
 	r.namespaces = newShares(r.shares.most)

@@ -57,6 +57,8 @@ const (
 	// ReasonInvalidSpec: the spec has a value that the API server could not know to be
 	// wrong, such as a time zone that does not exist.
 	ReasonInvalidSpec = "InvalidSpec"
+	// ReasonHostTaken: another Leaderboard has the host that this one would get.
+	ReasonHostTaken = "HostTaken"
 	// ReasonPlacementChanged: the class leads to other stores than those that hold
 	// the data. Also of a LeaderboardClass.
 	ReasonPlacementChanged = "PlacementChanged"

@@ -373,13 +373,38 @@ type ClassExposure struct {
 	// +default="Service"
 	Type ExposureType `json:"type,omitempty"`
 
-	// domain under which every Leaderboard gets the host
-	// <name>.<namespace>.<domain>.
+	// domain under which every Leaderboard gets a host: <name>.<namespace>.<domain>, or what
+	// hostTemplate says.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=148
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$')",message="must be a lower-case domain name without a port or a leading dot, for example games.example.com"
 	Domain string `json:"domain,omitempty"`
+
+	// hostTemplate is the host of each Leaderboard, made of its {name}, its {namespace} and the
+	// {domain}, for example {name}-{namespace}.{domain}, for which one wildcard certificate will
+	// do. Of two Leaderboards that would get the same host, the second one gets none. Left out:
+	// {name}.{namespace}.{domain}.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9.-]|[{](name|namespace|domain)[}])+$')",message="must be lower-case letters, digits, - and . with {name}, {namespace} and {domain}, for example {name}-{namespace}.{domain}"
+	// +kubebuilder:validation:XValidation:rule="self.split('{name}').size() == 2 && self.split('{namespace}').size() == 2",message="must have {name} and {namespace} once each, so that games get hosts of their own, for example {name}-{namespace}.{domain}"
+	// +kubebuilder:validation:XValidation:rule="self.endsWith('.{domain}') && self.split('{domain}').size() == 2",message="must end in .{domain}, and have it once: the hosts under the domain are the class's, for example {name}-{namespace}.{domain}"
+	// +kubebuilder:validation:XValidation:rule="!self.contains('}{')",message="put - or . between {name} and {namespace}: without, ab and c get the host of a and bc"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('.') && !self.startsWith('-') && !self.contains('..') && !self.contains('.-') && !self.contains('-.')",message="must not have empty labels, or ones that begin or end with -: for example {name}-{namespace}.{domain}"
+	HostTemplate string `json:"hostTemplate,omitempty"`
+
+	// trustedProxies are the networks of all proxies between clients and Pods, from what
+	// connects to Pods, such as the Pods of the ingress controller, outward: X-Forwarded-For is
+	// read from its right end until an address that is in none of them, which is the client.
+	// Left out, with Ingress, one proxy at a private address is trusted.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=43
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) && cidr(self) == cidr(self).masked()",message="must be a network without bits behind its prefix, for example 10.244.0.0/16"
+	TrustedProxies []string `json:"trustedProxies,omitempty"`
 
 	// port that clients use where it is not the scheme's own; it appears in the
 	// endpoint only.
@@ -397,11 +422,13 @@ type ClassExposure struct {
 
 	// tlsSecretName names, in every game's namespace, the Secret with the
 	// certificate of the Ingress (cert-manager can make it); set, the endpoint
-	// is https.
+	// is https. {name} in it stands for the game's name, for a certificate of each
+	// game: where several of a namespace have one Secret, cert-manager issues it for
+	// each of them in turn.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="must be the name of a Secret without a namespace: lower-case letters, digits, - and ., for example games-tls"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]|[{]name[}])(([a-z0-9.-]|[{]name[}])*([a-z0-9]|[{]name[}]))?$')",message="must be the name of a Secret without a namespace: lower-case letters, digits, - and ., for example games-tls, or {name}-tls for one of each game"
 	TLSSecretName *string `json:"tlsSecretName,omitempty"`
 
 	// annotations of the Ingresses, for the ingress controller.

@@ -13,9 +13,10 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/leaderboard-server/config"
 )
 
-// privateNetworks are where an ingress controller reaches Pods from: its
-// X-Forwarded-For is believed, so that each client has a rate limit of its own.
-// Behind an Ingress nobody else outside the cluster reaches the Pods.
+// privateNetworks are where an ingress controller reaches Pods from, unless the class
+// names its proxies: the last address in its X-Forwarded-For is believed, so that each client
+// has a rate limit of its own. What stands before that is not, as clients may be at private
+// addresses, too. Behind an Ingress nobody else outside the cluster reaches the Pods.
 const privateNetworks = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,127.0.0.0/8,fc00::/7,::1/128"
 
 var redisModes = map[v1alpha1.RedisMode]config.RedisMode{
@@ -53,8 +54,12 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		e.set(config.EnvWorkloadsFile, path.Join(accountsDir, WorkloadsKey))
 	}
 
-	if ExposureOf(lb, class) == v1alpha1.ExposureIngress {
+	switch proxies := class.Spec.Exposure.TrustedProxies; {
+	case len(proxies) > 0:
+		e.set(config.EnvTrustedProxies, strings.Join(proxies, ","))
+	case ExposureOf(lb, class) == v1alpha1.ExposureIngress:
 		e.set(config.EnvTrustedProxies, privateNetworks)
+		e.set(config.EnvTrustedHops, "1")
 	}
 
 	if ttl := lb.Spec.Auth.TokenTTL.Duration; ttl != 0 {

@@ -1,15 +1,18 @@
 package workload
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
@@ -35,9 +38,37 @@ func ExposureOf(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) v1al
 	return class.Spec.Exposure.Type
 }
 
+// defaultHostTemplate makes hosts of which no two games have the same.
+const defaultHostTemplate = "{name}.{namespace}.{domain}"
+
 // Host is the Ingress's host name.
 func Host(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) string {
-	return lb.Name + "." + lb.Namespace + "." + class.Spec.Exposure.Domain
+	template := class.Spec.Exposure.HostTemplate
+	if template == "" {
+		template = defaultHostTemplate
+	}
+	return strings.NewReplacer("{name}", lb.Name, "{namespace}", lb.Namespace, "{domain}", class.Spec.Exposure.Domain).Replace(template)
+}
+
+// HostOf is the host name that the Leaderboard has outside the cluster, or "".
+func HostOf(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) string {
+	if ExposureOf(lb, class) != v1alpha1.ExposureIngress {
+		return ""
+	}
+	return Host(lb, class)
+}
+
+// CheckHost returns why the host of a Leaderboard cannot be one.
+func CheckHost(host string) error {
+	if len(host) > validation.DNS1123SubdomainMaxLength {
+		return fmt.Errorf("the host name %s has %d characters, and at most %d are possible: use a shorter name for the Leaderboard or its namespace", host, len(host), validation.DNS1123SubdomainMaxLength)
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if len(label) > validation.DNS1123LabelMaxLength {
+			return fmt.Errorf("the part %s of the host name %s has %d characters, and at most %d are possible between two dots: use a shorter name for the Leaderboard or its namespace", label, host, len(label), validation.DNS1123LabelMaxLength)
+		}
+	}
+	return nil
 }
 
 // Endpoint is the base URL at which clients reach the Leaderboard.
@@ -93,7 +124,7 @@ func ingress(in Input) *networkingv1ac.IngressApplyConfiguration {
 	}
 
 	if exposure.TLSSecretName != nil {
-		spec.WithTLS(networkingv1ac.IngressTLS().WithHosts(host).WithSecretName(*exposure.TLSSecretName))
+		spec.WithTLS(networkingv1ac.IngressTLS().WithHosts(host).WithSecretName(strings.ReplaceAll(*exposure.TLSSecretName, "{name}", lb.Name)))
 	}
 
 	return networkingv1ac.Ingress(Name(lb), lb.Namespace).

@@ -98,7 +98,7 @@ func everything(in *workload.Input) {
 		Endpoints: []string{"sentinel-0.databases.svc:26379", "sentinel-1.databases.svc:26379", "[fd00::7]:26379"}}
 	in.PostgresCA, in.RedisCA = true, true
 	in.Class.Spec.Exposure = v1alpha1.ClassExposure{Type: v1alpha1.ExposureIngress, Domain: "games.example.com", Port: 8443,
-		IngressClassName: new("nginx"), TLSSecretName: new("wildcard"), Annotations: map[string]string{"example.com/timeout": "30s"}}
+		IngressClassName: new("nginx"), TLSSecretName: new("{name}-tls"), HostTemplate: "{name}-{namespace}.{domain}", TrustedProxies: []string{"10.244.0.0/16", "fd00::/8"}, Annotations: map[string]string{"example.com/timeout": "30s"}}
 }
 
 func TestGolden(t *testing.T) {
@@ -341,6 +341,7 @@ func TestEndpoint(t *testing.T) {
 	}{
 		{v1alpha1.ClassExposure{Type: v1alpha1.ExposureService}, nil, "http://race-leaderboard.games.svc"},
 		{v1alpha1.ClassExposure{Type: v1alpha1.ExposureIngress, Domain: "localhost", Port: 8088}, nil, "http://race.games.localhost:8088"},
+		{v1alpha1.ClassExposure{Type: v1alpha1.ExposureIngress, Domain: "localhost", HostTemplate: "{namespace}-{name}.play.{domain}"}, nil, "http://games-race.play.localhost"},
 		{v1alpha1.ClassExposure{Type: v1alpha1.ExposureIngress, Domain: "localhost", Port: 80}, nil, "http://race.games.localhost"},
 		{v1alpha1.ClassExposure{Type: v1alpha1.ExposureIngress, Domain: "example.com", TLSSecretName: new("t")}, nil, "https://race.games.example.com"},
 		{v1alpha1.ClassExposure{Type: v1alpha1.ExposureIngress, Domain: "example.com", TLSSecretName: new("t"), Port: 80}, nil, "https://race.games.example.com:80"},

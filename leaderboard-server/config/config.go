@@ -112,6 +112,10 @@ type HTTP struct {
 	// TrustedProxies are the networks (CIDRs, comma-separated) of the proxies
 	// whose X-Forwarded-For names the client. Empty: the peer is the client.
 	TrustedProxies Prefixes `env:"LEADERBOARD_TRUSTED_PROXIES"`
+	// TrustedHops is how many addresses of X-Forwarded-For, from its right end, are read at
+	// the most: 1 where each client comes through one proxy. 0: all of trusted proxies and the
+	// one before them, which a client can choose if its own address is in those networks.
+	TrustedHops int `env:"LEADERBOARD_TRUSTED_HOPS" envDefault:"0" unit:"addresses"`
 	// CORSAllowedOrigins are the origins (comma-separated, such as
 	// https://play.example.com) whose pages may call the API; * means any.
 	// Empty: none.

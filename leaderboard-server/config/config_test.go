@@ -78,7 +78,7 @@ func TestWrongValues(t *testing.T) {
 		config.EnvRedisSentinelMaster + "=m", config.EnvRedisMode + "=sentinel", config.EnvRedisCAFile + "=/ca", config.EnvRedisTLS + "=perhaps",
 		config.EnvRedisKeyPrefix + "=lb:{x}:", config.EnvKeySetFile + "=", config.EnvTokenTTL + "=25h", config.EnvTokenTTL + "=3600", config.EnvReservedNames + "=" + strings.Repeat("name,", 101), config.EnvReservedNames + "=" + strings.Repeat("n", 129),
 		config.EnvPasswordCost + "=9", config.EnvPasswordCost + "=15", config.EnvHashingConcurrency + "=-1", config.EnvHashingTimeout + "=0s",
-		config.EnvMaxPageSize + "=1001", config.EnvPageSnapshotTTL + "=-1s", config.EnvTrustedProxies + "=ten", config.EnvCORSAllowedOrigins + "=example.com",
+		config.EnvMaxPageSize + "=1001", config.EnvPageSnapshotTTL + "=-1s", config.EnvTrustedProxies + "=ten", config.EnvTrustedHops + "=-1", config.EnvCORSAllowedOrigins + "=example.com",
 		config.EnvListenAddress + "=8080", config.EnvOpsListenAddress + "=x", config.EnvRequestTimeout + "=0s",
 		config.EnvLoginRatePerClient + "=10", config.EnvLoginRatePerUsername + "=0/s burst 1", config.EnvLoginRatePerUserClient + "=1", config.EnvRegisterRatePerClient + "=1/d burst 1",
 		config.EnvRegisterRatePerUsername + "=1/s burst 0", config.EnvLogLevel + "=loud", config.EnvLogFormat + "=xml",

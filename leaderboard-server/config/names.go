@@ -28,6 +28,7 @@ const (
 	EnvAttributeRatePerPlayer  = "LEADERBOARD_ATTRIBUTE_RATE_PER_PLAYER"
 	EnvExportRatePerPlayer     = "LEADERBOARD_EXPORT_RATE_PER_PLAYER"
 	EnvTrustedProxies          = "LEADERBOARD_TRUSTED_PROXIES"
+	EnvTrustedHops             = "LEADERBOARD_TRUSTED_HOPS"
 	EnvCORSAllowedOrigins      = "LEADERBOARD_CORS_ALLOWED_ORIGINS"
 	EnvDatabaseURL             = "LEADERBOARD_DATABASE_URL"
 	EnvDatabaseDirectURL       = "LEADERBOARD_DATABASE_DIRECT_URL"

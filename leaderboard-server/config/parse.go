@@ -116,6 +116,7 @@ func (h HTTP) validate(v *validation) {
 	v.between(h.MaxListsPerClient, 1, 1_000_000, EnvMaxListsPerClient)
 	v.check(h.BodyBudget == 0 || h.BodyBudget >= 64<<10, EnvBodyBudget, fmt.Sprintf("must be at least 65536, the size of one body, or 0, not %d", h.BodyBudget))
 	v.duration(h.IdleTimeout, time.Second, 24*time.Hour, EnvIdleTimeout)
+	v.between(h.TrustedHops, 0, 100, EnvTrustedHops)
 	v.between(h.MaxPageSize, 1, 1000, EnvMaxPageSize)
 	v.duration(h.RequestTimeout, time.Second, 10*time.Minute, EnvRequestTimeout)
 	v.duration(h.PageSnapshotTTL, 0, time.Minute, EnvPageSnapshotTTL)

@@ -215,7 +215,9 @@ func (a *API) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 }
 
 // client is who made the request, for logs and rate limits.
-func (a *API) client(r *http.Request) netip.Addr { return clientOf(r, a.HTTP.TrustedProxies) }
+func (a *API) client(r *http.Request) netip.Addr {
+	return clientOf(r, a.HTTP.TrustedProxies, a.HTTP.TrustedHops)
+}
 
 // limit counts an attempt and refuses it if it is over the rate.
 func (a *API) limit(r *http.Request, what, who string, rate config.Rate) error {

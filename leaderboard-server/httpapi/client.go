@@ -9,9 +9,9 @@ import (
 )
 
 // clientOf finds the address of who made the request: the peer, or, where that
-// is a trusted proxy, the last address in X-Forwarded-For that is not one.
-// Whatever stands before that may have been made up.
-func clientOf(r *http.Request, trusted config.Prefixes) netip.Addr {
+// is a trusted proxy, the last address in X-Forwarded-For that is not one, of as many as
+// there may be (0: any number). Whatever stands before that may have been made up.
+func clientOf(r *http.Request, trusted config.Prefixes, most int) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
@@ -23,7 +23,7 @@ func clientOf(r *http.Request, trusted config.Prefixes) netip.Addr {
 	}
 
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
+	for i := len(hops) - 1; i >= 0 && (most == 0 || len(hops)-i <= most); i-- {
 		hop := strings.TrimSpace(hops[i])
 		address, err := netip.ParseAddr(hop)
 		if err != nil {
