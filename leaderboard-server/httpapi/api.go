@@ -148,6 +148,7 @@ func (a *API) routes() chi.Router {
 	r.Get("/v1/admin/submissions", a.handle(a.pendingSubmissions))
 	r.Post("/v1/admin/submissions/{submission}/{action}", a.handle(a.decide))
 	r.Get("/v1/admin/audit", a.handle(a.audit))
+	r.Get("/", a.handle(a.front))
 	r.Get("/openapi.yaml", func(w http.ResponseWriter, r *http.Request) {
 		answerAll(w, r, mediaYAML, a.contractYAML, contractMaxAge)
 	})
@@ -155,6 +156,18 @@ func (a *API) routes() chi.Router {
 		answerAll(w, r, mediaJSON, a.contractJSON, contractMaxAge)
 	})
 	return r
+}
+
+// front answers balancers that ask whether the server takes requests. Whether the stores answer
+// is not asked: one that is away for a moment must not take all servers out of service.
+func (a *API) front(w http.ResponseWriter, _ *http.Request, _ *leaderboard.Service) error {
+	select {
+	case <-a.Stopping:
+		return leaderboard.Errorf(leaderboard.CodeUnavailable, "", "the server is stopping: another one answers").After(time.Second)
+	default:
+		writeBytes(w, "text/plain; charset=utf-8", http.StatusOK, []byte("leaderboard: /openapi.yaml describes the calls\n"))
+		return nil
+	}
 }
 
 func (a *API) compress(next http.Handler) http.Handler { return a.compressor(next) }

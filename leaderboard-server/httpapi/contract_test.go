@@ -100,7 +100,7 @@ func TestContract(t *testing.T) {
 		require.Equal(t, 200, g.do(login("ada", password)).status)
 		require.Equal(t, 200, g.do(clientLogin("contract-server", secret, "submit")).status)
 
-		for _, path := range []string{"/openapi.yaml", "/openapi.json"} {
+		for _, path := range []string{"/", "/openapi.yaml", "/openapi.json"} {
 			require.Equal(t, 200, g.do(request{method: "GET", path: path}).status)
 		}
 	})
@@ -166,6 +166,19 @@ func TestContract(t *testing.T) {
 			require.Equal(t, 304, answer.status, path)
 			require.Empty(t, answer.body)
 		}
+	})
+
+	t.Run("front", func(t *testing.T) {
+		g.t = t
+		for _, method := range []string{"GET", "HEAD"} { // as balancers ask: without a token, and of what Accept they like
+			require.Equal(t, 200, g.do(request{method: method, path: "/", header: map[string]string{"Accept": "text/html"}}).status)
+		}
+		starting := g.withBroken(func(o *httpapi.Options) { o.Service = func() *leaderboard.Service { return nil } })
+		g.do(starting(request{method: "GET", path: "/"})).problem(503, "unavailable")
+		stopping := make(chan struct{})
+		close(stopping)
+		ending := g.withBroken(func(o *httpapi.Options) { o.Stopping = stopping })
+		g.do(ending(request{method: "GET", path: "/"})).problem(503, "unavailable")
 	})
 
 	t.Run("400", func(t *testing.T) {
@@ -578,7 +591,7 @@ func TestWithoutPostgres(t *testing.T) {
 func TestPathsAndMethods(t *testing.T) {
 	g := newGame(t, gameOptions{})
 	g.do(request{method: "GET", path: "/v1/nothing"}).problem(404, "not-found")
-	g.do(request{method: "GET", path: "/"}).problem(404, "not-found")
+	g.do(request{method: "GET", path: "/favicon.ico"}).problem(404, "not-found")
 	answer := g.do(request{method: "DELETE", path: "/v1/leaderboard/global"})
 	answer.problem(405, "method-not-allowed")
 	require.Equal(t, "GET, HEAD", answer.header.Get("Allow"))
