@@ -6,6 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/leaderboard-dev/leaderboard-operator/api/v1alpha1"
@@ -48,6 +50,28 @@ func TestPodsOfTheClass(t *testing.T) {
 	written := deployment.ResourceVersion
 	settle(t, lb)
 	require.Equal(t, written, deploymentOf(t, lb).ResourceVersion, "nothing has changed")
+
+	// The API server takes every kind of way, and the policy goes where the class wants none.
+	policy := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: lb.Namespace, Name: workload.Name(lb)}}
+	patch(t, class, func() {
+		class.Spec.NetworkPolicy = v1alpha1.ClassNetworkPolicy{DNSPorts: []int32{53, 5353},
+			Clients:     []v1alpha1.NetworkPeer{{NamespaceSelector: &metav1.LabelSelector{}}, {CIDR: "10.0.0.0/8", Except: []string{"10.1.0.0/16"}}},
+			IngressFrom: []v1alpha1.NetworkRule{{Ports: []v1alpha1.NetworkPort{{Port: 15008}}}},
+			EgressTo:    []v1alpha1.NetworkRule{{Peers: []v1alpha1.NetworkPeer{{PodSelector: &metav1.LabelSelector{}}}, Ports: []v1alpha1.NetworkPort{{Port: 1, EndPort: new(int32(9))}}}}}
+		class.Spec.Exposure.Service = v1alpha1.ClassService{Type: corev1.ServiceTypeLoadBalancer, ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyLocal,
+			IPFamilyPolicy: new(corev1.IPFamilyPolicySingleStack), Annotations: map[string]string{"example.com/internal": "true"}}
+	})
+	eventually(t, policy, func() bool { return len(policy.Spec.Ingress) == 3 && len(policy.Spec.Ingress[0].From) == 2 })
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: lb.Namespace, Name: workload.Name(lb)}}
+	eventually(t, service, func() bool { return service.Spec.Type == corev1.ServiceTypeLoadBalancer })
+	require.Len(t, service.Spec.Ports, 1)
+	patch(t, class, func() {
+		class.Spec.NetworkPolicy, class.Spec.Exposure.Service = v1alpha1.ClassNetworkPolicy{Enabled: new(false)}, v1alpha1.ClassService{}
+	})
+	eventuallyGone(t, policy)
+	eventually(t, service, func() bool { return service.Spec.Type == corev1.ServiceTypeClusterIP && len(service.Spec.Ports) == 2 })
+	becomes(t, lb, allReady)
+	written = deploymentOf(t, lb).ResourceVersion
 
 	// What the class does not allow is refused, and what runs goes on.
 	patch(t, lb, func() {

@@ -26,6 +26,10 @@ func (r *LeaderboardReconciler) prune(ctx context.Context, p *pass) error {
 		unwanted = append(unwanted, &networkingv1.Ingress{})
 	}
 
+	if !workload.HasNetworkPolicy(p.class) {
+		unwanted = append(unwanted, &networkingv1.NetworkPolicy{})
+	}
+
 	for _, object := range unwanted {
 		err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.lb.Namespace, Name: workload.Name(p.lb)}, object)
 		if apierrors.IsNotFound(err) || (err == nil && !metav1.IsControlledBy(object, p.lb)) {

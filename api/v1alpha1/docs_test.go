@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,12 +42,15 @@ func TestPageOfTheAPIIsComplete(t *testing.T) {
 	}
 }
 
+// kubernetesOwn are the fields whose own fields are Kubernetes'.
+var kubernetesOwn = []string{"conditions", "selector", "podSelector", "namespaceSelector", "resources", "affinity"}
+
 // requireFields looks for every field beneath a schema, as the end of a path in
 // backquotes.
 func requireFields(t *testing.T, section, path string, schema apiextensionsv1.JSONSchemaProps) {
 	t.Helper()
 	for name, property := range schema.Properties {
-		if name != "conditions" && name != "selector" && name != "resources" && name != "affinity" { // whose fields are Kubernetes' own
+		if !slices.Contains(kubernetesOwn, name) {
 			if property.Items != nil && property.Items.Schema != nil {
 				requireFields(t, section, path+"."+name+"[]", *property.Items.Schema)
 			}

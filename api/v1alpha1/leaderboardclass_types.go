@@ -431,6 +431,10 @@ type ClassExposure struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]|[{]name[}])(([a-z0-9.-]|[{]name[}])*([a-z0-9]|[{]name[}]))?$')",message="must be the name of a Secret without a namespace: lower-case letters, digits, - and ., for example games-tls, or {name}-tls for one of each game"
 	TLSSecretName *string `json:"tlsSecretName,omitempty"`
 
+	// service is the Service of each game, whatever the type.
+	// +optional
+	Service ClassService `json:"service,omitzero"`
+
 	// annotations of the Ingresses, for the ingress controller.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
@@ -528,6 +532,10 @@ type LeaderboardClassSpec struct {
 	// webhooks says where webhooks of games may lead.
 	// +optional
 	Webhooks ClassWebhooks `json:"webhooks,omitzero"`
+
+	// networkPolicy is what Pods may be reached from and may reach, next to what they need.
+	// +optional
+	NetworkPolicy ClassNetworkPolicy `json:"networkPolicy,omitzero"`
 
 	// exposure says how game clients reach the endpoints.
 	// +optional

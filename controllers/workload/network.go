@@ -92,20 +92,37 @@ func Endpoint(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) string
 }
 
 func service(in Input) *corev1ac.ServiceApplyConfiguration {
-	lb := in.Leaderboard
+	lb, settings := in.Leaderboard, in.Class.Spec.Exposure.Service
+	spec := corev1ac.ServiceSpec().
+		WithType(corev1.ServiceTypeClusterIP).
+		WithSelector(Selector(lb)).
+		WithPorts(corev1ac.ServicePort().WithName(httpPortName).WithProtocol(corev1.ProtocolTCP).
+			WithPort(servicePort).WithTargetPort(intstr.FromString(httpPortName))).
+		WithIPFamilies(settings.IPFamilies...)
+	if settings.IPFamilyPolicy != nil {
+		spec.WithIPFamilyPolicy(*settings.IPFamilyPolicy)
+	}
+
+	// Metrics and profiles are for the cluster: what is reached from outside has no port for them.
+	if settings.Type == "" || settings.Type == corev1.ServiceTypeClusterIP {
+		spec.WithPorts(corev1ac.ServicePort().WithName(opsPortName).WithProtocol(corev1.ProtocolTCP).
+			WithPort(opsPort).WithTargetPort(intstr.FromString(opsPortName)))
+	} else {
+		spec.WithType(settings.Type)
+	}
+	if settings.ExternalTrafficPolicy != "" {
+		spec.WithExternalTrafficPolicy(settings.ExternalTrafficPolicy)
+	}
+	if settings.LoadBalancerClass != nil {
+		spec.WithLoadBalancerClass(*settings.LoadBalancerClass)
+	}
+
 	return corev1ac.Service(Name(lb), lb.Namespace).
 		WithLabels(Labels(lb, in.Class)).
 		WithAnnotations(in.Class.Spec.Objects.Annotations).
+		WithAnnotations(settings.Annotations).
 		WithOwnerReferences(ownerReference(lb)).
-		WithSpec(corev1ac.ServiceSpec().
-			WithType(corev1.ServiceTypeClusterIP).
-			WithSelector(Selector(lb)).
-			WithPorts(
-				corev1ac.ServicePort().WithName(httpPortName).WithProtocol(corev1.ProtocolTCP).
-					WithPort(servicePort).WithTargetPort(intstr.FromString(httpPortName)),
-				corev1ac.ServicePort().WithName(opsPortName).WithProtocol(corev1.ProtocolTCP).
-					WithPort(opsPort).WithTargetPort(intstr.FromString(opsPortName)),
-			))
+		WithSpec(spec)
 }
 
 func ingress(in Input) *networkingv1ac.IngressApplyConfiguration {
@@ -140,15 +157,15 @@ func ingress(in Input) *networkingv1ac.IngressApplyConfiguration {
 // are matched by address and port. A NetworkPolicy cannot match host names, so
 // stores given by name are matched by port alone, and the nodes behind Sentinels
 // or of a cluster, which are found at run time, by no more than a range of ports.
-func networkPolicy(in Input) *networkingv1ac.NetworkPolicyApplyConfiguration {
+func networkPolicy(in Input) (*networkingv1ac.NetworkPolicyApplyConfiguration, error) {
 	lb := in.Leaderboard
-	ingressRules := []*networkingv1ac.NetworkPolicyIngressRuleApplyConfiguration{
-		networkingv1ac.NetworkPolicyIngressRule().
-			WithPorts(policyPort(corev1.ProtocolTCP, intstr.FromString(httpPortName))),
-		networkingv1ac.NetworkPolicyIngressRule().
-			WithPorts(policyPort(corev1.ProtocolTCP, intstr.FromString(opsPortName))).
-			WithFrom(networkingv1ac.NetworkPolicyPeer().WithNamespaceSelector(
-				metav1ac.LabelSelector().WithMatchLabels(map[string]string{ScrapeNamespaceLabel: "true"}))),
+	ingress, err := ingressRules(in.Class.Spec.NetworkPolicy)
+	if err != nil {
+		return nil, err
+	}
+	further, err := furtherEgress(in.Class.Spec.NetworkPolicy)
+	if err != nil {
+		return nil, err
 	}
 
 	return networkingv1ac.NetworkPolicy(Name(lb), lb.Namespace).
@@ -158,16 +175,14 @@ func networkPolicy(in Input) *networkingv1ac.NetworkPolicyApplyConfiguration {
 		WithSpec(networkingv1ac.NetworkPolicySpec().
 			WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(lb))).
 			WithPolicyTypes(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress).
-			WithIngress(ingressRules...).
-			WithEgress(egressRules(in)...))
+			WithIngress(ingress...).
+			WithEgress(egressRules(in)...).
+			WithEgress(further...)), nil
 }
 
 func egressRules(in Input) []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration {
-	const dnsPort = 53
 	rules := []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration{
-		networkingv1ac.NetworkPolicyEgressRule().WithPorts(
-			policyPort(corev1.ProtocolUDP, intstr.FromInt32(dnsPort)),
-			policyPort(corev1.ProtocolTCP, intstr.FromInt32(dnsPort))),
+		dnsRule(in.Class.Spec.NetworkPolicy),
 		storeRule(in.Class.Spec.Postgres.Host, in.Class.Spec.Postgres.Port),
 	}
 	if len(in.Leaderboard.Spec.Webhooks) > 0 {

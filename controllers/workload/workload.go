@@ -41,9 +41,16 @@ func Objects(in Input) ([]runtime.ApplyConfiguration, error) {
 		return nil, err
 	}
 
-	objects := []runtime.ApplyConfiguration{
-		serviceAccount(in), boards, networkPolicy(in), service(in), deployment, podDisruptionBudget(in),
+	objects := []runtime.ApplyConfiguration{serviceAccount(in), boards}
+	if HasNetworkPolicy(in.Class) {
+		policy, err := networkPolicy(in)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, policy)
 	}
+
+	objects = append(objects, service(in), deployment, podDisruptionBudget(in))
 	if in.Leaderboard.Spec.Autoscaling != nil {
 		objects = append(objects, horizontalPodAutoscaler(in))
 	}

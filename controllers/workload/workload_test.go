@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -89,6 +90,7 @@ func everything(in *workload.Input) {
 		{Name: "test", Issuer: "http://id.test.svc:8080", Audience: "race", UsernameClaim: "preferred_username"}}
 	in.Class.Spec.AllowInsecureIssuers, in.Class.Spec.ServiceAccountIssuer = true, &v1alpha1.ServiceAccountIssuer{Audience: "leaderboard"}
 	in.Leaderboard.Spec.HTTP.AllowedOrigins = []string{"https://play.example.com", "http://localhost:8060"}
+	in.Class.Spec.NetworkPolicy = everyWay
 	in.Class.Spec.Pods, in.Class.Spec.Objects, in.Leaderboard.Spec.Pods = everyPod()
 	in.SetReplicas = false
 	in.Class.Spec.ImagePullPolicy = corev1.PullIfNotPresent
@@ -98,7 +100,10 @@ func everything(in *workload.Input) {
 		Endpoints: []string{"sentinel-0.databases.svc:26379", "sentinel-1.databases.svc:26379", "[fd00::7]:26379"}}
 	in.PostgresCA, in.RedisCA = true, true
 	in.Class.Spec.Exposure = v1alpha1.ClassExposure{Type: v1alpha1.ExposureIngress, Domain: "games.example.com", Port: 8443,
-		IngressClassName: new("nginx"), TLSSecretName: new("{name}-tls"), HostTemplate: "{name}-{namespace}.{domain}", TrustedProxies: []string{"10.244.0.0/16", "fd00::/8"}, Annotations: map[string]string{"example.com/timeout": "30s"}}
+		IngressClassName: new("nginx"), TLSSecretName: new("{name}-tls"), HostTemplate: "{name}-{namespace}.{domain}", TrustedProxies: []string{"10.244.0.0/16", "fd00::/8"},
+		Service: v1alpha1.ClassService{Type: corev1.ServiceTypeLoadBalancer, Annotations: map[string]string{"example.com/internal": "true"}, ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyLocal,
+			LoadBalancerClass: new("example.com/internal"), IPFamilyPolicy: new(corev1.IPFamilyPolicyPreferDualStack), IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}},
+		Annotations: map[string]string{"example.com/timeout": "30s"}}
 }
 
 func TestGolden(t *testing.T) {
@@ -393,6 +398,10 @@ func kindOf(object any) string {
 		return "Deployment"
 	case *corev1.ConfigMap:
 		return "ConfigMap"
+	case *networkingv1.NetworkPolicy:
+		return "NetworkPolicy"
+	case *corev1.Service:
+		return "Service"
 	}
 	return ""
 }
