@@ -60,7 +60,7 @@ func (p *pool) setMax(ctx context.Context, connections int32) error {
 	before.Reset() // what is idle, or about to be
 	p.closing.Go(func() {
 		before.entered.Lock()
-		before.Pool.Close()
+		before.Close()
 	})
 	return nil
 }
@@ -74,51 +74,62 @@ func (p *pool) enter() *generation {
 	}
 }
 
-// Acquire and the methods below are those of [pgxpool.Pool].
+// Acquire is that of [pgxpool.Pool].
 func (p *pool) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	g := p.enter()
 	defer g.entered.RUnlock()
-	return g.Pool.Acquire(ctx)
+	return g.Acquire(ctx)
 }
 
+// Exec is that of [pgxpool.Pool].
 func (p *pool) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
 	g := p.enter()
 	defer g.entered.RUnlock()
-	return g.Pool.Exec(ctx, sql, args...)
+	return g.Exec(ctx, sql, args...)
 }
 
+// Query is that of [pgxpool.Pool].
 func (p *pool) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
 	g := p.enter()
 	defer g.entered.RUnlock()
-	return g.Pool.Query(ctx, sql, args...)
+	return g.Query(ctx, sql, args...) //nolint:sqlclosecheck // the caller closes them
 }
 
+// QueryRow is that of [pgxpool.Pool].
 func (p *pool) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	g := p.enter()
 	defer g.entered.RUnlock()
-	return g.Pool.QueryRow(ctx, sql, args...)
+	return g.QueryRow(ctx, sql, args...)
 }
 
+// SendBatch is that of [pgxpool.Pool].
 func (p *pool) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults {
 	g := p.enter()
 	defer g.entered.RUnlock()
-	return g.Pool.SendBatch(ctx, batch)
+	return g.SendBatch(ctx, batch)
 }
 
+// Begin is that of [pgxpool.Pool].
 func (p *pool) Begin(ctx context.Context) (pgx.Tx, error) { return p.BeginTx(ctx, pgx.TxOptions{}) }
 
+// BeginTx is that of [pgxpool.Pool].
 func (p *pool) BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error) {
 	g := p.enter()
 	defer g.entered.RUnlock()
-	return g.Pool.BeginTx(ctx, options)
+	return g.BeginTx(ctx, options)
 }
 
-func (p *pool) Reset()                  { p.current.Load().Pool.Reset() }
-func (p *pool) Stat() *pgxpool.Stat     { return p.current.Load().Pool.Stat() }
-func (p *pool) Config() *pgxpool.Config { return p.current.Load().Pool.Config() }
+// Reset is that of [pgxpool.Pool].
+func (p *pool) Reset() { p.current.Load().Reset() }
+
+// Stat is that of [pgxpool.Pool].
+func (p *pool) Stat() *pgxpool.Stat { return p.current.Load().Stat() }
+
+// Config is that of [pgxpool.Pool].
+func (p *pool) Config() *pgxpool.Config { return p.current.Load().Config() }
 
 // Close ends all connections and waits for what runs on them. It may be called more than once.
 func (p *pool) Close() {
-	p.current.Load().Pool.Close()
+	p.current.Load().Close()
 	p.closing.Wait()
 }
