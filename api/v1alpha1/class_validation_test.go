@@ -165,6 +165,12 @@ var classRefusals = []refusal{
 	{"ingress class with a slash", `{exposure: {ingressClassName: a/b}}`, "spec.exposure.ingressClassName", "must be the name of an IngressClass"},
 	{"TLS Secret with a namespace", `{exposure: {tlsSecretName: certs/games}}`, "spec.exposure.tlsSecretName", "without a namespace"},
 
+	{"a rate of nothing", `{server: {rates: {loginPerClient: 0/s burst 1}}}`, "spec.server.rates.loginPerClient", "for example 10/s burst 100, or off"},
+	{"a rate without a burst", `{server: {rates: {reportPerPlayer: 2/s}}}`, "spec.server.rates.reportPerPlayer", "how many at once"},
+	{"a long request", `{server: {requestTimeout: 11m}}`, "spec.server.requestTimeout", "from 1s to 10m"},
+	{"a log of another kind", `{server: {logFormat: xml}}`, "spec.server.logFormat", "supported values: "},
+	{"no body at all", `{server: {bodyBudgetBytes: 1}}`, "spec.server.bodyBudgetBytes", "greater than or equal to 65536"},
+	{"messages for ever", `{webhooks: {retryFor: 169h}}`, "spec.webhooks.retryFor", "from 1s to 168h"},
 	{"no replicas by default", `{defaults: {replicas: 0}}`, "spec.defaults.replicas", "should be greater than or equal to 1"},
 	{"more by default than allowed", `{defaults: {replicas: 5}, limits: {maxReplicas: 4}}`, "spec.defaults.replicas", "must not be greater than limits.maxReplicas"},
 	{"resources of another kind", `{defaults: {resources: {limits: {hugepages-2Mi: 4Mi}}}}`, "spec.defaults.resources.limits", "only cpu and memory"},

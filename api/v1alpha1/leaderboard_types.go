@@ -807,6 +807,13 @@ type RetentionSpec struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(m|h))+$') && duration(self) >= duration('24h') && duration(self) <= duration('876000h')",message="must be a duration in hours from 24h to 876000h, for example 2160h for 90 days"
 	Events metav1.Duration `json:"events,omitzero"`
+
+	// idempotencyKeys is how long the outcome of a submission is kept under its Idempotency-Key, from 1m to 720h. Left out, 24h.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1m') && duration(self) <= duration('720h')",message="must be a duration from 1m to 720h, for example 24h"
+	IdempotencyKeys metav1.Duration `json:"idempotencyKeys,omitzero"`
 }
 
 // HTTPSpec configures the REST API of a game.
@@ -820,6 +827,21 @@ type HTTPSpec struct {
 	// +kubebuilder:validation:items:MaxLength=255
 	// +kubebuilder:validation:items:XValidation:rule="self == '*' || self.matches('^[a-z][a-z0-9+.-]*://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$')",message="must be an origin as browsers send it: scheme, host and, where it is not the usual one, port, in lower case and without a path, for example https://play.example.com"
 	AllowedOrigins []string `json:"allowedOrigins,omitempty"`
+
+	// maxPageSize is how many entries a page may have. Left out, 100.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	MaxPageSize *int32 `json:"maxPageSize,omitempty"`
+
+	// pageMaxAge is for how long clients and proxies may keep a page that was read without a
+	// token, from 0s (they ask each time whether it is still the same) to 1h, in whole seconds.
+	// Left out, 1s.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(s|m|h))+$') && duration(self) <= duration('1h')",message="must be a duration in whole seconds from 0s to 1h, for example 5s"
+	PageMaxAge *metav1.Duration `json:"pageMaxAge,omitempty"`
 }
 
 // ExposureSpec says how game clients reach the endpoint.
@@ -912,6 +934,11 @@ type LeaderboardSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=8
 	Webhooks []Webhook `json:"webhooks,omitempty"`
+
+	// logLevel is the least that the game's servers log, where it is not the class's: debug,
+	// info, warn or error.
+	// +optional
+	LogLevel LogLevel `json:"logLevel,omitempty"`
 
 	// http configures the REST API.
 	// +optional

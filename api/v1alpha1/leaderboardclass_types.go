@@ -362,6 +362,27 @@ type ClassWebhooks struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=65536
 	CABundle string `json:"caBundle,omitempty"`
+
+	// timeout bounds one attempt to deliver a message, from 1s to 1m. Left out, 10s.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('1m')",message="must be a duration from 1s to 1m, for example 10s"
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+
+	// retryFor is for how long a message is tried before it is given up, from 1s to 168h. Left out, 24h.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('168h')",message="must be a duration from 1s to 168h, for example 24h"
+	RetryFor *metav1.Duration `json:"retryFor,omitempty"`
+
+	// firstRetry is the pause after the first attempt that failed; each is twice the one before, up to an hour, from 10ms to 1h. Left out, 5s.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('10ms') && duration(self) <= duration('1h')",message="must be a duration from 10ms to 1h, for example 5s"
+	FirstRetry *metav1.Duration `json:"firstRetry,omitempty"`
 }
 
 // ClassExposure says how game clients reach the endpoints of a class.
@@ -524,6 +545,10 @@ type LeaderboardClassSpec struct {
 	// objects is what every object of a game has, its Pods too.
 	// +optional
 	Objects ObjectMetadata `json:"objects,omitzero"`
+
+	// server are settings of the servers of all games.
+	// +optional
+	Server ClassServer `json:"server,omitzero"`
 
 	// rotation says when the credentials of games are replaced.
 	// +optional

@@ -121,6 +121,10 @@ var leaderboardRefusals = []refusal{
 
 	{"empty className", `{className: ""}`, "spec.className", "at least 1 chars long"},
 	{"long className", `{className: ` + strings.Repeat("c", 64) + `}`, "spec.className", "may not be more than 63"},
+	{"a page of too many", `{http: {maxPageSize: 1001}}`, "spec.http.maxPageSize", "less than or equal to 1000"},
+	{"a page for parts of a second", `{http: {pageMaxAge: 500ms}}`, "spec.http.pageMaxAge", "in whole seconds from 0s to 1h"},
+	{"keys for a moment", `{retention: {idempotencyKeys: 1s}}`, "spec.retention.idempotencyKeys", "from 1m to 720h"},
+	{"a log of everything", `{logLevel: trace}`, "spec.logLevel", "Unsupported value"},
 	{"negative replicas", `{replicas: -1}`, "spec.replicas", "should be greater than or equal to 0"},
 	{"too many replicas", `{replicas: 101}`, "spec.replicas", "should be less than or equal to 100"},
 	{"replicas that are a string", `{replicas: two}`, "spec.replicas", "must be of type integer"},

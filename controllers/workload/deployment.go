@@ -27,9 +27,8 @@ const (
 	// told, unless the class says otherwise: proxies and ingress controllers need that
 	// long to learn that the endpoint is gone, and would otherwise still send requests.
 	defaultDrain = 5 * time.Second
-	// shutdownTimeout is how long the server may then take to finish what it has
-	// accepted; it is rendered into the server's configuration.
-	shutdownTimeout = 20 * time.Second
+	// defaultRequestTimeout is the server's own bound of a request.
+	defaultRequestTimeout = 15 * time.Second
 	// graceMargin is for the server to notice and the node to act.
 	graceMargin = 5 * time.Second
 
@@ -101,7 +100,7 @@ func podSpec(in Input) (*corev1ac.PodSpecApplyConfiguration, error) {
 		WithServiceAccountName(Name(lb)).
 		WithAutomountServiceAccountToken(false).
 		WithEnableServiceLinks(false).
-		WithTerminationGracePeriodSeconds(int64((drain(in.Class) + shutdownTimeout + graceMargin).Seconds())).
+		WithTerminationGracePeriodSeconds(int64((drain(in.Class) + shutdownTimeout(in.Class) + graceMargin).Seconds())).
 		WithSecurityContext(podSecurityContext(in.Class)).
 		WithContainers(container).
 		WithVolumes(volumes(in)...)

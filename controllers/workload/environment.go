@@ -37,7 +37,7 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 	e.set(config.EnvTenant, in.Tenant)
 	e.set(config.EnvListenAddress, ":"+strconv.Itoa(httpPort))
 	e.set(config.EnvOpsListenAddress, ":"+strconv.Itoa(opsPort))
-	e.set(config.EnvShutdownTimeout, shutdownTimeout.String())
+	e.set(config.EnvShutdownTimeout, shutdownTimeout(class).String())
 	e.set(config.EnvBoardsFile, path.Join(boardsDir, boardsKey))
 	e.set(config.EnvKeySetFile, path.Join(signingKeysDir, SigningKeysKey))
 	e.set(config.EnvLoginsFile, path.Join(loginsDir, LoginsKey))
@@ -101,6 +101,7 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		e.set(config.EnvCORSAllowedOrigins, strings.Join(origins, ","))
 	}
 
+	e.settings(lb, class)
 	e.secret(config.EnvDatabaseURL, CredentialsName(lb), DatabaseURLKey)
 	if class.Spec.Postgres.PoolerHost != "" {
 		e.secret(config.EnvDatabaseDirectURL, CredentialsName(lb), DatabaseDirectURLKey)

@@ -57,6 +57,12 @@ func (v *variables) webhooks(spec v1alpha1.ClassWebhooks) {
 		v.set(config.EnvWebhookAllowHTTP, "true")
 	}
 
+	v.setAll([]setting{
+		{config.EnvWebhookTimeout, duration(spec.Timeout)},
+		{config.EnvWebhookRetryFor, duration(spec.RetryFor)},
+		{config.EnvWebhookFirstRetry, duration(spec.FirstRetry)},
+	})
+
 	var ports []string
 	for _, port := range spec.Ports {
 		ports = append(ports, strconv.Itoa(int(port)))

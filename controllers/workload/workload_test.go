@@ -90,6 +90,7 @@ func everything(in *workload.Input) {
 		{Name: "test", Issuer: "http://id.test.svc:8080", Audience: "race", UsernameClaim: "preferred_username"}}
 	in.Class.Spec.AllowInsecureIssuers, in.Class.Spec.ServiceAccountIssuer = true, &v1alpha1.ServiceAccountIssuer{Audience: "leaderboard"}
 	in.Leaderboard.Spec.HTTP.AllowedOrigins = []string{"https://play.example.com", "http://localhost:8060"}
+	everySetting(in)
 	in.Class.Spec.NetworkPolicy = everyWay
 	in.Class.Spec.Pods, in.Class.Spec.Objects, in.Leaderboard.Spec.Pods = everyPod()
 	in.SetReplicas = false
