@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -90,6 +91,12 @@ func bind(flags *flag.FlagSet, o *controllers.ManagerOptions) {
 		"the operator's namespace, where the admin Secrets of classes and the lease are; default: $POD_NAMESPACE")
 	flags.StringVar(&o.ControllerName, "controller-name", v1alpha1.DefaultControllerName,
 		"serve the classes whose controllerName this is")
+	flags.Func("watch-namespaces", "see to the Leaderboards of these namespaces, separated by commas, and no others; default: all", func(value string) error {
+		if o.WatchNamespaces = nil; value != "" {
+			o.WatchNamespaces = strings.Split(value, ",")
+		}
+		return nil
+	})
 	flags.StringVar(&o.ClusterID, "cluster-id", "",
 		"tells clusters that share stores apart; part of the names of new tenants; default: the UID of the namespace kube-system")
 	flags.DurationVar(&o.Resync, "resync", controllers.DefaultResync,

@@ -24,9 +24,10 @@ import (
 // cacheOptions keep in memory what the operator made, not what else there is, and
 // Secrets (their metadata, see the watches) of its own namespace only. Anyone can give
 // an object the operator's label, so of each no more is kept than is read.
-func cacheOptions(namespace string) cache.Options {
+func cacheOptions(namespace string, watched watched) cache.Options {
 	own := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{workload.LabelManagedBy: workload.ManagedBy}), Transform: summarize}
 	return cache.Options{
+		DefaultNamespaces: watched.cached(),
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}:                         {Namespaces: map[string]cache.Config{namespace: {}}},
 			&appsv1.Deployment{}:                     own,

@@ -69,7 +69,7 @@ func TestFloodOfLabelledObjects(t *testing.T) {
 			Labels: map[string]string{workload.LabelManagedBy: workload.ManagedBy}}, Data: map[string]string{"x": strings.Repeat("x", size)}})
 	}
 
-	options := cacheOptions(operatorNamespace)
+	options := cacheOptions(operatorNamespace, nil)
 	options.Scheme = cluster.Scheme()
 	operatorCache, err := cache.New(restConfig, options)
 	require.NoError(t, err)

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -44,6 +45,12 @@ func namespace(t testing.TB) string {
 // its own, so that it sees to the classes of this test alone.
 func startManager(t testing.TB, change ...func(*ManagerOptions)) string {
 	t.Helper()
+	return startManagerAs(t, restConfig, change...)
+}
+
+// startManagerAs is startManager with the rights of another user.
+func startManagerAs(t testing.TB, user *rest.Config, change ...func(*ManagerOptions)) string {
+	t.Helper()
 	o := ManagerOptions{
 		Namespace: operatorNamespace, ControllerName: unique("test") + "/operator", ClusterID: "test",
 		Resync: 2 * time.Second, Election: DefaultElection, MaxConcurrentReconciles: 2, MetricsAddress: "0", ProbeAddress: "0",
@@ -54,7 +61,7 @@ func startManager(t testing.TB, change ...func(*ManagerOptions)) string {
 		c(&o)
 	}
 
-	manager, err := NewManager(restConfig, o)
+	manager, err := NewManager(user, o)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup

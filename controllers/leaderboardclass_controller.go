@@ -41,6 +41,8 @@ type LeaderboardClassReconciler struct {
 	ControllerName string
 	// Namespace is the operator's, where the admin Secrets are.
 	Namespace string
+	// Watched are the namespaces of the games.
+	Watched watched
 	// Resync is the period after which the stores are asked again.
 	Resync time.Duration
 }
@@ -131,18 +133,11 @@ func (r *LeaderboardClassReconciler) keepWhileUsed(ctx context.Context, class *v
 
 // usedByNow asks the API server, not the cache.
 func (r *LeaderboardClassReconciler) usedByNow(ctx context.Context, name string) (bool, error) {
-	list := &v1alpha1.LeaderboardList{}
-	if err := r.Live.List(ctx, list); err != nil {
+	all, err := r.Watched.leaderboards(ctx, r.Live)
+	if err != nil {
 		return false, fmt.Errorf("list the Leaderboards: %w", err)
 	}
-
-	for i := range list.Items {
-		if list.Items[i].Status.ClassName == name {
-			return true, nil
-		}
-	}
-
-	return false, nil
+	return slices.ContainsFunc(all, func(lb v1alpha1.Leaderboard) bool { return lb.Status.ClassName == name }), nil
 }
 
 // judge sets the conditions.

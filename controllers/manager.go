@@ -42,6 +42,7 @@ const (
 type ManagerOptions struct {
 	Version                 string
 	Namespace               string
+	WatchNamespaces         []string
 	ControllerName          string
 	ClusterID               string
 	Resync                  time.Duration
@@ -73,6 +74,9 @@ func (o *ManagerOptions) validate() error {
 		return fmt.Errorf("-retire-logins-after is %s and -retire-logins-by is %s: set the first to 0s or more, and the second to no less", o.Retirement.Least, o.Retirement.Most)
 	case o.MaxConcurrentReconciles < 1:
 		return fmt.Errorf("-max-concurrent-reconciles is %d: set it to 1 or more", o.MaxConcurrentReconciles)
+	}
+	if err := watched(o.WatchNamespaces).validate(); err != nil {
+		return err
 	}
 	if o.LeaderElection {
 		return o.Election.validate()
@@ -115,7 +119,7 @@ func NewManager(restConfig *rest.Config, o ManagerOptions) (ctrl.Manager, error)
 
 	manager, err := ctrl.NewManager(restConfig, ctrl.Options{
 		Scheme: scheme,
-		Cache:  cacheOptions(o.Namespace),
+		Cache:  cacheOptions(o.Namespace, o.WatchNamespaces),
 		Client: client.Options{FieldOwner: string(fieldOwner)},
 		Metrics: metricsserver.Options{
 			BindAddress: o.MetricsAddress, SecureServing: o.MetricsSecure, CertDir: o.MetricsCertDir,
@@ -180,7 +184,7 @@ func setUp(manager ctrl.Manager, operator provision.Operator, o ManagerOptions) 
 	classes := &LeaderboardClassReconciler{
 		Client: manager.GetClient(), Live: manager.GetAPIReader(), Stores: stores,
 		Recorder:       manager.GetEventRecorder("leaderboard-operator"),
-		ControllerName: o.ControllerName, Namespace: o.Namespace, Resync: o.Resync,
+		ControllerName: o.ControllerName, Namespace: o.Namespace, Watched: o.WatchNamespaces, Resync: o.Resync,
 	}
 
 	if err := classes.SetupWithManager(manager); err != nil {

@@ -19,6 +19,8 @@ func TestManagerOptionsAreChecked(t *testing.T) {
 		"-controller-name":           func(o *ManagerOptions) { o.ControllerName = "" },
 		"-resync":                    func(o *ManagerOptions) { o.Resync = time.Millisecond },
 		"-max-concurrent-reconciles": func(o *ManagerOptions) { o.MaxConcurrentReconciles = 0 },
+		"-watch-namespaces":          func(o *ManagerOptions) { o.WatchNamespaces = []string{"a", ""} },
+		"a twice":                    func(o *ManagerOptions) { o.WatchNamespaces = []string{"a", "b", "a"} },
 		"-leader-election-lease":     func(o *ManagerOptions) { o.Election.Lease = o.Election.Renew },
 		"-leader-election-renew":     func(o *ManagerOptions) { o.Election.Renew = o.Election.Retry },
 		"-leader-election-retry":     func(o *ManagerOptions) { o.Election.Retry = 0 },

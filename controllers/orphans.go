@@ -57,21 +57,22 @@ func (r *LeaderboardClassReconciler) inventory(ctx context.Context, class *v1alp
 	return nil
 }
 
-// unused is the part of the inventory that no Leaderboard has.
+// unused is the part of the inventory that no Leaderboard has. What is of namespaces that are not
+// watched, or may be, is left out: it may well be used.
 func (r *LeaderboardClassReconciler) unused(ctx context.Context, reader client.Reader, found provision.Inventory) (provision.Inventory, error) {
-	list := &v1alpha1.LeaderboardList{}
-	if err := reader.List(ctx, list); err != nil {
+	all, err := r.Watched.leaderboards(ctx, reader)
+	if err != nil {
 		return nil, fmt.Errorf("list the Leaderboards: %w", err)
 	}
 
 	tenants, uids := map[string]bool{}, map[string]bool{}
-	for i := range list.Items {
-		tenants[list.Items[i].Status.Tenant], uids[string(list.Items[i].UID)] = true, true
+	for i := range all {
+		tenants[all[i].Status.Tenant], uids[string(all[i].UID)] = true, true
 	}
 
 	unused := provision.Inventory{}
 	for id, holding := range found {
-		if !tenants[id] && !uids[holding.Owner.UID] {
+		if !tenants[id] && !uids[holding.Owner.UID] && r.Watched.has(holding.Owner.Namespace) {
 			unused[id] = holding
 		}
 	}

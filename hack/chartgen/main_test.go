@@ -39,7 +39,7 @@ func TestRolesNotUnderstood(t *testing.T) {
 		"kind: ClusterRole\nmetadata: {name: something-else}\nrules: []":                            "must begin with leaderboard-",
 		"kind: ClusterRole\nmetadata: {name: leaderboard-operator, annotations: {a: b}}\nrules: []": "annotations",
 	} {
-		require.ErrorContains(t, writeRole(&strings.Builder{}, []byte(document)), message)
+		require.ErrorContains(t, writeRole(&strings.Builder{}, []byte(document), map[string][]byte{}), message)
 	}
 }
 

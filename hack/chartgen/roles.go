@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -19,7 +21,7 @@ type role struct {
 		Namespace string            `json:"namespace"`
 		Labels    map[string]string `json:"labels"`
 	} `json:"metadata"`
-	Rules []any `json:"rules"`
+	Rules []map[string]any `json:"rules"`
 }
 
 // Names in config/rbac.
@@ -51,7 +53,7 @@ func addRoles(root string, files map[string][]byte) error {
 					out.WriteString("---\n")
 				}
 				first = false
-				if err := writeRole(&out, document); err != nil {
+				if err := writeRole(&out, document, files); err != nil {
 					return fmt.Errorf("%s: %w", file, err)
 				}
 			}
@@ -63,7 +65,8 @@ func addRoles(root string, files map[string][]byte) error {
 	return nil
 }
 
-func writeRole(out *strings.Builder, document []byte) error {
+// writeRole writes a template, and into files the rules that it includes.
+func writeRole(out *strings.Builder, document []byte, files map[string][]byte) error {
 	var r role
 	// Strictly: what is not known here would be lost.
 	if err := yaml.UnmarshalStrict(document, &r); err != nil {
@@ -75,7 +78,16 @@ func writeRole(out *strings.Builder, document []byte) error {
 		return err
 	}
 
-	rules, err := yaml.Marshal(r.Rules)
+	clusterRules, gameRules := r.Rules, []map[string]any(nil)
+	if r.Kind == "ClusterRole" && r.Metadata.Name == operatorName {
+		clusterRules, gameRules = divide(r.Rules)
+		content, err := yaml.Marshal(gameRules)
+		if err != nil {
+			return fmt.Errorf("encode the rules of games: %w", err)
+		}
+		files[filepath.Join(chart, "templates/_rules.tpl")] = fmt.Appendf(nil, "{{- /* %s */ -}}\n{{- define \"leaderboard-operator.gameRules\" }}\n%s{{- end }}\n", generated, content)
+	}
+	rules, err := yaml.Marshal(clusterRules)
 	if err != nil {
 		return fmt.Errorf("encode the rules: %w", err)
 	}
@@ -96,8 +108,56 @@ func writeRole(out *strings.Builder, document []byte) error {
 
 	out.WriteString("rules:\n")
 	out.Write(rules)
+	if gameRules != nil {
+		out.WriteString(gameRoles)
+	}
 	return nil
 }
+
+// clusterScoped are the resources, of those that the operator uses, that are in no namespace, and
+// events, which are in the namespace default where they are of a class.
+var clusterScoped = []any{"namespaces", "leaderboardclasses", "leaderboardclasses/status", "ingressclasses", "events"}
+
+// divide divides rules into those of the whole cluster and those of the namespaces of games.
+func divide(rules []map[string]any) (ofCluster, ofGames []map[string]any) {
+	for _, rule := range rules {
+		resources, _ := rule["resources"].([]any)
+		own, others := maps.Clone(rule), maps.Clone(rule)
+		own["resources"] = slices.DeleteFunc(slices.Clone(resources), func(resource any) bool { return !slices.Contains(clusterScoped, resource) })
+		others["resources"] = slices.DeleteFunc(slices.Clone(resources), func(resource any) bool { return slices.Contains(clusterScoped, resource) })
+
+		switch {
+		case len(resources) == 0:
+			ofCluster = append(ofCluster, rule)
+		case len(own["resources"].([]any)) == 0:
+			ofGames = append(ofGames, rule)
+		case len(others["resources"].([]any)) == 0:
+			ofCluster = append(ofCluster, rule)
+		default:
+			ofCluster, ofGames = append(ofCluster, own), append(ofGames, others)
+		}
+	}
+	return ofCluster, ofGames
+}
+
+// gameRoles give the operator its rights in the namespaces of games: in all, or in those that it
+// watches.
+const gameRoles = `{{- if not .Values.watchNamespaces }}
+{{- include "leaderboard-operator.gameRules" . }}
+{{- end }}
+{{- range .Values.watchNamespaces }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: {{ include "leaderboard-operator.fullname" $ }}-games
+  namespace: {{ . }}
+  labels:
+    {{- include "leaderboard-operator.labels" $ | nindent 4 }}
+rules:
+{{- include "leaderboard-operator.gameRules" $ }}
+{{- end }}
+`
 
 // nameOf is the template of the role's name: the operator's own roles have the
 // release's name, the users' end in -editor and -viewer.

@@ -73,7 +73,18 @@ func readConfig(t *testing.T, file string) objects {
 func TestRolesEqualConfig(t *testing.T) {
 	rendered := render(t, "everything", "--set", "fullnameOverride=operator")
 	config := readConfig(t, "role.yaml")
-	require.Equal(t, find[*rbacv1.ClusterRole](t, config, "leaderboard-operator").Rules, find[*rbacv1.ClusterRole](t, rendered, "operator").Rules)
+	all := granted(find[*rbacv1.ClusterRole](t, config, "leaderboard-operator").Rules)
+	require.Equal(t, all, granted(find[*rbacv1.ClusterRole](t, rendered, "operator").Rules))
+
+	// In namespaces that are watched it has what it has in all of them otherwise.
+	watching := render(t, "everything", "--set", "fullnameOverride=operator,watchNamespaces[0]=team-a")
+	ofCluster, ofGames := find[*rbacv1.ClusterRole](t, watching, "operator").Rules, find[*rbacv1.Role](t, watching, "operator-games")
+	require.Equal(t, all, granted(append(slices.Clone(ofCluster), ofGames.Rules...)))
+	require.Equal(t, "team-a", ofGames.Namespace)
+	for _, right := range granted(ofCluster) {
+		require.Regexp(t, "^(/.*|/namespaces|events.k8s.io/events|games.leaderboard.dev/leaderboardclasses(/status)?|networking.k8s.io/ingressclasses) (create|get|list|patch|watch)$", right)
+	}
+
 	role := find[*rbacv1.Role](t, rendered, "operator")
 	require.Equal(t, find[*rbacv1.Role](t, config, "leaderboard-operator").Rules, role.Rules)
 	require.Equal(t, operatorNamespace, role.Namespace)
@@ -102,6 +113,24 @@ func TestRolesEqualConfig(t *testing.T) {
 	}
 
 	require.Equal(t, "boards", find[*appsv1.Deployment](t, rendered, "operator").Spec.Template.Spec.ServiceAccountName)
+}
+
+// granted are the rights of rules one by one.
+func granted(rules []rbacv1.PolicyRule) (list []string) {
+	for _, rule := range rules {
+		for _, verb := range rule.Verbs {
+			for _, url := range rule.NonResourceURLs {
+				list = append(list, url+" "+verb)
+			}
+			for _, group := range rule.APIGroups {
+				for _, resource := range rule.Resources {
+					list = append(list, group+"/"+resource+" "+verb)
+				}
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // The hosts of games are guarded in the same way by the chart and by the kustomize
