@@ -10,8 +10,7 @@ import (
 	"github.com/leaderboard-dev/leaderboard-operator/controllers/workload"
 )
 
-// transient are the reasons of a class's conditions that may pass without anybody changing
-// something.
+// transient are the reasons of a class's conditions that may pass by themselves.
 var transient = []string{v1alpha1.ReasonPostgresUnreachable, v1alpha1.ReasonRedisUnreachable, v1alpha1.ReasonReadOnly, v1alpha1.ReasonProvisioningFailed}
 
 // concludeClass turns Accepted, Reachable and, where games have Ingresses, IngressServed into

@@ -16,7 +16,7 @@ import (
 )
 
 // defaultsOwner owns what the operator fills in of a spec. It is apart from fieldOwner so that it
-// can be told from what anybody else has set, and be taken back.
+// can be told from what others have set, and be taken back.
 const defaultsOwner = client.FieldOwner("leaderboard-operator-defaults")
 
 // fillDefaults writes into the spec what it leaves to the class, once that holds the data: className, so that a copy of the

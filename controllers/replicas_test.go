@@ -207,7 +207,7 @@ func TestScaleOfAGameThatSaysNoNumber(t *testing.T) {
 
 	patch(t, lb, func() { lb.Spec.Autoscaling = autoscaling })
 	becomes(t, lb, allReady)
-	require.EqualValues(t, 5, *lb.Spec.Replicas, "it is of whoever scaled")
+	require.EqualValues(t, 5, *lb.Spec.Replicas, "it stays, as somebody else has set it")
 }
 
 // A game that has an autoscaler from the beginning begins with the least number.

@@ -142,7 +142,7 @@ var classRefusals = []refusal{
 	{"hosts with the name twice", `{exposure: {domain: d, hostTemplate: "{name}-{namespace}-{name}.{domain}"}}`, "spec.exposure.hostTemplate", "have {name} and {namespace} once each"},
 	{"hosts that run into each other", `{exposure: {domain: d, hostTemplate: "{name}{namespace}.{domain}"}}`, "spec.exposure.hostTemplate", "put - or . between"},
 	{"hosts of another domain", `{exposure: {domain: d, hostTemplate: "{name}-{namespace}.example.com"}}`, "spec.exposure.hostTemplate", "must end in .{domain}"},
-	{"hosts of a domain beside", `{exposure: {domain: d, hostTemplate: "{name}-{namespace}-{domain}"}}`, "spec.exposure.hostTemplate", "must end in .{domain}"},
+	{"hosts next to a domain", `{exposure: {domain: d, hostTemplate: "{name}-{namespace}-{domain}"}}`, "spec.exposure.hostTemplate", "must end in .{domain}"},
 	{"hosts of what there is not", `{exposure: {domain: d, hostTemplate: "{name}-{namespace}-{class}.{domain}"}}`, "spec.exposure.hostTemplate", "must be lower-case letters"},
 	{"hosts in capitals", `{exposure: {domain: d, hostTemplate: "G-{name}-{namespace}.{domain}"}}`, "spec.exposure.hostTemplate", "must be lower-case letters"},
 	{"hosts with an empty label", `{exposure: {domain: d, hostTemplate: "{name}..{namespace}.{domain}"}}`, "spec.exposure.hostTemplate", "must not have empty labels"},

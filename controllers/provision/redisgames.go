@@ -99,7 +99,7 @@ func (r *Redis) checkGameSentinel(ctx context.Context, endpoint string, dial dia
 		return sentinelError(err, "ask the Sentinel %s as games do", endpoint)
 	}
 
-	// A master of this name is not there, so that nothing is removed by whoever may.
+	// A master of this name is not there, so that nothing is removed by those who may.
 	err = sentinel.Remove(ctx, "leaderboard-probe-"+rand.Text()).Err()
 	if err != nil && strings.HasPrefix(err.Error(), "NOPERM") {
 		return nil
