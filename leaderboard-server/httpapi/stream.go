@@ -105,13 +105,18 @@ func (s *stream) store(items []item) {
 		}
 	}
 
-	_ = s.control.SetWriteDeadline(time.Now().Add(s.api.HTTP.RequestTimeout)) // without one, that of the connection holds
+	s.beginWriting()
 	catalog, info := s.service.Catalog(), requestInfo(s.request)
 	for i := range items {
 		result := resultOf(&items[i], catalog, info)
 		s.counts[result.Status]++
 		_ = s.encoder.Encode(result) // out remembers that it failed
 	}
+}
+
+// beginWriting gives what is written next the time of a request.
+func (s *stream) beginWriting() {
+	_ = s.control.SetWriteDeadline(time.Now().Add(s.api.HTTP.RequestTimeout)) // without one, that of the connection holds
 }
 
 // flush sends what was written.
@@ -122,8 +127,10 @@ func (s *stream) flush() error {
 	return s.control.Flush()
 }
 
-// end writes the last line.
+// end writes the last line. The deadline of the results before it may be over: so it is where the
+// stream ends as nothing came for as long.
 func (s *stream) end(why error) {
+	s.beginWriting()
 	last := BatchEnd{Accepted: s.counts[Accepted], Repeated: s.counts[Repeated], Refused: s.counts[Refused], Unknown: s.counts[Unknown]}
 	switch {
 	case errors.Is(why, io.EOF):
