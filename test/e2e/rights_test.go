@@ -28,7 +28,7 @@ var operatorRights = map[string]string{
 	"events.events.k8s.io":                            "create patch",
 	"ingresses.networking.k8s.io":                     "create delete get list patch watch",
 	"ingressclasses.networking.k8s.io":                "list",
-	"networkpolicies.networking.k8s.io":               "create get list patch watch",
+	"networkpolicies.networking.k8s.io":               "create delete get list patch watch",
 	"poddisruptionbudgets.policy":                     "create get list patch watch",
 	"horizontalpodautoscalers.autoscaling":            "create delete get list patch watch",
 	"leaderboards.games.leaderboard.dev":              "get list patch watch",
