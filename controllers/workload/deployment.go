@@ -82,10 +82,7 @@ func deployment(in Input) (*appsv1ac.DeploymentApplyConfiguration, error) {
 		spec.WithReplicas(Replicas(lb, in.Class))
 	}
 
-	return appsv1ac.Deployment(Name(lb), lb.Namespace).
-		WithLabels(Labels(lb, in.Class)).
-		WithAnnotations(in.Class.Spec.Objects.Annotations).
-		WithOwnerReferences(ownerReference(lb)).
+	return ofGame(appsv1ac.Deployment(Name(lb), lb.Namespace), lb, in.Class).
 		WithSpec(spec), nil
 }
 

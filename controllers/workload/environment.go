@@ -62,20 +62,15 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		e.set(config.EnvTrustedHops, "1")
 	}
 
-	if ttl := lb.Spec.Auth.TokenTTL.Duration; ttl != 0 {
-		e.set(config.EnvTokenTTL, ttl.String())
-	}
+	auth := lb.Spec.Auth
+	e.setAll([]setting{
+		{config.EnvTokenTTL, nonzero(auth.TokenTTL)},
+		{config.EnvRefreshTokenTTL, nonzero(auth.RefreshTokenTTL)},
+		{config.EnvRenameEvery, nonzero(auth.RenameEvery)},
+	})
 
-	if ttl := lb.Spec.Auth.RefreshTokenTTL.Duration; ttl != 0 {
-		e.set(config.EnvRefreshTokenTTL, ttl.String())
-	}
-
-	if every := lb.Spec.Auth.RenameEvery.Duration; every != 0 {
-		e.set(config.EnvRenameEvery, every.String())
-	}
-
-	if len(lb.Spec.Auth.Issuers) > 0 {
-		text, err := issuers(lb.Spec.Auth.Issuers).MarshalText()
+	if len(auth.Issuers) > 0 {
+		text, err := issuers(auth.Issuers).MarshalText()
 		if err != nil {
 			return nil, fmt.Errorf("encode the issuers: %w", err)
 		}
@@ -85,22 +80,18 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		}
 	}
 
-	if cost := lb.Spec.Auth.PasswordCost; cost != 0 {
+	if cost := auth.PasswordCost; cost != 0 {
 		e.set(config.EnvPasswordCost, strconv.Itoa(int(cost)))
 	}
 
-	if reserved := lb.Spec.Auth.ReservedNames; reserved != nil {
+	if reserved := auth.ReservedNames; reserved != nil {
 		e.set(config.EnvReservedNames, reservedNames(reserved))
 	}
 
-	if keep := lb.Spec.Retention.Events.Duration; keep != 0 {
-		e.set(config.EnvEventRetention, keep.String())
-	}
-
-	if origins := lb.Spec.HTTP.AllowedOrigins; len(origins) > 0 {
-		e.set(config.EnvCORSAllowedOrigins, strings.Join(origins, ","))
-	}
-
+	e.setAll([]setting{
+		{config.EnvEventRetention, nonzero(lb.Spec.Retention.Events)},
+		{config.EnvCORSAllowedOrigins, strings.Join(lb.Spec.HTTP.AllowedOrigins, ",")},
+	})
 	e.settings(lb, class)
 	e.secret(config.EnvDatabaseURL, CredentialsName(lb), DatabaseURLKey)
 	if class.Spec.Postgres.PoolerHost != "" {
@@ -109,9 +100,7 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 
 	e.set(config.EnvDatabaseConnectionsFile, path.Join(boardsDir, connectionsKey))
 
-	if most := class.Spec.Limits.SubmissionsPerSecond; most != nil {
-		e.set(config.EnvCommitMaxPerSecond, strconv.Itoa(int(*most)))
-	}
+	e.setAll([]setting{{config.EnvCommitMaxPerSecond, number(class.Spec.Limits.SubmissionsPerSecond)}})
 
 	e.set(config.EnvRedisMode, string(mode))
 	e.set(config.EnvRedisAddresses, strings.Join(class.Spec.Redis.Endpoints, ","))
@@ -132,19 +121,14 @@ func environment(in Input, resources v1alpha1.Resources) ([]*corev1ac.EnvVarAppl
 		if in.RedisCA {
 			e.set(config.EnvRedisCAFile, path.Join(authoritiesDir, RedisCAKey))
 		}
-		if class.Spec.Redis.ServerName != "" {
-			e.set(config.EnvRedisServerName, class.Spec.Redis.ServerName)
-		}
+		e.setAll([]setting{{config.EnvRedisServerName, class.Spec.Redis.ServerName}})
 		if class.Spec.Redis.ClientCertificateSecretRef != nil {
 			e.set(config.EnvRedisCertFile, path.Join(authoritiesDir, RedisCertKey))
 			e.set(config.EnvRedisKeyFile, path.Join(authoritiesDir, RedisKeyKey))
 		}
 	}
 
-	if limit := memoryLimit(resources); limit != "" {
-		e.set(memoryLimitVariable, limit)
-	}
-
+	e.setAll([]setting{{memoryLimitVariable, memoryLimit(resources)}})
 	return e.list, nil
 }
 

@@ -167,10 +167,7 @@ func boardsConfigMap(in Input) (*corev1ac.ConfigMapApplyConfiguration, error) {
 		return nil, fmt.Errorf("%d Postgres connections do not suffice for %d Pods", limit, pods)
 	}
 
-	return corev1ac.ConfigMap(BoardsName(lb), lb.Namespace).
-		WithLabels(Labels(lb, in.Class)).
-		WithAnnotations(in.Class.Spec.Objects.Annotations).
-		WithOwnerReferences(ownerReference(lb)).
+	return ofGame(corev1ac.ConfigMap(BoardsName(lb), lb.Namespace), lb, in.Class).
 		WithData(map[string]string{boardsKey: string(file), connectionsKey: strconv.Itoa(int(connections)) + "\n"}), nil
 }
 
@@ -209,10 +206,7 @@ func WebhookSecret(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass, w
 }
 
 func secret(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass, name string, data map[string][]byte) *corev1ac.SecretApplyConfiguration {
-	return corev1ac.Secret(name, lb.Namespace).
-		WithLabels(Labels(lb, class)).
-		WithAnnotations(class.Spec.Objects.Annotations).
-		WithOwnerReferences(ownerReference(lb)).
+	return ofGame(corev1ac.Secret(name, lb.Namespace), lb, class).
 		WithType(corev1.SecretTypeOpaque).
 		WithData(data)
 }

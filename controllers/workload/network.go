@@ -117,11 +117,8 @@ func service(in Input) *corev1ac.ServiceApplyConfiguration {
 		spec.WithLoadBalancerClass(*settings.LoadBalancerClass)
 	}
 
-	return corev1ac.Service(Name(lb), lb.Namespace).
-		WithLabels(Labels(lb, in.Class)).
-		WithAnnotations(in.Class.Spec.Objects.Annotations).
+	return ofGame(corev1ac.Service(Name(lb), lb.Namespace), lb, in.Class).
 		WithAnnotations(settings.Annotations).
-		WithOwnerReferences(ownerReference(lb)).
 		WithSpec(spec)
 }
 
@@ -144,11 +141,8 @@ func ingress(in Input) *networkingv1ac.IngressApplyConfiguration {
 		spec.WithTLS(networkingv1ac.IngressTLS().WithHosts(host).WithSecretName(strings.ReplaceAll(*exposure.TLSSecretName, "{name}", lb.Name)))
 	}
 
-	return networkingv1ac.Ingress(Name(lb), lb.Namespace).
-		WithLabels(Labels(lb, in.Class)).
-		WithAnnotations(in.Class.Spec.Objects.Annotations).
+	return ofGame(networkingv1ac.Ingress(Name(lb), lb.Namespace), lb, in.Class).
 		WithAnnotations(exposure.Annotations).
-		WithOwnerReferences(ownerReference(lb)).
 		WithSpec(spec)
 }
 
@@ -168,10 +162,7 @@ func networkPolicy(in Input) (*networkingv1ac.NetworkPolicyApplyConfiguration, e
 		return nil, err
 	}
 
-	return networkingv1ac.NetworkPolicy(Name(lb), lb.Namespace).
-		WithLabels(Labels(lb, in.Class)).
-		WithAnnotations(in.Class.Spec.Objects.Annotations).
-		WithOwnerReferences(ownerReference(lb)).
+	return ofGame(networkingv1ac.NetworkPolicy(Name(lb), lb.Namespace), lb, in.Class).
 		WithSpec(networkingv1ac.NetworkPolicySpec().
 			WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(lb))).
 			WithPolicyTypes(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress).

@@ -35,10 +35,7 @@ func MaxReplicas(lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) int
 
 func horizontalPodAutoscaler(in Input) *autoscalingv2ac.HorizontalPodAutoscalerApplyConfiguration {
 	lb, scaling := in.Leaderboard, in.Leaderboard.Spec.Autoscaling
-	return autoscalingv2ac.HorizontalPodAutoscaler(Name(lb), lb.Namespace).
-		WithLabels(Labels(lb, in.Class)).
-		WithAnnotations(in.Class.Spec.Objects.Annotations).
-		WithOwnerReferences(ownerReference(lb)).
+	return ofGame(autoscalingv2ac.HorizontalPodAutoscaler(Name(lb), lb.Namespace), lb, in.Class).
 		WithSpec(autoscalingv2ac.HorizontalPodAutoscalerSpec().
 			WithScaleTargetRef(autoscalingv2ac.CrossVersionObjectReference().
 				WithAPIVersion("apps/v1").WithKind("Deployment").WithName(Name(lb))).
@@ -60,10 +57,7 @@ func horizontalPodAutoscaler(in Input) *autoscalingv2ac.HorizontalPodAutoscalerA
 // number of Pods would, and not when Pods are broken.
 func podDisruptionBudget(in Input) *policyv1ac.PodDisruptionBudgetApplyConfiguration {
 	lb := in.Leaderboard
-	return policyv1ac.PodDisruptionBudget(Name(lb), lb.Namespace).
-		WithLabels(Labels(lb, in.Class)).
-		WithAnnotations(in.Class.Spec.Objects.Annotations).
-		WithOwnerReferences(ownerReference(lb)).
+	return ofGame(policyv1ac.PodDisruptionBudget(Name(lb), lb.Namespace), lb, in.Class).
 		WithSpec(policyv1ac.PodDisruptionBudgetSpec().
 			WithSelector(metav1ac.LabelSelector().WithMatchLabels(Selector(lb))).
 			WithMaxUnavailable(intstr.FromInt32(1)).

@@ -34,11 +34,8 @@ func (v *variables) settings(lb *v1alpha1.Leaderboard, class *v1alpha1.Leaderboa
 		{config.EnvCatchUpInterval, duration(server.CatchUpInterval)},
 		{config.EnvCommitQueue, number(server.CommitQueue)},
 		{config.EnvCommitMaxBatch, number(server.CommitMaxBatch)},
+		{config.EnvIdempotencyTTL, nonzero(lb.Spec.Retention.IdempotencyKeys)},
 	})
-
-	if keep := lb.Spec.Retention.IdempotencyKeys; keep.Duration != 0 {
-		v.set(config.EnvIdempotencyTTL, duration(&keep))
-	}
 
 	rates := server.Rates
 	v.setAll([]setting{
@@ -67,6 +64,14 @@ func (v *variables) setAll(settings []setting) {
 
 func duration(d *metav1.Duration) string {
 	if d == nil {
+		return ""
+	}
+	return d.Duration.String()
+}
+
+// nonzero is a duration that is left out where it is zero.
+func nonzero(d metav1.Duration) string {
+	if d.Duration == 0 {
 		return ""
 	}
 	return d.Duration.String()

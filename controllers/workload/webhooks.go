@@ -57,24 +57,18 @@ func (v *variables) webhooks(spec v1alpha1.ClassWebhooks) {
 		v.set(config.EnvWebhookAllowHTTP, "true")
 	}
 
-	v.setAll([]setting{
-		{config.EnvWebhookTimeout, duration(spec.Timeout)},
-		{config.EnvWebhookRetryFor, duration(spec.RetryFor)},
-		{config.EnvWebhookFirstRetry, duration(spec.FirstRetry)},
-	})
-
 	var ports []string
 	for _, port := range spec.Ports {
 		ports = append(ports, strconv.Itoa(int(port)))
 	}
-	for _, list := range []struct {
-		name   string
-		values []string
-	}{{config.EnvWebhookAllowedCIDRs, spec.AllowedCIDRs}, {config.EnvWebhookDeniedCIDRs, spec.DeniedCIDRs}, {config.EnvWebhookPorts, ports}} {
-		if len(list.values) > 0 {
-			v.set(list.name, strings.Join(list.values, ","))
-		}
-	}
+	v.setAll([]setting{
+		{config.EnvWebhookTimeout, duration(spec.Timeout)},
+		{config.EnvWebhookRetryFor, duration(spec.RetryFor)},
+		{config.EnvWebhookFirstRetry, duration(spec.FirstRetry)},
+		{config.EnvWebhookAllowedCIDRs, strings.Join(spec.AllowedCIDRs, ",")},
+		{config.EnvWebhookDeniedCIDRs, strings.Join(spec.DeniedCIDRs, ",")},
+		{config.EnvWebhookPorts, strings.Join(ports, ",")},
+	})
 }
 
 // publicV4 is all of IPv4; what is not public is excepted from it.

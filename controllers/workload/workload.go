@@ -67,11 +67,23 @@ func Objects(in Input) ([]runtime.ApplyConfiguration, error) {
 // others in the namespace may have given rights to.
 func serviceAccount(in Input) *corev1ac.ServiceAccountApplyConfiguration {
 	lb := in.Leaderboard
-	return corev1ac.ServiceAccount(Name(lb), lb.Namespace).
-		WithLabels(Labels(lb, in.Class)).
-		WithAnnotations(in.Class.Spec.Objects.Annotations).
-		WithOwnerReferences(ownerReference(lb)).
+	return ofGame(corev1ac.ServiceAccount(Name(lb), lb.Namespace), lb, in.Class).
 		WithAutomountServiceAccountToken(false)
+}
+
+// described is an object whose metadata is to be set.
+type described[T any] interface {
+	WithLabels(map[string]string) T
+	WithAnnotations(map[string]string) T
+	WithOwnerReferences(...*metav1ac.OwnerReferenceApplyConfiguration) T
+}
+
+// ofGame gives an object what every one of a Leaderboard has.
+func ofGame[T described[T]](object T, lb *v1alpha1.Leaderboard, class *v1alpha1.LeaderboardClass) T {
+	return object.
+		WithLabels(Labels(lb, class)).
+		WithAnnotations(class.Spec.Objects.Annotations).
+		WithOwnerReferences(ownerReference(lb))
 }
 
 // ownerReference makes the garbage collector remove the object with its
