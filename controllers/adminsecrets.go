@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -77,9 +78,7 @@ func (s *Stores) usernameAndPassword(ref v1alpha1.AdminSecretReference, secret *
 	}
 
 	read := func(key, usual string) (string, error) {
-		if key == "" {
-			key = usual
-		}
+		key = cmp.Or(key, usual)
 		value := lineOf(secret, key)
 		if value == "" {
 			return "", stalledBy("", v1alpha1.ReasonSecretInvalid,

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/pem"
@@ -85,9 +86,7 @@ func (s *Stores) authority(ctx context.Context, of storeSecrets, admin *corev1.S
 		if secret, err = s.secret(ctx, of.authority.Name); err != nil {
 			return nil, err
 		}
-		if of.authority.Key != "" {
-			key = of.authority.Key
-		}
+		key = cmp.Or(of.authority.Key, key)
 	}
 
 	content := secret.Data[key]

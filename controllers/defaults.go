@@ -19,10 +19,10 @@ import (
 // can be told from what others have set, and be taken back.
 const defaultsOwner = client.FieldOwner("leaderboard-operator-defaults")
 
-// fillDefaults writes into the spec what it leaves to the class, once that holds the data: className, so that a copy of the
-// object that has no status is of the same class when another one is the default by then, and
-// replicas, without which the API server answers no request for /scale. What it filled in of
-// replicas it takes back once an autoscaler has the number.
+// fillDefaults writes into the spec what it leaves to the class, once that holds the data:
+// className, so that a copy of the object that has no status is of the same class when another
+// one is the default by then, and replicas, without which the API server answers no request for
+// /scale. What it filled in of replicas it takes back once an autoscaler has the number.
 func (r *LeaderboardReconciler) fillDefaults(ctx context.Context, p *pass) error {
 	spec := p.lb.Spec
 	if spec.ClassName != nil && (spec.Autoscaling != nil) == (spec.Replicas == nil) {

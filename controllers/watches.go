@@ -146,21 +146,9 @@ func (r *LeaderboardReconciler) ofNamespace(ctx context.Context, namespace clien
 // ofSecret finds the Leaderboards of the classes that refer to a Secret of the operator's
 // namespace: authorities and client certificates are served to games.
 func (r *LeaderboardReconciler) ofSecret(ctx context.Context, secret client.Object) []reconcile.Request {
-	if secret.GetNamespace() != r.Stores.namespace {
-		return nil
-	}
-
-	list := &v1alpha1.LeaderboardClassList{}
-	if err := r.Client.List(ctx, list); err != nil {
-		log.FromContext(ctx).Error(err, "List the classes") // the resync comes to them
-		return nil
-	}
-
 	var requests []reconcile.Request
-	for i := range list.Items {
-		if slices.Contains(secretNames(&list.Items[i]), secret.GetName()) {
-			requests = append(requests, r.requests(ctx, client.MatchingFields{classNameIndex: list.Items[i].Name})...)
-		}
+	for _, class := range classesThat(ctx, r.Client, refersTo(secret, r.Stores.namespace)) {
+		requests = append(requests, r.requests(ctx, client.MatchingFields{classNameIndex: class.Name})...)
 	}
 	return requests
 }
@@ -240,32 +228,37 @@ func classOf(_ context.Context, object client.Object) []reconcile.Request {
 
 // otherDefaults finds the classes that are marked as the default.
 func (r *LeaderboardClassReconciler) otherDefaults(ctx context.Context, _ client.Object) []reconcile.Request {
-	return r.classes(ctx, isDefaultClass)
+	return r.requests(ctx, isDefaultClass)
 }
 
 // ofSecret finds the classes that refer to a Secret of the operator's namespace.
 func (r *LeaderboardClassReconciler) ofSecret(ctx context.Context, secret client.Object) []reconcile.Request {
-	if secret.GetNamespace() != r.Namespace {
-		return nil
-	}
-	return r.classes(ctx, func(class *v1alpha1.LeaderboardClass) bool {
-		return slices.Contains(secretNames(class), secret.GetName())
-	})
+	return r.requests(ctx, refersTo(secret, r.Namespace))
 }
 
-func (r *LeaderboardClassReconciler) classes(ctx context.Context, matches func(*v1alpha1.LeaderboardClass) bool) []reconcile.Request {
+func (r *LeaderboardClassReconciler) requests(ctx context.Context, matches func(*v1alpha1.LeaderboardClass) bool) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, class := range classesThat(ctx, r.Client, matches) {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKey{Name: class.Name}})
+	}
+	return requests
+}
+
+// classesThat lists the classes that match; none where they cannot be listed, as the resync comes
+// to them.
+func classesThat(ctx context.Context, reader client.Reader, matches func(*v1alpha1.LeaderboardClass) bool) []v1alpha1.LeaderboardClass {
 	list := &v1alpha1.LeaderboardClassList{}
-	if err := r.Client.List(ctx, list); err != nil {
-		log.FromContext(ctx).Error(err, "List the classes") // the resync comes to them
+	if err := reader.List(ctx, list); err != nil {
+		log.FromContext(ctx).Error(err, "List the classes")
 		return nil
 	}
+	return slices.DeleteFunc(list.Items, func(class v1alpha1.LeaderboardClass) bool { return !matches(&class) })
+}
 
-	var requests []reconcile.Request
-	for i := range list.Items {
-		if matches(&list.Items[i]) {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKey{Name: list.Items[i].Name}})
-		}
+// refersTo matches the classes that refer to a Secret; none if it is not of the operator's
+// namespace.
+func refersTo(secret client.Object, namespace string) func(*v1alpha1.LeaderboardClass) bool {
+	return func(class *v1alpha1.LeaderboardClass) bool {
+		return secret.GetNamespace() == namespace && slices.Contains(secretNames(class), secret.GetName())
 	}
-
-	return requests
 }
