@@ -15,11 +15,13 @@ import (
 
 // postgresTLS is how connections to the host are secured; nil: they are not.
 func postgresTLS(admin PostgresAdmin, host string, certificate *tls.Certificate) (*tls.Config, error) {
-	options := tlsclient.Options{Certificate: fixed(certificate)}
+	options := tlsclient.Options{CA: admin.CA, Certificate: fixed(certificate)}
 	switch admin.SSLMode {
 	case "disable":
 		return nil, nil
-	case "require", "verify-ca":
+	case "require":
+		options.CA = nil
+	case "verify-ca":
 		options.AnyName = true
 	case "verify-full":
 		options.ServerName = host
@@ -27,15 +29,12 @@ func postgresTLS(admin PostgresAdmin, host string, certificate *tls.Certificate)
 		return nil, &Error{Kind: Misconfigured, Message: fmt.Sprintf("sslMode %q is not disable, require, verify-ca or verify-full", admin.SSLMode)}
 	}
 
-	if admin.SSLMode != "require" {
-		options.CA = admin.CA
-	}
 	config, err := tlsclient.Config(options)
 	if err != nil {
 		return nil, noAuthority("PostgreSQL", err)
 	}
 	if admin.SSLMode == "require" {
-		config.VerifyConnection = nil // it encrypts, and asks nobody for a name
+		config.InsecureSkipVerify = true // it encrypts, and asks nobody for a name
 	}
 
 	return config, nil

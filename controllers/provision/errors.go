@@ -182,10 +182,12 @@ func redisError(err error, format string, args ...any) error {
 	}
 
 	message := fmt.Sprintf(format, args...)
+	if refused := certificateError("Redis", err); refused != "" {
+		return &Error{Kind: Refused, Message: message + ": " + refused, Cause: short(err)}
+	}
+
 	var answer redis.Error
 	switch text := err.Error(); {
-	case certificateError("Redis", err) != "":
-		return &Error{Kind: Refused, Message: message + ": " + certificateError("Redis", err), Cause: short(err)}
 	case distrust(err) != nil:
 		return &Error{Kind: Unreachable, Message: message + ": the certificate of Redis is not trusted; check the endpoints, serverName and caSecretRef in the LeaderboardClass, or ca.crt in the admin Secret", Cause: distrust(err)}
 	case !errors.As(err, &answer):

@@ -173,13 +173,11 @@ func probeError(err error, statement string) error {
 		doing = "GRANT CONNECT"
 	}
 	switch state := sqlState(err); {
-	case sorted(err) || state == "":
+	case sorted(err) || state == "" || state == stateReadOnly:
 		return postgresError(err, "try out what games need")
 	case state == stateInsufficientPrivilege:
 		return &Error{Kind: InsufficientRights, Message: fmt.Sprintf("the administrator of PostgreSQL was refused %q, which games need: it has to be a LOGIN role with CREATEROLE that owns the database, "+
 			"and in a managed service one of those that may do this (docs/managed-stores.md)", doing), Cause: short(err)}
-	case state == stateReadOnly:
-		return postgresError(err, "try out what games need")
 	case slices.Contains(busy, state):
 		return ErrBusy
 	case strings.HasPrefix(state, "42"), strings.HasPrefix(state, "0A"), strings.HasPrefix(state, "22"), strings.HasPrefix(state, "28"):

@@ -110,9 +110,10 @@ func (r *Redis) client(address string) *redis.Client {
 
 	client := r.clients[address]
 	if client == nil {
-		client = redis.NewClient(&redis.Options{Addr: address, Username: r.admin.Username, Password: r.admin.Password, ClientName: clientName,
-			Dialer: r.dial, ReadTimeout: connectTimeout, WriteTimeout: connectTimeout, MaxRetries: -1, DialerRetries: 1, PoolSize: 2,
-			DisableIdentity: true}) // CLIENT SETINFO is of 7.2
+		options := triedOnce(address, r.dial)
+		options.Username, options.Password, options.ClientName = r.admin.Username, r.admin.Password, clientName
+		options.ReadTimeout, options.WriteTimeout, options.PoolSize = connectTimeout, connectTimeout, 2
+		client = redis.NewClient(options)
 		r.clients[address] = client
 	}
 
@@ -152,7 +153,7 @@ func (r *Redis) nodes(ctx context.Context) ([]string, error) {
 func (r *Redis) sentinelNodes(ctx context.Context) ([]string, error) {
 	var last error
 	for _, endpoint := range r.admin.Endpoints {
-		sentinel := redis.NewSentinelClient(r.sentinelOptions(endpoint, r.admin.Sentinels, r.dial))
+		sentinel := redis.NewSentinelClient(sentinelOptions(endpoint, r.admin.Sentinels, r.dial))
 		master, err := sentinel.GetMasterAddrByName(ctx, r.admin.MasterName).Result()
 		var replicas []map[string]string
 

@@ -17,8 +17,16 @@ import (
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
-func (r *Redis) sentinelOptions(endpoint string, login SentinelLogin, dial dialFunc) *redis.Options {
-	return &redis.Options{Addr: endpoint, Username: login.Username, Password: login.Password, Dialer: dial, MaxRetries: -1, DialerRetries: 1, DisableIdentity: true}
+// triedOnce are options for a client that tries everything once: its callers try again.
+func triedOnce(address string, dial dialFunc) *redis.Options {
+	return &redis.Options{Addr: address, Dialer: dial, MaxRetries: -1, DialerRetries: 1,
+		DisableIdentity: true} // CLIENT SETINFO is of 7.2
+}
+
+func sentinelOptions(endpoint string, login SentinelLogin, dial dialFunc) *redis.Options {
+	options := triedOnce(endpoint, dial)
+	options.Username, options.Password = login.Username, login.Password
+	return options
 }
 
 // CheckGames says whether the servers of games will reach the nodes and the Sentinels. They
@@ -51,8 +59,9 @@ func (r *Redis) dialer(secure *tls.Config) dialFunc {
 // checkGameCertificate connects to each node without a login, so that any answer is one.
 func (r *Redis) checkGameCertificate(ctx context.Context, dial dialFunc) error {
 	return r.each(ctx, func(ctx context.Context, address string, _ *redis.Client) error {
-		client := redis.NewClient(&redis.Options{Addr: address, Dialer: dial, MaxRetries: -1, DialerRetries: 1, DisableIdentity: true,
-			ReadTimeout: connectTimeout, WriteTimeout: connectTimeout})
+		options := triedOnce(address, dial)
+		options.ReadTimeout, options.WriteTimeout = connectTimeout, connectTimeout
+		client := redis.NewClient(options)
 		defer client.Close()
 
 		err := client.Ping(ctx).Err()
@@ -85,7 +94,7 @@ func (r *Redis) checkGameSentinels(ctx context.Context, dial dialFunc) error {
 }
 
 func (r *Redis) checkGameSentinel(ctx context.Context, endpoint string, dial dialFunc) error {
-	sentinel := redis.NewSentinelClient(r.sentinelOptions(endpoint, r.admin.GameSentinels, dial))
+	sentinel := redis.NewSentinelClient(sentinelOptions(endpoint, r.admin.GameSentinels, dial))
 	defer sentinel.Close()
 
 	err := sentinel.GetMasterAddrByName(ctx, r.admin.MasterName).Err()

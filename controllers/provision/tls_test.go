@@ -129,6 +129,19 @@ func TestPostgresOverTLS(t *testing.T) {
 	})
 }
 
+// checkRedis looks at a deployment as a class's check does, in another way than the admin says.
+func checkRedis(t *testing.T, admin RedisAdmin, change func(*RedisAdmin)) error {
+	t.Helper()
+	change(&admin)
+	r, err := OpenRedis(admin)
+	require.NoError(t, err)
+	defer r.Close()
+	if _, err := r.Check(t.Context()); err != nil {
+		return err
+	}
+	return r.CheckGames(t.Context())
+}
+
 // Redis asks for client certificates unless it is told otherwise.
 func TestRedisOverTLS(t *testing.T) {
 	trusted, another := authorities(t)
@@ -138,17 +151,7 @@ func TestRedisOverTLS(t *testing.T) {
 	certificate := clientPair(t, trusted)
 	admin := RedisAdmin{Mode: Standalone, Endpoints: []string{server.Address()}, TLS: true, CA: trusted.PEM, Username: stores.AdminUser, Password: server.AdminPassword(),
 		Certificate: certificate, GameCertificate: certificate}
-	check := func(change func(*RedisAdmin)) error {
-		changed := admin
-		change(&changed)
-		r, err := OpenRedis(changed)
-		require.NoError(t, err)
-		defer r.Close()
-		if _, err := r.Check(t.Context()); err != nil {
-			return err
-		}
-		return r.CheckGames(t.Context())
-	}
+	check := func(change func(*RedisAdmin)) error { return checkRedis(t, admin, change) }
 
 	require.NoError(t, check(func(*RedisAdmin) {}))
 	for name, wrong := range map[string]struct {
@@ -181,17 +184,7 @@ func TestSentinelsWithALogin(t *testing.T) {
 	admin := RedisAdmin{Mode: Sentinel, MasterName: stores.SentinelMaster, Endpoints: watched.Addresses(), TLS: true, CA: trusted.PEM,
 		Username: stores.AdminUser, Password: watched.Nodes[0].AdminPassword(), Sentinels: SentinelLogin{Password: stores.SentinelPassword},
 		GameSentinels: SentinelLogin{Username: stores.SentinelGames, Password: stores.SentinelPassword}}
-	check := func(change func(*RedisAdmin)) error {
-		changed := admin
-		change(&changed)
-		r, err := OpenRedis(changed)
-		require.NoError(t, err)
-		defer r.Close()
-		if _, err := r.Check(t.Context()); err != nil {
-			return err
-		}
-		return r.CheckGames(t.Context())
-	}
+	check := func(change func(*RedisAdmin)) error { return checkRedis(t, admin, change) }
 
 	require.NoError(t, check(func(*RedisAdmin) {}))
 	for name, wrong := range map[string]struct {
