@@ -122,22 +122,32 @@ var clusterScoped = []any{"namespaces", "leaderboardclasses", "leaderboardclasse
 func divide(rules []map[string]any) (ofCluster, ofGames []map[string]any) {
 	for _, rule := range rules {
 		resources, _ := rule["resources"].([]any)
-		own, others := maps.Clone(rule), maps.Clone(rule)
-		own["resources"] = slices.DeleteFunc(slices.Clone(resources), func(resource any) bool { return !slices.Contains(clusterScoped, resource) })
-		others["resources"] = slices.DeleteFunc(slices.Clone(resources), func(resource any) bool { return slices.Contains(clusterScoped, resource) })
-
-		switch {
-		case len(resources) == 0:
+		if len(resources) == 0 { // of URLs
 			ofCluster = append(ofCluster, rule)
-		case len(own["resources"].([]any)) == 0:
-			ofGames = append(ofGames, rule)
-		case len(others["resources"].([]any)) == 0:
-			ofCluster = append(ofCluster, rule)
-		default:
-			ofCluster, ofGames = append(ofCluster, own), append(ofGames, others)
+			continue
 		}
+
+		var own, others []any
+		for _, resource := range resources {
+			if slices.Contains(clusterScoped, resource) {
+				own = append(own, resource)
+			} else {
+				others = append(others, resource)
+			}
+		}
+		ofCluster, ofGames = appendFor(ofCluster, rule, own), appendFor(ofGames, rule, others)
 	}
 	return ofCluster, ofGames
+}
+
+// appendFor appends the rule for the resources, if there are any.
+func appendFor(rules []map[string]any, rule map[string]any, resources []any) []map[string]any {
+	if len(resources) == 0 {
+		return rules
+	}
+	rule = maps.Clone(rule)
+	rule["resources"] = resources
+	return append(rules, rule)
 }
 
 // gameRoles give the operator its rights in the namespaces of games: in all, or in those that it
