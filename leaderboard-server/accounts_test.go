@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,10 +17,7 @@ import (
 // login that fails, a file that is damaged changes nothing, and one that is removed is gone.
 func TestServiceAccountsAreReplaced(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "accounts.json")
-	write := func(content []byte) {
-		require.NoError(t, os.WriteFile(file+".new", content, 0o600))
-		require.NoError(t, os.Rename(file+".new", file))
-	}
+	write := func(content []byte) { replaceFile(t, file, content) }
 	publish := func(set accounts.Set) {
 		content, err := set.Marshal()
 		require.NoError(t, err)

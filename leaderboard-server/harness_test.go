@@ -33,6 +33,13 @@ func TestMain(m *testing.M) { os.Exit(stores.Main(m, &postgresServer, &redisServ
 // patience is how long tests wait for what should take a moment.
 const patience = 2 * time.Minute
 
+// replaceFile writes a file that a server follows, in one step: it never reads a part.
+func replaceFile(t *testing.T, file string, content []byte) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(file+".new", content, 0o600))
+	require.NoError(t, os.Rename(file+".new", file))
+}
+
 // lines is a log that tests can read while it is written.
 type lines struct {
 	mu  sync.Mutex

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,8 +27,7 @@ func TestLoginsAreReplaced(t *testing.T) {
 	write := func(role, password string) {
 		content, err := json.Marshal(config.Logins{Postgres: config.Login{Username: role, Password: password}, Redis: config.Login{Username: "default", Password: "any"}})
 		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(file+".new", content, 0o600))
-		require.NoError(t, os.Rename(file+".new", file))
+		replaceFile(t, file, content)
 	}
 	admin, err := pgx.Connect(t.Context(), postgresServer.URL("postgres"))
 	require.NoError(t, err)

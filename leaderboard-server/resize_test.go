@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -25,10 +24,7 @@ func TestConnectionsAreResized(t *testing.T) {
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "connections")
 	environment[config.EnvDatabaseConnectionsFile] = file
-	write := func(content string) {
-		require.NoError(t, os.WriteFile(file+".new", []byte(content), 0o600))
-		require.NoError(t, os.Rename(file+".new", file))
-	}
+	write := func(content string) { replaceFile(t, file, []byte(content)) }
 	admin, err := pgx.Connect(t.Context(), postgresServer.URL("postgres"))
 	require.NoError(t, err)
 	defer func() { _ = admin.Close(context.Background()) }()

@@ -53,8 +53,7 @@ func TestWebhooksAreToldOfClosedSeasons(t *testing.T) {
 	publish := func(set endpoint.Set) {
 		content, err := set.Marshal()
 		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(file+".new", content, 0o600))
-		require.NoError(t, os.Rename(file+".new", file))
+		replaceFile(t, file, content)
 	}
 	publish(endpoint.Set{})
 	boards := filepath.Join(t.TempDir(), "boards.json")
